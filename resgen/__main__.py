@@ -1,0 +1,5 @@
+"""`python -m resgen`."""
+
+from resgen.cli import main
+
+main()

@@ -1,0 +1,99 @@
+"""The pieces a generator is made of: the mapping network, the residual block and self-attention."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def pixel_norm(x: Tensor) -> Tensor:
+    """Scale each row of ``x`` [N, D] to unit variance about zero (Karras et al. 2018, section 4.2)."""
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+class MappingNetwork(nn.Module):
+    """z [N, z_dim] and class weights [N, classes] -> w [N, w_dim] (Karras et al. 2019), as a residual MLP.
+
+    The latent path keeps unit variance from the first step: with PyTorch's default initialisation
+    z shrinks on its way through and the generator starts out nearly constant, hence collapsed.
+    """
+
+    def __init__(self, z_dim: int, w_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(z_dim, w_dim)
+        self.embed = nn.Parameter(torch.randn(num_classes, w_dim)) if num_classes else None
+        self.branch = nn.Sequential(nn.Linear(w_dim, w_dim), nn.ReLU(), nn.Linear(w_dim, w_dim))
+        nn.init.normal_(self.project.weight, std=z_dim**-0.5)
+        nn.init.kaiming_normal_(self.branch[0].weight)  # type: ignore[arg-type]
+        nn.init.normal_(self.branch[2].weight, std=w_dim**-0.5)  # type: ignore[arg-type]
+        for layer in (self.project, self.branch[0], self.branch[2]):
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
+        h = self.project(pixel_norm(z))
+        if self.embed is not None:
+            assert class_weights is not None, "a conditional mapping needs class weights"
+            h = (h + class_weights @ self.embed) * 0.5**0.5
+        return h + self.branch(h)
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalisation whose scale and shift are linear in w (de Vries et al. 2017)."""
+
+    def __init__(self, channels: int, w_dim: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.affine = nn.Linear(w_dim, 2 * channels)
+        nn.init.normal_(self.affine.weight, std=0.5 * w_dim**-0.5)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        scale, shift = self.affine(w)[:, :, None, None].chunk(2, dim=1)
+        return self.norm(x) * (1 + scale) + shift
+
+
+class SelfAttention(nn.Module):
+    """Softmax attention of every position to every other, added to its input (Zhang et al. 2019)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)
+        attended = F.scaled_dot_product_attention(q, k, v)
+        return x + self.out(attended.transpose(1, 2).reshape_as(x))
+
+
+class ResBlock(nn.Module):
+    """Pre-activation residual block conditioned on w, doubling the resolution if ``upsample``.
+
+    x [N, in, H, W], w [N, w_dim] -> [N, out, H', W'] = skip(x) + gain * branch(x, w) (He et al. 2016).
+    The first convolution runs before the upsampling, at a quarter of the cost of the usual order.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, w_dim: int, upsample: bool) -> None:
+        super().__init__()
+        self.upsample = upsample
+        self.norm1 = ConditionalBatchNorm(in_channels, w_dim)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm2 = ConditionalBatchNorm(out_channels, w_dim)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.skip = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
+        for conv in (self.conv1, self.conv2, self.skip):
+            if isinstance(conv, nn.Conv2d):
+                nn.init.kaiming_normal_(conv.weight, nonlinearity="linear" if conv is self.skip else "relu")
+                nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, w: Tensor, gain: Tensor | float = 1.0) -> Tensor:
+        # Residual branch.
+        h = self.conv1(F.relu(self.norm1(x, w)))
+        h = F.interpolate(h, scale_factor=2.0) if self.upsample else h
+        h = self.conv2(F.relu(self.norm2(h, w)))
+        # Skip branch.
+        x = self.skip(x)
+        x = F.interpolate(x, scale_factor=2.0) if self.upsample else x
+        return x + gain * h

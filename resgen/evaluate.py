@@ -1,0 +1,85 @@
+"""Metrics of generated against real images, in the features of a ResNet that no generator was trained with."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resgen.data import ImageSet
+from resgen.features import FeatureResNet
+from resgen.recipe import Recipe
+from resgen.sampler import Sampler
+from resgen.train.augment import to_float
+
+MANIFOLD_SAMPLES = 2000  # images a side for precision and recall
+NEIGHBOURS = 3
+
+
+def evaluate(sampler: Sampler, train: ImageSet, test: ImageSet, judge: FeatureResNet, samples: int, progress: Callable[[int, int], None]) -> dict[str, Any]:
+    """Figures of ``samples`` images at truncation 1, seeds 0.., classes in equal shares, and the same of the test set.
+
+    `accuracy`: share whose intended class the judge names; `deviation`: pixel standard deviation within a class
+    over the real one; `frechet`: Frechet distance of the judge's features to the training set's (Heusel et al.
+    2017); `precision`, `recall`: k = 3 nearest-neighbour manifolds (Kynkaanniemi et al. 2019).
+    """
+    judge.freeze()
+    classes = sampler.checkpoint.classes
+    images, _, labels = sampler.render_labelled(Recipe(seeds=tuple(range(samples // max(1, len(classes)))), classes=classes), progress)
+    rng = np.random.default_rng(0)
+    shuffle = rng.permutation(len(images))
+    fake = ImageSet(images.transpose(0, 3, 1, 2)[shuffle], labels[shuffle], classes)
+    subset = rng.permutation(len(train.labels))[: max(10_000, MANIFOLD_SAMPLES)]
+    real = ImageSet(train.images[subset], train.labels[subset], train.classes)
+    reference, held_out = judge_all(judge, real.images), judge_all(judge, test.images)
+    figures = {"samples": len(images), "judge_test_accuracy": round(_accuracy(held_out[1], test.labels), 4)}
+    generated = judge_all(judge, fake.images)
+    for prefix, data, (features, logits) in (("", fake, generated), ("real_test_", test, held_out)):
+        precision, recall = precision_recall(reference[0], features)
+        figures |= {
+            f"{prefix}accuracy": round(_accuracy(logits, data.labels), 4),
+            f"{prefix}deviation": round(class_deviation(data) / class_deviation(real), 4),
+            f"{prefix}frechet": round(frechet_distance(reference[0], features), 4),
+            f"{prefix}precision": round(precision, 4),
+            f"{prefix}recall": round(recall, 4),
+        }
+    return figures
+
+
+@torch.inference_mode()
+def judge_all(judge: FeatureResNet, images: np.ndarray, batch: int = 250) -> tuple[Tensor, Tensor]:
+    """Pooled features [N, D] and class logits [N, classes] of uint8 images [N, 3, H, W]."""
+    features = [judge.pooled(to_float(torch.from_numpy(images[start : start + batch]))) for start in range(0, len(images), batch)]
+    pooled = torch.cat(features)
+    return pooled, judge.classify(pooled)
+
+
+def _accuracy(logits: Tensor, labels: np.ndarray) -> float:
+    return float((logits.argmax(1).numpy() == labels).mean())
+
+
+def class_deviation(data: ImageSet) -> float:
+    """Standard deviation of each pixel within its class, averaged over pixels and classes, in 0..255."""
+    return float(np.mean([data.images[data.labels == c].astype(np.float32).std(axis=0).mean() for c in np.unique(data.labels)]))
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """Frechet distance between Gaussians fitted to features [N, D] and [M, D]."""
+    a, b = a.double(), b.double()
+    covariances = torch.cov(a.T), torch.cov(b.T)
+    root_trace = torch.linalg.eigvals(covariances[0] @ covariances[1]).sqrt().real.sum()
+    difference = (a.mean(0) - b.mean(0)).square().sum()
+    return float(difference + covariances[0].trace() + covariances[1].trace() - 2 * root_trace)
+
+
+def precision_recall(real: Tensor, fake: Tensor) -> tuple[float, float]:
+    """Share of generated features inside the real manifold, and the other way round."""
+    real, fake = real[:MANIFOLD_SAMPLES], fake[:MANIFOLD_SAMPLES]
+    return _covered(real, fake), _covered(fake, real)
+
+
+def _covered(manifold: Tensor, points: Tensor) -> float:
+    """Share of ``points`` that lie within some manifold point's distance to its k-th neighbour."""
+    radii = torch.cdist(manifold, manifold).kthvalue(NEIGHBOURS + 1, dim=1).values
+    return float((torch.cdist(points, manifold) <= radii).any(dim=1).float().mean())

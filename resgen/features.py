@@ -1,0 +1,116 @@
+"""ResNet feature networks: the eyes of the discriminator, and independent judges for the metrics."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from resgen.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Shape of a `FeatureResNet`: ``widths[0]`` channels at full resolution, each further stage at half of the last."""
+
+    num_classes: int = 10
+    widths: tuple[int, ...] = (48, 96, 192, 384)
+    blocks_per_stage: int = 1
+
+
+class FeatureBlock(nn.Module):
+    """Post-activation residual block (He et al. 2015): [N, in, H, W] -> [N, out, H/stride, W/stride]."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.bn1: nn.Module = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.bn2: nn.Module = nn.BatchNorm2d(out_channels)
+        self.skip = nn.Identity() if stride == 1 and in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+        self.pool = nn.AvgPool2d(2, ceil_mode=True) if stride == 2 else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(self.skip(self.pool(x)) + h)
+
+    def fold(self) -> None:
+        """Merge the batch norms into their convolutions; only for evaluation."""
+        self.conv1, self.bn1 = fuse_conv_bn_eval(self.conv1, self.bn1), nn.Identity()  # type: ignore[arg-type]
+        self.conv2, self.bn2 = fuse_conv_bn_eval(self.conv2, self.bn2), nn.Identity()  # type: ignore[arg-type]
+
+
+class FeatureResNet(nn.Module):
+    """A small ResNet classifier, images [N, 3, H, W] in -1..1, whose stages can be read one by one.
+
+    ``thumbnail`` predicts a small copy of the image from the deepest map. Trained with that as a second
+    task the network keeps what tells pictures of one class apart; a plain classifier forgets it, and a
+    discriminator on its features then does not ask for variety.
+    """
+
+    def __init__(self, config: FeatureConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stem = nn.Conv2d(3, config.widths[0], 3, 1, 1)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                FeatureBlock(before, after, 2),
+                *(FeatureBlock(after, after, 1) for _ in range(config.blocks_per_stage - 1)),
+            )
+            for before, after in zip(config.widths, config.widths[1:], strict=False)
+        )
+        self.classify = nn.Linear(config.widths[-1], config.num_classes)
+        self.thumbnail = nn.Conv2d(config.widths[-1], 3 * 4 * 4, 1)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """The feature map of the stem and of each stage, fine to coarse."""
+        maps = [F.relu(self.stem(images))]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        return maps
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """The deepest map averaged over space [N, widths[-1]]: what the metrics compare."""
+        return self.maps(images)[-1].mean(dim=(2, 3))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits [N, classes] and thumbnails [N, 3, 4h, 4w], h x w being the deepest map's size."""
+        deepest = self.maps(images)[-1]
+        return self.classify(deepest.mean(dim=(2, 3))), F.pixel_shuffle(self.thumbnail(deepest), 4)
+
+    def freeze(self) -> "FeatureResNet":
+        """Fold the batch norms, stop gradients to the weights; the maps stay differentiable in the images."""
+        self.eval()
+        for module in self.modules():
+            if isinstance(module, FeatureBlock):
+                module.fold()
+        return self.requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def save_features(network: FeatureResNet, path: Path, card: dict[str, Any]) -> None:
+    """Write weights, config and ``card`` to one .safetensors file, atomically."""
+    header = {"format": 1, "arch": asdict(network.config), **card}
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    partial = path.with_name(path.name + ".part")
+    save_file(tensors, partial, metadata={"resgen-features": json.dumps(header)})
+    os.replace(partial, path)
+
+
+def load_features(path: Path) -> FeatureResNet:
+    """Read a network written by `save_features`; raises CheckpointError where the file is not one."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            arch = json.loads((file.metadata() or {})["resgen-features"])["arch"]
+        network = FeatureResNet(FeatureConfig(**{**arch, "widths": tuple(arch["widths"])}))
+        network.load_state_dict(load_file(path))
+    except Exception as error:
+        raise CheckpointError(f"{path} is not a feature network: make one with `resgen train-features`.") from error
+    return network

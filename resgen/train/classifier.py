@@ -1,0 +1,73 @@
+"""`resgen train-features`: a small ResNet classifier, for the discriminator to look through or to judge with."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from resgen.data import ImageSet
+from resgen.features import FeatureConfig, FeatureResNet, save_features
+from resgen.train.augment import cutout, mirror, shift, to_float
+
+
+def train_features(
+    data: ImageSet,
+    test: ImageSet | None,
+    out: Path,
+    config: FeatureConfig,
+    epochs: int,
+    seed: int,
+    flip: bool,
+    thumbnail_weight: float,
+    report: Callable[[str], None],
+    batch: int = 256,
+) -> dict[str, Any]:
+    """One-cycle SGD on classification (and thumbnails); writes ``out`` after each epoch and returns its card."""
+    torch.manual_seed(seed)
+    network = FeatureResNet(config).to(memory_format=torch.channels_last)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    steps = len(data.labels) // batch
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.2, total_steps=epochs * steps, pct_start=0.2)
+    images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+    card: dict[str, Any] = {"epochs": epochs, "seed": seed, "classes": data.classes}
+    started = time.monotonic()
+    for epoch in range(epochs):
+        order, total = torch.randperm(len(labels)), 0.0
+        for step in range(steps):
+            picks = order[step * batch : (step + 1) * batch]
+            x = shift(to_float(images[picks]))
+            x = cutout(mirror(x) if flip else x, 0.25).contiguous(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16):
+                logits, thumbnails = network(x)
+            loss = F.cross_entropy(logits.float(), labels[picks])
+            if thumbnail_weight:
+                target = F.interpolate(x, thumbnails.shape[-2:], mode="area")
+                loss = loss + thumbnail_weight * F.mse_loss(thumbnails.float(), target)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            total += loss.item()
+        line = f"epoch {epoch + 1}/{epochs}: loss {total / steps:.3f}, {time.monotonic() - started:.0f} s"
+        if test is not None:
+            card["test_accuracy"] = round(accuracy(network, test), 4)
+            line += f", test accuracy {card['test_accuracy']:.1%}"
+        save_features(network, out, card)
+        report(line)
+    return card
+
+
+@torch.no_grad()
+def accuracy(network: FeatureResNet, data: ImageSet, batch: int = 500) -> float:
+    """Share of ``data`` whose class the network names."""
+    network.eval()
+    hits = 0
+    for start in range(0, len(data.labels), batch):
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, _ = network(to_float(torch.from_numpy(data.images[start : start + batch])))
+        hits += int((logits.argmax(1) == torch.from_numpy(data.labels[start : start + batch])).sum())
+    network.train()
+    return hits / len(data.labels)

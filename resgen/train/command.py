@@ -1,0 +1,63 @@
+"""What `resgen train` does: data, feature network, loop, checkpoint."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from resgen.checkpoint import load_checkpoint, save_checkpoint
+from resgen.data import load_images
+from resgen.errors import DataError
+from resgen.features import FeatureConfig, load_features
+from resgen.grid import compose
+from resgen.recipe import Recipe
+from resgen.sampler import Sampler, pick_device
+from resgen.train.classifier import train_features
+from resgen.train.config import TrainConfig
+from resgen.train.discriminator import GROUP
+from resgen.train.finish import to_checkpoint
+from resgen.train.loop import Trainer, run
+
+
+def train_generator(
+    config: TrainConfig,
+    out: Path,
+    resume: bool,
+    features: Path | None,
+    device: str,
+    command: str,
+    progress: Callable[..., None],
+    report: Callable[[str], None],
+) -> Path:
+    """Train and return the checkpoint's path; it is written anew at each save. Raises ResGenError."""
+    if config.batch % GROUP:
+        raise DataError(f"--batch must be a multiple of {GROUP}.")
+    data = load_images(config.data, config.resolution)
+    out.mkdir(parents=True, exist_ok=True)
+    network = features or out / "features.safetensors"
+    if not network.exists():
+        report(f"Training a feature network first, into {network}; --features would reuse one.")
+        shape = FeatureConfig(len(data.classes))
+        train_features(data, None, network, shape, epochs=5, seed=config.seed, flip=config.flip, thumbnail_weight=1.0, report=report)
+    trainer = Trainer(config, data, load_features(network), pick_device(device))
+    path = out / f"{config.name}.safetensors"
+
+    def on_step(images: int, losses: dict[str, float], rate: float) -> None:
+        note = "  ".join([*(f"{name} {value:.2f}" for name, value in losses.items()), f"{rate:.0f} images/s"])
+        progress(images, config.images, note)
+
+    def on_save(row: dict[str, Any]) -> None:
+        save_checkpoint(to_checkpoint(trainer, float(row["seconds"]) / 3600, command), path)
+        draw_samples(path, out / "samples" / f"{trainer.images_seen:09}.png")
+        report("  ".join(f"{key} {value}" for key, value in row.items()))
+
+    run(trainer, out, resume, on_step, on_save)
+    return path
+
+
+def draw_samples(checkpoint: Path, out: Path) -> None:
+    """Ten seeds of each of up to ten classes, as the shipped file would draw them."""
+    sampler = Sampler(load_checkpoint(checkpoint), "cpu")
+    classes = sampler.checkpoint.classes[:10]
+    recipe = Recipe(seeds=tuple(range(10 if classes else 100)), classes=classes, columns=10, scale=2)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    compose(sampler.render(recipe), recipe).save(out)
