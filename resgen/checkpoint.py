@@ -105,12 +105,14 @@ def read_card(path: Path) -> Checkpoint:
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path.name} has a damaged card: {error}.") from error
     if header.get("format") != FORMAT:
-        raise CheckpointError(f"{path.name} has format {str(header.get('format'))[:20]}; this version reads format {FORMAT}. Update ResGen or the file.")
+        raise CheckpointError(
+            f"{path.name} has format {str(header.get('format'))[:20]}; this version reads format {FORMAT}. Update ResGen or the file."
+        )
     arch = GeneratorConfig.from_dict(header.get("arch"))
     classes, names = (_read_labels(header.get(key, []), path) for key in ("classes", "directions"))
     if len(classes) != arch.num_classes:
         raise CheckpointError(f"{path.name} names {len(classes)} classes, but its generator has {arch.num_classes}.")
-    tables = {key: value if isinstance(value := header.get(key), dict) else {} for key in ("dataset", "training", "metrics")}
+    tables: dict[str, Any] = {key: value if isinstance(value := header.get(key), dict) else {} for key in ("dataset", "training", "metrics")}
     return Checkpoint(path.stem, arch, classes, direction_names=names, sha256=_sha256(path, path.stat().st_mtime_ns), **tables)
 
 

@@ -21,7 +21,9 @@ from resgen.recipe import Recipe, parse_pairs, parse_seeds
 if TYPE_CHECKING:
     from resgen.sampler import Sampler
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Explore image generators built from residual networks.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Explore image generators built from residual networks."
+)
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Folder = Annotated[Path | None, typer.Option("--checkpoints", help="Folder with checkpoints; default: the shipped ones.")]
@@ -166,7 +168,13 @@ def info(
         return
     table = Table(show_header=False)
     for key, value in card.items():
-        shown = ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else ", ".join(value) if isinstance(value, list) else str(value)
+        shown = (
+            ", ".join(f"{k}: {v}" for k, v in value.items())
+            if isinstance(value, dict)
+            else ", ".join(value)
+            if isinstance(value, list)
+            else str(value)
+        )
         table.add_row(key, shown)
     Console().print(table)
 
@@ -180,8 +188,9 @@ def train(
     images: Annotated[int, typer.Option(help="Real images to show in all.", min=1)] = 500_000,
     batch: Annotated[int, typer.Option(help="Images a step, a multiple of 4.", min=4)] = 64,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: the data's own.")] = None,
-    lr: Annotated[float, typer.Option(help="Step size.")] = 4e-4,
-    energy: Annotated[float, typer.Option(help="Weight of the energy distance.")] = 1.0,
+    lr: Annotated[float, typer.Option(help="Step size.")] = 3e-4,
+    gamma: Annotated[float, typer.Option(help="Weight of the gradient penalty.")] = 4.0,
+    energy: Annotated[float, typer.Option(help="Weight of the energy distance.")] = 0.5,
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     save_every: Annotated[int, typer.Option(help="Images between saves.", min=1)] = 20_000,
@@ -194,7 +203,7 @@ def train(
 
     config = TrainConfig(
         data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, resolution=resolution,
-        lr=lr, energy=energy, flip=flip, seed=seed, save_every=save_every,
+        lr=lr, gamma=gamma, energy=energy, flip=flip, seed=seed, save_every=save_every,
     )  # fmt: skip
     command = "resgen " + shlex.join(sys.argv[1:])
     with _progress("Training") as progress:
@@ -263,4 +272,3 @@ def evaluate(
     if card:
         path = find_checkpoint(checkpoint, checkpoints or SHIPPED)
         save_checkpoint(replace(sampler.checkpoint, metrics=figures), path)
-

@@ -17,7 +17,9 @@ MANIFOLD_SAMPLES = 2000  # images a side for precision and recall
 NEIGHBOURS = 3
 
 
-def evaluate(sampler: Sampler, train: ImageSet, test: ImageSet, judge: FeatureResNet, samples: int, progress: Callable[[int, int], None]) -> dict[str, Any]:
+def evaluate(
+    sampler: Sampler, train: ImageSet, test: ImageSet, judge: FeatureResNet, samples: int, progress: Callable[[int, int], None]
+) -> dict[str, Any]:
     """Figures of ``samples`` images at truncation 1, seeds 0.., classes in equal shares, and the same of the test set.
 
     `accuracy`: share whose intended class the judge names; `deviation`: pixel standard deviation within a class

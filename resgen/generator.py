@@ -56,19 +56,23 @@ class GeneratorConfig:
         values: dict[str, Any] = {}
         for name, default in asdict(cls()).items():
             value = raw.get(name, default)
-            if isinstance(default, tuple) and isinstance(value, list | tuple):
-                value = tuple(value)
-            numbers = value if isinstance(default, tuple) and isinstance(value, tuple) else (value,)
-            if any(type(number) is not int for number in numbers):
+            if isinstance(default, tuple):
+                valid = isinstance(value, list | tuple) and all(type(number) is int for number in value)
+                value = tuple(value) if valid else value
+            else:
+                valid = type(value) is int
+            if not valid:
                 raise CheckpointError(f"The generator's setting {name!r} must be made of whole numbers.")
             values[name] = value
         if unknown := set(raw) - set(values):
-            raise CheckpointError(f"The generator's configuration has settings that this version does not know: {', '.join(sorted(map(str, unknown)))}.")
+            raise CheckpointError(
+                f"The generator's configuration has settings that this version does not know: {', '.join(sorted(map(str, unknown)))}."
+            )
         return cls(**values)
 
 
 class ResNetGenerator(nn.Module):
-    """z, class weights -> w -> image [N, image_channels, R, R] in -1..1.
+    """z, class weights -> w -> image [N, image_channels, R, R]; black is -1, white 1, and a little beyond may occur.
 
     Each block's output is turned into an image of its own depth; the image is the sum of them all
     (residual features of different depths fused; Karras et al. 2020, "skip" architecture).
@@ -90,6 +94,8 @@ class ResNetGenerator(nn.Module):
             if base * 2**depth in config.attention:
                 self.attention[str(depth)] = SelfAttention(width)
             conv = nn.Conv2d(width, config.image_channels, 3, padding=1)
+            nn.init.normal_(conv.weight, std=0.2 * (9 * width) ** -0.5)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
             self.to_image.append(nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), conv))
 
     def synthesise(self, w: Tensor, gains: Tensor | None = None) -> Tensor:
@@ -107,7 +113,7 @@ class ResNetGenerator(nn.Module):
             part = to_image(x)
             image = part if image is None else part + F.interpolate(image, scale_factor=2.0, mode="bilinear")
         assert image is not None
-        return torch.tanh(image)
+        return image
 
     def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
         return self.synthesise(self.mapping(z, class_weights))

@@ -193,7 +193,7 @@ _UNPACKERS = {
 }
 
 
-def _read_field(name: str, value: object) -> object:
+def _read_field(name: str, value: object) -> Any:
     """One JSON value -> the type of its field."""
     try:
         return _READERS[name](value)

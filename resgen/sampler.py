@@ -34,7 +34,7 @@ class Sampler:
     def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
         self.checkpoint = checkpoint
         self.device = pick_device(device)
-        self._generator = checkpoint.build().to(self.device, memory_format=torch.channels_last)
+        self._generator = checkpoint.build().to(memory_format=torch.channels_last).to(self.device)
         self._mean_w = checkpoint.mean_w.to(self.device)
 
     def render(self, recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
 
 GROUP = 4  # neighbours in a batch that share a class, and are compared with each other
 
@@ -20,37 +18,48 @@ def group_deviation(x: Tensor) -> Tensor:
     return deviation.repeat_interleave(GROUP)[:, None, None, None].expand(-1, 1, height, width).to(x.dtype)
 
 
+def _conv(in_channels: int, out_channels: int, stride: int) -> nn.Conv2d:
+    conv = nn.Conv2d(in_channels, out_channels, 3, stride, 1)
+    nn.init.kaiming_normal_(conv.weight, a=0.2)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return conv
+
+
 class Head(nn.Module):
-    """Judges one feature map [N, in, H, W]: logits [N, positions], class included by projection (Miyato & Koyama 2018)."""
+    """Judges one feature map [N, in, H, W]: one logit an image [N], class included by projection (Miyato & Koyama 2018).
+
+    No normalisation: batch norm would hide a shift of all colours, spectral norm keeps the logits too small;
+    the gradient penalty of the loss holds the heads in check.
+    """
 
     def __init__(self, in_channels: int, size: int, num_classes: int, width: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = in_channels
         while size > 4:
-            layers += [spectral_norm(nn.Conv2d(channels, width, 3, 2, 1)), nn.LeakyReLU(0.2)]
+            layers += [_conv(channels, width, 2), nn.LeakyReLU(0.2)]
             channels, size = width, (size + 1) // 2
         self.shrink = nn.Sequential(*layers)
-        self.mix = spectral_norm(nn.Conv2d(channels + 1, width, 3, 1, 1))
-        self.score = spectral_norm(nn.Conv2d(width, 1, 1))
-        self.embed = spectral_norm(nn.Embedding(num_classes, width)) if num_classes else None
+        self.mix = nn.Sequential(_conv(channels + 1, width, 1), nn.LeakyReLU(0.2))
+        self.score = nn.Conv2d(width, 1, 1)
+        self.embed = nn.Embedding(num_classes, width) if num_classes else None
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         h = self.shrink(x)
-        h = F.leaky_relu(self.mix(torch.cat([h, group_deviation(h)], dim=1)), 0.2)
-        logits = self.score(h).flatten(1)
+        h = self.mix(torch.cat([h, group_deviation(h)], dim=1))
+        pooled = h.mean(dim=(2, 3)).float()
+        logits = self.score(h).float().mean(dim=(1, 2, 3))
         if self.embed is not None and labels is not None:
-            matched = (h.mean(dim=(2, 3)) * self.embed(labels)).sum(dim=1, keepdim=True)
-            logits = logits + matched
-        return logits.float()
+            logits = logits + (pooled * self.embed(labels)).sum(dim=1) * pooled.shape[1] ** -0.5
+        return logits
 
 
 class Discriminator(nn.Module):
-    """One `Head` per feature map; maps are given, so that their network's gradient can be shared."""
+    """One `Head` per feature map -> logits [heads, N]; maps are given, so that their network's gradient can be shared."""
 
     def __init__(self, map_shapes: list[tuple[int, int]], num_classes: int, width: int) -> None:
         super().__init__()
         self.heads = nn.ModuleList(Head(channels, size, num_classes, width) for channels, size in map_shapes)
 
-    def forward(self, maps: list[Tensor], labels: Tensor | None) -> list[Tensor]:
-        return [head(x, labels) for head, x in zip(self.heads, maps, strict=True)]
+    def forward(self, maps: list[Tensor], labels: Tensor | None) -> Tensor:
+        return torch.stack([head(x, labels) for head, x in zip(self.heads, maps, strict=True)])

@@ -27,10 +27,12 @@ from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.train.augment import diff_augment, mirror, to_float
 from resgen.train.config import TrainConfig
 from resgen.train.discriminator import GROUP, Discriminator
-from resgen.train.losses import discriminator_loss, energy_distance, generator_loss
+from resgen.train.losses import discriminator_loss, energy_distance, generator_loss, gradient_penalty
 
 STATE = "state.safetensors"
 HISTORY = "history.csv"
+NOISE = 0.1  # of the gradient penalty, in units of the feature maps' own size
+PENALTY_EVERY = 4  # steps; its weight makes up for it (lazy regularisation, Karras et al. 2020)
 
 
 def generator_config(config: TrainConfig, data: ImageSet) -> GeneratorConfig:
@@ -58,9 +60,10 @@ class Trainer:
         self.by_class = [torch.nonzero(self.labels == c).flatten() for c in range(len(data.classes))]
         torch.manual_seed(config.seed)
         arch = generator_config(config, data)
-        self.generator = ResNetGenerator(arch).to(self.device, memory_format=torch.channels_last)
-        probe = self.features.maps(torch.zeros(1, 3, arch.resolution, arch.resolution, device=self.device))
+        self.generator = ResNetGenerator(arch).to(memory_format=torch.channels_last).to(self.device)
+        probe = self.features.maps(to_float(self.images[:: len(self.images) // 256 + 1].to(self.device)))
         shapes = [(m.shape[1], m.shape[2]) for m in probe]
+        self.map_scales = [float(m.square().mean().sqrt()) for m in probe]  # brings every map to unit size
         self.discriminator = Discriminator(shapes, arch.num_classes, config.head_width).to(self.device)
         self.discriminator.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
@@ -85,18 +88,24 @@ class Trainer:
             fake_maps = self.features.maps(diff_augment(fake.float()))
 
             # Discriminator, on the generator's present images.
-            loss_d = discriminator_loss(
-                self.discriminator(real_maps, conditions),
-                self.discriminator([m.detach() for m in fake_maps], conditions),
-            )
+            maps = [torch.cat([r, f.detach()]) / s for r, f, s in zip(real_maps, fake_maps, self.map_scales, strict=True)]
+            both = None if conditions is None else conditions.repeat(2)
+            logits = self.discriminator(maps, both)
+            real_logits, fake_logits = logits.chunk(2, dim=1)
+            loss_d = discriminator_loss(real_logits, fake_logits)
+            penalty = torch.zeros((), device=self.device)
+            if self.steps_done % PENALTY_EVERY == 0:
+                shaken = self.discriminator([m + NOISE * torch.randn_like(m) for m in maps], both)
+                penalty = PENALTY_EVERY * gradient_penalty(logits, shaken, NOISE)
         self.optimiser_d.zero_grad(set_to_none=True)
-        loss_d.backward()
+        (loss_d + self.config.gamma * penalty).backward()
         self.optimiser_d.step()
 
         # Generator, on the same images and feature maps: only the heads run again.
         self.discriminator.requires_grad_(False)
         with torch.autocast(self.device.type, torch.bfloat16):
-            loss_g = generator_loss(self.discriminator(fake_maps, conditions))
+            maps = [f / s for f, s in zip(fake_maps, self.map_scales, strict=True)]
+            loss_g = generator_loss(real_logits.detach(), self.discriminator(maps, conditions))
         pairs = zip(real_maps[1:], fake_maps[1:], strict=True)
         loss_e = torch.stack([energy_distance(_summary(r), _summary(f), labels) for r, f in pairs]).sum()
         self.optimiser_g.zero_grad(set_to_none=True)
@@ -106,7 +115,7 @@ class Trainer:
 
         self.steps_done += 1
         self._update_average()
-        return {"loss_d": loss_d.item(), "loss_g": loss_g.item(), "energy": loss_e.item()}
+        return {"loss_d": loss_d.item(), "penalty": penalty.item(), "loss_g": loss_g.item(), "energy": loss_e.item()}
 
     def _draw_batch(self) -> tuple[Tensor, Tensor]:
         """Real images -1..1 [batch, 3, R, R] and labels [batch], each group of neighbours of one class."""
@@ -162,7 +171,9 @@ class Trainer:
         wanted = json.loads(json.dumps(asdict(self.config)))
         changed = sorted(k for k, v in header["config"].items() if v != wanted[k] and k not in ("images", "data"))
         if changed:
-            raise CheckpointError(f"{path.parent} was begun with another {', '.join(changed)}; resume with the same settings or choose another --out.")
+            raise CheckpointError(
+                f"{path.parent} was begun with another {', '.join(changed)}; resume with the same settings or choose another --out."
+            )
         self.steps_done = header["steps"]
         for key, module in self._modules().items():
             module.load_state_dict({n.removeprefix(key + "."): t for n, t in tensors.items() if n.startswith(key + ".")})
@@ -214,7 +225,14 @@ def run(
         if done or trainer.images_seen // trainer.config.save_every != (trainer.images_seen - trainer.config.batch) // trainer.config.save_every:
             mean = {key: round(sum(entry[key] for entry in kept) / len(kept), 4) for key in losses}
             speed = len(kept) * trainer.config.batch / (time.monotonic() - since_save)
-            rows.append({"images": trainer.images_seen, **mean, "images_per_second": round(speed, 1), "seconds": round(before + time.monotonic() - started, 1)})
+            rows.append(
+                {
+                    "images": trainer.images_seen,
+                    **mean,
+                    "images_per_second": round(speed, 1),
+                    "seconds": round(before + time.monotonic() - started, 1),
+                }
+            )
             trainer.save(state)
             _write_history(history, rows)
             on_save(rows[-1])

@@ -5,14 +5,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """Hinge loss, averaged over the heads (Lim & Ye 2017)."""
-    return torch.stack([F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)]).mean()
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Relativistic pairing of logits [heads, N]: a real image should beat the generated one beside it (Jolicoeur-Martineau 2019)."""
+    return F.softplus(fake - real).mean()
 
 
-def generator_loss(fake: list[Tensor]) -> Tensor:
-    """The generator raises every head's logits."""
-    return -torch.stack([f.mean() for f in fake]).mean()
+def generator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """The same contest with the sides changed."""
+    return F.softplus(real - fake).mean()
+
+
+def gradient_penalty(logits: Tensor, perturbed: Tensor, noise: float) -> Tensor:
+    """R1 + R2 (Huang et al. 2024) by finite differences: logits [heads, N] before and after unit Gaussian noise times ``noise``.
+
+    The expected square of the slope along a random direction is the squared norm of the gradient.
+    """
+    return ((perturbed - logits) / noise).square().mean()
 
 
 def energy_distance(real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""The Gradio interface: it builds recipes from controls and shows what `render` gives."""

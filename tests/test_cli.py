@@ -1,0 +1,103 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def resgen(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    root = str(Path(__file__).parent.parent)
+    return subprocess.run([sys.executable, "-m", "resgen", *map(str, words)], capture_output=True, text=True, cwd=cwd or root)
+
+
+def test_a_grid_can_be_made_again_from_itself(tiny_folder: Path, tmp_path: Path) -> None:
+    first, again, npz = tmp_path / "grid.png", tmp_path / "again.png", tmp_path / "out.npz"
+    options = [
+        "--classes",
+        "disc,stripes",
+        "--truncation",
+        ".7",
+        "--directions",
+        "pc1=2",
+        "--gains",
+        "1,0.5,1",
+        "--images-dir",
+        tmp_path / "images",
+        "--npz",
+        npz,
+    ]
+    made = resgen("sample", "tiny", "--checkpoints", tiny_folder, "--seeds", "0-4,9", *options, "--out", first)
+    assert made.returncode == 0, made.stderr
+    made = resgen("render", first, "--checkpoints", tiny_folder, "--out", again)
+    assert made.returncode == 0 and made.stderr == ""
+    assert np.array_equal(np.asarray(Image.open(first)), np.asarray(Image.open(again)))
+
+    arrays = np.load(npz)
+    assert arrays["images"].shape == (12, 16, 16, 3) and arrays["images"].dtype == np.uint8
+    assert arrays["seeds"].tolist() == [0, 1, 2, 3, 4, 9] * 2 and arrays["seeds"].dtype == np.int64
+    assert arrays["labels"].tolist() == [0] * 6 + [2] * 6 and arrays["labels"].dtype == np.int64
+    tile = tmp_path / "images" / "0011-stripes-seed9.png"
+    assert np.array_equal(np.asarray(Image.open(tile)), arrays["images"][11])
+    resgen("render", tile, "--checkpoints", tiny_folder, "--out", tmp_path / "tile.png")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "tile.png")), arrays["images"][11])
+
+
+def test_another_version_of_the_checkpoint_is_mentioned(tiny_folder: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps({"checkpoint": "tiny", "seeds": "1", "checkpoint_sha256": "00"}))
+    made = resgen("render", recipe, "--checkpoints", tiny_folder, "--out", tmp_path / "a.png")
+    assert made.returncode == 0 and "another version" in made.stderr
+
+
+def test_list_and_info(tiny_folder: Path) -> None:
+    cards = json.loads(resgen("list", "--json", "--checkpoints", tiny_folder).stdout)
+    assert {card["name"] for card in cards} == {"tiny", "plain"}
+    card = json.loads(resgen("info", "tiny", "--json", "--checkpoints", tiny_folder).stdout)
+    assert card["classes"] == ["disc", "square", "stripes"] and card["dataset"]["name"] == "shapes"
+    assert "disc" in resgen("info", "tiny", "--checkpoints", tiny_folder).stdout
+
+
+@pytest.mark.parametrize("command", ["sample", "render", "train", "train-features", "evaluate", "info", "list"])
+def test_help_has_an_example(command: str) -> None:
+    made = resgen(command, "--help")
+    assert made.returncode == 0 and "Example:" in made.stdout
+
+
+def test_bad_input_is_one_line_and_status_2(tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.safetensors").write_bytes((tiny_folder / "tiny.safetensors").read_bytes()[:3000])
+    sample = ["sample", "tiny", "--checkpoints", tiny_folder, "--out", tmp_path / "x.png"]
+    for words in (
+        [*sample, "--seeds", "3-"],
+        [*sample, "--seeds", "0-99999999"],
+        [*sample, "--classes", "cat"],
+        [*sample, "--class-mix", "disc"],
+        [*sample, "--gains", "a"],
+        [*sample, "--truncation", "7"],
+        [*sample, "--device", "abacus"],
+        ["sample", "nobody", "--out", tmp_path / "x.png"],
+        ["sample", tmp_path / "cut.safetensors", "--out", tmp_path / "x.png"],
+        ["render", tmp_path / "none.png", "--out", tmp_path / "x.png"],
+        ["train", "--data", tmp_path / "none", "--out", tmp_path / "run"],
+        ["info", "../tiny"],
+    ):
+        made = resgen(*words)
+        assert made.returncode == 2, (words, made)
+        assert made.stderr.startswith("resgen: ") and made.stderr.count("\n") == 1, made.stderr
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_training_a_feature_network_and_judging_with_it(tiny_folder: Path, shapes_zip: Path, tmp_path: Path) -> None:
+    judge, report = tmp_path / "judge.safetensors", tmp_path / "report.json"
+    # A zip of 60 pictures has no full batch of the default size, so the data is given five times.
+    data = [word for _ in range(5) for word in ("--data", shapes_zip)]
+    made = resgen("train-features", *data, "--test-data", shapes_zip, "--epochs", 1, "--widths", "8,12,16", "--thumbnails", 0, "--out", judge)
+    assert made.returncode == 0 and "test accuracy" in made.stdout, made.stderr
+    made = resgen(
+        "evaluate", "tiny", "--checkpoints", tiny_folder, *data, "--test-data", shapes_zip, "--judge", judge, "--samples", 120, "--out", report
+    )
+    assert made.returncode == 0, made.stderr
+    figures = json.loads(report.read_text())
+    assert figures["samples"] == 120 and 0 <= figures["accuracy"] <= 1 and figures["real_test_recall"] > 0.9

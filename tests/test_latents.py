@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from resgen.checkpoint import Checkpoint, load_checkpoint
+from resgen.errors import RecipeError
+from resgen.latents import block_gains, direction_offset, draw_latents, draw_seed, slerp, truncate
+from resgen.recipe import MAX_SEED, Recipe
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_folder: Path) -> Checkpoint:
+    return load_checkpoint(tiny_folder / "tiny.safetensors")
+
+
+def test_a_seed_is_independent_of_its_company(tiny: Checkpoint) -> None:
+    alone, crowd = draw_latents(Recipe(seeds=(7,)), tiny), draw_latents(Recipe(seeds=tuple(range(20))), tiny)
+    assert torch.equal(alone.z[0], crowd.z[7]) and alone.labels[0] == crowd.labels[7]
+    assert torch.equal(alone.z[0], torch.randn(16, generator=torch.Generator("cpu").manual_seed(7)))
+
+
+def test_classes_drawn_from_seeds_are_uniform() -> None:
+    counts = torch.bincount(torch.tensor([draw_seed(seed, 8, 5)[1] for seed in range(2000)]), minlength=5)
+    assert counts.min() > 330 and counts.max() < 470  # 400 each, within four standard deviations
+
+
+def test_largest_seed_is_a_seed() -> None:
+    assert not torch.equal(draw_seed(MAX_SEED, 8, 0)[0], draw_seed(MAX_SEED - 1, 8, 0)[0])
+
+
+def test_classes_are_rows_of_the_same_seeds(tiny: Checkpoint) -> None:
+    latents = draw_latents(Recipe(seeds=(4, 9), classes=("stripes", "disc")), tiny)
+    assert latents.labels.tolist() == [2, 2, 0, 0] and latents.seeds.tolist() == [4, 9, 4, 9]
+    assert torch.equal(latents.z[0], latents.z[2])
+
+
+def test_a_mix_is_shares_that_sum_to_one(tiny: Checkpoint) -> None:
+    latents = draw_latents(Recipe(class_mix=(("disc", 3.0), ("stripes", 1.0))), tiny)
+    assert latents.class_weights is not None
+    assert latents.class_weights[5].tolist() == [0.75, 0, 0.25] and set(latents.labels.tolist()) == {-1}
+
+
+def test_slerp_keeps_the_length_and_the_ends() -> None:
+    a, b = torch.randn(2, 64, generator=torch.Generator().manual_seed(0))
+    a, b = a / a.norm(), b / b.norm()
+    assert torch.allclose(slerp(a, b, 0), a) and torch.allclose(slerp(a, b, 1), b, atol=1e-6)
+    assert abs(slerp(a, b, 0.3).norm() - 1) < 1e-5
+    assert torch.allclose(slerp(a, a, 0.5), a)
+
+
+def test_variations_without_strength_are_the_image_itself(tiny: Checkpoint) -> None:
+    latents = draw_latents(Recipe(seeds=(1, 2), variation_of=5, variation_strength=0), tiny)
+    z, label = draw_seed(5, 16, 3)
+    assert torch.allclose(latents.z, z.expand(2, -1)) and latents.labels.tolist() == [label] * 2
+
+
+def test_truncation_ends_at_the_mean() -> None:
+    w, mean = torch.randn(4, 8), torch.randn(8)
+    assert torch.equal(truncate(w, mean, 0), mean.expand(4, -1)) and torch.allclose(truncate(w, mean, 1), w, atol=1e-6)
+
+
+def test_directions_add_up(tiny: Checkpoint) -> None:
+    offset = direction_offset(Recipe(directions=(("pc1", 2.0), ("pc2", -1.0))), tiny)
+    assert torch.allclose(offset, 2 * tiny.directions[0] - tiny.directions[1])
+
+
+@pytest.mark.parametrize(
+    "recipe", [Recipe(classes=("cat",)), Recipe(class_mix=(("cat", 1.0),)), Recipe(directions=(("pc9", 1.0),)), Recipe(residual_gains=(1.0,))]
+)
+def test_unknown_names_are_refused(tiny: Checkpoint, recipe: Recipe) -> None:
+    with pytest.raises(RecipeError, match="tiny has"):
+        draw_latents(recipe, tiny)
+        direction_offset(recipe, tiny)
+        block_gains(recipe, tiny)

@@ -1,0 +1,72 @@
+"""The studio's server side: the renderer, and the public endpoints through gradio_client."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client
+from PIL import Image
+
+from resgen import grid
+from resgen.errors import CheckpointError, RecipeError
+from resgen.recipe import Recipe
+from resgen.sampler import load
+from resgen.studio.app import build, launch_options
+from resgen.studio.renderer import Renderer
+
+
+@pytest.fixture(scope="module")
+def client(tiny_folder: Path) -> Iterator[Client]:
+    demo = build(tiny_folder, "cpu")
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    yield Client(url, verbose=False)
+    demo.close()
+
+
+def test_only_the_documented_endpoints_are_public(client: Client) -> None:
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
+    assert set(named) == {"/render", "/checkpoints"}
+
+
+def test_render_gives_the_picture_of_the_recipe(client: Client, tiny_folder: Path) -> None:
+    path = client.predict("tiny", "0-3", "disc,square", "", 0.8, "pc1=1", 4, 2, api_name="/render")
+    recipe = Recipe(checkpoint="tiny", seeds=(0, 1, 2, 3), classes=("disc", "square"), truncation=0.8, directions=(("pc1", 1.0),), columns=4, scale=2)
+    expected = grid.compose(load("tiny", "cpu", tiny_folder).render(recipe), recipe)
+    assert np.array_equal(np.asarray(Image.open(path)), np.asarray(expected))
+    assert grid.read_recipe(Path(path))[0] == recipe
+
+
+def test_bad_requests_get_one_sentence(client: Client) -> None:
+    for arguments in (("tiny", "3-"), ("../tiny", "1"), ("tiny", "0-99999")):
+        with pytest.raises(Exception, match=r"Seeds|no checkpoint"):
+            client.predict(*arguments, "", "", 1, "", 8, 3, api_name="/render")
+
+
+def test_checkpoints_are_listed(client: Client) -> None:
+    assert {card["name"] for card in client.predict(api_name="/checkpoints")} == {"tiny", "plain"}
+
+
+def test_a_damaged_checkpoint_is_listed_last_and_refused_when_chosen(tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_folder / "tiny.safetensors", tmp_path)
+    (tmp_path / "aaa-cut.safetensors").write_bytes(b"short")
+    renderer = Renderer(tmp_path, "cpu")
+    assert renderer.names() == ["tiny", "aaa-cut"]
+    with pytest.raises(CheckpointError, match="damaged"):
+        renderer.view(Recipe(checkpoint="aaa-cut"))
+    assert renderer.view(Recipe(checkpoint="tiny"))["seeds"][:2] == ["0", "1"]
+
+
+def test_a_browser_is_not_asked_to_show_thousands(tiny_folder: Path) -> None:
+    with pytest.raises(RecipeError, match="400"):
+        Renderer(tiny_folder, "cpu").view(Recipe(checkpoint="tiny", seeds=tuple(range(401))))
+
+
+def test_a_replaced_file_is_loaded_again(tiny_folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "x.safetensors"
+    shutil.copy(tiny_folder / "tiny.safetensors", target)
+    renderer = Renderer(tmp_path, "cpu")
+    assert len(renderer.sampler("x").checkpoint.classes) == 3
+    shutil.copy(tiny_folder / "plain.safetensors", target)
+    assert renderer.sampler("x").checkpoint.classes == ()
