@@ -189,7 +189,7 @@ def train(
     batch: Annotated[int, typer.Option(help="Images a step, a multiple of 4.", min=4)] = 64,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: the data's own.")] = None,
     lr: Annotated[float, typer.Option(help="Step size.")] = 3e-4,
-    gamma: Annotated[float, typer.Option(help="Weight of the gradient penalty.")] = 4.0,
+    gamma: Annotated[float, typer.Option(help="Weight of the gradient penalty.")] = 0.5,
     energy: Annotated[float, typer.Option(help="Weight of the energy distance.")] = 0.5,
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,

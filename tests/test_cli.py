@@ -1,34 +1,43 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
-
-def resgen(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    root = str(Path(__file__).parent.parent)
-    return subprocess.run([sys.executable, "-m", "resgen", *map(str, words)], capture_output=True, text=True, cwd=cwd or root)
+from resgen.cli import main
 
 
-def test_a_grid_can_be_made_again_from_itself(tiny_folder: Path, tmp_path: Path) -> None:
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def resgen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command line, run in this process: starting Python and torch anew each time takes seconds."""
+
+    def call(*words: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["resgen", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return Result(int(ended.value.code or 0), out, err)
+
+    return call
+
+
+def test_a_grid_can_be_made_again_from_itself(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
     first, again, npz = tmp_path / "grid.png", tmp_path / "again.png", tmp_path / "out.npz"
-    options = [
-        "--classes",
-        "disc,stripes",
-        "--truncation",
-        ".7",
-        "--directions",
-        "pc1=2",
-        "--gains",
-        "1,0.5,1",
-        "--images-dir",
-        tmp_path / "images",
-        "--npz",
-        npz,
-    ]
+    options = f"--classes disc,stripes --truncation .7 --directions pc1=2 --gains 1,0.5,1 --images-dir {tmp_path}/images --npz {npz}".split()
     made = resgen("sample", "tiny", "--checkpoints", tiny_folder, "--seeds", "0-4,9", *options, "--out", first)
     assert made.returncode == 0, made.stderr
     made = resgen("render", first, "--checkpoints", tiny_folder, "--out", again)
@@ -45,14 +54,14 @@ def test_a_grid_can_be_made_again_from_itself(tiny_folder: Path, tmp_path: Path)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "tile.png")), arrays["images"][11])
 
 
-def test_another_version_of_the_checkpoint_is_mentioned(tiny_folder: Path, tmp_path: Path) -> None:
+def test_another_version_of_the_checkpoint_is_mentioned(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.json"
     recipe.write_text(json.dumps({"checkpoint": "tiny", "seeds": "1", "checkpoint_sha256": "00"}))
     made = resgen("render", recipe, "--checkpoints", tiny_folder, "--out", tmp_path / "a.png")
     assert made.returncode == 0 and "another version" in made.stderr
 
 
-def test_list_and_info(tiny_folder: Path) -> None:
+def test_list_and_info(resgen: Command, tiny_folder: Path) -> None:
     cards = json.loads(resgen("list", "--json", "--checkpoints", tiny_folder).stdout)
     assert {card["name"] for card in cards} == {"tiny", "plain"}
     card = json.loads(resgen("info", "tiny", "--json", "--checkpoints", tiny_folder).stdout)
@@ -61,12 +70,12 @@ def test_list_and_info(tiny_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["sample", "render", "train", "train-features", "evaluate", "info", "list"])
-def test_help_has_an_example(command: str) -> None:
+def test_help_has_an_example(resgen: Command, command: str) -> None:
     made = resgen(command, "--help")
     assert made.returncode == 0 and "Example:" in made.stdout
 
 
-def test_bad_input_is_one_line_and_status_2(tiny_folder: Path, tmp_path: Path) -> None:
+def test_bad_input_is_one_line_and_status_2(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.safetensors").write_bytes((tiny_folder / "tiny.safetensors").read_bytes()[:3000])
     sample = ["sample", "tiny", "--checkpoints", tiny_folder, "--out", tmp_path / "x.png"]
     for words in (
@@ -89,7 +98,7 @@ def test_bad_input_is_one_line_and_status_2(tiny_folder: Path, tmp_path: Path) -
     assert not (tmp_path / "x.png").exists()
 
 
-def test_training_a_feature_network_and_judging_with_it(tiny_folder: Path, shapes_zip: Path, tmp_path: Path) -> None:
+def test_training_a_feature_network_and_judging_with_it(resgen: Command, tiny_folder: Path, shapes_zip: Path, tmp_path: Path) -> None:
     judge, report = tmp_path / "judge.safetensors", tmp_path / "report.json"
     # A zip of 60 pictures has no full batch of the default size, so the data is given five times.
     data = [word for _ in range(5) for word in ("--data", shapes_zip)]
@@ -101,3 +110,8 @@ def test_training_a_feature_network_and_judging_with_it(tiny_folder: Path, shape
     assert made.returncode == 0, made.stderr
     figures = json.loads(report.read_text())
     assert figures["samples"] == 120 and 0 <= figures["accuracy"] <= 1 and figures["real_test_recall"] > 0.9
+
+
+def test_python_m_resgen_refuses_bad_input_without_a_traceback() -> None:
+    made = subprocess.run([sys.executable, "-m", "resgen", "info", "nobody"], capture_output=True, text=True)
+    assert made.returncode == 2 and made.stderr.startswith("resgen: There is no checkpoint")

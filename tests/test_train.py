@@ -37,17 +37,17 @@ def arguments(data: Path, eyes: Path, out: Path, images: int) -> list[str]:
         "--name": "shapes",
         "--images": images,
         "--batch": 12,
-        "--save-every": 48,
+        "--save-every": 120,
         "--device": "cpu",
     }
     return [sys.executable, "-m", "resgen", "train", *(str(word) for pair in settings.items() for word in pair)]
 
 
 def test_a_killed_run_resumes_to_the_same_weights(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
-    subprocess.run(arguments(shapes_zip, eyes, tmp_path / "straight", 480), check=True, capture_output=True)
+    subprocess.run(arguments(shapes_zip, eyes, tmp_path / "straight", 360), check=True, capture_output=True)
 
     killed = tmp_path / "killed"
-    process = subprocess.Popen(arguments(shapes_zip, eyes, killed, 480), stdout=subprocess.PIPE)
+    process = subprocess.Popen(arguments(shapes_zip, eyes, killed, 360), stdout=subprocess.PIPE)
     while not (killed / "history.csv").exists():
         assert process.poll() is None and process.stdout
         time.sleep(0.01)
@@ -55,21 +55,21 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes_zip: Path, eyes: Path, 
     process.wait()
     for path in killed.glob("*.safetensors"):
         load_file(path)  # whole, whenever the kill came
-    subprocess.run([*arguments(shapes_zip, eyes, killed, 480), "--resume"], check=True, capture_output=True)
+    subprocess.run([*arguments(shapes_zip, eyes, killed, 360), "--resume"], check=True, capture_output=True)
 
     straight, resumed = (load_file(tmp_path / run / "state.safetensors") for run in ("straight", "killed"))
     assert straight.keys() == resumed.keys()
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
     with (killed / "history.csv").open() as file:
-        assert [int(row["images"]) for row in csv.DictReader(file)] == list(range(48, 481, 48))
+        assert [int(row["images"]) for row in csv.DictReader(file)] == [120, 240, 360]
     checkpoint = load_checkpoint(killed / "shapes.safetensors")
-    assert checkpoint.classes == ("disc", "square", "stripes") and checkpoint.training["images_seen"] == 480
+    assert checkpoint.classes == ("disc", "square", "stripes") and checkpoint.training["images_seen"] == 360
     assert checkpoint.directions.shape == (12, 128) and len(list((killed / "samples").glob("*.png"))) >= 1
 
 
 def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
     def train(resume: bool, **changes: object) -> None:
-        config = TrainConfig(data=(str(shapes_zip),), name="shapes", batch=12, save_every=12, **{"images": 12, **changes})  # type: ignore[arg-type]
+        config = TrainConfig(data=(str(shapes_zip),), name="shapes", save_every=12, **{"batch": 12, "images": 12, **changes})  # type: ignore[arg-type]
         train_generator(config, tmp_path, resume, eyes, "cpu", "", lambda *_: None, lambda _: None)
 
     train(resume=False)

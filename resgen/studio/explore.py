@@ -73,7 +73,7 @@ class Explore:
         class_details = [c.one_class, c.row_classes, c.mixed, *c.shares]
         for component in (c.class_mode, c.mixed):
             component.input(c.class_updates, [c.class_mode, c.mixed], class_details, **quiet)
-        gr.on([c.seeds.submit, c.seeds.blur], self.draw, c.components, self.grid, **live)
+        c.seeds.submit(self.draw, c.components, self.grid, **live)
         for button, move in ((c.previous, -1), (c.next, 1), (c.random, 0)):
             button.click(self.move_seeds(move), c.components, [c.seeds, self.grid], **live)
         self.reset.click(self.start_over, c.checkpoint, everything, **quiet)

@@ -15,8 +15,8 @@ class TrainConfig:
     widths: tuple[int, ...] | None = None  # channels per generator block; None: chosen for the resolution
     head_width: int = 96  # channels of the discriminator's heads
     lr: float = 3e-4  # Adam's step size, falling to a tenth over the last third
-    ema_images: int = 20_000  # half-life of the averaged weights, in images
-    gamma: float = 4.0  # weight of the gradient penalty
+    ema_images: int = 10_000  # half-life of the averaged weights, in images
+    gamma: float = 0.5  # weight of the gradient penalty
     energy: float = 0.5  # weight of the energy distance
     flip: bool = False  # mirror real images: for sets without a left and right of their own
     seed: int = 0

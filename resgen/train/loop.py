@@ -32,6 +32,7 @@ from resgen.train.losses import discriminator_loss, energy_distance, generator_l
 STATE = "state.safetensors"
 HISTORY = "history.csv"
 NOISE = 0.1  # of the gradient penalty, in units of the feature maps' own size
+GAMMA_SETTLES = 24_000  # images until the penalty's weight is that of the settings
 PENALTY_EVERY = 4  # steps; its weight makes up for it (lazy regularisation, Karras et al. 2020)
 
 
@@ -98,7 +99,7 @@ class Trainer:
                 shaken = self.discriminator([m + NOISE * torch.randn_like(m) for m in maps], both)
                 penalty = PENALTY_EVERY * gradient_penalty(logits, shaken, NOISE)
         self.optimiser_d.zero_grad(set_to_none=True)
-        (loss_d + self.config.gamma * penalty).backward()
+        (loss_d + self._gamma() * penalty).backward()
         self.optimiser_d.step()
 
         # Generator, on the same images and feature maps: only the heads run again.
@@ -129,6 +130,11 @@ class Trainer:
         z = torch.randn(len(labels), arch.z_dim).to(self.device)
         weights = F.one_hot(labels, arch.num_classes).to(z.dtype) if arch.num_classes else None
         return self.generator(z, weights).expand(-1, 3, -1, -1)
+
+    def _gamma(self) -> float:
+        """The penalty's weight: eight times as strong at the start, while the discriminator has it easy."""
+        begun = self.images_seen / GAMMA_SETTLES
+        return self.config.gamma * max(1.0, 8.0 - 7.0 * begun)
 
     def _set_learning_rate(self) -> None:
         left = 1 - self.images_seen / self.config.images
@@ -207,8 +213,7 @@ def run(
     rows: list[dict[str, Any]] = []
     if resume and state.exists():
         trainer.load(state)
-        with history.open() as file:
-            rows = [row for row in csv.DictReader(file) if int(row["images"]) <= trainer.images_seen]
+        rows = [row for row in _read_history(history) if int(row["images"]) <= trainer.images_seen]
     elif state.exists():
         raise CheckpointError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
     out.mkdir(parents=True, exist_ok=True)
@@ -237,6 +242,14 @@ def run(
             _write_history(history, rows)
             on_save(rows[-1])
             kept, since_save = [], time.monotonic()
+
+
+def _read_history(path: Path) -> list[dict[str, Any]]:
+    """Its rows; none where a kill came between the first state and its history."""
+    if not path.exists():
+        return []
+    with path.open() as file:
+        return list(csv.DictReader(file))
 
 
 def _write_history(path: Path, rows: list[dict[str, Any]]) -> None:
