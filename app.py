@@ -26,7 +26,11 @@ def main() -> None:
     except ResGenError as error:
         print(f"resgen: {error}", file=sys.stderr)
         sys.exit(2)
-    demo.launch(server_name=arguments.host, server_port=arguments.port, share=arguments.share, **launch_options())
+    try:
+        demo.launch(server_name=arguments.host, server_port=arguments.port, share=arguments.share, **launch_options())
+    except OSError as error:  # the port is taken
+        print(f"resgen: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

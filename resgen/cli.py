@@ -195,9 +195,11 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     save_every: Annotated[int, typer.Option(help="Images between saves.", min=1)] = 20_000,
     features: Annotated[Path | None, typer.Option(help="Feature network; default: one trained first, into --out.")] = None,
+    dataset: Annotated[str, typer.Option(help="The data set's name for the card, known ones with author and licence; default: --data.")] = "",
     device: Device = "auto",
 ) -> None:
     """Train a generator on your images."""
+    from resgen.data import describe_source
     from resgen.train.command import train_generator
     from resgen.train.config import TrainConfig
 
@@ -205,9 +207,11 @@ def train(
         data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, resolution=resolution,
         lr=lr, gamma=gamma, energy=energy, flip=flip, seed=seed, save_every=save_every,
     )  # fmt: skip
-    command = "resgen " + shlex.join(sys.argv[1:])
+    # A card travels, so the paths in it are shortened to their last part.
+    command = shlex.join(["resgen", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
+    source = describe_source(dataset or ", ".join(Path(entry).name for entry in data))
     with _progress("Training") as progress:
-        path = train_generator(config, out, resume, features, device, command, progress, report=typer.echo)
+        path = train_generator(config, out, resume, features, device, source, command, progress, report=typer.echo)
     typer.echo(f"Wrote {path}")
 
 

@@ -14,10 +14,15 @@ from resgen.errors import DataError
 
 CACHE = Path.home() / ".cache" / "resgen"
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-LICENCES = {
-    "cifar10": "CIFAR-10 (Alex Krizhevsky, 2009; research data set, no licence stated)",
-    "fashion-mnist": "Fashion-MNIST (Zalando Research, 2017; MIT)",
+SOURCES = {
+    "cifar10": {"name": "CIFAR-10", "author": "Alex Krizhevsky, 2009", "licence": "none stated; a usual research set"},
+    "fashion-mnist": {"name": "Fashion-MNIST", "author": "Zalando Research, 2017", "licence": "MIT"},
 }
+
+
+def describe_source(name: str) -> dict[str, str]:
+    """What a checkpoint's card says of its data set: name, author, licence."""
+    return SOURCES.get(name, {"name": name, "author": "not stated", "licence": "not stated"})
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ def load_images(sources: Sequence[str], resolution: int | None = None, train: bo
     Images whose size is not ``resolution`` (default: that of the first) are resized; transparency is laid on
     white. ``train`` picks the split of a torchvision set. Raises DataError.
     """
-    if len(sources) == 1 and sources[0] in LICENCES:
+    if len(sources) == 1 and sources[0] in SOURCES:
         return _load_torchvision(sources[0], resolution, train)
     found: list[tuple[str, Callable[[], bytes]]] = []
     for source in sources:
@@ -76,7 +81,7 @@ def _list_files(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
             if path.suffix.lower() in SUFFIXES:
                 yield path.parent.name, lambda name=name: archive.read(name)
     else:
-        raise DataError(f"{source} is neither a folder, a zip nor one of {', '.join(LICENCES)}.")
+        raise DataError(f"{source} is neither a folder, a zip nor one of {', '.join(SOURCES)}.")
 
 
 def _decode(data: bytes, folder: str, resolution: int | None) -> np.ndarray:

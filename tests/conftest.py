@@ -26,7 +26,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             name,
             arch,
             classes,
-            dataset={"name": "shapes"},
+            dataset={"name": "shapes", "author": "the tests", "licence": "Apache-2.0"},
             direction_names=("pc1", "pc2"),
             weights=ResNetGenerator(arch).state_dict(),
             mean_w=torch.randn(max(1, len(classes)), 12),

@@ -78,5 +78,10 @@ def test_shipped_checkpoints_are_small_and_documented(name: str) -> None:
     path = SHIPPED / f"{name}.safetensors"
     card = read_card(path)
     assert path.stat().st_size < 10_000_000 and len(card.classes) == 10 and len(card.direction_names) >= 8
-    assert card.dataset["name"] and card.training["command"] and card.training["images_seen"] > 0 and card.metrics["accuracy"] > 0
+    assert (
+        all(card.dataset[key] for key in ("name", "author", "licence"))
+        and card.training["command"]
+        and card.training["images_seen"] > 0
+        and card.metrics["accuracy"] > 0
+    )
     load_checkpoint(path)

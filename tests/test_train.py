@@ -70,7 +70,7 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes_zip: Path, eyes: Path, 
 def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
     def train(resume: bool, **changes: object) -> None:
         config = TrainConfig(data=(str(shapes_zip),), name="shapes", save_every=12, **{"batch": 12, "images": 12, **changes})  # type: ignore[arg-type]
-        train_generator(config, tmp_path, resume, eyes, "cpu", "", lambda *_: None, lambda _: None)
+        train_generator(config, tmp_path, resume, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)
 
     train(resume=False)
     with pytest.raises(CheckpointError, match="--resume"):

@@ -35,6 +35,7 @@ def launch_options() -> dict[str, Any]:
         block_label_background_fill="transparent",
         block_title_background_fill="transparent",
         block_title_padding="0",
+        body_background_fill="*neutral_100",
         block_title_text_color="*body_text_color",
         block_title_text_color_dark="*body_text_color",
         body_text_color_subdued="*neutral_500",

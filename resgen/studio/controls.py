@@ -163,5 +163,5 @@ def describe(checkpoint: Checkpoint) -> str:
         facts.append(f"a judge names {accuracy:.0%} of its classes")
     lines = [" · ".join(facts)]
     if name := checkpoint.dataset.get("name"):
-        lines.append(f"Trained on {name}.")
+        lines.append(f"Trained on {name} (author: {checkpoint.dataset.get('author')}; licence: {checkpoint.dataset.get('licence')}).")
     return "  \n".join(lines)

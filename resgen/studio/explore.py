@@ -52,11 +52,11 @@ class Explore:
                     apply_default_css=False,
                     elem_id="grid",
                 )
-                with gr.Row():
-                    self.copy_link = gr.Button("Copy link", size="sm", min_width=90, elem_id="copy-link")
-                    self.download_png = gr.Button("Download PNG", size="sm", min_width=90, elem_id="download-png")
-                    self.download_zip = gr.Button("Download zip", size="sm", min_width=90, elem_id="download-zip")
-                    self.reset = gr.Button("Reset", size="sm", min_width=90, elem_id="reset")
+                with gr.Row(elem_id="actions"):
+                    self.copy_link = gr.Button("Copy link", size="sm", min_width=60, elem_id="copy-link")
+                    self.download_png = gr.Button("Save PNG", size="sm", min_width=60, elem_id="download-png")
+                    self.download_zip = gr.Button("Save zip", size="sm", min_width=60, elem_id="download-zip")
+                    self.reset = gr.Button("Reset", size="sm", min_width=60, elem_id="reset")
             with gr.Column(scale=1, elem_id="controls"):
                 self.controls = Controls(renderer.names())
         self.file = gr.JSON(visible=False)
@@ -137,7 +137,7 @@ class Explore:
 
     @friendly
     def act_on_tile(self, event: gr.EventData, *values: Any) -> list[Any]:
-        """'Make variations' or 'Download image' of one tile."""
+        """'Make variations' or 'Save image' of one tile."""
         recipe, seed, label = self._recipe(values), int(event.seed), str(event.label)
         unchanged = [gr.skip()] * (len(self.controls.shown) + 2)
         if event.action == "save":

@@ -24,6 +24,7 @@ def train_generator(
     resume: bool,
     features: Path | None,
     device: str,
+    dataset: dict[str, str],
     command: str,
     progress: Callable[..., None],
     report: Callable[[str], None],
@@ -46,7 +47,7 @@ def train_generator(
         progress(images, config.images, note)
 
     def on_save(row: dict[str, Any]) -> None:
-        save_checkpoint(to_checkpoint(trainer, float(row["seconds"]) / 3600, command), path)
+        save_checkpoint(to_checkpoint(trainer, dataset, float(row["seconds"]) / 3600, command), path)
         draw_samples(path, out / "samples" / f"{trainer.images_seen:09}.png")
         report("  ".join(f"{key} {value}" for key, value in row.items()))
 

@@ -6,7 +6,6 @@ import torch
 from torch.nn import functional as F
 
 from resgen.checkpoint import Checkpoint
-from resgen.data import LICENCES
 from resgen.train.loop import Trainer
 
 SAMPLES = 8192  # latents that means and directions are measured on
@@ -14,16 +13,15 @@ DIRECTIONS = 12
 
 
 @torch.no_grad()
-def to_checkpoint(trainer: Trainer, hours: float, command: str) -> Checkpoint:
+def to_checkpoint(trainer: Trainer, dataset: dict[str, str], hours: float, command: str) -> Checkpoint:
     """The averaged generator with its measured latent statistics and where it comes from."""
     generator, classes = trainer.average.eval(), trainer.classes
     mean_w, directions = latent_statistics(trainer)
-    source = trainer.config.name if trainer.config.name in LICENCES else ""
     return Checkpoint(
         name=trainer.config.name,
         arch=generator.config,
         classes=classes if generator.config.num_classes else (),
-        dataset={"name": LICENCES.get(source, trainer.config.name), "images": len(trainer.labels)},
+        dataset={**dataset, "images": len(trainer.labels)},
         training={
             "images_seen": trainer.images_seen,
             "hours": round(hours, 2),

@@ -141,5 +141,5 @@ def test_downloads_carry_their_recipe(page: Page, tmp_path: Path) -> None:
         assert json.loads(archive.read("recipe.json"))["checkpoint"] == recipe.checkpoint
     page.locator(".rg-tiles button").first.click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download image").click()
+        page.get_by_role("button", name="Save image").click()
     assert download.value.suggested_filename.endswith("-seed0.png")
