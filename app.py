@@ -28,8 +28,9 @@ def main() -> None:
         sys.exit(2)
     try:
         demo.launch(server_name=arguments.host, server_port=arguments.port, share=arguments.share, **launch_options())
-    except OSError as error:  # the port is taken
-        print(f"resgen: {error}", file=sys.stderr)
+    except OSError:
+        address = f"{arguments.host or '127.0.0.1'}:{arguments.port or '7860-7959'}"
+        print(f"resgen: {address} is taken or cannot be listened on; choose another --port or --host.", file=sys.stderr)
         sys.exit(2)
 
 
