@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from resgen.data import ImageSet
-from resgen.features import FeatureResNet
+from resgen.features import FeatureResNet, to_float
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
-from resgen.train.augment import to_float
 
 MANIFOLD_SAMPLES = 2000  # images a side for precision and recall
 NEIGHBOURS = 3

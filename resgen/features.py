@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -93,6 +94,11 @@ class FeatureResNet(nn.Module):
         return self.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
+def to_float(images: Tensor) -> Tensor:
+    """uint8 0..255 -> float32 -1..1, channels last in memory: what the networks are given."""
+    return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
 def save_features(network: FeatureResNet, path: Path, card: dict[str, Any]) -> None:
     """Write weights, config and ``card`` to one .safetensors file, atomically."""
     header = {"format": 1, "arch": asdict(network.config), **card}
@@ -104,8 +110,6 @@ def save_features(network: FeatureResNet, path: Path, card: dict[str, Any]) -> N
 
 def load_features(path: Path) -> FeatureResNet:
     """Read a network written by `save_features`; raises CheckpointError where the file is not one."""
-    from safetensors import safe_open
-
     try:
         with safe_open(path, "pt") as file:
             arch = json.loads((file.metadata() or {})["resgen-features"])["arch"]

@@ -109,3 +109,16 @@ def test_a_feature_network_folds_without_change(shapes_zip: Path, tmp_path: Path
 def test_another_file_is_no_feature_network(tiny_folder: Path) -> None:
     with pytest.raises(CheckpointError, match="train-features"):
         load_features(tiny_folder / "tiny.safetensors")
+
+
+def test_the_class_loss_joins_in_the_second_half(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
+    config = TrainConfig(data=(str(shapes_zip),), name="shapes", batch=12, images=24, save_every=12, classify=0.2)
+    train_generator(config, tmp_path, False, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)
+    with (tmp_path / "history.csv").open() as file:
+        first, second = csv.DictReader(file)
+    assert float(first["class"]) == 0 and float(second["class"]) > 0
+
+    torch.manual_seed(0)
+    save_features(FeatureResNet(FeatureConfig(5, (8, 12, 16))), tmp_path / "five.safetensors", {})
+    with pytest.raises(CheckpointError, match="same classes"):
+        train_generator(config, tmp_path / "other", False, tmp_path / "five.safetensors", "cpu", {}, "", lambda *_: None, lambda _: None)

@@ -5,11 +5,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def to_float(images: Tensor) -> Tensor:
-    """uint8 0..255 -> float32 -1..1, channels last in memory."""
-    return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-
-
 def mirror(images: Tensor) -> Tensor:
     """Flip half of the images left to right."""
     flip = torch.rand(len(images), device=images.device) < 0.5

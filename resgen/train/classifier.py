@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from resgen.data import ImageSet
-from resgen.features import FeatureConfig, FeatureResNet, save_features
-from resgen.train.augment import cutout, mirror, shift, to_float
+from resgen.features import FeatureConfig, FeatureResNet, save_features, to_float
+from resgen.train.augment import cutout, mirror, shift
 
 
 def train_features(

@@ -18,6 +18,7 @@ class TrainConfig:
     ema_images: int = 10_000  # half-life of the averaged weights, in images
     gamma: float = 0.5  # weight of the gradient penalty
     energy: float = 0.5  # weight of the energy distance
+    classify: float = 0.0  # weight of the class loss in the second half
     flip: bool = False  # mirror real images: for sets without a left and right of their own
     seed: int = 0
     save_every: int = 20_000  # images between saves, history rows and sample grids

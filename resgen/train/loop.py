@@ -22,9 +22,9 @@ from torch.nn import functional as F
 
 from resgen.data import ImageSet
 from resgen.errors import CheckpointError
-from resgen.features import FeatureResNet
+from resgen.features import FeatureResNet, to_float
 from resgen.generator import GeneratorConfig, ResNetGenerator
-from resgen.train.augment import diff_augment, mirror, to_float
+from resgen.train.augment import diff_augment, mirror
 from resgen.train.config import TrainConfig
 from resgen.train.discriminator import GROUP, Discriminator
 from resgen.train.losses import discriminator_loss, energy_distance, generator_loss, gradient_penalty
@@ -61,6 +61,8 @@ class Trainer:
         self.by_class = [torch.nonzero(self.labels == c).flatten() for c in range(len(data.classes))]
         torch.manual_seed(config.seed)
         arch = generator_config(config, data)
+        if config.classify and features.config.num_classes != arch.num_classes:
+            raise CheckpointError("--classify needs a feature network trained on the same classes.")
         self.generator = ResNetGenerator(arch).to(memory_format=torch.channels_last).to(self.device)
         probe = self.features.maps(to_float(self.images[:: len(self.images) // 256 + 1].to(self.device)))
         shapes = [(m.shape[1], m.shape[2]) for m in probe]
@@ -109,14 +111,25 @@ class Trainer:
             loss_g = generator_loss(real_logits.detach(), self.discriminator(maps, conditions))
         pairs = zip(real_maps[1:], fake_maps[1:], strict=True)
         loss_e = torch.stack([energy_distance(_summary(r), _summary(f), labels) for r, f in pairs]).sum()
+        loss_c = self._class_loss(fake_maps[-1], conditions)
         self.optimiser_g.zero_grad(set_to_none=True)
-        (loss_g + self.config.energy * loss_e).backward()
+        (loss_g + self.config.energy * loss_e + self.config.classify * loss_c).backward()
         self.optimiser_g.step()
         self.discriminator.requires_grad_(True)
 
         self.steps_done += 1
         self._update_average()
-        return {"loss_d": loss_d.item(), "penalty": penalty.item(), "loss_g": loss_g.item(), "energy": loss_e.item()}
+        return {"loss_d": loss_d.item(), "penalty": penalty.item(), "loss_g": loss_g.item(), "energy": loss_e.item(), "class": loss_c.item()}
+
+    def _class_loss(self, deepest: Tensor, conditions: Tensor | None) -> Tensor:
+        """Cross-entropy of the frozen network's own classes on generated images (Odena et al. 2017), in a run's second half.
+
+        From the first image it would gather each class into one picture; later, shapes and their variety are there to stay.
+        """
+        if conditions is None or self.images_seen < self.config.images / 2:
+            return torch.zeros((), device=self.device)
+        logits = self.features.classify(deepest.float().mean(dim=(2, 3)))
+        return F.cross_entropy(logits, conditions)
 
     def _draw_batch(self) -> tuple[Tensor, Tensor]:
         """Real images -1..1 [batch, 3, R, R] and labels [batch], each group of neighbours of one class."""
