@@ -64,7 +64,7 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the file atomically, floating point in half precision."""
+    """Write the file atomically, matrices in half precision; vectors are small, and variances may pass its range."""
     header = {
         "format": FORMAT,
         "arch": checkpoint.arch.to_dict(),
@@ -84,7 +84,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 def _half(value: Tensor) -> Tensor:
     value = value.detach().cpu().contiguous()
-    return value.half() if value.is_floating_point() else value
+    return value.half() if value.is_floating_point() and value.ndim > 1 else value
 
 
 def read_card(path: Path) -> Checkpoint:

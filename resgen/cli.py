@@ -192,6 +192,7 @@ def train(
     gamma: Annotated[float, typer.Option(help="Weight of the gradient penalty.")] = 0.5,
     energy: Annotated[float, typer.Option(help="Weight of the energy distance.")] = 0.5,
     classify: Annotated[float, typer.Option(help="Weight of the class loss in the second half.")] = 0.0,
+    augment: Annotated[float, typer.Option(help="Share of images augmented; for small sets shown often.", min=0, max=1)] = 0.0,
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     save_every: Annotated[int, typer.Option(help="Images between saves.", min=1)] = 20_000,
@@ -206,7 +207,7 @@ def train(
 
     config = TrainConfig(
         data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, resolution=resolution,
-        lr=lr, gamma=gamma, energy=energy, classify=classify, flip=flip, seed=seed, save_every=save_every,
+        lr=lr, gamma=gamma, energy=energy, classify=classify, augment=augment, flip=flip, seed=seed, save_every=save_every,
     )  # fmt: skip
     # A card travels, so the paths in it are shortened to their last part.
     command = shlex.join(["resgen", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])

@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from resgen.checkpoint import SHIPPED, find_checkpoint, list_checkpoints, load_checkpoint, read_card
+from resgen.checkpoint import SHIPPED, find_checkpoint, list_checkpoints, load_checkpoint, read_card, save_checkpoint
 from resgen.errors import CheckpointError
 
 
@@ -85,3 +86,10 @@ def test_shipped_checkpoints_are_small_and_documented(name: str) -> None:
         and card.metrics["accuracy"] > 0
     )
     load_checkpoint(path)
+
+
+def test_large_variances_survive_the_half_precision_file(tiny_folder: Path, tmp_path: Path) -> None:
+    tiny = load_checkpoint(tiny_folder / "tiny.safetensors")
+    name = "to_image.0.0.running_var"
+    save_checkpoint(replace(tiny, weights={**tiny.weights, name: tiny.weights[name] * 1e6}), tmp_path / "large.safetensors")
+    assert load_checkpoint(tmp_path / "large.safetensors").weights[name].min() > 65_504

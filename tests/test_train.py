@@ -83,7 +83,7 @@ def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp
 
 def test_augmentation_is_differentiable_and_keeps_the_shape() -> None:
     images = torch.rand(4, 3, 16, 16, requires_grad=True)
-    augmented = diff_augment(images)
+    augmented = diff_augment(images, 1.0)
     augmented.sum().backward()
     assert augmented.shape == images.shape and images.grad is not None and images.grad.abs().sum() > 0
 

@@ -44,6 +44,13 @@ def cutout(images: Tensor, ratio: float = 0.5) -> Tensor:
     return images * (~hole)[:, None]
 
 
-def diff_augment(images: Tensor) -> Tensor:
-    """Colour, translation and cutout: what the discriminator sees of every image."""
-    return cutout(shift(recolour(images))).contiguous(memory_format=torch.channels_last)
+def diff_augment(images: Tensor, share: float) -> Tensor:
+    """Colour, translation and cutout on a random ``share`` of the images: what the discriminator sees.
+
+    Worth it where a small set is shown many times; in the first few rounds it only hides what there is to learn.
+    """
+    if not share:
+        return images
+    chosen = torch.rand(len(images), device=images.device) < share
+    mixed = torch.where(chosen[:, None, None, None], cutout(shift(recolour(images))), images)
+    return mixed.contiguous(memory_format=torch.channels_last)

@@ -39,7 +39,7 @@ def train_generator(
         report(f"Training a feature network first, into {network}; --features would reuse one.")
         shape = FeatureConfig(len(data.classes))
         train_features(data, None, network, shape, epochs=5, seed=config.seed, flip=config.flip, thumbnail_weight=1.0, report=report)
-    trainer = Trainer(config, data, load_features(network), pick_device(device))
+    trainer = Trainer(config, data, load_features(network), pick_device(device), command)
     path = out / f"{config.name}.safetensors"
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
@@ -47,7 +47,7 @@ def train_generator(
         progress(images, config.images, note)
 
     def on_save(row: dict[str, Any]) -> None:
-        save_checkpoint(to_checkpoint(trainer, dataset, float(row["seconds"]) / 3600, command), path)
+        save_checkpoint(to_checkpoint(trainer, dataset, float(row["seconds"]) / 3600), path)
         draw_samples(path, out / "samples" / f"{trainer.images_seen:09}.png")
         report("  ".join(f"{key} {value}" for key, value in row.items()))
 

@@ -19,6 +19,7 @@ class TrainConfig:
     gamma: float = 0.5  # weight of the gradient penalty
     energy: float = 0.5  # weight of the energy distance
     classify: float = 0.0  # weight of the class loss in the second half
+    augment: float = 0.0  # share of images augmented before the discriminator
     flip: bool = False  # mirror real images: for sets without a left and right of their own
     seed: int = 0
     save_every: int = 20_000  # images between saves, history rows and sample grids

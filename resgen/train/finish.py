@@ -13,7 +13,7 @@ DIRECTIONS = 12
 
 
 @torch.no_grad()
-def to_checkpoint(trainer: Trainer, dataset: dict[str, str], hours: float, command: str) -> Checkpoint:
+def to_checkpoint(trainer: Trainer, dataset: dict[str, str], hours: float) -> Checkpoint:
     """The averaged generator with its measured latent statistics and where it comes from."""
     generator, classes = trainer.average.eval(), trainer.classes
     mean_w, directions = latent_statistics(trainer)
@@ -25,7 +25,8 @@ def to_checkpoint(trainer: Trainer, dataset: dict[str, str], hours: float, comma
         training={
             "images_seen": trainer.images_seen,
             "hours": round(hours, 2),
-            "command": command,
+            "command": trainer.stages[0]["command"],
+            "stages": trainer.stages[1:],
             "hardware": hardware(trainer.device),
         },
         direction_names=tuple(f"pc{i + 1}" for i in range(len(directions))),

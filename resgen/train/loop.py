@@ -31,6 +31,7 @@ from resgen.train.losses import discriminator_loss, energy_distance, generator_l
 
 STATE = "state.safetensors"
 HISTORY = "history.csv"
+ADJUSTABLE = {"data", "images", "lr", "gamma", "energy", "classify", "augment", "save_every"}  # settings that may change on the way
 NOISE = 0.1  # of the gradient penalty, in units of the feature maps' own size
 GAMMA_SETTLES = 24_000  # images until the penalty's weight is that of the settings
 PENALTY_EVERY = 4  # steps; its weight makes up for it (lazy regularisation, Karras et al. 2020)
@@ -53,7 +54,7 @@ def generator_config(config: TrainConfig, data: ImageSet) -> GeneratorConfig:
 class Trainer:
     """Generator, discriminator, averaged generator and their optimisers; one `step` at a time."""
 
-    def __init__(self, config: TrainConfig, data: ImageSet, features: FeatureResNet, device: str) -> None:
+    def __init__(self, config: TrainConfig, data: ImageSet, features: FeatureResNet, device: str, command: str) -> None:
         self.config, self.device = config, torch.device(device)
         self.features = features.freeze().to(self.device)
         self.classes = data.classes
@@ -73,6 +74,7 @@ class Trainer:
         self.optimiser_g = torch.optim.Adam(self.generator.parameters(), config.lr, betas=(0.0, 0.99))
         self.optimiser_d = torch.optim.Adam(self.discriminator.parameters(), config.lr, betas=(0.0, 0.99))
         self.steps_done = 0
+        self.stages: list[dict[str, Any]] = [{"from_image": 0, "command": command}]
 
     @property
     def images_seen(self) -> int:
@@ -87,8 +89,8 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16):
             fake = self._generate(labels)
             with torch.no_grad():
-                real_maps = self.features.maps(diff_augment(real))
-            fake_maps = self.features.maps(diff_augment(fake.float()))
+                real_maps = self.features.maps(diff_augment(real, self.config.augment))
+            fake_maps = self.features.maps(diff_augment(fake.float(), self.config.augment))
 
             # Discriminator, on the generator's present images.
             maps = [torch.cat([r, f.detach()]) / s for r, f, s in zip(real_maps, fake_maps, self.map_scales, strict=True)]
@@ -177,23 +179,26 @@ class Trainer:
         for key, optimiser in (("adam_g", self.optimiser_g), ("adam_d", self.optimiser_d)):
             for index, state in optimiser.state_dict()["state"].items():
                 tensors |= {f"{key}.{index}.{name}": value for name, value in state.items()}
-        header = {"steps": self.steps_done, "config": asdict(self.config)}
+        header = {"steps": self.steps_done, "config": asdict(self.config), "stages": self.stages}
         partial = path.with_name(path.name + ".part")
         save_file({name: value.contiguous().clone() for name, value in tensors.items()}, partial, {"resgen-training": json.dumps(header)})
         os.replace(partial, path)
 
     def load(self, path: Path) -> None:
-        """Take up a run where `save` left it; raises CheckpointError where its settings differ."""
+        """Take up a run where `save` left it; raises CheckpointError where a setting that has shaped it differs.
+
+        Other settings may be changed on the way: that begins a new stage, which the card tells.
+        """
         with safe_open(path, "pt") as file:
             header = json.loads(file.metadata()["resgen-training"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         wanted = json.loads(json.dumps(asdict(self.config)))
-        changed = sorted(k for k, v in header["config"].items() if v != wanted[k] and k not in ("images", "data"))
-        if changed:
-            raise CheckpointError(
-                f"{path.parent} was begun with another {', '.join(changed)}; resume with the same settings or choose another --out."
-            )
+        changed = {name for name, value in wanted.items() if header["config"].get(name) != value}
+        if fixed := sorted(changed - ADJUSTABLE):
+            raise CheckpointError(f"{path.parent} was begun with another {', '.join(fixed)}; resume with the same settings or choose another --out.")
         self.steps_done = header["steps"]
+        stage = {"from_image": self.images_seen, "command": self.stages[0]["command"]}
+        self.stages = header["stages"] + ([stage] if changed - {"data", "save_every"} else [])
         for key, module in self._modules().items():
             module.load_state_dict({n.removeprefix(key + "."): t for n, t in tensors.items() if n.startswith(key + ".")})
         for key, optimiser in (("adam_g", self.optimiser_g), ("adam_d", self.optimiser_d)):
@@ -268,7 +273,7 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
 def _write_history(path: Path, rows: list[dict[str, Any]]) -> None:
     partial = path.with_name(path.name + ".part")
     with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, list(rows[-1]))
         writer.writeheader()
         writer.writerows(rows)
     os.replace(partial, path)
