@@ -51,7 +51,10 @@ def train_generator(
         draw_samples(path, out / "samples" / f"{trainer.images_seen:09}.png")
         report("  ".join(f"{key} {value}" for key, value in row.items()))
 
-    run(trainer, out, resume, on_step, on_save)
+    def on_milestone(seconds: float) -> None:
+        save_checkpoint(to_checkpoint(trainer, dataset, seconds / 3600), out / "snapshots" / f"{trainer.images_seen:09}.safetensors")
+
+    run(trainer, out, resume, on_step, on_save, on_milestone)
     return path
 
 

@@ -14,7 +14,7 @@ class TrainConfig:
     resolution: int | None = None  # pixels a side; None: the data's own
     widths: tuple[int, ...] | None = None  # channels per generator block; None: chosen for the resolution
     head_width: int = 96  # channels of the discriminator's heads
-    lr: float = 3e-4  # Adam's step size, falling to a tenth over the last third
+    lr: float = 3e-4  # Adam's step size, falling to a twentieth over the second half
     ema_images: int = 10_000  # half-life of the averaged weights, in images
     gamma: float = 0.5  # weight of the gradient penalty
     energy: float = 0.5  # weight of the energy distance

@@ -35,6 +35,7 @@ ADJUSTABLE = {"data", "images", "lr", "gamma", "energy", "classify", "augment", 
 NOISE = 0.1  # of the gradient penalty, in units of the feature maps' own size
 GAMMA_SETTLES = 24_000  # images until the penalty's weight is that of the settings
 PENALTY_EVERY = 4  # steps; its weight makes up for it (lazy regularisation, Karras et al. 2020)
+MILESTONES = tuple(1000 * 4**power for power in range(8))  # images after which a snapshot is kept, to show how a generator learns
 
 
 def generator_config(config: TrainConfig, data: ImageSet) -> GeneratorConfig:
@@ -128,7 +129,7 @@ class Trainer:
 
         From the first image it would gather each class into one picture; later, shapes and their variety are there to stay.
         """
-        if conditions is None or self.images_seen < self.config.images / 2:
+        if conditions is None or not self.config.classify or self.images_seen < self.config.images / 2:
             return torch.zeros((), device=self.device)
         logits = self.features.classify(deepest.float().mean(dim=(2, 3)))
         return F.cross_entropy(logits, conditions)
@@ -153,7 +154,7 @@ class Trainer:
 
     def _set_learning_rate(self) -> None:
         left = 1 - self.images_seen / self.config.images
-        rate = self.config.lr * max(0.1, min(1.0, 3 * left))
+        rate = self.config.lr * max(0.05, min(1.0, 2 * left))
         for optimiser in (self.optimiser_g, self.optimiser_d):
             for group in optimiser.param_groups:
                 group["lr"] = rate
@@ -222,10 +223,12 @@ def run(
     resume: bool,
     on_step: Callable[[int, dict[str, float], float], None],
     on_save: Callable[[dict[str, Any]], None],
+    on_milestone: Callable[[float], None],
 ) -> None:
     """Train to ``config.images``, saving into ``out``.
 
-    ``on_step`` is told images seen, losses and images per second; ``on_save`` the row added to the history.
+    ``on_step`` is told images seen, losses and images per second; ``on_save`` the row added to the history;
+    ``on_milestone`` the seconds of training, when the images seen pass one of `MILESTONES`.
     """
     state, history = out / STATE, out / HISTORY
     rows: list[dict[str, Any]] = []
@@ -244,8 +247,10 @@ def run(
         instant = trainer.config.batch / (time.monotonic() - tick)
         rate = instant if not rate else 0.95 * rate + 0.05 * instant
         on_step(trainer.images_seen, losses, rate)
-        done = trainer.images_seen >= trainer.config.images
-        if done or trainer.images_seen // trainer.config.save_every != (trainer.images_seen - trainer.config.batch) // trainer.config.save_every:
+        seen, seen_before = trainer.images_seen, trainer.images_seen - trainer.config.batch
+        if any(seen_before < milestone <= seen for milestone in MILESTONES):
+            on_milestone(before + time.monotonic() - started)
+        if seen >= trainer.config.images or seen // trainer.config.save_every != seen_before // trainer.config.save_every:
             mean = {key: round(sum(entry[key] for entry in kept) / len(kept), 4) for key in losses}
             speed = len(kept) * trainer.config.batch / (time.monotonic() - since_save)
             rows.append(
