@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from resgen.errors import CheckpointError
+from resgen.features import half
 from resgen.generator import GeneratorConfig, ResNetGenerator
 
 FORMAT = 1
@@ -74,17 +75,12 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "metrics": checkpoint.metrics,
         "directions": checkpoint.direction_names,
     }
-    tensors = {f"generator.{name}": _half(value) for name, value in checkpoint.weights.items()}
-    tensors |= {"mean_w": _half(checkpoint.mean_w), "directions": _half(checkpoint.directions)}
+    tensors = {f"generator.{name}": half(value) for name, value in checkpoint.weights.items()}
+    tensors |= {"mean_w": half(checkpoint.mean_w), "directions": half(checkpoint.directions)}
     partial = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, partial, metadata={HEADER: json.dumps(header)})
     os.replace(partial, path)
-
-
-def _half(value: Tensor) -> Tensor:
-    value = value.detach().cpu().contiguous()
-    return value.half() if value.is_floating_point() and value.ndim > 1 else value
 
 
 def read_card(path: Path) -> Checkpoint:
@@ -113,7 +109,12 @@ def read_card(path: Path) -> Checkpoint:
     if len(classes) != arch.num_classes:
         raise CheckpointError(f"{path.name} names {len(classes)} classes, but its generator has {arch.num_classes}.")
     tables: dict[str, Any] = {key: value if isinstance(value := header.get(key), dict) else {} for key in ("dataset", "training", "metrics")}
-    return Checkpoint(path.stem, arch, classes, direction_names=names, sha256=_sha256(path, path.stat().st_mtime_ns), **tables)
+    return Checkpoint(_name_of(path), arch, classes, direction_names=names, sha256=_sha256(path, path.stat().st_mtime_ns), **tables)
+
+
+def _name_of(path: Path) -> str:
+    """A file's checkpoint: its stem, or 'cifar10@4000' for snapshots/cifar10/4000.safetensors."""
+    return f"{path.parent.name}@{path.stem}" if path.parent.parent.name == "snapshots" else path.stem
 
 
 def _read_labels(raw: object, path: Path) -> tuple[str, ...]:
@@ -154,6 +155,14 @@ def checkpoint_names(folder: Path = SHIPPED) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.safetensors") if _NAME.fullmatch(path.stem))
 
 
+def snapshot_names(name: str, folder: Path = SHIPPED) -> list[str]:
+    """The snapshots of a checkpoint's training, early to late: 'cifar10@4000' is snapshots/cifar10/4000.safetensors."""
+    if not _NAME.fullmatch(name):
+        return []
+    moments = sorted(int(path.stem) for path in (folder / "snapshots" / name).glob("*.safetensors") if re.fullmatch(r"\d{1,12}", path.stem, re.ASCII))
+    return [f"{name}@{images}" for images in moments]
+
+
 def list_checkpoints(folder: Path = SHIPPED) -> list[dict[str, Any]]:
     """The cards of a folder's readable checkpoints, best (lowest Frechet distance over its floor) first."""
     cards = []
@@ -169,6 +178,9 @@ def find_checkpoint(source: str, folder: Path = SHIPPED) -> Path:
     """A name in ``folder``, a path, or a Hub repository 'owner/name' -> a file. Raises CheckpointError."""
     if _NAME.fullmatch(source) and (folder / f"{source}.safetensors").is_file():
         return folder / f"{source}.safetensors"
+    if source in snapshot_names(source.partition("@")[0], folder):
+        name, _, images = source.partition("@")
+        return folder / "snapshots" / name / f"{images}.safetensors"
     if Path(source).is_file():
         return Path(source)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", source, re.ASCII) and not Path(source).parent.is_dir():

@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +17,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from resgen.errors import RecipeError, ResGenError
-from resgen.recipe import Recipe, parse_pairs, parse_seeds
+from resgen.recipe import Recipe, parse_numbers, parse_pairs, parse_seeds
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from resgen.composite import AnyRecipe
+    from resgen.plates import Plate
     from resgen.sampler import Sampler
 
 app = typer.Typer(
@@ -27,6 +32,10 @@ app = typer.Typer(
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Folder = Annotated[Path | None, typer.Option("--checkpoints", help="Folder with checkpoints; default: the shipped ones.")]
+CheckpointArgument = Annotated[str, typer.Argument(help="A name, a .safetensors file or a Hub repository.")]
+OutPng = Annotated[Path, typer.Option(help="The picture, as PNG with its recipe inside.")]
+Truncation = Annotated[float, typer.Option(help="Psi, 0 (the mean) to 1.5.")]
+Scale = Annotated[int, typer.Option(help="Enlargement of each image, 1 to 16.")]
 DataOption = Annotated[list[str], typer.Option("--data", help="cifar10, fashion-mnist, or folders and zips of class folders; may be repeated.")]
 
 
@@ -49,6 +58,11 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total, note="": bar.update(task, completed=done, total=total, note=note)
 
 
+def _name_of(source: str) -> str:
+    """What a recipe calls a checkpoint that was named, or given as a path."""
+    return Path(source).stem if source.endswith(".safetensors") else source
+
+
 def _load(source: str, device: str, folder: Path | None) -> "Sampler":
     from resgen.checkpoint import SHIPPED
     from resgen.sampler import load
@@ -56,82 +70,277 @@ def _load(source: str, device: str, folder: Path | None) -> "Sampler":
     return load(source, device, folder or SHIPPED)
 
 
-def _write_picture(sampler: "Sampler", recipe: Recipe, out: Path, images_dir: Path | None = None, npz: Path | None = None) -> None:
-    """Render once and write each of the wanted forms."""
-    import numpy as np
+def _write(recipe: "AnyRecipe", source: str, out: Path, device: str, folder: Path | None, images_dir: Path | None = None) -> "Plate":
+    """Draw any recipe with the checkpoint ``source`` (others by their names) and write it: a film where ``out`` is one, else a PNG."""
+    from resgen import film, grid
+    from resgen.composite import Walk
+    from resgen.plates import draw
 
-    from resgen import grid
+    first = _load(source, device, folder)
 
+    def sampler_of(name: str) -> "Sampler":
+        return first if name in ("", recipe.checkpoint) else _load(name, device, folder)
+
+    sha256 = first.checkpoint.sha256
     with _progress("Rendering") as progress:
-        images, seeds, labels = sampler.render_labelled(recipe, progress)
-    sha256 = sampler.checkpoint.sha256
-    grid.write_atomically(out, grid.png_bytes(grid.compose(images, recipe), recipe, sha256))
+        plate = draw(recipe, sampler_of, progress)
+    if isinstance(recipe, Walk) and out.suffix.lower() != ".png":
+        data = film.encode(plate.images, recipe, sha256, out.suffix.lower())
+    else:
+        data = grid.png_bytes(grid.compose(plate), recipe, sha256)
+    grid.write_atomically(out, data)
     if images_dir:
-        names = [sampler.checkpoint.classes[label] if label >= 0 else "" for label in labels]
-        for name, data in grid.image_files(images, seeds.tolist(), names, recipe, sha256):
+        for name, data in grid.image_files(plate, sha256):
             grid.write_atomically(images_dir / name, data)
-    if npz:
-        import io
+    return plate
 
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, images=images, seeds=seeds, labels=labels)
-        grid.write_atomically(npz, buffer.getvalue())
+
+def _read_points(texts: str, checkpoint: str, truncation: float) -> "tuple[Recipe, ...]":
+    """'3,7@cat,found.png' -> recipes of one image each: seeds, seeds of a class, or the images in files made by ResGen."""
+    from resgen.composite import read_points
+    from resgen.grid import read_recipe
+
+    points: list[Recipe] = []
+    for text in filter(None, (part.strip() for part in texts.split(","))):
+        if Path(text).suffix.lower() in (".png", ".json"):
+            recipe, _ = read_recipe(Path(text))
+            if not isinstance(recipe, Recipe) or recipe.count != 1:
+                raise RecipeError(f"{text} holds more than one image; choose a file of a single one.")
+            points.append(replace(recipe, checkpoint=checkpoint))
+        else:
+            points += read_points(text, checkpoint, truncation)
+    return tuple(points)
 
 
 @app.command(epilog="Example: resgen sample cifar10 --seeds 0-63 --classes cat --out cats.png")
 def sample(
-    checkpoint: Annotated[str, typer.Argument(help="A name, a .safetensors file or a Hub repository.")],
+    checkpoint: CheckpointArgument,
     out: Annotated[Path, typer.Option(help="The grid, as PNG with its recipe inside.")],
     seeds: Annotated[str, typer.Option(help="Numbers and ranges: 0-15,42.")] = "0-15",
+    plane: Annotated[str, typer.Option(help="x,y,step: a window of the seed plane, columns x columns, in place of seeds.")] = "",
+    variation_of: Annotated[int | None, typer.Option(help="Make the seeds variations of this seed.", min=0)] = None,
+    variation_strength: Annotated[float, typer.Option(help="How far variations go, 0 to 1.")] = 0.3,
     classes: Annotated[str, typer.Option(help="Classes, separated by commas, or 'all': one row each. Default: drawn from the seed.")] = "",
     class_mix: Annotated[str, typer.Option(help="A mixture: cat=.7,dog=.3.")] = "",
-    truncation: Annotated[float, typer.Option(help="Psi, 0 (the mean) to 1.5.")] = 1.0,
+    truncation: Truncation = 1.0,
     directions: Annotated[str, typer.Option(help="Latent directions in standard deviations: pc1=2,pc3=-1.")] = "",
+    sweep: Annotated[str, typer.Option(help="A direction: each image becomes a row, from -3 to 3 standard deviations.")] = "",
     gains: Annotated[str, typer.Option(help="Gain of each residual block, 0 to 2: 1,1,0.5,1.")] = "",
     columns: Annotated[int, typer.Option(help="Images in a row.")] = 8,
-    scale: Annotated[int, typer.Option(help="Enlargement of each image, 1 to 16.")] = 3,
+    scale: Scale = 3,
     images_dir: Annotated[Path | None, typer.Option(help="Also write each image here.")] = None,
     npz: Annotated[Path | None, typer.Option(help="Also write images, seeds and labels here.")] = None,
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:
     """Draw a grid of images."""
-    sampler = _load(checkpoint, device, checkpoints)
-    names = sampler.checkpoint.classes if classes == "all" else tuple(filter(None, classes.split(",")))
-    try:
-        residual_gains = tuple(float(gain) for gain in gains.split(",")) if gains else ()
-    except ValueError as error:
-        raise RecipeError(f"Gains: {gains[:40]!r} are not numbers separated by commas.") from error
+    names = tuple(filter(None, classes.split(",")))
+    if classes == "all":
+        names = _load(checkpoint, device, checkpoints).checkpoint.classes
     recipe = Recipe(
-        checkpoint=sampler.checkpoint.name,
+        checkpoint=_name_of(checkpoint),
         seeds=parse_seeds(seeds),
+        plane=tuple(parse_numbers(plane, "Plane")) or None,  # type: ignore[arg-type]
+        variation_of=variation_of,
+        variation_strength=variation_strength,
         classes=names,
         class_mix=parse_pairs(class_mix, "Class mix"),
         truncation=truncation,
         directions=parse_pairs(directions, "Directions"),
-        residual_gains=residual_gains,
+        sweep=sweep,
+        residual_gains=tuple(parse_numbers(gains, "Gains")),
         columns=columns,
         scale=scale,
     )
-    _write_picture(sampler, recipe, out, images_dir, npz)
+    plate = _write(recipe, checkpoint, out, device, checkpoints, images_dir)
+    if npz:
+        _write_arrays(npz, recipe, plate.images, _load(checkpoint, device, checkpoints))
+
+
+def _write_arrays(path: Path, recipe: Recipe, images: "np.ndarray", sampler: "Sampler") -> None:
+    import io
+
+    import numpy as np
+
+    from resgen.grid import write_atomically
+
+    seeds, labels = sampler.name(recipe)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, images=images, seeds=seeds, labels=labels)
+    write_atomically(path, buffer.getvalue())
 
 
 @app.command(epilog="Example: resgen render grid.png --out again.png")
 def render(
-    recipe: Annotated[Path, typer.Argument(help="A PNG made by ResGen, or a recipe as .json.")],
-    out: Annotated[Path, typer.Option(help="The picture, as PNG.")],
+    recipe: Annotated[Path, typer.Argument(help="A picture or film made by ResGen, or a recipe as .json.")],
+    out: Annotated[Path, typer.Option(help="The picture, as PNG, or the film, as MP4, GIF or WebP.")],
     checkpoint: Annotated[str, typer.Option(help="Draw with this checkpoint in place of the recipe's.")] = "",
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:
-    """Draw a picture again from the recipe inside it."""
+    """Draw a picture or film again from the recipe inside it."""
     from resgen.grid import read_recipe
 
     read, sha256 = read_recipe(recipe)
-    sampler = _load(checkpoint or read.checkpoint, device, checkpoints)
-    if sha256 not in ("", sampler.checkpoint.sha256):
+    source = checkpoint or read.checkpoint
+    if sha256 not in ("", _load(source, "cpu", checkpoints).checkpoint.sha256):
         print(f"resgen: {recipe.name} was made with another version of {read.checkpoint}; the picture may differ.", file=sys.stderr)
-    _write_picture(sampler, read, out)
+    _write(read, source, out, device, checkpoints)
+
+
+@app.command(epilog="Example: resgen walk cifar10 --stops 3@cat,7@cat,12@dog --seconds 6 --out walk.mp4")
+def walk(
+    checkpoint: CheckpointArgument,
+    out: Annotated[Path, typer.Option(help="The film: .mp4, .gif or .webp, with its recipe inside.")],
+    stops: Annotated[str, typer.Option(help="Images to pass through: seeds, seed@class, or PNG files of single images.")],
+    seconds: Annotated[float, typer.Option(help="Of the whole film.")] = 4.0,
+    fps: Annotated[int, typer.Option(help="Frames a second.")] = 24,
+    loop: Annotated[bool, typer.Option(help="Return to the first image.")] = True,
+    path: Annotated[str, typer.Option(help="z: turn the noise; w: straight lines.")] = "z",
+    truncation: Truncation = 1.0,
+    scale: Scale = 6,
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Make a film that passes through images."""
+    from resgen.composite import Walk
+
+    points = _read_points(stops, _name_of(checkpoint), truncation)
+    _write(Walk(points, seconds, fps, loop, path, scale), checkpoint, out, device, checkpoints)
+
+
+@app.command(epilog="Example: resgen mix cifar10 --rows 1@cat,2@cat --columns 8@dog,9@horse --blocks 3,4 --out mix.png")
+def mix(
+    checkpoint: CheckpointArgument,
+    out: OutPng,
+    rows: Annotated[str, typer.Option(help="Images that keep their shape: seeds, seed@class, or PNG files of single images.")],
+    columns: Annotated[str, typer.Option(help="Images that lend their style.")],
+    blocks: Annotated[str, typer.Option(help="Residual blocks that follow the columns, 1 the coarsest.")] = "3,4",
+    truncation: Truncation = 1.0,
+    scale: Scale = 3,
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Mix the coarse features of some images with the fine ones of others."""
+    from resgen.composite import StyleMix
+
+    name = _name_of(checkpoint)
+    chosen = tuple(int(block) - 1 for block in parse_numbers(blocks, "Blocks"))
+    recipe = StyleMix(_read_points(rows, name, truncation), _read_points(columns, name, truncation), chosen, scale)
+    _write(recipe, checkpoint, out, device, checkpoints)
+
+
+@app.command(epilog="Example: resgen explain cifar10 --image 7@frog --out anatomy.png")
+def explain(
+    checkpoint: CheckpointArgument,
+    out: OutPng,
+    image: Annotated[str, typer.Option(help="A seed, seed@class, or a PNG file of a single image.")] = "0",
+    truncation: Truncation = 1.0,
+    scale: Scale = 4,
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Show what each residual block does for an image: the image so far, what the block changes, its features."""
+    from resgen.composite import AnatomyOf
+
+    points = _read_points(image, _name_of(checkpoint), truncation)
+    if len(points) != 1:
+        raise RecipeError("Image: name exactly one.")
+    _write(AnatomyOf(replace(points[0], scale=scale)), checkpoint, out, device, checkpoints)
+
+
+@app.command(epilog="Example: resgen compare cifar10@4000 cifar10@64000 cifar10 --seeds 0-7 --out learning.png")
+def compare(
+    names: Annotated[list[str], typer.Argument(help="Checkpoints, one column each; NAME@IMAGES is a snapshot of a training.")],
+    out: OutPng,
+    seeds: Annotated[str, typer.Option(help="Numbers and ranges: 0-15,42.")] = "0-7",
+    classes: Annotated[str, typer.Option(help="One class for all; default: drawn from the seed.")] = "",
+    truncation: Truncation = 1.0,
+    scale: Scale = 3,
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Draw the same seeds with several checkpoints, or with one through its training."""
+    from resgen.composite import Comparison
+
+    recipe = Recipe(names[0], parse_seeds(seeds), classes=tuple(filter(None, classes.split(","))), truncation=truncation, scale=scale)
+    _write(Comparison(recipe, tuple(names)), names[0], out, device, checkpoints)
+
+
+@app.command(epilog="Example: resgen invert cifar10 photo.jpg --out found.png")
+def invert(
+    checkpoint: CheckpointArgument,
+    photo: Annotated[Path, typer.Argument(help="A picture of any size and format.")],
+    out: OutPng,
+    steps: Annotated[int, typer.Option(help="Of the search.", min=1)] = 300,
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Find the latent that draws a picture; use the PNG with walk, mix and explain."""
+    from resgen.checkpoint import SHIPPED
+    from resgen.features import find_features, load_features
+    from resgen.invert import invert as search
+    from resgen.invert import load_photo
+
+    sampler = _load(checkpoint, device, checkpoints)
+    target = load_photo(photo, sampler.checkpoint.arch.resolution)
+    path = find_features(sampler.checkpoint.name, checkpoints or SHIPPED)
+    features = load_features(path).freeze().to(sampler.device) if path else None
+    with _progress("Searching") as progress:
+        found = search(target, sampler, features, steps, progress=progress)
+    _write(found.recipe, checkpoint, out, device, checkpoints)
+    typer.echo(f"PSNR {found.psnr:.1f} dB")
+
+
+@app.command(epilog="Example: resgen curate cifar10 --class cat --many 500 --keep 32 --out cats.png")
+def curate(
+    checkpoint: CheckpointArgument,
+    out: OutPng,
+    label: Annotated[str, typer.Option("--class", help="A class; default: each seed draws its own.")] = "",
+    many: Annotated[int, typer.Option(help="How many seeds to look at.", min=1)] = 200,
+    keep: Annotated[int, typer.Option(help="How many to keep.", min=1)] = 24,
+    order: Annotated[str, typer.Option(help="Confidence, or Likeness to real images.")] = "Confidence",
+    first_seed: Annotated[int, typer.Option(help="Where the seeds begin.", min=0)] = 0,
+    scale: Scale = 3,
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Draw many images and keep the best, judged by a classifier."""
+    from resgen import curate as curating
+    from resgen.checkpoint import SHIPPED
+    from resgen.features import find_features, load_features
+
+    sampler = _load(checkpoint, device, checkpoints)
+    path = find_features(sampler.checkpoint.name, checkpoints or SHIPPED)
+    features = load_features(path).freeze().to(sampler.device) if path else None
+    recipe = Recipe(_name_of(checkpoint), (first_seed,), classes=(label,) if label else (), scale=scale)
+    with _progress("Drawing") as progress:
+        best = curating.curate(recipe, sampler, features, many, keep, order, progress)
+    _write(best, checkpoint, out, device, checkpoints)
+
+
+@app.command(epilog="Example: resgen direction cifar10 --more 3@cat,8@cat --less 5@cat --name fluffy --seeds 0-5 --out fluffy.png")
+def direction(
+    checkpoint: CheckpointArgument,
+    out: OutPng,
+    more: Annotated[str, typer.Option(help="Images that have much of it: seeds, seed@class, or PNG files of single images.")],
+    less: Annotated[str, typer.Option(help="Images that have little of it.")],
+    name: Annotated[str, typer.Option(help="What to call it.")] = "own",
+    seeds: Annotated[str, typer.Option(help="Images to show along it, a row each.")] = "0-5",
+    classes: Annotated[str, typer.Option(help="One class for all; default: drawn from the seed.")] = "",
+    columns: Annotated[int, typer.Option(help="Steps from -3 to 3 standard deviations.", min=2)] = 7,
+    scale: Scale = 3,
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Make a direction from examples, and show images along it."""
+    from resgen.curate import make_direction
+
+    source = _name_of(checkpoint)
+    recipe = Recipe(source, parse_seeds(seeds), classes=tuple(filter(None, classes.split(","))), columns=columns, scale=scale)
+    examples, opposites = (_read_points(text, source, 1.0) for text in (more, less))
+    made = make_direction(recipe, name, examples, opposites, _load(checkpoint, device, checkpoints))
+    _write(replace(made, sweep=name), checkpoint, out, device, checkpoints)
 
 
 @app.command("list", epilog="Example: resgen list --json")
@@ -153,7 +362,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Whole cards, as 
 
 @app.command(epilog="Example: resgen info cifar10 --json")
 def info(
-    checkpoint: Annotated[str, typer.Argument(help="A name, a .safetensors file or a Hub repository.")],
+    checkpoint: CheckpointArgument,
     as_json: Annotated[bool, typer.Option("--json", help="The whole card, as JSON.")] = False,
     checkpoints: Folder = None,
 ) -> None:
@@ -185,14 +394,11 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run: state, history, sample grids and the checkpoint.")],
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
     name: Annotated[str, typer.Option(help="Name of the checkpoint; default: the folder's.")] = "",
-    images: Annotated[int, typer.Option(help="Real images to show in all.", min=1)] = 500_000,
-    batch: Annotated[int, typer.Option(help="Images a step, a multiple of 4.", min=4)] = 64,
+    images: Annotated[int, typer.Option(help="Images to draw in all.", min=1)] = 250_000,
+    batch: Annotated[int, typer.Option(help="Images drawn in a step, a multiple of --group.", min=2)] = 64,
+    group: Annotated[int, typer.Option(help="Images of one class in a batch.", min=2)] = 16,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: the data's own.")] = None,
     lr: Annotated[float, typer.Option(help="Step size.")] = 3e-4,
-    gamma: Annotated[float, typer.Option(help="Weight of the gradient penalty.")] = 0.5,
-    energy: Annotated[float, typer.Option(help="Weight of the energy distance.")] = 0.5,
-    classify: Annotated[float, typer.Option(help="Weight of the class loss in the second half.")] = 0.0,
-    augment: Annotated[float, typer.Option(help="Share of images augmented; for small sets shown often.", min=0, max=1)] = 0.0,
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     save_every: Annotated[int, typer.Option(help="Images between saves.", min=1)] = 20_000,
@@ -206,8 +412,8 @@ def train(
     from resgen.train.config import TrainConfig
 
     config = TrainConfig(
-        data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, resolution=resolution,
-        lr=lr, gamma=gamma, energy=energy, classify=classify, augment=augment, flip=flip, seed=seed, save_every=save_every,
+        data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, group=group,
+        resolution=resolution, lr=lr, flip=flip, seed=seed, save_every=save_every,
     )  # fmt: skip
     # A card travels, so the paths in it are shortened to their last part.
     command = shlex.join(["resgen", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
@@ -242,7 +448,7 @@ def train_features(
 
 @app.command(epilog="Example: resgen evaluate cifar10 --data cifar10 --test-data cifar10 --judge runs/judge.safetensors --out report.json")
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="A name, a .safetensors file or a Hub repository.")],
+    checkpoint: CheckpointArgument,
     data: DataOption,
     test_data: Annotated[list[str], typer.Option(help="Held-out images, for the floor of every figure.")],
     judge: Annotated[Path, typer.Option(help="A network of `resgen train-features` that this checkpoint was not trained with.")],
@@ -253,8 +459,6 @@ def evaluate(
     checkpoints: Folder = None,
 ) -> None:
     """Measure a checkpoint: accuracy, variety, Frechet distance, precision and recall."""
-    from dataclasses import replace
-
     from rich.table import Table
 
     from resgen.checkpoint import SHIPPED, find_checkpoint, save_checkpoint

@@ -27,7 +27,8 @@ def evaluate(
     """
     judge.freeze()
     classes = sampler.checkpoint.classes
-    images, _, labels = sampler.render_labelled(Recipe(seeds=tuple(range(samples // max(1, len(classes)))), classes=classes), progress)
+    recipe = Recipe(seeds=tuple(range(samples // max(1, len(classes)))), classes=classes)
+    images, (_, labels) = sampler.render(recipe, progress), sampler.name(recipe)
     rng = np.random.default_rng(0)
     shuffle = rng.permutation(len(images))
     fake = ImageSet(images.transpose(0, 3, 1, 2)[shuffle], labels[shuffle], classes)

@@ -68,6 +68,12 @@ class FeatureResNet(nn.Module):
         )
         self.classify = nn.Linear(config.widths[-1], config.num_classes)
         self.thumbnail = nn.Conv2d(config.widths[-1], 3 * 4 * 4, 1)
+        # Of pooled features of real images of each class: what likeness is measured against.
+        self.register_buffer("class_mean", torch.zeros(config.num_classes, config.widths[-1]))
+        self.register_buffer("class_variance", torch.ones(config.num_classes, config.widths[-1]))
+
+    class_mean: Tensor
+    class_variance: Tensor
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """The feature map of the stem and of each stage, fine to coarse."""
@@ -99,10 +105,16 @@ def to_float(images: Tensor) -> Tensor:
     return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
+def half(value: Tensor) -> Tensor:
+    """Matrices in half precision, on the CPU; vectors are small, and variances may pass its range."""
+    value = value.detach().cpu().contiguous()
+    return value.half() if value.is_floating_point() and value.ndim > 1 else value
+
+
 def save_features(network: FeatureResNet, path: Path, card: dict[str, Any]) -> None:
     """Write weights, config and ``card`` to one .safetensors file, atomically."""
     header = {"format": 1, "arch": asdict(network.config), **card}
-    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    tensors = {name: half(value) for name, value in network.state_dict().items()}
     partial = path.with_name(path.name + ".part")
     save_file(tensors, partial, metadata={"resgen-features": json.dumps(header)})
     os.replace(partial, path)
@@ -114,7 +126,14 @@ def load_features(path: Path) -> FeatureResNet:
         with safe_open(path, "pt") as file:
             arch = json.loads((file.metadata() or {})["resgen-features"])["arch"]
         network = FeatureResNet(FeatureConfig(**{**arch, "widths": tuple(arch["widths"])}))
-        network.load_state_dict(load_file(path))
+        network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()})
     except Exception as error:
         raise CheckpointError(f"{path} is not a feature network: make one with `resgen train-features`.") from error
     return network
+
+
+def find_features(name: str, folder: Path) -> Path | None:
+    """The network shipped beside a checkpoint, ``folder``/features/``name``.safetensors; else any shipped there, else None."""
+    shipped = sorted((folder / "features").glob("*.safetensors"))
+    own = [path for path in shipped if path.stem == name.partition("@")[0]]
+    return next(iter(own + shipped), None)

@@ -1,5 +1,6 @@
 """The generator: latent w -> image, through residual blocks that each add their part to the picture."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -98,8 +99,11 @@ class ResNetGenerator(nn.Module):
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
             self.to_image.append(nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), conv))
 
-    def synthesise(self, w: Tensor, gains: Tensor | None = None) -> Tensor:
-        """w [N, w_dim] or [N, blocks, w_dim] (a w of its own for each block) -> image; ``gains`` [blocks] scale the residual branches."""
+    def depths(self, w: Tensor, gains: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """After each block: its features [N, width, r, r], and the image [N, image_channels, r, r] so far.
+
+        w is [N, w_dim] or [N, blocks, w_dim] (a w of its own for each block); ``gains`` [N, blocks] scale the residual branches.
+        """
         if w.ndim == 2:
             w = w[:, None].expand(-1, len(self.blocks), -1)
         base = self.config.base_resolution
@@ -107,12 +111,18 @@ class ResNetGenerator(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None
         for depth, (block, to_image) in enumerate(zip(self.blocks, self.to_image, strict=True)):
-            x = block(x, w[:, depth], 1.0 if gains is None else gains[depth])
+            x = block(x, w[:, depth], 1.0 if gains is None else gains[:, depth, None, None, None])
             if str(depth) in self.attention:
                 x = self.attention[str(depth)](x)
             part = to_image(x)
-            image = part if image is None else part + F.interpolate(image, scale_factor=2.0, mode="bilinear")
-        assert image is not None
+            if image is not None:
+                part = part + F.interpolate(image, scale_factor=2.0, mode="bilinear")
+            image = part
+            yield x, part
+
+    def synthesise(self, w: Tensor, gains: Tensor | None = None) -> Tensor:
+        """The finished image: the last of `depths`."""
+        *_, (_, image) = self.depths(w, gains)
         return image
 
     def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:

@@ -5,8 +5,8 @@ import torch
 
 from resgen.checkpoint import Checkpoint, load_checkpoint
 from resgen.errors import RecipeError
-from resgen.latents import block_gains, direction_offset, draw_latents, draw_seed, slerp, truncate
-from resgen.recipe import MAX_SEED, Recipe
+from resgen.latents import block_gains, direction_offsets, draw_noise, draw_seed, given_latents, slerp, truncate
+from resgen.recipe import MAX_SEED, Recipe, pack_vector
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def tiny(tiny_folder: Path) -> Checkpoint:
 
 
 def test_a_seed_is_independent_of_its_company(tiny: Checkpoint) -> None:
-    alone, crowd = draw_latents(Recipe(seeds=(7,)), tiny), draw_latents(Recipe(seeds=tuple(range(20))), tiny)
+    alone, crowd = draw_noise(Recipe(seeds=(7,)), tiny), draw_noise(Recipe(seeds=tuple(range(20))), tiny)
     assert torch.equal(alone.z[0], crowd.z[7]) and alone.labels[0] == crowd.labels[7]
     assert torch.equal(alone.z[0], torch.randn(16, generator=torch.Generator("cpu").manual_seed(7)))
 
@@ -30,15 +30,15 @@ def test_largest_seed_is_a_seed() -> None:
 
 
 def test_classes_are_rows_of_the_same_seeds(tiny: Checkpoint) -> None:
-    latents = draw_latents(Recipe(seeds=(4, 9), classes=("stripes", "disc")), tiny)
-    assert latents.labels.tolist() == [2, 2, 0, 0] and latents.seeds.tolist() == [4, 9, 4, 9]
-    assert torch.equal(latents.z[0], latents.z[2])
+    noise = draw_noise(Recipe(seeds=(4, 9), classes=("stripes", "disc")), tiny)
+    assert noise.labels.tolist() == [2, 2, 0, 0] and noise.seeds.tolist() == [4, 9, 4, 9]
+    assert torch.equal(noise.z[0], noise.z[2])
 
 
 def test_a_mix_is_shares_that_sum_to_one(tiny: Checkpoint) -> None:
-    latents = draw_latents(Recipe(class_mix=(("disc", 3.0), ("stripes", 1.0))), tiny)
-    assert latents.class_weights is not None
-    assert latents.class_weights[5].tolist() == [0.75, 0, 0.25] and set(latents.labels.tolist()) == {-1}
+    noise = draw_noise(Recipe(class_mix=(("disc", 3.0), ("stripes", 1.0))), tiny)
+    assert noise.class_weights is not None
+    assert noise.class_weights[5].tolist() == [0.75, 0, 0.25] and set(noise.labels.tolist()) == {-1}
 
 
 def test_slerp_keeps_the_length_and_the_ends() -> None:
@@ -50,9 +50,9 @@ def test_slerp_keeps_the_length_and_the_ends() -> None:
 
 
 def test_variations_without_strength_are_the_image_itself(tiny: Checkpoint) -> None:
-    latents = draw_latents(Recipe(seeds=(1, 2), variation_of=5, variation_strength=0), tiny)
+    noise = draw_noise(Recipe(seeds=(1, 2), variation_of=5, variation_strength=0), tiny)
     z, label = draw_seed(5, 16, 3)
-    assert torch.allclose(latents.z, z.expand(2, -1)) and latents.labels.tolist() == [label] * 2
+    assert torch.allclose(noise.z, z.expand(2, -1)) and noise.labels.tolist() == [label] * 2
 
 
 def test_truncation_ends_at_the_mean() -> None:
@@ -61,8 +61,8 @@ def test_truncation_ends_at_the_mean() -> None:
 
 
 def test_directions_add_up(tiny: Checkpoint) -> None:
-    offset = direction_offset(Recipe(directions=(("pc1", 2.0), ("pc2", -1.0))), tiny)
-    assert torch.allclose(offset, 2 * tiny.directions[0] - tiny.directions[1])
+    offsets = direction_offsets(Recipe(seeds=(1, 2), directions=(("pc1", 2.0), ("pc2", -1.0))), tiny)
+    assert offsets.shape == (2, 12) and torch.allclose(offsets[1], 2 * tiny.directions[0] - tiny.directions[1])
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,40 @@ def test_directions_add_up(tiny: Checkpoint) -> None:
 )
 def test_unknown_names_are_refused(tiny: Checkpoint, recipe: Recipe) -> None:
     with pytest.raises(RecipeError, match="tiny has"):
-        draw_latents(recipe, tiny)
-        direction_offset(recipe, tiny)
+        draw_noise(recipe, tiny)
+        direction_offsets(recipe, tiny)
         block_gains(recipe, tiny)
+
+
+def test_a_whole_point_of_the_plane_is_its_seed_and_a_half_is_between(tiny: Checkpoint) -> None:
+    whole = draw_noise(Recipe(plane=(3.0, 2.0, 1.0), columns=1), tiny)
+    assert torch.equal(whole.z[0], draw_seed(2003, 16, 3)[0]) and whole.seeds.tolist() == [2003]
+    between = draw_noise(Recipe(plane=(3.5, 2.0, 1.0), columns=1), tiny)
+    assert torch.allclose(between.z[0], (draw_seed(2003, 16, 3)[0] + draw_seed(2004, 16, 3)[0]) / 2)
+    assert between.class_weights is not None and abs(float(between.class_weights.sum()) - 1) < 1e-6
+
+
+def test_the_plane_is_a_square_of_neighbours(tiny: Checkpoint) -> None:
+    noise = draw_noise(Recipe(plane=(5.0, 5.0, 1.0), columns=3), tiny)
+    assert noise.seeds.tolist() == [4004, 4005, 4006, 5004, 5005, 5006, 6004, 6005, 6006]
+
+
+def test_latents_that_are_spelled_out_come_back(tiny: Checkpoint) -> None:
+    w = torch.randn(12)
+    given = given_latents(Recipe(latents=(pack_vector(w.tolist()),)), tiny)
+    assert given.shape == (1, 3, 12) and torch.allclose(given[0, 2], w, atol=2e-3)
+    with pytest.raises(RecipeError, match="does not belong"):
+        given_latents(Recipe(latents=(pack_vector([1.0] * 5),)), tiny)
+
+
+def test_a_sweep_goes_from_minus_three_to_three_deviations(tiny: Checkpoint) -> None:
+    recipe = Recipe(seeds=(1, 2), sweep="pc2", columns=7)
+    offsets = direction_offsets(recipe, tiny)
+    assert offsets.shape == (14, 12) and len(draw_noise(recipe, tiny).z) == 14
+    assert torch.allclose(offsets[7], -3 * tiny.directions[1]) and torch.allclose(offsets[13], 3 * tiny.directions[1])
+    assert torch.equal(offsets[3], torch.zeros(12))
+
+
+def test_an_edit_moves_one_image(tiny: Checkpoint) -> None:
+    offsets = direction_offsets(Recipe(seeds=(1, 2, 3), directions=(("pc2", 1.0),), edits=((1, (("pc1", 2.0),)),)), tiny)
+    assert torch.equal(offsets[0], offsets[2]) and torch.allclose(offsets[1] - offsets[0], 2 * tiny.directions[0])

@@ -46,9 +46,9 @@ def test_no_truncation_left_is_one_picture(tiny: Sampler) -> None:
 
 
 def test_labels_are_those_of_the_classes(tiny: Sampler, tiny_folder: Path) -> None:
-    _, seeds, labels = tiny.render_labelled(Recipe(seeds=(5, 6), classes=("square", "disc")))
+    seeds, labels = tiny.name(Recipe(seeds=(5, 6), classes=("square", "disc")))
     assert seeds.tolist() == [5, 6, 5, 6] and labels.tolist() == [1, 1, 0, 0]
-    assert load("plain", "cpu", tiny_folder).render_labelled(Recipe(seeds=(5,)))[2].tolist() == [-1]
+    assert load("plain", "cpu", tiny_folder).name(Recipe(seeds=(5,)))[1].tolist() == [-1]
 
 
 def test_an_unconditional_checkpoint_has_no_classes_to_choose(tiny_folder: Path) -> None:

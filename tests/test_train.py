@@ -14,10 +14,9 @@ from resgen.checkpoint import load_checkpoint
 from resgen.data import load_images
 from resgen.errors import CheckpointError, DataError
 from resgen.features import FeatureConfig, FeatureResNet, load_features, save_features
-from resgen.train.augment import diff_augment
 from resgen.train.command import train_generator
 from resgen.train.config import TrainConfig
-from resgen.train.losses import energy_distance
+from resgen.train.drift import Memory, describe, drift_field, drift_loss
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +36,7 @@ def arguments(data: Path, eyes: Path, out: Path, images: int) -> list[str]:
         "--name": "shapes",
         "--images": images,
         "--batch": 12,
+        "--group": 4,
         "--save-every": 120,
         "--device": "cpu",
     }
@@ -69,7 +69,7 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes_zip: Path, eyes: Path, 
 
 def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
     def train(resume: bool, **changes: object) -> None:
-        config = TrainConfig(data=(str(shapes_zip),), name="shapes", save_every=12, **{"batch": 12, "images": 12, **changes})  # type: ignore[arg-type]
+        config = TrainConfig(data=(str(shapes_zip),), name="shapes", save_every=12, **{"batch": 12, "group": 4, "images": 12, **changes})  # type: ignore[arg-type]
         train_generator(config, tmp_path, resume, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)
 
     train(resume=False)
@@ -81,18 +81,45 @@ def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp
         train(resume=True, batch=6)
 
 
-def test_augmentation_is_differentiable_and_keeps_the_shape() -> None:
-    images = torch.rand(4, 3, 16, 16, requires_grad=True)
-    augmented = diff_augment(images, 1.0)
-    augmented.sum().backward()
-    assert augmented.shape == images.shape and images.grad is not None and images.grad.abs().sum() > 0
-
-
-def test_energy_distance_prefers_variety() -> None:
+def test_drift_carries_a_collapsed_sample_to_the_whole_of_the_data() -> None:
+    """Points that start as one cluster spread over two far ones: attraction alone would choose one, or their middle."""
     torch.manual_seed(0)
-    real, labels = torch.randn(64, 10), torch.arange(64) % 4
-    varied, collapsed = torch.randn(64, 10), torch.zeros(64, 10)
-    assert energy_distance(real, varied, labels) < energy_distance(real, collapsed, labels)
+    clusters = torch.tensor([[-2.0, 0.0], [2.0, 0.0]])
+    points = (0.1 * torch.randn(1, 64, 2)).requires_grad_(True)
+    optimiser = torch.optim.Adam([points], lr=0.05)
+    for _ in range(300):
+        real = (clusters[torch.randint(2, (64,))] + 0.1 * torch.randn(64, 2))[None]
+        optimiser.zero_grad()
+        drift_loss(points, real, points.detach()).backward()
+        optimiser.step()
+    nearest = torch.cdist(points[0].detach(), clusters).min(dim=1)
+    assert nearest.values.median() < 0.5
+    assert 0.25 < nearest.indices.float().mean() < 0.75, "one cluster was left out"
+
+
+def test_drift_is_blind_to_a_common_scale() -> None:
+    torch.manual_seed(0)
+    x, real = torch.randn(3, 8, 5), torch.randn(3, 9, 5)
+    small, scale = drift_field(x, real, x)
+    large, larger_scale = drift_field(10 * x, 10 * real, 10 * x)
+    assert torch.allclose(small, large, atol=1e-4) and torch.allclose(10 * scale, larger_scale, rtol=1e-4)
+
+
+def test_descriptions_are_places_by_images_by_channels() -> None:
+    network = FeatureResNet(FeatureConfig(3, (8, 12, 16))).freeze()
+    images = torch.rand(5, 3, 16, 16)
+    found = describe(images, network.maps(images), [1.0, 1.0, 1.0])
+    assert all(part.ndim == 3 and part.shape[1] == 5 for part in found)
+    assert found[0].shape == (1, 5, 3 * 64) and found[1].shape == (64, 5, 8)
+
+
+def test_a_memory_keeps_the_latest_of_each_class() -> None:
+    memory = Memory(kept=3)
+    assert memory.get(0) is None
+    memory.add(0, [torch.zeros(1, 2, 4)])
+    memory.add(0, [torch.ones(1, 2, 4)])
+    kept = memory.get(0)
+    assert kept is not None and kept[0][0, :, 0].tolist() == [1, 1, 0] and memory.get(1) is None
 
 
 def test_a_feature_network_folds_without_change(shapes_zip: Path, tmp_path: Path) -> None:
@@ -109,16 +136,3 @@ def test_a_feature_network_folds_without_change(shapes_zip: Path, tmp_path: Path
 def test_another_file_is_no_feature_network(tiny_folder: Path) -> None:
     with pytest.raises(CheckpointError, match="train-features"):
         load_features(tiny_folder / "tiny.safetensors")
-
-
-def test_the_class_loss_joins_in_the_second_half(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
-    config = TrainConfig(data=(str(shapes_zip),), name="shapes", batch=12, images=24, save_every=12, classify=0.2)
-    train_generator(config, tmp_path, False, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)
-    with (tmp_path / "history.csv").open() as file:
-        first, second = csv.DictReader(file)
-    assert float(first["class"]) == 0 and float(second["class"]) > 0
-
-    torch.manual_seed(0)
-    save_features(FeatureResNet(FeatureConfig(5, (8, 12, 16))), tmp_path / "five.safetensors", {})
-    with pytest.raises(CheckpointError, match="same classes"):
-        train_generator(config, tmp_path / "other", False, tmp_path / "five.safetensors", "cpu", {}, "", lambda *_: None, lambda _: None)

@@ -10,20 +10,108 @@ import gradio as gr
 from gradio.themes import Soft
 
 from resgen.checkpoint import SHIPPED
+from resgen.composite import AnyRecipe, Comparison, StyleMix, Walk, read_query
+from resgen.errors import RecipeError, ResGenError
+from resgen.grid import read_recipe
+from resgen.recipe import Recipe
+from resgen.studio.about import AboutScreen
 from resgen.studio.api import add_api
-from resgen.studio.explore import STATIC, Explore
+from resgen.studio.compare import CompareScreen
+from resgen.studio.explore import Explore
+from resgen.studio.invert import InvertScreen
+from resgen.studio.mix import MixScreen
+from resgen.studio.page import QUIET, STATIC, friendly, pin_list
 from resgen.studio.renderer import Renderer
+from resgen.studio.walk import WalkScreen
 
 CACHE_SECONDS = 3600
+
+
+class Studio:
+    """All screens under one roof: the tray they share, and links and files that open any of them."""
+
+    def __init__(self, renderer: Renderer, demo: gr.Blocks) -> None:
+        self.renderer = renderer
+        with gr.Row(elem_id="head"):
+            gr.Markdown("# ResGen\nImages from residual networks: turn the seeds and latents, watch them change.", elem_id="title")
+            self.opener = gr.UploadButton("Open a picture", size="sm", file_types=[".png", ".mp4", ".gif", ".webp", ".json"], elem_id="open-file")
+        self.tray = pin_list("tray", "Pinned", "Click an image and pin it (key P) to walk, mix and compare with it.", tray=True)
+        with gr.Tabs(elem_id="screens") as self.tabs:
+            with gr.Tab("Explore", id="explore"):
+                self.explore = Explore(renderer)
+            checkpoint = self.explore.controls.checkpoint
+            with gr.Tab("Walk", id="walk"):
+                self.walk = WalkScreen(renderer, self.tray, checkpoint)
+            with gr.Tab("Mix", id="mix") as mix_tab:
+                self.mix = MixScreen(renderer, self.tray, checkpoint)
+            with gr.Tab("Invert", id="invert"):
+                self.invert = InvertScreen(renderer, checkpoint)
+            with gr.Tab("Compare", id="compare"):
+                self.compare = CompareScreen(renderer)
+            with gr.Tab("About", id="about"):
+                self.about = AboutScreen(renderer, checkpoint)
+        self.explore.connect()
+        self.walk.connect()
+        self.mix.connect()
+        self.invert.connect()
+        self.compare.connect(demo)
+        self.about.connect(demo)
+        mix = self.mix
+        first_mix = [mix.rows, mix.columns, mix.row_seeds, mix.column_seeds, checkpoint]
+        mix_tab.select(mix.open, first_mix, [mix.rows, mix.columns], **QUIET)
+        demo.load(self.follow_link, None, self.everything, **QUIET)
+        self.opener.upload(self.open_file, self.opener, self.everything, **QUIET)
+
+    @property
+    def everything(self) -> list[Any]:
+        """What a link may set: the tab, and the controls of every screen."""
+        return [self.tabs, *self.explore.everything, *self.walk.settings, *self.mix.settings, *self.compare.settings]
+
+    def show(self, recipe: AnyRecipe) -> list[Any]:
+        """Updates of `everything` that open a recipe on the screen it belongs to. Raises ResGenError."""
+        tab, parts = "explore", [[gr.skip()] * len(part) for part in self._parts()]
+        if isinstance(recipe, Walk):
+            tab, parts[1] = "walk", self.walk.restore(recipe)
+        elif isinstance(recipe, StyleMix):
+            tab, parts[2] = "mix", self.mix.restore(recipe)
+        elif isinstance(recipe, Comparison):
+            tab, parts[3] = "compare", self.compare.restore(recipe)
+        elif isinstance(recipe, Recipe):
+            parts[0] = self.explore.show(recipe)
+        else:
+            raise RecipeError("This picture explains another one; open that one instead.")
+        if tab != "explore":
+            parts[0] = self.explore.show(self.explore.first_picture())
+        return [gr.update(selected=tab), *(update for part in parts for update in part)]
+
+    def _parts(self) -> list[list[Any]]:
+        return [self.explore.everything, self.walk.settings, self.mix.settings, self.compare.settings]
+
+    @friendly
+    def follow_link(self, request: gr.Request) -> list[Any]:
+        """The page's first picture: what its link says, or the best checkpoint's first seeds."""
+        try:
+            recipe = read_query(str(request.query_params))
+            return self.show(recipe if recipe.checkpoint else self.explore.first_picture())
+        except ResGenError as error:
+            first = self.explore.first_picture()
+            gr.Warning(f"This link could not be followed: {error}")
+            return self.show(first)
+
+    @friendly
+    def open_file(self, path: str) -> list[Any]:
+        """Open a picture or film made by ResGen on the screen that made it."""
+        recipe, sha256 = read_recipe(Path(path))
+        if sha256 not in ("", self.renderer.sha256(recipe)):
+            gr.Warning(f"This was made with another version of {recipe.checkpoint}; it may look different.")
+        return self.show(recipe)
 
 
 def build(folder: Path = SHIPPED, device: str = "auto") -> gr.Blocks:
     """The interface over the checkpoints of ``folder``. Raises ResGenError for a device that is not there."""
     renderer = Renderer(folder, device)
     with gr.Blocks(title="ResGen", delete_cache=(CACHE_SECONDS, CACHE_SECONDS), analytics_enabled=False) as demo:
-        gr.Markdown("# ResGen\nImages from residual networks: turn the seeds and latents, watch them change.", elem_id="title")
-        explore = Explore(renderer)
-        explore.connect(demo)
+        Studio(renderer, demo)
         add_api(renderer)
     return demo
 
@@ -46,7 +134,8 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": theme,
         "css_paths": [STATIC / "studio.css"],
+        "js": (STATIC / "drop.js").read_text(),
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
-        "max_file_size": "10mb",
+        "max_file_size": "20mb",
     }

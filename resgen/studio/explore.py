@@ -1,41 +1,30 @@
 """The Explore screen: a live grid of images and everything that changes it."""
 
-import base64
 import secrets
 from dataclasses import replace
-from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from resgen.errors import ResGenError
+from resgen.composite import AnatomyOf, read_query
+from resgen.curate import ORDERS, curate, make_direction
+from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import MAX_SEED, Recipe, format_seeds, parse_seeds
-from resgen.studio.controls import Controls
+from resgen.studio.controls import CHOSEN, Controls
+from resgen.studio.page import DOWNLOAD, LIVE, PIN, QUIET, SAVE, SLOW, VARY, download, friendly, grid, save_tile
 from resgen.studio.renderer import Renderer
 
 START = Recipe(seeds=tuple(range(24)), columns=6, scale=4)  # what an opened page shows
-STATIC = Path(__file__).parent / "static"
-DOWNLOAD = "(file) => { const a = document.createElement('a'); a.href = file.uri; a.download = file.name; a.click(); }"
+PLANE_COLUMNS = 6
+SWEEP_SEEDS, SWEEP_COLUMNS = 6, 7
+MORE = ("more", "More", "Mark as having more of what your own direction shall mean")
+LESS = ("less", "Less", "Mark as having less of it")
 COPY_LINK = """async () => {
   const button = document.querySelector('#copy-link');
   try { await navigator.clipboard.writeText(location.href); button.textContent = 'Link copied'; }
   catch { window.prompt('Copy this link:', location.href); }
   setTimeout(() => { button.textContent = 'Copy link'; }, 1500);
 }"""
-
-
-def friendly(function: Any) -> Any:
-    """Show a mendable error as one message in the page; what is on screen stays."""
-
-    @wraps(function)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except ResGenError as error:
-            raise gr.Error(str(error), title="That did not work", print_exception=False) from error
-
-    return guarded
 
 
 class Explore:
@@ -45,65 +34,84 @@ class Explore:
         self.renderer = renderer
         with gr.Row():
             with gr.Column(scale=3, elem_id="picture"):
-                self.grid = gr.HTML(
-                    value=None,
-                    html_template=(STATIC / "grid.html").read_text(),
-                    js_on_load=(STATIC / "grid.js").read_text(),
-                    apply_default_css=False,
-                    elem_id="grid",
-                )
+                self.grid = grid("grid", "Loading the first images ...", (PIN, VARY, MORE, LESS, SAVE), remembers=True)
                 with gr.Row(elem_id="actions"):
                     self.copy_link = gr.Button("Copy link", size="sm", min_width=60, elem_id="copy-link")
                     self.download_png = gr.Button("Save PNG", size="sm", min_width=60, elem_id="download-png")
                     self.download_zip = gr.Button("Save zip", size="sm", min_width=60, elem_id="download-zip")
+                    self.undo = gr.Button("Undo", size="sm", min_width=60, elem_id="undo", interactive=True)
+                    self.redo = gr.Button("Redo", size="sm", min_width=60, elem_id="redo")
                     self.reset = gr.Button("Reset", size="sm", min_width=60, elem_id="reset")
-            with gr.Column(scale=1, elem_id="controls"):
+                with gr.Accordion("Inside the network: what each residual block does for the chosen image", open=False, elem_id="inside"):
+                    self.anatomy = grid("anatomy", "Choose an image above.", ())
+                with gr.Accordion("Curate: draw many, keep the best", open=False):
+                    self.order = gr.Radio(
+                        list(ORDERS), value=next(iter(ORDERS)), label="Best first by", info="A classifier looks at every image.", elem_id="order"
+                    )
+                    self.many = gr.Slider(50, 1000, 200, step=50, label="Draw", info="How many seeds to look at.")
+                    self.keep = gr.Slider(1, 100, 24, step=1, label="Keep", info="How many of them to show.")
+                    self.curate = gr.Button("Keep the best", size="sm", elem_id="curate")
+            with gr.Column(scale=1, elem_id="controls", elem_classes="controls"):
                 self.controls = Controls(renderer.names())
         self.file = gr.JSON(visible=False)
+        self.chosen = gr.JSON({"index": -1, "tile": ""}, visible=False)
+        self.marked = gr.JSON({"more": [], "less": []}, visible=False)
 
-    def connect(self, demo: gr.Blocks) -> None:
+    @property
+    def everything(self) -> list[Any]:
+        return [*self.controls.shown, self.grid]
+
+    def connect(self) -> None:
         """Attach every listener."""
-        c, everything = self.controls, [*self.controls.shown, self.grid]
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        live: dict[str, Any] = {**quiet, "trigger_mode": "always_last", "concurrency_limit": 2, "concurrency_id": "render"}
-        demo.load(self.open, None, everything, **quiet)
-        c.checkpoint.input(self.change_checkpoint, c.components, everything, **quiet)
-        for slider in c.live:
-            slider.input(self.draw, c.components, self.grid, **live)
+        c, everything = self.controls, self.everything
+        c.checkpoint.input(self.change_checkpoint, c.components, everything, **QUIET)
+        layout = {c.points, c.sweep}
+        for component in c.live:
+            if component not in layout:
+                component.input(self.draw, c.components, self.grid, **LIVE)
         class_details = [c.one_class, c.row_classes, c.mixed, *c.shares]
         for component in (c.class_mode, c.mixed):
-            component.input(c.class_updates, [c.class_mode, c.mixed], class_details, **quiet)
-        c.seeds.submit(self.draw, c.components, self.grid, **live)
+            component.input(c.class_updates, [c.class_mode, c.mixed], class_details, **QUIET)
+        for component in layout:
+            component.input(self.change_layout, c.components, everything, **QUIET)
+        c.seeds.submit(self.draw, c.components, self.grid, **LIVE)
         for button, move in ((c.previous, -1), (c.next, 1), (c.random, 0)):
-            button.click(self.move_seeds(move), c.components, [c.seeds, self.grid], **live)
-        self.reset.click(self.start_over, c.checkpoint, everything, **quiet)
-        vary = [*everything, c.seeds_before]
-        self.grid.select(self.act_on_tile, c.components, [*vary, self.file], **quiet).then(None, self.file, js=f"(f) => f && ({DOWNLOAD})(f)")
-        c.leave_variations.click(self.leave_variations, [c.seeds_before, *c.components], everything, **quiet)
+            button.click(self.move_seeds(move), c.components, [c.seeds, self.grid], **LIVE)
+        self.reset.click(self.start_over, c.checkpoint, everything, **QUIET)
+        self.undo.click(None, js="() => history.back()")
+        self.redo.click(None, js="() => history.forward()")
+        self._connect_tiles()
+        c.leave_variations.click(self.leave_variations, [c.seeds_before, *c.components], everything, **QUIET)
+        c.leave_latents.click(self.leave_latents, c.components, everything, **QUIET)
         self.copy_link.click(None, js=COPY_LINK)
         for button, make in ((self.download_png, self.make_png), (self.download_zip, self.make_zip)):
-            button.click(make, c.components, self.file, **quiet).success(None, self.file, js=DOWNLOAD)
+            button.click(make, c.components, self.file, **QUIET).success(None, self.file, js=DOWNLOAD)
+        self.curate.click(self.keep_best, [self.order, self.many, self.keep, *c.components], everything, **SLOW)
+
+    def _connect_tiles(self) -> None:
+        c = self.controls
+        self.grid.select(self.act_on_tile, c.components, [*self.everything, c.seeds_before, self.file], **QUIET).then(None, self.file, js=DOWNLOAD)
+        choice = self.grid.input(self.choose, None, self.chosen, **QUIET)
+        choice.then(self.edit, [self.chosen, c.scope, *c.components], [c.editing, *c.directions, *c.own_sliders], **QUIET)
+        choice.then(self.show_anatomy, self.chosen, self.anatomy, **LIVE)
+        c.scope.input(self.edit, [self.chosen, c.scope, *c.components], [c.editing, *c.directions, *c.own_sliders], **QUIET)
+        self.grid.like(self.count_marks, None, [self.marked, c.marks], **QUIET)
+        c.make_own.click(self.make_own, [self.marked, c.own_name, *c.components], self.everything, **QUIET)
 
     def _recipe(self, values: tuple[Any, ...]) -> Recipe:
         return self.controls.recipe(values, self.renderer.sampler(values[0]).checkpoint)
 
-    def _show(self, recipe: Recipe) -> list[Any]:
-        """Updates of all controls and the grid."""
+    def show(self, recipe: Recipe) -> list[Any]:
+        """Updates of all controls and the grid. Raises ResGenError."""
         view = self.renderer.view(recipe)
         return [*self.controls.updates(recipe, self.renderer.sampler(recipe.checkpoint).checkpoint), view]
 
-    @friendly
-    def open(self, request: gr.Request) -> list[Any]:
-        """The page's first picture: what its link says, or the best checkpoint's first seeds."""
+    def first_picture(self) -> Recipe:
+        """What a page without a link shows. Raises ResGenError where there is no checkpoint."""
         names = self.renderer.names()
         if not names:
             raise ResGenError(f"There is no checkpoint in {self.renderer.folder.name}/; train one or copy a .safetensors file there.")
-        try:
-            recipe = Recipe.from_query(str(request.query_params))
-            return self._show(recipe if recipe.checkpoint else replace(START, checkpoint=names[0]))
-        except ResGenError as error:
-            gr.Warning(f"This link could not be followed: {error}")
-            return self._show(replace(START, checkpoint=names[0]))
+        return replace(START, checkpoint=names[0])
 
     @friendly
     def change_checkpoint(self, *values: Any) -> list[Any]:
@@ -111,7 +119,17 @@ class Explore:
         c = self.controls
         by_id = dict(zip((component._id for component in c.components), values, strict=True))
         seeds, truncation, columns, scale = (by_id[kept._id] for kept in (c.seeds, c.truncation, c.columns, c.scale))
-        return self._show(Recipe(values[0], parse_seeds(seeds), truncation=truncation, columns=int(columns), scale=int(scale)))
+        return self.show(Recipe(values[0], parse_seeds(seeds), truncation=truncation, columns=int(columns), scale=int(scale)))
+
+    @friendly
+    def change_layout(self, *values: Any) -> list[Any]:
+        """To and from the seed plane or a strip: both need a number of columns that suits them."""
+        recipe = self._recipe(values)
+        if recipe.plane:
+            return self.show(replace(recipe, columns=PLANE_COLUMNS, sweep="", edits=()))
+        if recipe.sweep:
+            return self.show(replace(recipe, columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], edits=()))
+        return self.show(replace(recipe, columns=START.columns, seeds=START.seeds if len(recipe.seeds) <= SWEEP_SEEDS else recipe.seeds))
 
     @friendly
     def draw(self, *values: Any) -> dict[str, Any]:
@@ -133,36 +151,78 @@ class Explore:
 
     @friendly
     def start_over(self, checkpoint: str) -> list[Any]:
-        return self._show(replace(START, checkpoint=checkpoint))
+        return self.show(replace(START, checkpoint=checkpoint))
 
     @friendly
     def act_on_tile(self, event: gr.EventData, *values: Any) -> list[Any]:
-        """'Make variations' or 'Save image' of one tile."""
-        recipe, seed, label = self._recipe(values), int(event.seed), str(event.label)
-        unchanged = [gr.skip()] * (len(self.controls.shown) + 2)
+        """'Make variations', 'Save image', or a step through the browser's history."""
+        unchanged = [gr.skip()] * (len(self.everything) + 1)
         if event.action == "save":
-            alone = replace(recipe.alone(seed, label), scale=recipe.scale)
-            return [*unchanged, self._file(f"{label or recipe.checkpoint}-seed{seed}.png", self.renderer.png(alone))]
-        varied = replace(recipe, seeds=START.seeds, classes=(label,) if label and not recipe.class_mix else (), variation_of=seed)
-        return [*self._show(varied), format_seeds(recipe.seeds), None]
+            return [*unchanged, save_tile(self.renderer, event.tile)]
+        target = read_query(event.tile)
+        if not isinstance(target, Recipe):
+            raise RecipeError("This belongs to another screen; open its tab.")
+        if event.action == "restore":
+            return [*self.show(target if target.checkpoint else self.first_picture()), gr.skip(), None]
+        if target.latents or target.plane:
+            raise RecipeError("Variations are made of seeds; this image comes from a latent. Move it along directions instead.")
+        before = format_seeds(self._recipe(values).seeds)
+        seed, label = target.seeds[0], self.renderer.label(target)
+        varied = replace(target, seeds=START.seeds, classes=(label,) if label else (), variation_of=seed, columns=START.columns, scale=START.scale)
+        return [*self.show(varied), before, None]
 
     @friendly
     def leave_variations(self, seeds_before: str, *values: Any) -> list[Any]:
         recipe = self._recipe(values)
-        return self._show(replace(recipe, variation_of=None, seeds=parse_seeds(seeds_before or format_seeds(START.seeds))))
+        return self.show(replace(recipe, variation_of=None, seeds=parse_seeds(seeds_before or format_seeds(START.seeds))))
+
+    @friendly
+    def leave_latents(self, *values: Any) -> list[Any]:
+        return self.show(replace(self._recipe(values), latents=(), edits=(), columns=START.columns, scale=START.scale))
+
+    def choose(self, event: gr.EventData) -> dict[str, Any]:
+        """Remember which image was clicked: its place and its recipe's query, or -1 and ''."""
+        return {"index": event.index, "tile": event.tile}
+
+    @friendly
+    def edit(self, chosen: dict[str, Any], scope: str, *values: Any) -> list[Any]:
+        """Which images the direction sliders move from now on: all, or the chosen one."""
+        recipe, c = self._recipe(values), self.controls
+        place = int(chosen["index"]) // len(recipe.sweep_amounts) if scope == CHOSEN and chosen["index"] >= 0 else -1
+        state = {"place": place, "whole": [list(pair) for pair in recipe.directions], "edits": [[i, list(pairs)] for i, pairs in recipe.edits]}
+        amounts = recipe.directions if place < 0 else dict(recipe.edits).get(place, ())
+        names = self.renderer.sampler(recipe.checkpoint).checkpoint.direction_names
+        return [state, *c.direction_updates(amounts, names, [name for name, _ in recipe.own_directions])]
+
+    @friendly
+    def show_anatomy(self, chosen: dict[str, Any]) -> Any:
+        recipe = read_query(chosen["tile"]) if chosen["tile"] else None
+        if not isinstance(recipe, Recipe):
+            return gr.skip()
+        return self.renderer.view(AnatomyOf(replace(recipe, scale=3)))
+
+    def count_marks(self, event: gr.EventData) -> tuple[dict[str, list[str]], str]:
+        marked = {"more": list(event.more), "less": list(event.less)}
+        return marked, f"{len(marked['more'])} marked more, {len(marked['less'])} less."
+
+    @friendly
+    def make_own(self, marked: dict[str, list[str]], name: str, *values: Any) -> list[Any]:
+        recipe = self._recipe(values)
+        more, less = ([read_query(query) for query in marked[kind]] for kind in ("more", "less"))
+        return self.show(make_direction(recipe, name.strip(), more, less, self.renderer.sampler(recipe.checkpoint)))
+
+    @friendly
+    def keep_best(self, order: str, many: float, keep: float, *values: Any) -> list[Any]:
+        recipe = self._recipe(values)
+        features = self.renderer.features(recipe.checkpoint)
+        return self.show(curate(recipe, self.renderer.sampler(recipe.checkpoint), features, int(many), int(keep), order))
 
     @friendly
     def make_png(self, *values: Any) -> dict[str, str]:
         recipe = self._recipe(values)
-        return self._file(f"{recipe.checkpoint}.png", self.renderer.png(recipe))
+        return download(f"{recipe.checkpoint}.png", self.renderer.png(recipe))
 
     @friendly
     def make_zip(self, *values: Any) -> dict[str, str]:
         recipe = self._recipe(values)
-        return self._file(f"{recipe.checkpoint}.zip", self.renderer.zip(recipe))
-
-    @staticmethod
-    def _file(name: str, data: bytes) -> dict[str, str]:
-        """A download as a data URI: nothing is left on the server's disk."""
-        kind = "application/zip" if name.endswith(".zip") else "image/png"
-        return {"name": name, "uri": f"data:{kind};base64,{base64.b64encode(data).decode()}"}
+        return download(f"{recipe.checkpoint}.zip", self.renderer.zip(recipe))

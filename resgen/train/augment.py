@@ -1,4 +1,4 @@
-"""Differentiable augmentation of real and generated images alike (Zhao et al. 2020)."""
+"""Random changes that leave an image's class alone."""
 
 import torch
 from torch import Tensor
@@ -23,16 +23,6 @@ def shift(images: Tensor, ratio: float = 0.125) -> Tensor:
     return padded.permute(0, 2, 3, 1)[batch, rows, columns].permute(0, 3, 1, 2)
 
 
-def recolour(images: Tensor) -> Tensor:
-    """Random brightness (+-0.5), saturation (0..2) and contrast (0.5..1.5)."""
-    brightness, saturation, contrast = torch.rand(3, len(images), 1, 1, 1, device=images.device)
-    images = images + (brightness - 0.5)
-    grey = images.mean(dim=1, keepdim=True)
-    images = grey + (images - grey) * (2 * saturation)
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    return mean + (images - mean) * (contrast + 0.5)
-
-
 def cutout(images: Tensor, ratio: float = 0.5) -> Tensor:
     """Grey out one square of ``ratio`` of the side, centred anywhere."""
     n, _, height, width = images.shape
@@ -42,15 +32,3 @@ def cutout(images: Tensor, ratio: float = 0.5) -> Tensor:
     columns = torch.arange(width, device=images.device)[None, None, :]
     hole = ((rows - cy).abs() < half) & ((columns - cx).abs() < half)
     return images * (~hole)[:, None]
-
-
-def diff_augment(images: Tensor, share: float) -> Tensor:
-    """Colour, translation and cutout on a random ``share`` of the images: what the discriminator sees.
-
-    Worth it where a small set is shown many times; in the first few rounds it only hides what there is to learn.
-    """
-    if not share:
-        return images
-    chosen = torch.rand(len(images), device=images.device) < share
-    mixed = torch.where(chosen[:, None, None, None], cutout(shift(recolour(images))), images)
-    return mixed.contiguous(memory_format=torch.channels_last)

@@ -55,9 +55,23 @@ def train_features(
         if test is not None:
             card["test_accuracy"] = round(accuracy(network, test), 4)
             line += f", test accuracy {card['test_accuracy']:.1%}"
+        if epoch == epochs - 1:
+            measure_classes(network, data)
         save_features(network, out, card)
         report(line)
     return card
+
+
+@torch.no_grad()
+def measure_classes(network: FeatureResNet, data: ImageSet, batch: int = 500) -> None:
+    """Fill the network's mean and variance of each class's pooled features."""
+    network.eval()
+    pooled = torch.cat([network.pooled(to_float(torch.from_numpy(data.images[i : i + batch]))) for i in range(0, len(data.labels), batch)])
+    labels = torch.from_numpy(data.labels)
+    for label in range(network.config.num_classes):
+        network.class_mean[label] = pooled[labels == label].mean(dim=0)
+        network.class_variance[label] = pooled[labels == label].var(dim=0, unbiased=False)
+    network.train()
 
 
 @torch.no_grad()

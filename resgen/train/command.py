@@ -9,11 +9,11 @@ from resgen.data import load_images
 from resgen.errors import DataError
 from resgen.features import FeatureConfig, load_features
 from resgen.grid import compose
+from resgen.plates import draw
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler, pick_device
 from resgen.train.classifier import train_features
 from resgen.train.config import TrainConfig
-from resgen.train.discriminator import GROUP
 from resgen.train.finish import to_checkpoint
 from resgen.train.loop import Trainer, run
 
@@ -30,8 +30,8 @@ def train_generator(
     report: Callable[[str], None],
 ) -> Path:
     """Train and return the checkpoint's path; it is written anew at each save. Raises ResGenError."""
-    if config.batch % GROUP:
-        raise DataError(f"--batch must be a multiple of {GROUP}.")
+    if config.batch % config.group:
+        raise DataError(f"--batch must be a multiple of --group, {config.group}.")
     data = load_images(config.data, config.resolution)
     out.mkdir(parents=True, exist_ok=True)
     network = features or out / "features.safetensors"
@@ -64,4 +64,4 @@ def draw_samples(checkpoint: Path, out: Path) -> None:
     classes = sampler.checkpoint.classes[:10]
     recipe = Recipe(seeds=tuple(range(10 if classes else 100)), classes=classes, columns=10, scale=2)
     out.parent.mkdir(parents=True, exist_ok=True)
-    compose(sampler.render(recipe), recipe).save(out)
+    compose(draw(recipe, lambda _: sampler)).save(out)

@@ -9,17 +9,14 @@ class TrainConfig:
 
     data: tuple[str, ...]  # a torchvision name, or folders and zips of class folders
     name: str  # of the checkpoint
-    images: int = 500_000  # real images to show in all
-    batch: int = 64  # a multiple of the discriminator's group of 4
+    images: int = 250_000  # to draw in all
+    batch: int = 64  # images drawn in a step, a multiple of `group`
+    group: int = 16  # images of one class in a batch: they repel each other
+    real: int = 8  # new real images of a class for each group
     resolution: int | None = None  # pixels a side; None: the data's own
     widths: tuple[int, ...] | None = None  # channels per generator block; None: chosen for the resolution
-    head_width: int = 96  # channels of the discriminator's heads
     lr: float = 3e-4  # Adam's step size, falling to a twentieth over the second half
     ema_images: int = 10_000  # half-life of the averaged weights, in images
-    gamma: float = 0.5  # weight of the gradient penalty
-    energy: float = 0.5  # weight of the energy distance
-    classify: float = 0.0  # weight of the class loss in the second half
-    augment: float = 0.0  # share of images augmented before the discriminator
     flip: bool = False  # mirror real images: for sets without a left and right of their own
     seed: int = 0
     save_every: int = 20_000  # images between saves, history rows and sample grids

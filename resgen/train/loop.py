@@ -24,17 +24,14 @@ from resgen.data import ImageSet
 from resgen.errors import CheckpointError
 from resgen.features import FeatureResNet, to_float
 from resgen.generator import GeneratorConfig, ResNetGenerator
-from resgen.train.augment import diff_augment, mirror
+from resgen.train.augment import mirror
 from resgen.train.config import TrainConfig
-from resgen.train.discriminator import GROUP, Discriminator
-from resgen.train.losses import discriminator_loss, energy_distance, generator_loss, gradient_penalty
+from resgen.train.drift import Memory, describe, drift_loss
 
 STATE = "state.safetensors"
 HISTORY = "history.csv"
-ADJUSTABLE = {"data", "images", "lr", "gamma", "energy", "classify", "augment", "save_every"}  # settings that may change on the way
-NOISE = 0.1  # of the gradient penalty, in units of the feature maps' own size
-GAMMA_SETTLES = 24_000  # images until the penalty's weight is that of the settings
-PENALTY_EVERY = 4  # steps; its weight makes up for it (lazy regularisation, Karras et al. 2020)
+ADJUSTABLE = {"data", "images", "lr", "save_every"}  # settings that may change on the way
+REAL_MEMORY, FAKE_MEMORY = 640, 320  # images remembered of all classes together
 MILESTONES = tuple(1000 * 4**power for power in range(8))  # images after which a snapshot is kept, to show how a generator learns
 
 
@@ -53,7 +50,7 @@ def generator_config(config: TrainConfig, data: ImageSet) -> GeneratorConfig:
 
 
 class Trainer:
-    """Generator, discriminator, averaged generator and their optimisers; one `step` at a time."""
+    """Generator, averaged generator, optimiser and memories; one `step` at a time."""
 
     def __init__(self, config: TrainConfig, data: ImageSet, features: FeatureResNet, device: str, command: str) -> None:
         self.config, self.device = config, torch.device(device)
@@ -63,17 +60,13 @@ class Trainer:
         self.by_class = [torch.nonzero(self.labels == c).flatten() for c in range(len(data.classes))]
         torch.manual_seed(config.seed)
         arch = generator_config(config, data)
-        if config.classify and features.config.num_classes != arch.num_classes:
-            raise CheckpointError("--classify needs a feature network trained on the same classes.")
         self.generator = ResNetGenerator(arch).to(memory_format=torch.channels_last).to(self.device)
         probe = self.features.maps(to_float(self.images[:: len(self.images) // 256 + 1].to(self.device)))
-        shapes = [(m.shape[1], m.shape[2]) for m in probe]
         self.map_scales = [float(m.square().mean().sqrt()) for m in probe]  # brings every map to unit size
-        self.discriminator = Discriminator(shapes, arch.num_classes, config.head_width).to(self.device)
-        self.discriminator.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.optimiser_g = torch.optim.Adam(self.generator.parameters(), config.lr, betas=(0.0, 0.99))
-        self.optimiser_d = torch.optim.Adam(self.discriminator.parameters(), config.lr, betas=(0.0, 0.99))
+        self.optimiser = torch.optim.Adam(self.generator.parameters(), config.lr, betas=(0.0, 0.99))
+        self.real_memory = Memory(max(config.real, REAL_MEMORY // max(10, len(data.classes))))
+        self.fake_memory = Memory(FAKE_MEMORY // max(10, len(data.classes)))
         self.steps_done = 0
         self.stages: list[dict[str, Any]] = [{"from_image": 0, "command": command}]
 
@@ -82,64 +75,49 @@ class Trainer:
         return self.steps_done * self.config.batch
 
     def step(self) -> dict[str, float]:
-        """One update of both networks on one batch; returns the losses."""
+        """One update on one batch, groups of one class each; returns the losses."""
         torch.manual_seed(self.config.seed * 1_000_003 + self.steps_done + 1)
         self._set_learning_rate()
-        real, labels = self._draw_batch()
-        conditions = labels if self.generator.config.num_classes else None
+        groups = torch.randint(len(self.by_class), (self.config.batch // self.config.group,)).tolist()
         with torch.autocast(self.device.type, torch.bfloat16):
-            fake = self._generate(labels)
+            real = self._draw_real(groups)
+            fake = self._generate(torch.tensor(groups, device=self.device).repeat_interleave(self.config.group))
             with torch.no_grad():
-                real_maps = self.features.maps(diff_augment(real, self.config.augment))
-            fake_maps = self.features.maps(diff_augment(fake.float(), self.config.augment))
-
-            # Discriminator, on the generator's present images.
-            maps = [torch.cat([r, f.detach()]) / s for r, f, s in zip(real_maps, fake_maps, self.map_scales, strict=True)]
-            both = None if conditions is None else conditions.repeat(2)
-            logits = self.discriminator(maps, both)
-            real_logits, fake_logits = logits.chunk(2, dim=1)
-            loss_d = discriminator_loss(real_logits, fake_logits)
-            penalty = torch.zeros((), device=self.device)
-            if self.steps_done % PENALTY_EVERY == 0:
-                shaken = self.discriminator([m + NOISE * torch.randn_like(m) for m in maps], both)
-                penalty = PENALTY_EVERY * gradient_penalty(logits, shaken, NOISE)
-        self.optimiser_d.zero_grad(set_to_none=True)
-        (loss_d + self._gamma() * penalty).backward()
-        self.optimiser_d.step()
-
-        # Generator, on the same images and feature maps: only the heads run again.
-        self.discriminator.requires_grad_(False)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            maps = [f / s for f, s in zip(fake_maps, self.map_scales, strict=True)]
-            loss_g = generator_loss(real_logits.detach(), self.discriminator(maps, conditions))
-        pairs = zip(real_maps[1:], fake_maps[1:], strict=True)
-        loss_e = torch.stack([energy_distance(_summary(r), _summary(f), labels) for r, f in pairs]).sum()
-        loss_c = self._class_loss(fake_maps[-1], conditions)
-        self.optimiser_g.zero_grad(set_to_none=True)
-        (loss_g + self.config.energy * loss_e + self.config.classify * loss_c).backward()
-        self.optimiser_g.step()
-        self.discriminator.requires_grad_(True)
-
+                real_maps = self.features.maps(real)
+            fake_maps = self.features.maps(fake.float())
+        real_parts = describe(real, real_maps, self.map_scales)
+        fake_parts = describe(fake, fake_maps, self.map_scales)
+        loss = torch.stack([self._group_loss(place, label, real_parts, fake_parts) for place, label in enumerate(groups)]).mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
         self.steps_done += 1
         self._update_average()
-        return {"loss_d": loss_d.item(), "penalty": penalty.item(), "loss_g": loss_g.item(), "energy": loss_e.item(), "class": loss_c.item()}
+        return {"drift": loss.item()}
 
-    def _class_loss(self, deepest: Tensor, conditions: Tensor | None) -> Tensor:
-        """Cross-entropy of the frozen network's own classes on generated images (Odena et al. 2017), in a run's second half.
+    def _group_loss(self, place: int, label: int, real_parts: list[Tensor], fake_parts: list[Tensor]) -> Tensor:
+        """The drifting loss of the batch's group number ``place``, against what is remembered of its class; both are then remembered."""
+        reals, fakes = self.config.real, self.config.group
+        self.real_memory.add(label, [part[:, place * reals : (place + 1) * reals] for part in real_parts])
+        mine = [part[:, place * fakes : (place + 1) * fakes] for part in fake_parts]
+        remembered = self.fake_memory.get(label) or [part[:, :0] for part in mine]
+        real = self.real_memory.get(label)
+        assert real is not None
+        parts = zip(mine, real, remembered, strict=True)
+        losses = [drift_loss(x, y, torch.cat([x.detach(), old], dim=1)) for x, y, old in parts]
+        self.fake_memory.add(label, mine)
+        return torch.stack(losses).mean()
 
-        From the first image it would gather each class into one picture; later, shapes and their variety are there to stay.
-        """
-        if conditions is None or not self.config.classify or self.images_seen < self.config.images / 2:
-            return torch.zeros((), device=self.device)
-        logits = self.features.classify(deepest.float().mean(dim=(2, 3)))
-        return F.cross_entropy(logits, conditions)
+    def forget(self) -> None:
+        """Empty the memories. Done at each save, so that a resumed run, whose memories are empty too, takes the same steps."""
+        self.real_memory.clear()
+        self.fake_memory.clear()
 
-    def _draw_batch(self) -> tuple[Tensor, Tensor]:
-        """Real images -1..1 [batch, 3, R, R] and labels [batch], each group of neighbours of one class."""
-        classes = torch.randint(len(self.by_class), (self.config.batch // GROUP,))
-        picks = torch.cat([self.by_class[c][torch.randint(len(self.by_class[c]), (GROUP,))] for c in classes.tolist()])
-        real = to_float(self.images[picks].to(self.device))
-        return mirror(real) if self.config.flip else real, self.labels[picks].to(self.device)
+    def _draw_real(self, groups: list[int]) -> Tensor:
+        """Real images -1..1 [groups x real, 3, R, R], those of a group side by side."""
+        picks = torch.cat([self.by_class[c][torch.randint(len(self.by_class[c]), (self.config.real,))] for c in groups])
+        images = to_float(self.images[picks].to(self.device))
+        return mirror(images).contiguous(memory_format=torch.channels_last) if self.config.flip else images
 
     def _generate(self, labels: Tensor) -> Tensor:
         arch = self.generator.config
@@ -147,17 +125,11 @@ class Trainer:
         weights = F.one_hot(labels, arch.num_classes).to(z.dtype) if arch.num_classes else None
         return self.generator(z, weights).expand(-1, 3, -1, -1)
 
-    def _gamma(self) -> float:
-        """The penalty's weight: eight times as strong at the start, while the discriminator has it easy."""
-        begun = self.images_seen / GAMMA_SETTLES
-        return self.config.gamma * max(1.0, 8.0 - 7.0 * begun)
-
     def _set_learning_rate(self) -> None:
         left = 1 - self.images_seen / self.config.images
         rate = self.config.lr * max(0.05, min(1.0, 2 * left))
-        for optimiser in (self.optimiser_g, self.optimiser_d):
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -172,14 +144,13 @@ class Trainer:
     # Saving and resuming.
 
     def _modules(self) -> dict[str, torch.nn.Module]:
-        return {"g": self.generator, "d": self.discriminator, "average": self.average}
+        return {"generator": self.generator, "average": self.average}
 
     def save(self, path: Path) -> None:
         """Write everything a later `load` needs, atomically."""
         tensors = {f"{key}.{name}": value for key, module in self._modules().items() for name, value in module.state_dict().items()}
-        for key, optimiser in (("adam_g", self.optimiser_g), ("adam_d", self.optimiser_d)):
-            for index, state in optimiser.state_dict()["state"].items():
-                tensors |= {f"{key}.{index}.{name}": value for name, value in state.items()}
+        for index, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"adam.{index}.{name}": value for name, value in state.items()}
         header = {"steps": self.steps_done, "config": asdict(self.config), "stages": self.stages}
         partial = path.with_name(path.name + ".part")
         save_file({name: value.contiguous().clone() for name, value in tensors.items()}, partial, {"resgen-training": json.dumps(header)})
@@ -202,19 +173,12 @@ class Trainer:
         self.stages = header["stages"] + ([stage] if changed - {"data", "save_every"} else [])
         for key, module in self._modules().items():
             module.load_state_dict({n.removeprefix(key + "."): t for n, t in tensors.items() if n.startswith(key + ".")})
-        for key, optimiser in (("adam_g", self.optimiser_g), ("adam_d", self.optimiser_d)):
-            state: dict[int, dict[str, Tensor]] = {}
-            for name, tensor in tensors.items():
-                if name.startswith(key + "."):
-                    _, index, field = name.split(".")
-                    state.setdefault(int(index), {})[field] = tensor
-            optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
-
-
-def _summary(feature_map: Tensor) -> Tensor:
-    """A feature map as one vector [N, channels * 16]: pooled to at most 4 x 4 positions."""
-    size = min(4, feature_map.shape[-1])
-    return F.adaptive_avg_pool2d(feature_map, size).flatten(1).float()
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("adam."):
+                _, index, field = name.split(".")
+                state.setdefault(int(index), {})[field] = tensor
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
 
 
 def run(
@@ -262,6 +226,7 @@ def run(
                 }
             )
             trainer.save(state)
+            trainer.forget()
             _write_history(history, rows)
             on_save(rows[-1])
             kept, since_save = [], time.monotonic()

@@ -10,6 +10,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from resgen import grid
+from resgen.plates import draw
+from resgen.recipe import Recipe
 from resgen.sampler import load
 from tests.browser.conftest import painted, pixels, redrawn
 
@@ -132,7 +134,8 @@ def test_downloads_carry_their_recipe(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "grid.png"
     download.value.save_as(path)
     recipe, _ = grid.read_recipe(path)
-    again = grid.compose(load(recipe.checkpoint, "cpu").render(recipe), recipe)
+    assert isinstance(recipe, Recipe)
+    again = grid.compose(draw(recipe, lambda name: load(name, "cpu")))
     assert np.array_equal(np.asarray(Image.open(path)), np.asarray(again))
     with page.expect_download() as download:
         page.click("#download-zip")

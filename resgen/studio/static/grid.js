@@ -1,21 +1,21 @@
-// The grid of images: one canvas painted from a sprite, one button over each image, and a close-up of the chosen one.
-// `element`, `trigger`, `props` and `watch` are given by the HTML component.
-const stage = element.querySelector(".rg-stage");
-const canvas = element.querySelector(".rg-canvas");
-const tiles = element.querySelector(".rg-tiles");
-const rowLabels = element.querySelector(".rg-rows");
-const closeUp = element.querySelector(".rg-close-up");
+// A grid of images: one canvas painted from a sprite, one button over each image, and a close-up of the chosen one.
+// `element`, `trigger`, `props` and `watch` are given by the HTML component. The template's data: `actions`, [name, label, help]
+// of each button under the close-up; `remembers`, whether the browser's history keeps each state for undo and redo.
+const settings = element.querySelector(".rg-view").dataset;
+const find = (selector) => element.querySelector(selector);
+const stage = find(".rg-stage");
+const canvas = find(".rg-canvas");
+const tiles = find(".rg-tiles");
+const closeUp = find(".rg-close-up");
 const largeCanvas = closeUp.querySelector("canvas");
 const caption = closeUp.querySelector("figcaption");
-const status = element.querySelector(".rg-status");
 const sprite = new Image();
+const marks = new Map(); // a tile's query -> "more" or "less"
+const LARGE = 448; // pixels a side of the close-up
+const SETTLED = 500; // milliseconds without a change after which a state is worth remembering
 let view = null;
 let chosen = -1;
-
-function words(index) {
-  const seed = view.kind === "variation" ? `variation ${view.seeds[index]}` : `seed ${view.seeds[index]}`;
-  return view.labels[index] ? `${view.labels[index]}, ${seed}` : seed;
-}
+let settling = 0;
 
 function paintTile(context, index, x, y, size) {
   const r = view.resolution;
@@ -31,37 +31,66 @@ function paint() {
   canvas.height = view.rows * step;
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  view.seeds.forEach((_, index) => paintTile(context, index, (index % view.columns) * step, Math.floor(index / view.columns) * step, size));
-  stage.style.maxWidth = `${view.columns * (view.tile + gap)}px`;
+  view.captions.forEach((_, index) => paintTile(context, index, (index % view.columns) * step, Math.floor(index / view.columns) * step, size));
+  stage.style.maxWidth = find(".rg-columns").style.maxWidth = `${view.columns * (view.tile + gap)}px`;
   canvas.dataset.painted = view.query;
   if (chosen >= 0) paintCloseUp();
 }
 
 function paintCloseUp() {
-  largeCanvas.width = largeCanvas.height = 448;
+  largeCanvas.width = largeCanvas.height = LARGE;
   const context = largeCanvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  paintTile(context, chosen, 0, 0, 448);
-  caption.textContent = words(chosen);
+  paintTile(context, chosen, 0, 0, LARGE);
+  caption.textContent = view.captions[chosen];
+  closeUp.querySelectorAll("[data-action]").forEach((button) => {
+    const { action } = button.dataset;
+    button.disabled = action !== "close" && !view.tiles[chosen];
+    if (action === "more" || action === "less") button.setAttribute("aria-pressed", String(marks.get(view.tiles[chosen]) === action));
+  });
+}
+
+function thumbnail(index) {
+  const small = Object.assign(document.createElement("canvas"), { width: view.resolution, height: view.resolution });
+  paintTile(small.getContext("2d"), index, 0, 0, view.resolution);
+  return small.toDataURL("image/png");
 }
 
 function layTiles() {
   tiles.style.gridTemplateColumns = `repeat(${view.columns}, 1fr)`;
   tiles.style.gridTemplateRows = `repeat(${view.rows}, 1fr)`;
-  while (tiles.children.length > view.seeds.length) tiles.lastChild.remove();
-  while (tiles.children.length < view.seeds.length) {
+  while (tiles.children.length > view.captions.length) tiles.lastChild.remove();
+  while (tiles.children.length < view.captions.length) {
     const button = document.createElement("button");
     button.type = "button";
     tiles.append(button);
   }
   [...tiles.children].forEach((button, index) => {
-    button.setAttribute("aria-label", words(index));
-    button.title = words(index);
+    const mark = marks.get(view.tiles[index]);
+    const words = mark ? `${view.captions[index]}, marked ${mark}` : view.captions[index];
+    button.setAttribute("aria-label", words || "empty");
+    button.title = words;
+    button.dataset.mark = mark || "";
     button.setAttribute("aria-pressed", String(index === chosen));
     button.tabIndex = index === Math.max(chosen, 0) ? 0 : -1;
   });
-  rowLabels.replaceChildren(...view.rowLabels.map((label) => Object.assign(document.createElement("span"), { textContent: label })));
-  rowLabels.hidden = !view.rowLabels.length;
+  label(find(".rg-rows"), view.rowLabels);
+  label(find(".rg-columns"), view.columnLabels);
+}
+
+function label(place, words) {
+  place.replaceChildren(...words.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
+  place.style.setProperty("--count", words.length);
+  place.hidden = !words.length;
+}
+
+function layActions() {
+  const buttons = [...(JSON.parse(settings.actions)), ["close", "Close", "Back to the grid"]].map(([action, text, help]) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: text, title: help });
+    button.dataset.action = action;
+    return button;
+  });
+  find(".rg-actions").replaceChildren(...buttons);
 }
 
 function choose(index) {
@@ -69,6 +98,7 @@ function choose(index) {
   closeUp.hidden = index < 0;
   layTiles();
   if (index >= 0) paintCloseUp();
+  trigger("input", { index, tile: index < 0 ? "" : view.tiles[index] });
 }
 
 async function show() {
@@ -76,23 +106,65 @@ async function show() {
   if (!next || !next.src) return;
   sprite.src = next.src;
   await sprite.decode();
-  if (next !== props.value && props.value.src !== next.src) return; // a newer view is on its way
+  if (props.value && props.value.src !== next.src) return; // a newer view is on its way
   view = next;
-  if (chosen >= view.seeds.length) choose(-1);
-  element.querySelector(".rg-loading").hidden = true;
+  if (chosen >= view.captions.length) choose(-1);
+  find(".rg-loading").hidden = true;
   stage.hidden = false;
   layTiles();
   paint();
-  const images = view.seeds.length;
-  status.textContent = `${images} image${images === 1 ? "" : "s"} in ${view.milliseconds} ms on ${view.device}`;
-  shareAddress();
+  find(".rg-status").textContent = view.status;
+  if (element.offsetParent) shareAddress();
 }
 
 // The address always restores what is on screen; inside a Hugging Face Space the page around it is told.
 function shareAddress() {
   const search = `?${view.query}`;
-  if (window.location.search !== search) window.history.replaceState(null, "", search);
+  if (window.location.search !== search) {
+    window.history.replaceState(window.history.state, "", search);
+    if (settings.remembers) remember(search);
+  }
   if (window.parent !== window) window.parent.postMessage({ queryString: view.query, hash: "" }, "https://huggingface.co");
+}
+
+// Undo and redo are the browser's own Back and Forward: one entry for each state that was left alone for a while.
+let settled = null;
+
+function remember(search) {
+  clearTimeout(settling);
+  settling = setTimeout(() => {
+    if (settled !== null && settled !== search) {
+      window.history.replaceState(window.history.state, "", settled);
+      window.history.pushState({ step: step() + 1 }, "", search);
+    }
+    settled = search;
+    showSteps();
+  }, SETTLED);
+}
+
+function step() {
+  return window.history.state?.step || 0;
+}
+
+function showSteps() {
+  const undo = document.querySelector("#undo");
+  if (undo) undo.disabled = step() === 0;
+}
+
+function pin() {
+  if (chosen < 0 || !view.tiles[chosen]) return;
+  const detail = { query: view.tiles[chosen], caption: view.captions[chosen], thumbnail: thumbnail(chosen) };
+  window.dispatchEvent(new CustomEvent("resgen-pin", { detail }));
+}
+
+function mark(kind) {
+  const query = view.tiles[chosen];
+  if (marks.get(query) === kind) marks.delete(query);
+  else marks.set(query, kind);
+  layTiles();
+  paintCloseUp();
+  const marked = (wanted) => [...marks].filter(([, kind]) => kind === wanted).map(([query]) => query);
+  trigger("like", { more: marked("more"), less: marked("less") });
 }
 
 tiles.addEventListener("click", (event) => {
@@ -105,7 +177,7 @@ tiles.addEventListener("keydown", (event) => {
   const from = [...tiles.children].indexOf(document.activeElement);
   const to = from + (moves[event.key] || 0);
   if (event.key === "Escape") choose(-1);
-  if (from < 0 || to === from || to < 0 || to >= view.seeds.length) return;
+  if (from < 0 || to === from || to < 0 || to >= view.captions.length) return;
   event.preventDefault();
   choose(to);
   tiles.children[to].focus();
@@ -113,12 +185,36 @@ tiles.addEventListener("keydown", (event) => {
 
 closeUp.addEventListener("click", (event) => {
   const action = event.target.closest("button")?.dataset.action;
+  if (!action || chosen < 0) return;
   if (action === "close") choose(-1);
-  else if (action && chosen >= 0) {
-    trigger("select", { action, seed: view.seeds[chosen], label: view.labels[chosen] });
-    choose(-1);
+  else if (action === "pin") pin();
+  else if (action === "more" || action === "less") mark(action);
+  else {
+    trigger("select", { action, tile: view.tiles[chosen] });
+    if (action !== "save") choose(-1);
   }
 });
 
+window.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+  if (!element.offsetParent || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "p") pin();
+  if (event.key === "r" && settings.remembers) document.querySelector("#random")?.click();
+});
+
+window.addEventListener("popstate", () => {
+  if (!settings.remembers || !element.offsetParent) return;
+  clearTimeout(settling);
+  settled = window.location.search;
+  showSteps();
+  trigger("select", { action: "restore", tile: window.location.search.slice(1) });
+});
+
+// A screen that comes into view takes the address over.
+new IntersectionObserver((entries) => {
+  if (view && entries.some((entry) => entry.isIntersecting)) shareAddress();
+}).observe(element);
+
+layActions();
 watch("value", show);
 show();

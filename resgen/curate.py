@@ -1,0 +1,81 @@
+"""Choosing among many images, and directions from examples: recipe in, recipe out."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from resgen.composite import AnyRecipe
+from resgen.errors import RecipeError
+from resgen.features import FeatureResNet, to_float
+from resgen.recipe import Recipe, pack_vector
+from resgen.sampler import Progress, Sampler
+
+CONFIDENCE, TYPICALITY = "Confidence", "Likeness to real images"
+ORDERS = (CONFIDENCE, TYPICALITY)
+SPREAD_SEEDS = 512  # on which one standard deviation of a direction is measured
+BATCH = 64
+
+
+def curate(
+    recipe: Recipe, sampler: Sampler, features: FeatureResNet | None, many: int, keep: int, order: str, progress: Progress | None = None
+) -> Recipe:
+    """``recipe`` with the best ``keep`` of ``many`` seeds, counted on from its first. Raises RecipeError.
+
+    Confidence: how sure a classifier is of the class an image was meant to show, or of any where none was meant.
+    Likeness: how near the image's features are to those of real images of its class, each in standard deviations.
+    """
+    if features is None:
+        raise RecipeError("There is no feature network beside these checkpoints to judge images with.")
+    if order not in ORDERS:
+        raise RecipeError(f"Order: choose {' or '.join(ORDERS)}.")
+    if recipe.latents or recipe.plane or len(recipe.classes) > 1 or recipe.sweep:
+        raise RecipeError("The best are chosen among seeds; leave the plane, the strip, latents and rows of classes first.")
+    if not 1 <= keep <= many:
+        raise RecipeError(f"Keep: {keep} of {many} images cannot be kept; keep between 1 and all.")
+    candidates = replace(recipe, seeds=tuple(range(recipe.seeds[0], recipe.seeds[0] + many)), edits=())
+    images = sampler.render(candidates, progress)
+    _, labels = sampler.name(candidates)
+    scores = _scores(images, labels, features, order, matching=features.config.num_classes == len(sampler.checkpoint.classes))
+    best = np.argsort(-scores, kind="stable")[:keep]
+    return replace(candidates, seeds=tuple(candidates.seeds[index] for index in best))
+
+
+@torch.inference_mode()
+def _scores(images: np.ndarray, labels: np.ndarray, features: FeatureResNet, order: str, matching: bool) -> np.ndarray:
+    """A score [N] of each image, more is better; classes count only where they are the network's own."""
+    device = features.classify.weight.device
+    batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(BATCH)
+    pooled = torch.cat([features.pooled(to_float(batch.to(device))).float() for batch in batches])
+    meant = torch.from_numpy(labels).to(device)
+    if order == CONFIDENCE:
+        scores = features.classify(pooled).softmax(dim=1)
+    else:
+        distances = (pooled[:, None] - features.class_mean).square() / (features.class_variance + 1e-6)
+        scores = -distances.mean(dim=2)
+    own = scores.gather(1, meant.clamp_min(0)[:, None])[:, 0] if matching else scores.amax(dim=1)
+    return torch.where(meant >= 0, own, scores.amax(dim=1)).cpu().numpy()
+
+
+def make_direction(recipe: Recipe, name: str, more: Sequence[AnyRecipe], less: Sequence[AnyRecipe], sampler: Sampler) -> Recipe:
+    """``recipe`` with a direction of its own: from the mean w of the images in ``less`` to that of those in ``more``.
+
+    It is one standard deviation long, as images of random seeds spread along it. Raises RecipeError.
+    """
+    if not more or not less:
+        raise RecipeError("Mark at least one image More and one Less: the direction leads from these to those.")
+    sides = []
+    for examples in (more, less):
+        kept = [example for example in examples if isinstance(example, Recipe) and example.checkpoint == recipe.checkpoint]
+        if len(kept) < len(examples):
+            raise RecipeError("Some marked images come from another checkpoint; mark images of the present one.")
+        sides.append(np.mean([sampler.latents(example)[0].mean(axis=0) for example in kept], axis=0))
+    difference = sides[0] - sides[1]
+    length = float(np.linalg.norm(difference))
+    if length < 1e-4:
+        raise RecipeError("The marked images have the same latents on both sides; mark different ones.")
+    unit = difference / length
+    spread = sampler.latents(Recipe(recipe.checkpoint, tuple(range(SPREAD_SEEDS)))).mean(axis=1) @ unit
+    own = (*((other, packed) for other, packed in recipe.own_directions if other != name), (name, pack_vector((unit * spread.std()).tolist())))
+    return replace(recipe, own_directions=own)

@@ -1,0 +1,111 @@
+"""An image -> the latent that draws it: optimisation of w, one w for each block (Abdal et al. 2019), from the likeliest of many starts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn import functional as F
+
+from resgen.errors import DataError
+from resgen.features import FeatureResNet
+from resgen.recipe import Recipe, pack_vector
+from resgen.sampler import Sampler
+
+CANDIDATES = 512  # random images among which the starts are looked for
+STARTS = 4  # of them, improved side by side
+STEPS = 300
+MAX_PHOTO_PIXELS = 80_000_000
+FEATURE_SHARE = 0.5  # of the steps, the first ones, that also compare features: pixels alone get stuck far away
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """What was found for one image."""
+
+    recipe: Recipe  # of one image: the latent
+    image: np.ndarray  # uint8 [H, W, 3]: what the recipe draws
+    psnr: float  # decibels, of ``image`` against the target
+    losses: tuple[float, ...]  # mean squared error in -1..1 after each step
+
+
+def load_photo(path: Path, resolution: int) -> np.ndarray:
+    """Any picture file -> uint8 [R, R, 3]: upright, on white, the middle square. Raises DataError."""
+    try:
+        picture = Image.open(path)
+        if picture.width * picture.height > MAX_PHOTO_PIXELS:
+            raise DataError(f"This picture has {picture.width} x {picture.height} pixels; make it smaller first.")
+        picture = ImageOps.exif_transpose(picture).convert("RGBA")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError("This file cannot be read as a picture; use a PNG, JPEG, WebP, GIF, BMP or TIFF.") from error
+    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    return np.asarray(ImageOps.fit(picture, (resolution, resolution), Image.Resampling.LANCZOS))
+
+
+def invert(
+    target: np.ndarray,
+    sampler: Sampler,
+    features: FeatureResNet | None = None,
+    steps: int = STEPS,
+    seed: int = 0,
+    progress: Callable[[int, int], object] | None = None,
+) -> Inversion:
+    """The latent whose image is nearest to ``target``, uint8 [R, R, 3] of the generator's resolution.
+
+    The same arguments give the same latent on one device. ``features`` guides the first half of the way.
+    """
+    if target.shape[:2] != (sampler.checkpoint.arch.resolution,) * 2:
+        raise DataError(f"{sampler.checkpoint.name} draws {sampler.checkpoint.arch.resolution} pixels a side; give an image of that size.")
+    image = torch.from_numpy(target.copy()).permute(2, 0, 1)[None].float().to(sampler.device) / 127.5 - 1
+    image = image.contiguous(memory_format=torch.channels_last)
+    w = _likely_starts(image, sampler, seed)
+    wanted = [] if features is None else [m.detach() for m in features.maps(image)]
+    w.requires_grad_(True)
+    optimiser = torch.optim.Adam([w], lr=0.05, betas=(0.9, 0.99))
+    losses, best, best_w = [], float("inf"), w.detach()[0]
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = 0.05 * min(1.0, (step + 1) / 10) * (0.5 + 0.5 * np.cos(np.pi * step / steps))
+        drawn = sampler.generator.synthesise(w).expand(-1, 3, -1, -1)
+        error = (drawn - image).square().mean(dim=(1, 2, 3))
+        loss = error
+        if features is not None and step < FEATURE_SHARE * steps:
+            loss = loss + 0.1 * _feature_error(features, drawn, wanted)
+        if float(error.min()) < best:
+            best, best_w = float(error.min()), w.detach()[error.argmin()].clone()
+        optimiser.zero_grad(set_to_none=True)
+        loss.sum().backward()
+        optimiser.step()
+        losses.append(float(error.min()))
+        if progress:
+            progress(step + 1, steps)
+    recipe = Recipe(sampler.checkpoint.name, latents=(pack_vector(best_w.cpu().ravel().tolist()),), columns=1)
+    found = sampler.render(recipe)[0]
+    return Inversion(recipe, found, psnr(found, target), tuple(losses))
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    """Peak signal-to-noise ratio of uint8 images in decibels; 99 for equal ones."""
+    error = float(((a.astype(np.float64) - b.astype(np.float64)) ** 2).mean())
+    return 99.0 if error == 0 else 10 * float(np.log10(255**2 / error))
+
+
+def _feature_error(features: FeatureResNet, drawn: Tensor, wanted: list[Tensor]) -> Tensor:
+    """Distance of feature maps, each scaled by the target's own strength [N]."""
+    errors = [(m - t).square().mean(dim=(1, 2, 3)) / t.square().mean() for m, t in zip(features.maps(drawn), wanted, strict=True)]
+    return torch.stack(errors).mean(dim=0)
+
+
+@torch.no_grad()
+def _likely_starts(image: Tensor, sampler: Sampler, seed: int) -> Tensor:
+    """w [STARTS, blocks, w_dim] of the random images nearest to the target, compared at a quarter of the resolution and at all of it."""
+    recipe = Recipe(sampler.checkpoint.name, seeds=tuple(range(seed * CANDIDATES, (seed + 1) * CANDIDATES)), truncation=0.8)
+    w = torch.from_numpy(sampler.latents(recipe)).to(sampler.device)
+    errors = []
+    for part in w.split(64):
+        difference = sampler.generator.synthesise(part).expand(-1, 3, -1, -1) - image
+        errors.append(difference.square().mean(dim=(1, 2, 3)) + 2 * F.avg_pool2d(difference, 4, ceil_mode=True).square().mean(dim=(1, 2, 3)))
+    return w[torch.cat(errors).argsort()[:STARTS]].clone()

@@ -1,0 +1,71 @@
+// Plays the frames of a sprite in a loop; a slider moves through them by hand.
+const canvas = element.querySelector("canvas");
+const bar = element.querySelector(".rg-player-bar");
+const play = element.querySelector(".rg-play");
+const slider = element.querySelector("input");
+const sprite = new Image();
+let view = null;
+let playing = !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+let began = 0;
+
+function paint(frame) {
+  const r = view.resolution;
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(sprite, (frame % view.columns) * r, Math.floor(frame / view.columns) * r, r, r, 0, 0, canvas.width, canvas.height);
+  canvas.dataset.frame = frame;
+}
+
+function tick(now) {
+  if (!element.isConnected) return;
+  requestAnimationFrame(tick);
+  if (!view || !playing || !element.offsetParent) return;
+  const frame = Math.floor(((now - began) / 1000 / view.seconds) * view.frames) % view.frames;
+  slider.value = frame;
+  paint(frame);
+}
+
+function setPlaying(on) {
+  playing = on;
+  play.textContent = on ? "Pause" : "Play";
+  play.setAttribute("aria-label", play.textContent);
+  if (on && view) began = performance.now() - (Number(slider.value) / view.frames) * view.seconds * 1000;
+}
+
+async function show() {
+  const next = props.value;
+  if (!next || !next.src) return;
+  sprite.src = next.src;
+  await sprite.decode();
+  if (props.value && props.value.src !== next.src) return;
+  view = next;
+  canvas.width = canvas.height = Math.max(view.tile, 256);
+  slider.max = view.frames - 1;
+  slider.value = Math.min(slider.value, view.frames - 1);
+  element.querySelector(".rg-loading").hidden = true;
+  canvas.hidden = bar.hidden = false;
+  element.querySelector(".rg-status").textContent = view.status;
+  paint(Number(slider.value));
+  canvas.dataset.painted = view.query;
+  setPlaying(playing);
+  shareAddress();
+}
+
+function shareAddress() {
+  if (!element.offsetParent) return;
+  const search = `?${view.query}`;
+  if (window.location.search !== search) window.history.replaceState(window.history.state, "", search);
+  if (window.parent !== window) window.parent.postMessage({ queryString: view.query, hash: "" }, "https://huggingface.co");
+}
+
+play.addEventListener("click", () => setPlaying(!playing));
+slider.addEventListener("input", () => {
+  setPlaying(false);
+  paint(Number(slider.value));
+});
+new IntersectionObserver((entries) => {
+  if (view && entries.some((entry) => entry.isIntersecting)) shareAddress();
+}).observe(element);
+watch("value", show);
+show();
+requestAnimationFrame(tick);

@@ -1,0 +1,85 @@
+"""The drifting loss (Deng et al. 2026, arXiv 2602.04770): where a generated image should move, in features of a frozen network.
+
+For every generated image a field V points to real images like it and away from generated ones like it. The two cancel
+where both are equally dense, so V vanishes when the distributions agree; a generator that draws few pictures is driven
+apart. Nothing is trained against the generator, and nothing can be fooled by it.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+TEMPERATURES = (0.05, 0.2)  # of the kernel, in units of the mean distance to real images
+FAR = 1e6  # a distance at which the kernel is zero
+PIXELS = 8  # a side of the small copy of the image that is compared as well
+
+
+def describe(images: Tensor, maps: list[Tensor], scales: list[float]) -> list[Tensor]:
+    """What is compared of each image: a list of tensors [places, N, channels], each place with a field of its own.
+
+    Images [N, C, R, R] as a small copy; of every feature map, the vector at each place, the whole map coarsely, the deeper
+    maps also by quarters, and mean and deviation of each channel. ``scales`` brings the maps to unit size.
+    """
+    found = [F.adaptive_avg_pool2d(images.float(), PIXELS).flatten(1)[None]]
+    for depth, (feature_map, scale) in enumerate(zip(maps, scales, strict=True)):
+        x = feature_map.float() / scale
+        if depth == 0:
+            x = F.avg_pool2d(x, 2)
+        found.append(x.flatten(2).permute(2, 0, 1))
+        if depth:
+            found.append(F.adaptive_avg_pool2d(x, min(4, x.shape[-1])).flatten(1)[None])
+        if depth > 1:
+            found.append(F.adaptive_avg_pool2d(x, 2).flatten(2).permute(2, 0, 1))
+        found.append(torch.cat([x.mean(dim=(2, 3)), (x.var(dim=(2, 3)) + 1e-4).sqrt()], dim=1)[None])
+    return found
+
+
+@torch.no_grad()
+def drift_field(x: Tensor, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """V [places, N, channels] for generated x, and the distance [places, 1, 1] that both are measured in.
+
+    ``real`` [places, P, channels]; ``fake`` [places, Q, channels] begins with x itself. The kernel is normalised over the
+    images that attract and repel, and over those that are attracted; V has unit size at each place and temperature.
+    """
+    attracting, repelling = torch.cdist(x, real), torch.cdist(x, fake)
+    scale = attracting.mean(dim=(1, 2), keepdim=True)
+    repelling.diagonal(dim1=1, dim2=2).fill_(FAR)  # an image does not repel itself
+    distances = torch.cat([attracting, repelling], dim=2) / scale
+    field = torch.zeros_like(x)
+    for temperature in TEMPERATURES:
+        logits = -distances / temperature
+        kernel = (logits.softmax(dim=2) * logits.softmax(dim=1)).sqrt()
+        to_real, to_fake = kernel.split([real.shape[1], fake.shape[1]], dim=2)
+        pull = (to_real * to_fake.sum(dim=2, keepdim=True)) @ real
+        push = (to_fake * to_real.sum(dim=2, keepdim=True)) @ fake
+        v = pull - push
+        field += v / (v.square().sum(dim=2).mean(dim=1)[:, None, None] + 1e-12).sqrt()
+    return field, scale
+
+
+def drift_loss(x: Tensor, real: Tensor, fake: Tensor) -> Tensor:
+    """Mean squared distance from x to where the field moves it; its gradient is the field."""
+    field, scale = drift_field(x.detach(), real, fake)
+    position = x / scale
+    return (position - (position + field).detach()).square().sum(dim=2).mean()
+
+
+class Memory:
+    """The latest descriptions of each class, newest first, in bfloat16: more company than one batch has."""
+
+    def __init__(self, kept: int) -> None:
+        self.kept = kept
+        self._of_class: dict[int, list[Tensor]] = {}
+
+    def get(self, label: int) -> list[Tensor] | None:
+        found = self._of_class.get(label)
+        return None if found is None else [part.float() for part in found]
+
+    def add(self, label: int, descriptions: list[Tensor]) -> None:
+        parts = [part.detach().bfloat16() for part in descriptions]
+        if before := self._of_class.get(label):
+            parts = [torch.cat(pair, dim=1) for pair in zip(parts, before, strict=True)]
+        self._of_class[label] = [part[:, : self.kept] for part in parts]
+
+    def clear(self) -> None:
+        self._of_class.clear()
