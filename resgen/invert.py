@@ -17,7 +17,7 @@ from resgen.sampler import Sampler
 
 CANDIDATES = 512  # random images among which the starts are looked for
 STARTS = 4  # of them, improved side by side
-STEPS = 300
+STEPS = 200
 MAX_PHOTO_PIXELS = 80_000_000
 FEATURE_SHARE = 0.5  # of the steps, the first ones, that also compare features: pixels alone get stuck far away
 
@@ -74,12 +74,13 @@ def invert(
         loss = error
         if features is not None and step < FEATURE_SHARE * steps:
             loss = loss + 0.1 * _feature_error(features, drawn, wanted)
-        if float(error.min()) < best:
-            best, best_w = float(error.min()), w.detach()[error.argmin()].clone()
+        least = error.detach().min().item()
+        if least < best:
+            best, best_w = least, w.detach()[error.argmin()].clone()
         optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()
         optimiser.step()
-        losses.append(float(error.min()))
+        losses.append(least)
         if progress:
             progress(step + 1, steps)
     recipe = Recipe(sampler.checkpoint.name, latents=(pack_vector(best_w.cpu().ravel().tolist()),), columns=1)

@@ -64,7 +64,7 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes_zip: Path, eyes: Path, 
         assert [int(row["images"]) for row in csv.DictReader(file)] == [120, 240, 360]
     checkpoint = load_checkpoint(killed / "shapes.safetensors")
     assert checkpoint.classes == ("disc", "square", "stripes") and checkpoint.training["images_seen"] == 360
-    assert checkpoint.directions.shape == (12, 128) and len(list((killed / "samples").glob("*.png"))) >= 1
+    assert checkpoint.directions.shape == (18, 128) and len(list((killed / "samples").glob("*.png"))) >= 1
 
 
 def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import gradio as gr
 from gradio.themes import Soft
 
 from resgen.checkpoint import SHIPPED
-from resgen.composite import AnyRecipe, Comparison, StyleMix, Walk, read_query
-from resgen.errors import RecipeError, ResGenError
+from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_query
+from resgen.errors import ResGenError
 from resgen.grid import read_recipe
 from resgen.recipe import Recipe
 from resgen.studio.about import AboutScreen
@@ -46,7 +46,7 @@ class Studio:
                 self.mix = MixScreen(renderer, self.tray, checkpoint)
             with gr.Tab("Invert", id="invert"):
                 self.invert = InvertScreen(renderer, checkpoint)
-            with gr.Tab("Compare", id="compare"):
+            with gr.Tab("Compare", id="compare") as compare_tab:
                 self.compare = CompareScreen(renderer)
             with gr.Tab("About", id="about"):
                 self.about = AboutScreen(renderer, checkpoint)
@@ -54,7 +54,7 @@ class Studio:
         self.walk.connect()
         self.mix.connect()
         self.invert.connect()
-        self.compare.connect(demo)
+        self.compare.connect(demo, compare_tab)
         self.about.connect(demo)
         mix = self.mix
         first_mix = [mix.rows, mix.columns, mix.row_seeds, mix.column_seeds, checkpoint]
@@ -78,8 +78,8 @@ class Studio:
             tab, parts[3] = "compare", self.compare.restore(recipe)
         elif isinstance(recipe, Recipe):
             parts[0] = self.explore.show(recipe)
-        else:
-            raise RecipeError("This picture explains another one; open that one instead.")
+        elif isinstance(recipe, AnatomyOf):
+            parts[0] = self.explore.show(recipe.recipe)
         if tab != "explore":
             parts[0] = self.explore.show(self.explore.first_picture())
         return [gr.update(selected=tab), *(update for part in parts for update in part)]

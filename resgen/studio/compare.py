@@ -24,7 +24,12 @@ class CompareScreen:
                 self.download = gr.Button("Save PNG", size="sm", elem_id="compare-png")
             with gr.Column(scale=1, elem_classes="controls"):
                 self.names = gr.Dropdown(
-                    everything, multiselect=True, label="Checkpoints", info="One column each; name@images is a snapshot.", elem_id="compare-names"
+                    everything,
+                    value=self._first_choice(),
+                    multiselect=True,
+                    label="Checkpoints",
+                    info="One column each; name@images is a snapshot.",
+                    elem_id="compare-names",
                 )
                 self.seeds = gr.Textbox("0-5", label="Seeds", info="One row each: 0-5,42. Press Enter.", elem_id="compare-seeds")
                 self.label = gr.Textbox("", label="Class", info="Empty: each seed draws its own. Press Enter.", elem_id="compare-class")
@@ -42,17 +47,25 @@ class CompareScreen:
                     self.whole = gr.Button("All moments side by side", size="sm", elem_id="all-moments")
         self.file = gr.JSON(visible=False)
 
+    def _first_choice(self) -> list[str]:
+        """What the screen opens with: a generator through its training where there are snapshots, else the best checkpoint."""
+        for name in self.renderer.names():
+            if snapshots := self.renderer.snapshots(name):
+                return [*snapshots, name]
+        return self.renderer.names()[:1]
+
     @property
     def settings(self) -> list[Any]:
         return [self.names, self.seeds, self.label, self.truncation, self.scale]
 
-    def connect(self, demo: gr.Blocks) -> None:
+    def connect(self, demo: gr.Blocks, tab: gr.Tab) -> None:
         draw = {"fn": self.draw, "inputs": self.settings, "outputs": self.grid, **LIVE}
         self.names.change(**draw)
         for slider in (self.truncation, self.scale):
             slider.input(**draw)
         for text in (self.seeds, self.label):
             text.submit(**draw)
+        tab.select(self.draw, self.settings, self.grid, **LIVE)
         demo.load(self.set_moments, self.learner, self.moment, **QUIET)
         self.learner.change(self.set_moments, self.learner, self.moment, **QUIET)
         self.moment.input(self.choose_moment, [self.learner, self.moment], [self.names, self.moment], **LIVE)

@@ -43,7 +43,7 @@ class Explore:
                     self.redo = gr.Button("Redo", size="sm", min_width=60, elem_id="redo")
                     self.reset = gr.Button("Reset", size="sm", min_width=60, elem_id="reset")
                 with gr.Accordion("Inside the network: what each residual block does for the chosen image", open=False, elem_id="inside"):
-                    self.anatomy = grid("anatomy", "Choose an image above.", ())
+                    self.anatomy = grid("anatomy", "Choose an image above.", (), shares=False)
                 with gr.Accordion("Curate: draw many, keep the best", open=False):
                     self.order = gr.Radio(
                         list(ORDERS), value=next(iter(ORDERS)), label="Best first by", info="A classifier looks at every image.", elem_id="order"

@@ -28,7 +28,7 @@ class InvertScreen:
             with gr.Column(scale=1, elem_classes="controls"):
                 self.photo = gr.File(label="Picture", file_types=["image"], file_count="single", elem_id="invert-photo", height=140)
                 self.pasted = gr.Image(label="Or paste one", sources=["clipboard"], type="filepath", height=160, elem_id="invert-paste")
-                self.steps = gr.Slider(50, 1000, 300, step=50, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps")
+                self.steps = gr.Slider(50, 1000, 200, step=50, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps")
                 with gr.Row():
                     self.find = gr.Button("Find its latent", variant="primary", elem_id="invert-find")
                     self.cancel = gr.Button("Cancel", elem_id="invert-cancel")
@@ -44,7 +44,7 @@ class InvertScreen:
     @friendly
     def find_latent(
         self, photo: str | None, pasted: str | None, steps: float, checkpoint: str, progress: Any = gr.Progress()
-    ) -> tuple[Any, str, Any]:  # noqa: B008
+    ) -> tuple[Any, str, Any]:
         from resgen.invert import load_photo
 
         path = photo or pasted

@@ -50,9 +50,14 @@ def _component(name: str, elem_id: str, value: Any = None, **words: str) -> gr.H
     return gr.HTML(value, html_template=template, js_on_load=(STATIC / f"{name}.js").read_text(), apply_default_css=False, elem_id=elem_id)
 
 
-def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (PIN, SAVE), remembers: bool = False) -> gr.HTML:
-    """A grid of images whose value is `Renderer.view`; `select` tells an action and the query of its image, `input` the chosen one."""
-    return _component("grid", elem_id, waiting=waiting, actions=json.dumps(actions), remembers="yes" if remembers else "")
+def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (PIN, SAVE), remembers: bool = False, shares: bool = True) -> gr.HTML:
+    """A grid of images whose value is `Renderer.view`; `select` tells an action and the query of its image, `input` the chosen one.
+
+    ``remembers``: undo and redo go through what it showed; ``shares``: the page's address follows it.
+    """
+    return _component(
+        "grid", elem_id, waiting=waiting, actions=json.dumps(actions), remembers="yes" if remembers else "", shares="yes" if shares else ""
+    )
 
 
 def player(elem_id: str, waiting: str) -> gr.HTML:

@@ -72,7 +72,7 @@ class WalkScreen:
         return self.renderer.film_view(_walk(recipes, *settings)) if len(recipes) > 1 else gr.skip()
 
     @friendly
-    def make_film(self, stops: Any, *settings: Any, progress: Any = gr.Progress()) -> tuple[dict[str, str], str]:  # noqa: B008
+    def make_film(self, stops: Any, *settings: Any, progress: Any = gr.Progress()) -> tuple[dict[str, str], str]:
         *numbers, name = settings
         walk = _walk(pinned(stops), *numbers)
 

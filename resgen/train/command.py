@@ -46,13 +46,13 @@ def train_generator(
         note = "  ".join([*(f"{name} {value:.2f}" for name, value in losses.items()), f"{rate:.0f} images/s"])
         progress(images, config.images, note)
 
-    def on_save(row: dict[str, Any]) -> None:
-        save_checkpoint(to_checkpoint(trainer, dataset, float(row["seconds"]) / 3600), path)
+    def on_save(rows: list[dict[str, Any]]) -> None:
+        save_checkpoint(to_checkpoint(trainer, dataset, float(rows[-1]["seconds"]) / 3600, rows), path)
         draw_samples(path, out / "samples" / f"{trainer.images_seen:09}.png")
-        report("  ".join(f"{key} {value}" for key, value in row.items()))
+        report("  ".join(f"{key} {value}" for key, value in rows[-1].items()))
 
     def on_milestone(seconds: float) -> None:
-        save_checkpoint(to_checkpoint(trainer, dataset, seconds / 3600), out / "snapshots" / f"{trainer.images_seen:09}.safetensors")
+        save_checkpoint(to_checkpoint(trainer, dataset, seconds / 3600), out / "snapshots" / f"{trainer.images_seen}.safetensors")
 
     run(trainer, out, resume, on_step, on_save, on_milestone)
     return path

@@ -186,12 +186,12 @@ def run(
     out: Path,
     resume: bool,
     on_step: Callable[[int, dict[str, float], float], None],
-    on_save: Callable[[dict[str, Any]], None],
+    on_save: Callable[[list[dict[str, Any]]], None],
     on_milestone: Callable[[float], None],
 ) -> None:
     """Train to ``config.images``, saving into ``out``.
 
-    ``on_step`` is told images seen, losses and images per second; ``on_save`` the row added to the history;
+    ``on_step`` is told images seen, losses and images per second; ``on_save`` the history;
     ``on_milestone`` the seconds of training, when the images seen pass one of `MILESTONES`.
     """
     state, history = out / STATE, out / HISTORY
@@ -199,6 +199,8 @@ def run(
     if resume and state.exists():
         trainer.load(state)
         rows = [row for row in _read_history(history) if int(row["images"]) <= trainer.images_seen]
+        if rows and trainer.images_seen >= trainer.config.images:
+            on_save(rows)  # nothing is left to train, but the checkpoint may be written anew
     elif state.exists():
         raise CheckpointError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
     out.mkdir(parents=True, exist_ok=True)
@@ -228,7 +230,7 @@ def run(
             trainer.save(state)
             trainer.forget()
             _write_history(history, rows)
-            on_save(rows[-1])
+            on_save(rows)
             kept, since_save = [], time.monotonic()
 
 

@@ -1,6 +1,6 @@
 // A grid of images: one canvas painted from a sprite, one button over each image, and a close-up of the chosen one.
 // `element`, `trigger`, `props` and `watch` are given by the HTML component. The template's data: `actions`, [name, label, help]
-// of each button under the close-up; `remembers`, whether the browser's history keeps each state for undo and redo.
+// of each button under the close-up; `remembers`, whether the browser's history keeps each state for undo and redo; `shares`, whether the address follows it.
 const settings = element.querySelector(".rg-view").dataset;
 const find = (selector) => element.querySelector(selector);
 const stage = find(".rg-stage");
@@ -119,6 +119,7 @@ async function show() {
 
 // The address always restores what is on screen; inside a Hugging Face Space the page around it is told.
 function shareAddress() {
+  if (!settings.shares) return;
   const search = `?${view.query}`;
   if (window.location.search !== search) {
     window.history.replaceState(window.history.state, "", search);
