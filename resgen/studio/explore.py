@@ -1,6 +1,7 @@
 """The Explore screen: a live grid of images and everything that changes it."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from resgen.composite import AnatomyOf, read_query
 from resgen.curate import ORDERS, curate, make_direction
 from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import MAX_SEED, Recipe, format_seeds, parse_seeds
-from resgen.studio.controls import CHOSEN, Controls
+from resgen.studio.controls import CHOSEN, Controls, leave_equal
 from resgen.studio.page import DOWNLOAD, LIVE, PIN, QUIET, SAVE, SLOW, VARY, download, friendly, grid, save_tile
 from resgen.studio.renderer import Renderer
 
@@ -77,7 +78,7 @@ class Explore:
         c.seeds.submit(self.draw, c.components, self.grid, **LIVE)
         for button, move in ((c.previous, -1), (c.next, 1), (c.random, 0)):
             button.click(self.move_seeds(move), c.components, [c.seeds, self.grid], **LIVE)
-        self.reset.click(self.start_over, c.checkpoint, everything, **QUIET)
+        self.reset.click(self.start_over, c.components, everything, **QUIET)
         self.undo.click(None, js="() => history.back()")
         self.redo.click(None, js="() => history.forward()")
         self._connect_tiles()
@@ -101,10 +102,11 @@ class Explore:
     def _recipe(self, values: tuple[Any, ...]) -> Recipe:
         return self.controls.recipe(values, self.renderer.sampler(values[0]).checkpoint)
 
-    def show(self, recipe: Recipe) -> list[Any]:
-        """Updates of all controls and the grid. Raises ResGenError."""
+    def show(self, recipe: Recipe, current: Sequence[Any] = ()) -> list[Any]:
+        """Updates of all controls, whose values are now ``current``, and the grid. Raises ResGenError."""
         view = self.renderer.view(recipe)
-        return [*self.controls.updates(recipe, self.renderer.sampler(recipe.checkpoint).checkpoint), view]
+        updates = self.controls.updates(recipe, self.renderer.sampler(recipe.checkpoint).checkpoint)
+        return [*leave_equal(updates, current), view]
 
     def first_picture(self) -> Recipe:
         """What a page without a link shows. Raises ResGenError where there is no checkpoint."""
@@ -119,17 +121,17 @@ class Explore:
         c = self.controls
         by_id = dict(zip((component._id for component in c.components), values, strict=True))
         seeds, truncation, columns, scale = (by_id[kept._id] for kept in (c.seeds, c.truncation, c.columns, c.scale))
-        return self.show(Recipe(values[0], parse_seeds(seeds), truncation=truncation, columns=int(columns), scale=int(scale)))
+        return self.show(Recipe(values[0], parse_seeds(seeds), truncation=truncation, columns=int(columns), scale=int(scale)), values)
 
     @friendly
     def change_layout(self, *values: Any) -> list[Any]:
         """To and from the seed plane or a strip: both need a number of columns that suits them."""
         recipe = self._recipe(values)
         if recipe.plane:
-            return self.show(replace(recipe, columns=PLANE_COLUMNS, sweep="", edits=()))
+            return self.show(replace(recipe, columns=PLANE_COLUMNS, sweep="", edits=()), values)
         if recipe.sweep:
-            return self.show(replace(recipe, columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], edits=()))
-        return self.show(replace(recipe, columns=START.columns, seeds=START.seeds if len(recipe.seeds) <= SWEEP_SEEDS else recipe.seeds))
+            return self.show(replace(recipe, columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], edits=()), values)
+        return self.show(replace(recipe, columns=START.columns, seeds=START.seeds if len(recipe.seeds) <= SWEEP_SEEDS else recipe.seeds), values)
 
     @friendly
     def draw(self, *values: Any) -> dict[str, Any]:
@@ -150,8 +152,8 @@ class Explore:
         return move
 
     @friendly
-    def start_over(self, checkpoint: str) -> list[Any]:
-        return self.show(replace(START, checkpoint=checkpoint))
+    def start_over(self, *values: Any) -> list[Any]:
+        return self.show(replace(START, checkpoint=values[0]), values)
 
     @friendly
     def act_on_tile(self, event: gr.EventData, *values: Any) -> list[Any]:
@@ -163,22 +165,22 @@ class Explore:
         if not isinstance(target, Recipe):
             raise RecipeError("This belongs to another screen; open its tab.")
         if event.action == "restore":
-            return [*self.show(target if target.checkpoint else self.first_picture()), gr.skip(), None]
+            return [*self.show(target if target.checkpoint else self.first_picture(), values), gr.skip(), None]
         if target.latents or target.plane:
             raise RecipeError("Variations are made of seeds; this image comes from a latent. Move it along directions instead.")
         before = format_seeds(self._recipe(values).seeds)
         seed, label = target.seeds[0], self.renderer.label(target)
         varied = replace(target, seeds=START.seeds, classes=(label,) if label else (), variation_of=seed, columns=START.columns, scale=START.scale)
-        return [*self.show(varied), before, None]
+        return [*self.show(varied, values), before, None]
 
     @friendly
     def leave_variations(self, seeds_before: str, *values: Any) -> list[Any]:
         recipe = self._recipe(values)
-        return self.show(replace(recipe, variation_of=None, seeds=parse_seeds(seeds_before or format_seeds(START.seeds))))
+        return self.show(replace(recipe, variation_of=None, seeds=parse_seeds(seeds_before or format_seeds(START.seeds))), values)
 
     @friendly
     def leave_latents(self, *values: Any) -> list[Any]:
-        return self.show(replace(self._recipe(values), latents=(), edits=(), columns=START.columns, scale=START.scale))
+        return self.show(replace(self._recipe(values), latents=(), edits=(), columns=START.columns, scale=START.scale), values)
 
     def choose(self, event: gr.EventData) -> dict[str, Any]:
         """Remember which image was clicked: its place and its recipe's query, or -1 and ''."""
@@ -188,11 +190,16 @@ class Explore:
     def edit(self, chosen: dict[str, Any], scope: str, *values: Any) -> list[Any]:
         """Which images the direction sliders move from now on: all, or the chosen one."""
         recipe, c = self._recipe(values), self.controls
+        checkpoint = self.renderer.sampler(recipe.checkpoint).checkpoint
         place = int(chosen["index"]) // len(recipe.sweep_amounts) if scope == CHOSEN and chosen["index"] >= 0 else -1
         state = {"place": place, "whole": [list(pair) for pair in recipe.directions], "edits": [[i, list(pairs)] for i, pairs in recipe.edits]}
-        amounts = recipe.directions if place < 0 else dict(recipe.edits).get(place, ())
-        names = self.renderer.sampler(recipe.checkpoint).checkpoint.direction_names
-        return [state, *c.direction_updates(amounts, names, [name for name, _ in recipe.own_directions])]
+        amounts = dict(recipe.directions if place < 0 else dict(recipe.edits).get(place, ()))
+        by_id = dict(zip((component._id for component in c.components), values, strict=True))
+        updates = []
+        for sliders, names in ((c.directions, checkpoint.direction_names), (c.own_sliders, [name for name, _ in recipe.own_directions])):
+            wanted = [amounts.get(name, 0) for name in names] + [0] * len(sliders)
+            updates += [gr.skip() if by_id[slider._id] == amount else amount for slider, amount in zip(sliders, wanted, strict=False)]
+        return [state, *updates]
 
     @friendly
     def show_anatomy(self, chosen: dict[str, Any]) -> Any:
@@ -209,13 +216,13 @@ class Explore:
     def make_own(self, marked: dict[str, list[str]], name: str, *values: Any) -> list[Any]:
         recipe = self._recipe(values)
         more, less = ([read_query(query) for query in marked[kind]] for kind in ("more", "less"))
-        return self.show(make_direction(recipe, name.strip(), more, less, self.renderer.sampler(recipe.checkpoint)))
+        return self.show(make_direction(recipe, name.strip(), more, less, self.renderer.sampler(recipe.checkpoint)), values)
 
     @friendly
     def keep_best(self, order: str, many: float, keep: float, *values: Any) -> list[Any]:
         recipe = self._recipe(values)
         features = self.renderer.features(recipe.checkpoint)
-        return self.show(curate(recipe, self.renderer.sampler(recipe.checkpoint), features, int(many), int(keep), order))
+        return self.show(curate(recipe, self.renderer.sampler(recipe.checkpoint), features, int(many), int(keep), order), values)
 
     @friendly
     def make_png(self, *values: Any) -> dict[str, str]:

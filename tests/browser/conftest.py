@@ -25,9 +25,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 @pytest.fixture(scope="session")
 def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`python app.py` on a free port, with the shipped checkpoints and a damaged one."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-    for path in SHIPPED.glob("*.safetensors"):
-        shutil.copy(path, folder)
+    folder = shutil.copytree(SHIPPED, tmp_path_factory.mktemp("app") / "checkpoints")
     (folder / "damaged.safetensors").write_bytes(next(folder.glob("*.safetensors")).read_bytes()[:50_000])
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

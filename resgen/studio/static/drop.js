@@ -1,6 +1,6 @@
 // A picture made by ResGen may be dropped anywhere on the page: it is handed to the "Open a picture" button.
 () => {
-  const upload = () => document.querySelector("#open-file ~ input[type=file], #open-file input[type=file], input[type=file][data-testid='open-file']");
+  const upload = () => document.querySelector("#head input[type=file]");
   const carriesFiles = (event) => [...(event.dataTransfer?.types || [])].includes("Files");
   const elsewhere = (event) => event.target.closest?.("#invert-photo, #invert-paste");
   window.addEventListener("dragover", (event) => carriesFiles(event) && !elsewhere(event) && event.preventDefault());

@@ -5,26 +5,30 @@ const MOST = 32;
 const isTray = element.querySelector(".rg-pins").dataset.tray;
 const list = element.querySelector(".rg-pins-list");
 
-function pins() {
-  return Array.isArray(props.value) ? props.value : [];
-}
+let current = [];
 
 function set(next) {
-  props.value = next.slice(-MOST);
-  show();
+  current = next.slice(-MOST);
+  props.value = current;
+  draw();
   trigger("change");
 }
 
 function show() {
-  element.querySelector(".rg-pins-hint").hidden = pins().length > 0;
+  current = Array.isArray(props.value) ? props.value : [];
+  draw();
+}
+
+function draw() {
+  element.querySelector(".rg-pins-hint").hidden = current.length > 0;
   list.replaceChildren(
-    ...pins().map((pin, index) => {
+    ...current.map((pin, index) => {
       const item = Object.assign(document.createElement("div"), { className: "rg-pin", title: pin.caption });
       item.setAttribute("role", "listitem");
       const image = Object.assign(document.createElement("img"), { src: pin.thumbnail, alt: pin.caption });
       const remove = Object.assign(document.createElement("button"), { type: "button", textContent: "×", title: `Remove ${pin.caption}` });
       remove.setAttribute("aria-label", `Remove ${pin.caption}`);
-      remove.addEventListener("click", () => set(pins().filter((_, other) => other !== index)));
+      remove.addEventListener("click", () => set(current.filter((_, other) => other !== index)));
       item.append(image, remove);
       return item;
     }),
@@ -34,7 +38,7 @@ function show() {
 
 function keep() {
   try {
-    window.localStorage.setItem(KEPT, JSON.stringify(pins()));
+    window.localStorage.setItem(KEPT, JSON.stringify(current));
   } catch {
     // Storage may be full or forbidden; the pins then last as long as the page.
   }
@@ -52,10 +56,10 @@ function kept() {
 
 if (isTray) {
   window.addEventListener("resgen-pin", (event) => {
-    if (!pins().some((pin) => pin.query === event.detail.query)) set([...pins(), event.detail]);
+    if (!current.some((pin) => pin.query === event.detail.query)) set([...current, event.detail]);
   });
-  const before = kept();
-  if (before.length) set(before);
 }
 watch("value", show);
-show();
+const before = isTray ? kept() : [];
+if (before.length) set(before);
+else show();
