@@ -272,7 +272,7 @@ def invert(
     checkpoint: CheckpointArgument,
     photo: Annotated[Path, typer.Argument(help="A picture of any size and format.")],
     out: OutPng,
-    steps: Annotated[int, typer.Option(help="Of the search.", min=1)] = 200,
+    steps: Annotated[int, typer.Option(help="Of the search.", min=1)] = 120,
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:
@@ -453,6 +453,7 @@ def evaluate(
     test_data: Annotated[list[str], typer.Option(help="Held-out images, for the floor of every figure.")],
     judge: Annotated[Path, typer.Option(help="A network of `resgen train-features` that this checkpoint was not trained with.")],
     out: Annotated[Path | None, typer.Option(help="The figures, as JSON.")] = None,
+    neighbours: Annotated[Path | None, typer.Option(help="A picture of samples, each beside its nearest training images.")] = None,
     card: Annotated[bool, typer.Option("--card", help="Write the figures on the checkpoint's card.")] = False,
     samples: Annotated[int, typer.Option(min=100)] = 10_000,
     device: Device = "auto",
@@ -464,14 +465,17 @@ def evaluate(
     from resgen.checkpoint import SHIPPED, find_checkpoint, save_checkpoint
     from resgen.data import load_images
     from resgen.evaluate import evaluate as measure
+    from resgen.evaluate import neighbour_rows
     from resgen.features import load_features
-    from resgen.grid import write_atomically
+    from resgen.grid import compose, png_bytes, write_atomically
+    from resgen.plates import Plate
 
     sampler = _load(checkpoint, device, checkpoints)
     resolution = sampler.checkpoint.arch.resolution
     train_set, test_set = load_images(data, resolution), load_images(test_data, resolution, train=False)
+    network = load_features(judge)
     with _progress("Sampling") as progress:
-        figures = measure(sampler, train_set, test_set, load_features(judge), samples, progress)
+        figures = measure(sampler, train_set, test_set, network, samples, progress)
     table = Table("figure", "generated", "real test set")
     for key, value in figures.items():
         if not key.startswith("real_test_"):
@@ -479,6 +483,10 @@ def evaluate(
     Console().print(table)
     if out:
         write_atomically(out, json.dumps(figures, indent=2).encode())
+    if neighbours:
+        rows = neighbour_rows(sampler, train_set, network, tuple(range(10)), 7)
+        plate = Plate(rows, 8, 3, ("",) * len(rows), column_labels=("generated", *(f"nearest {i + 1}" for i in range(7))))
+        write_atomically(neighbours, png_bytes(compose(plate), Recipe(sampler.checkpoint.name, tuple(range(10))), sampler.checkpoint.sha256))
     if card:
         path = find_checkpoint(checkpoint, checkpoints or SHIPPED)
         save_checkpoint(replace(sampler.checkpoint, metrics=figures), path)

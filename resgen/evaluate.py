@@ -14,6 +14,7 @@ from resgen.sampler import Sampler
 
 MANIFOLD_SAMPLES = 2000  # images a side for precision and recall
 NEIGHBOURS = 3
+NEAR_QUANTILE = 0.01  # of the test images' distances to their nearest training image: nearer is a near copy
 
 
 def evaluate(
@@ -23,20 +24,20 @@ def evaluate(
 
     `accuracy`: share whose intended class the judge names; `deviation`: pixel standard deviation within a class
     over the real one; `frechet`: Frechet distance of the judge's features to the training set's (Heusel et al.
-    2017); `precision`, `recall`: k = 3 nearest-neighbour manifolds (Kynkaanniemi et al. 2019).
+    2017); `precision`, `recall`: k = 3 nearest-neighbour manifolds (Kynkaanniemi et al. 2019); `near_copies`: share nearer
+    to a training image than 1 % of the test images are.
     """
     judge.freeze()
     classes = sampler.checkpoint.classes
     recipe = Recipe(seeds=tuple(range(samples // max(1, len(classes)))), classes=classes)
     images, (_, labels) = sampler.render(recipe, progress), sampler.name(recipe)
     rng = np.random.default_rng(0)
-    shuffle = rng.permutation(len(images))
+    shuffle, order = rng.permutation(len(images)), rng.permutation(len(train.labels))
     fake = ImageSet(images.transpose(0, 3, 1, 2)[shuffle], labels[shuffle], classes)
-    subset = rng.permutation(len(train.labels))[: max(10_000, MANIFOLD_SAMPLES)]
-    real = ImageSet(train.images[subset], train.labels[subset], train.classes)
-    reference, held_out = judge_all(judge, real.images), judge_all(judge, test.images)
+    real = ImageSet(train.images[order], train.labels[order], train.classes)
+    reference, held_out, generated = (judge_all(judge, data.images) for data in (real, test, fake))
     figures = {"samples": len(images), "judge_test_accuracy": round(_accuracy(held_out[1], test.labels), 4)}
-    generated = judge_all(judge, fake.images)
+    limit = float(nearest(held_out[0], reference[0])[0][:, 0].quantile(NEAR_QUANTILE))
     for prefix, data, (features, logits) in (("", fake, generated), ("real_test_", test, held_out)):
         precision, recall = precision_recall(reference[0], features)
         figures |= {
@@ -45,8 +46,23 @@ def evaluate(
             f"{prefix}frechet": round(frechet_distance(reference[0], features), 4),
             f"{prefix}precision": round(precision, 4),
             f"{prefix}recall": round(recall, 4),
+            f"{prefix}near_copies": round(float((nearest(features, reference[0])[0][:, 0] < limit).float().mean()), 4),
         }
     return figures
+
+
+def neighbour_rows(sampler: Sampler, train: ImageSet, judge: FeatureResNet, seeds: tuple[int, ...], count: int) -> np.ndarray:
+    """For each seed the generated image and its ``count`` nearest training images by the judge's features, uint8 [seeds x (1 + count), R, R, 3]."""
+    images = sampler.render(Recipe(seeds=seeds))
+    _, places = nearest(judge_all(judge, images.transpose(0, 3, 1, 2))[0], judge_all(judge, train.images)[0], count)
+    found = train.images[places.numpy()].transpose(0, 1, 3, 4, 2)
+    return np.concatenate([images[:, None], found], axis=1).reshape(-1, *images.shape[1:])
+
+
+def nearest(points: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
+    """Distances and places [N, count] of the nearest rows of ``among`` [M, D] to each of ``points`` [N, D]."""
+    found = [torch.cdist(part, among).topk(count, dim=1, largest=False) for part in points.split(500)]
+    return torch.cat([part.values for part in found]), torch.cat([part.indices for part in found])
 
 
 @torch.inference_mode()

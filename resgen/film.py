@@ -33,7 +33,7 @@ def _encode_mp4(pictures: list[Image.Image], fps: int, note: str) -> bytes:
     import av
 
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4", options={"movflags": "+faststart"}) as container:
+    with av.open(buffer, "w", format="mp4") as container:
         container.metadata["comment"] = note
         stream = container.add_stream("libx264", rate=Fraction(fps), options={"crf": "16", "preset": "fast"})
         stream.width, stream.height = pictures[0].size

@@ -17,7 +17,7 @@ from resgen.sampler import Sampler
 
 CANDIDATES = 512  # random images among which the starts are looked for
 STARTS = 4  # of them, improved side by side
-STEPS = 200
+STEPS = 120
 MAX_PHOTO_PIXELS = 80_000_000
 FEATURE_SHARE = 0.5  # of the steps, the first ones, that also compare features: pixels alone get stuck far away
 

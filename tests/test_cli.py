@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,9 +8,22 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from resgen.cli import main
+from resgen.composite import Walk
+from resgen.features import FeatureConfig, FeatureResNet, save_features
+from resgen.grid import read_recipe
+
+PICTURES = {
+    "mix": "tiny --rows 1@disc,2 --columns 5,6@square,7 --blocks 2,3",
+    "explain": "tiny --image 7@stripes",
+    "compare": "tiny@500 tiny --seeds 0-3",
+    "curate": "tiny --class disc --many 20 --keep 5 --order Confidence",
+    "direction": "tiny --more 1,2 --less 3 --name bright --seeds 0-2",
+    "walk": "tiny --stops 1,2@disc,3 --seconds 0.5 --fps 12",
+}
 
 
 class Result(NamedTuple):
@@ -69,7 +83,7 @@ def test_list_and_info(resgen: Command, tiny_folder: Path) -> None:
     assert "disc" in resgen("info", "tiny", "--checkpoints", tiny_folder).stdout
 
 
-@pytest.mark.parametrize("command", ["sample", "render", "train", "train-features", "evaluate", "info", "list"])
+@pytest.mark.parametrize("command", ["sample", "render", *PICTURES, "invert", "train", "train-features", "evaluate", "info", "list"])
 def test_help_has_an_example(resgen: Command, command: str) -> None:
     made = resgen(command, "--help")
     assert made.returncode == 0 and "Example:" in made.stdout
@@ -115,3 +129,52 @@ def test_training_a_feature_network_and_judging_with_it(resgen: Command, tiny_fo
 def test_python_m_resgen_refuses_bad_input_without_a_traceback() -> None:
     made = subprocess.run([sys.executable, "-m", "resgen", "info", "nobody"], capture_output=True, text=True)
     assert made.returncode == 2 and made.stderr.startswith("resgen: There is no checkpoint")
+
+
+@pytest.fixture
+def studio_folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    """The tiny checkpoints with a feature network and a snapshot beside them."""
+    folder = shutil.copytree(tiny_folder, tmp_path / "checkpoints")
+    (folder / "features").mkdir()
+    torch.manual_seed(0)
+    save_features(FeatureResNet(FeatureConfig(3, (8, 12, 16))), folder / "features" / "tiny.safetensors", {})
+    (folder / "snapshots" / "tiny").mkdir(parents=True)
+    shutil.copy(folder / "tiny.safetensors", folder / "snapshots" / "tiny" / "500.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize(("command", "words"), PICTURES.items())
+def test_every_kind_of_picture_can_be_made_again_from_itself(resgen: Command, studio_folder: Path, tmp_path: Path, command: str, words: str) -> None:
+    first, again = tmp_path / "first.png", tmp_path / "again.png"
+    made = resgen(command, *words.split(), "--checkpoints", studio_folder, "--out", first)
+    assert made.returncode == 0, made.stderr
+    made = resgen("render", first, "--checkpoints", studio_folder, "--out", again)
+    assert made.returncode == 0 and made.stderr == ""
+    assert np.array_equal(np.asarray(Image.open(first)), np.asarray(Image.open(again)))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])
+def test_films_carry_their_recipe(resgen: Command, studio_folder: Path, tmp_path: Path, suffix: str) -> None:
+    film, again = tmp_path / f"walk{suffix}", tmp_path / f"again{suffix}"
+    made = resgen("walk", "tiny", "--stops", "1,2", "--seconds", "0.5", "--fps", "10", "--checkpoints", studio_folder, "--out", film)
+    assert made.returncode == 0, made.stderr
+    recipe, sha256 = read_recipe(film)
+    assert isinstance(recipe, Walk) and recipe.frames == 5 and len(sha256) == 64
+    assert resgen("render", film, "--checkpoints", studio_folder, "--out", again).returncode == 0
+    assert read_recipe(again)[0] == recipe
+    made = resgen("walk", "tiny", "--stops", "1,2", "--checkpoints", studio_folder, "--out", tmp_path / "walk.avi")
+    assert made.returncode == 2 and made.stderr.count("\n") == 1 and ".mp4" in made.stderr
+
+
+def test_an_image_is_found_again(resgen: Command, studio_folder: Path, tmp_path: Path) -> None:
+    target, found = tmp_path / "target.png", tmp_path / "found.png"
+    resgen("sample", "tiny", "--seeds", "9", "--scale", "1", "--checkpoints", studio_folder, "--out", target)
+    made = resgen("invert", "tiny", target, "--steps", "60", "--checkpoints", studio_folder, "--out", found)
+    assert made.returncode == 0 and float(made.stdout.split()[1]) > 25, made.stderr
+    made = resgen(
+        "walk", "tiny", "--stops", f"{found},3", "--path", "w", "--seconds", ".3", "--checkpoints", studio_folder, "--out", tmp_path / "a.gif"
+    )
+    assert made.returncode == 0, made.stderr
+    (tmp_path / "not.png").write_bytes(b"no picture")
+    made = resgen("invert", "tiny", tmp_path / "not.png", "--checkpoints", studio_folder, "--out", found)
+    assert made.returncode == 2 and made.stderr.count("\n") == 1

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from PIL import Image
 
 from resgen import grid
+from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk, read, read_query
 from resgen.errors import CheckpointError, RecipeError
 from resgen.plates import draw
 from resgen.recipe import Recipe
@@ -71,3 +72,66 @@ def test_a_replaced_file_is_loaded_again(tiny_folder: Path, tmp_path: Path) -> N
     assert len(renderer.sampler("x").checkpoint.classes) == 3
     shutil.copy(tiny_folder / "plain.safetensors", target)
     assert renderer.sampler("x").checkpoint.classes == ()
+
+
+def test_every_kind_of_picture_comes_from_its_recipe(client: Client, tiny_folder: Path) -> None:
+    one, two = Recipe("tiny", (1,), columns=1), Recipe("tiny", (2,), classes=("disc",), columns=1)
+    for recipe in (
+        StyleMix((one, two), (two,), (1, 2), 2),
+        AnatomyOf(one),
+        Comparison(Recipe("tiny", (1, 2)), ("tiny", "tiny")),
+        Recipe("tiny", plane=(1.5, 2.0, 0.5), columns=3),
+        Recipe("tiny", (1, 2), sweep="pc1", columns=5, edits=((1, (("pc2", 2.0),)),)),
+    ):
+        path = client.predict("", "", "", "", 1, "", 8, 3, "", "", "", recipe.to_json(), api_name="/render")
+        expected = grid.compose(draw(recipe, lambda name: load(name, "cpu", tiny_folder)))
+        assert np.array_equal(np.asarray(Image.open(path)), np.asarray(expected)), recipe
+        assert grid.read_recipe(Path(path))[0] == recipe
+
+
+def test_a_film_comes_with_its_recipe(client: Client) -> None:
+    path = client.predict("tiny", "1,2@disc", 0.5, 10, False, "w", 1, 2, "gif", api_name="/walk")
+    walk, _ = grid.read_recipe(Path(path))
+    assert isinstance(walk, Walk) and walk.frames == 5 and walk.stops[1].classes == ("disc",)
+    with pytest.raises(Exception, match="two images"):
+        client.predict("tiny", "1", 1, 10, True, "z", 1, 2, "mp4", api_name="/walk")
+
+
+def test_an_image_is_inverted(client: Client, tiny_folder: Path, tmp_path: Path) -> None:
+    target = load("tiny", "cpu", tiny_folder).render(Recipe("tiny", (5,)))[0]
+    Image.fromarray(target).save(tmp_path / "photo.png")
+    found = client.predict(handle_file(tmp_path / "photo.png"), "tiny", 60, api_name="/invert")
+    again = load("tiny", "cpu", tiny_folder).render(Recipe.from_dict(found["recipe"]))[0]
+    assert found["psnr"] > 25 and abs(again.astype(int) - target).mean() < 15
+
+
+def test_curating_without_a_feature_network_says_so(client: Client) -> None:
+    with pytest.raises(Exception, match="no feature network"):
+        client.predict("tiny", "", 20, 5, "Confidence", 0, api_name="/curate")
+
+
+def test_links_of_every_kind_are_read_back() -> None:
+    one, two = Recipe("tiny", (1,), columns=1), Recipe("tiny", (2,), columns=1)
+    for recipe in (StyleMix((one,), (two,), (0,)), Walk((one, two), 2.5, 12, False, "w", 3), Comparison(one, ("a", "b")), AnatomyOf(one), one):
+        assert read_query(recipe.to_query()) == recipe
+        assert read(recipe.to_json()) == recipe
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        '{"kind": "mix"}',
+        '{"kind": "walk", "stops": [], "seconds": 1}',
+        '{"kind": "walk", "stops": 3}',
+        '{"kind": "dance"}',
+        '{"kind": "compare", "recipe": {"seeds": "1"}, "checkpoints": [1]}',
+        '{"kind": "anatomy", "recipe": {"seeds": "1-5"}}',
+        '{"kind": "walk", "stops": [{"seeds": "1"}, {"seeds": "2"}], "seconds": 1e9}',
+        '{"kind": "walk", "stops": [{"seeds": "1"}, {"seeds": "2"}], "loop": 1}',
+        '{"kind": "mix", "extra": 1}',
+        "[1]",
+    ],
+)
+def test_recipes_of_recipes_are_checked(bad: str) -> None:
+    with pytest.raises(RecipeError):
+        read(bad)

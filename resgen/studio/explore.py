@@ -70,6 +70,8 @@ class Explore:
         for component in c.live:
             if component not in layout:
                 component.input(self.draw, c.components, self.grid, **LIVE)
+                if isinstance(component, gr.Slider):
+                    component.release(self.draw, c.components, self.grid, **LIVE)
         class_details = [c.one_class, c.row_classes, c.mixed, *c.shares]
         for component in (c.class_mode, c.mixed):
             component.input(c.class_updates, [c.class_mode, c.mixed], class_details, **QUIET)
