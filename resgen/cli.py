@@ -399,6 +399,7 @@ def train(
     group: Annotated[int, typer.Option(help="Images of one class in a batch.", min=2)] = 16,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: the data's own.")] = None,
     lr: Annotated[float, typer.Option(help="Step size.")] = 3e-4,
+    guidance: Annotated[float, typer.Option(help="How far images of any class repel: more makes classes distinct.", min=0, max=0.9)] = 0.0,
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     save_every: Annotated[int, typer.Option(help="Images between saves.", min=1)] = 20_000,
@@ -413,7 +414,7 @@ def train(
 
     config = TrainConfig(
         data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, group=group,
-        resolution=resolution, lr=lr, flip=flip, seed=seed, save_every=save_every,
+        resolution=resolution, lr=lr, guidance=guidance, flip=flip, seed=seed, save_every=save_every,
     )  # fmt: skip
     # A card travels, so the paths in it are shortened to their last part.
     command = shlex.join(["resgen", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])

@@ -105,6 +105,16 @@ def test_drift_is_blind_to_a_common_scale() -> None:
     assert torch.allclose(small, large, atol=1e-4) and torch.allclose(10 * scale, larger_scale, rtol=1e-4)
 
 
+def test_guidance_leads_away_from_images_of_any_class() -> None:
+    torch.manual_seed(0)
+    real = torch.tensor([1.0, 0.0]) + 0.5 * torch.randn(1, 64, 2)
+    others = torch.tensor([-1.0, 0.0]) + 0.5 * torch.randn(1, 64, 2)
+    x = 0.5 * torch.randn(1, 64, 2)
+    plain, _ = drift_field(x, real, x)
+    guided, _ = drift_field(x, real, x, others, 0.5)
+    assert guided[0, :, 0].mean() > plain[0, :, 0].mean()
+
+
 def test_descriptions_are_places_by_images_by_channels() -> None:
     network = FeatureResNet(FeatureConfig(3, (8, 12, 16))).freeze()
     images = torch.rand(5, 3, 16, 16)
@@ -120,6 +130,7 @@ def test_a_memory_keeps_the_latest_of_each_class() -> None:
     memory.add(0, [torch.ones(1, 2, 4)])
     kept = memory.get(0)
     assert kept is not None and kept[0][0, :, 0].tolist() == [1, 1, 0] and memory.get(1) is None
+    assert memory.draw(5)[0].shape == (1, 5, 4)
 
 
 def test_a_feature_network_folds_without_change(shapes_zip: Path, tmp_path: Path) -> None:

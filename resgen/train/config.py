@@ -17,6 +17,7 @@ class TrainConfig:
     widths: tuple[int, ...] | None = None  # channels per generator block; None: chosen for the resolution
     lr: float = 3e-4  # Adam's step size, falling to a twentieth over the second half
     ema_images: int = 10_000  # half-life of the averaged weights, in images
+    guidance: float = 0.0  # 0..0.9: how far images of any class repel; more makes classes distinct, at the cost of variety
     flip: bool = False  # mirror real images: for sets without a left and right of their own
     seed: int = 0
     save_every: int = 20_000  # images between saves, history rows and sample grids

@@ -5,6 +5,8 @@ where both are equally dense, so V vanishes when the distributions agree; a gene
 apart. Nothing is trained against the generator, and nothing can be fooled by it.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -35,19 +37,26 @@ def describe(images: Tensor, maps: list[Tensor], scales: list[float]) -> list[Te
 
 
 @torch.no_grad()
-def drift_field(x: Tensor, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+def drift_field(x: Tensor, real: Tensor, fake: Tensor, others: Tensor | None = None, guidance: float = 0.0) -> tuple[Tensor, Tensor]:
     """V [places, N, channels] for generated x, and the distance [places, 1, 1] that both are measured in.
 
     ``real`` [places, P, channels]; ``fake`` [places, Q, channels] begins with x itself. The kernel is normalised over the
     images that attract and repel, and over those that are attracted; V has unit size at each place and temperature.
+    ``others`` [places, U, channels], real images of any class, repel as well and are weighed as the share ``guidance`` of all
+    that repels: classes grow more distinct (the paper's classifier-free guidance).
     """
     attracting, repelling = torch.cdist(x, real), torch.cdist(x, fake)
     scale = attracting.mean(dim=(1, 2), keepdim=True)
     repelling.diagonal(dim1=1, dim2=2).fill_(FAR)  # an image does not repel itself
+    weights = x.new_zeros(real.shape[1] + fake.shape[1])
+    if others is not None:
+        weight = guidance / (1 - guidance) * (fake.shape[1] - 1) / others.shape[1]
+        weights = torch.cat([weights, weights.new_full((others.shape[1],), math.log(weight))])
+        repelling, fake = torch.cat([repelling, torch.cdist(x, others)], dim=2), torch.cat([fake, others], dim=1)
     distances = torch.cat([attracting, repelling], dim=2) / scale
     field = torch.zeros_like(x)
     for temperature in TEMPERATURES:
-        logits = -distances / temperature
+        logits = weights - distances / temperature
         kernel = (logits.softmax(dim=2) * logits.softmax(dim=1)).sqrt()
         to_real, to_fake = kernel.split([real.shape[1], fake.shape[1]], dim=2)
         pull = (to_real * to_fake.sum(dim=2, keepdim=True)) @ real
@@ -57,9 +66,9 @@ def drift_field(x: Tensor, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     return field, scale
 
 
-def drift_loss(x: Tensor, real: Tensor, fake: Tensor) -> Tensor:
-    """Mean squared distance from x to where the field moves it; its gradient is the field."""
-    field, scale = drift_field(x.detach(), real, fake)
+def drift_loss(x: Tensor, real: Tensor, fake: Tensor, others: Tensor | None = None, guidance: float = 0.0) -> Tensor:
+    """Mean squared distance from x to where `drift_field` moves it; its gradient is the field."""
+    field, scale = drift_field(x.detach(), real, fake, others, guidance)
     position = x / scale
     return (position - (position + field).detach()).square().sum(dim=2).mean()
 
@@ -80,6 +89,14 @@ class Memory:
         if before := self._of_class.get(label):
             parts = [torch.cat(pair, dim=1) for pair in zip(parts, before, strict=True)]
         self._of_class[label] = [part[:, : self.kept] for part in parts]
+
+    def draw(self, count: int) -> list[Tensor]:
+        """Descriptions of ``count`` remembered images of any class, drawn with replacement."""
+        labels = sorted(self._of_class)
+        chosen = [self._of_class[labels[int(torch.randint(len(labels), ()))]] for _ in range(count)]
+        places = [int(torch.randint(parts[0].shape[1], ())) for parts in chosen]
+        columns = ([part[:, place : place + 1] for part in parts] for parts, place in zip(chosen, places, strict=True))
+        return [torch.cat(parts, dim=1).float() for parts in zip(*columns, strict=True)]
 
     def clear(self) -> None:
         self._of_class.clear()

@@ -30,8 +30,9 @@ from resgen.train.drift import Memory, describe, drift_loss
 
 STATE = "state.safetensors"
 HISTORY = "history.csv"
-ADJUSTABLE = {"data", "images", "lr", "save_every"}  # settings that may change on the way
+ADJUSTABLE = {"data", "images", "lr", "guidance", "save_every"}  # settings that may change on the way
 REAL_MEMORY, FAKE_MEMORY = 640, 320  # images remembered of all classes together
+OTHERS = 32  # images of any class that repel, with guidance
 MILESTONES = tuple(1000 * 4**power for power in range(8))  # images after which a snapshot is kept, to show how a generator learns
 
 
@@ -103,8 +104,9 @@ class Trainer:
         remembered = self.fake_memory.get(label) or [part[:, :0] for part in mine]
         real = self.real_memory.get(label)
         assert real is not None
-        parts = zip(mine, real, remembered, strict=True)
-        losses = [drift_loss(x, y, torch.cat([x.detach(), old], dim=1)) for x, y, old in parts]
+        others = self.real_memory.draw(OTHERS) if self.config.guidance else [None] * len(mine)
+        parts = zip(mine, real, remembered, others, strict=True)
+        losses = [drift_loss(x, y, torch.cat([x.detach(), old], dim=1), z, self.config.guidance) for x, y, old, z in parts]
         self.fake_memory.add(label, mine)
         return torch.stack(losses).mean()
 

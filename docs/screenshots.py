@@ -1,0 +1,91 @@
+"""Takes a picture of every screen, at desktop and phone width, light and dark, into docs/screens/: python docs/screenshots.py"""
+
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from resgen.studio.app import build, launch_options
+
+OUT = Path(__file__).parent / "screens"
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+CHROMIUM = next(path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name)))
+PAINTED = 120_000  # milliseconds
+
+
+def explore(page: Page) -> None:
+    page.get_by_label("Classes as rows").check()
+    page.wait_for_function("location.search.includes('classes=')", timeout=PAINTED)
+    page.locator("#grid .rg-tiles button").nth(31).click()
+
+
+def walk(page: Page) -> None:
+    box = page.locator("#walk-seeds textarea, #walk-seeds input").first
+    box.fill("3@ship,8@airplane,5@horse")
+    box.press("Enter")
+    page.wait_for_selector("#walk-player canvas[data-painted]", timeout=PAINTED)
+
+
+def mix(page: Page) -> None:
+    page.wait_for_selector("#mix-grid canvas[data-painted]", timeout=PAINTED)
+
+
+def invert(page: Page) -> None:
+    page.set_input_files("#invert-photo input[type=file]", {"name": "photo.png", "mimeType": "image/png", "buffer": PHOTO})
+    page.wait_for_timeout(1000)
+    page.click("#invert-find")
+    page.wait_for_selector("#invert-grid canvas[data-painted]", timeout=PAINTED)
+
+
+def compare(page: Page) -> None:
+    page.wait_for_selector("#compare-grid canvas[data-painted]", timeout=PAINTED)
+
+
+def about(page: Page) -> None:
+    page.get_by_text("Named as meant").wait_for()
+
+
+SCREENS: dict[str, Callable[[Page], None]] = {"Explore": explore, "Walk": walk, "Mix": mix, "Invert": invert, "Compare": compare, "About": about}
+
+
+def main() -> None:
+    demo = build(device="cpu")
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    OUT.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        for size, (width, height) in SIZES.items():
+            for scheme in ("light", "dark"):
+                context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+                for name, prepare in SCREENS.items():
+                    page = context.new_page()
+                    page.goto(url)
+                    page.wait_for_selector("#grid .rg-canvas[data-painted]", timeout=PAINTED)
+                    page.get_by_role("tab", name=name).click()
+                    prepare(page)
+                    page.wait_for_timeout(1500)
+                    picture = Image.open(io.BytesIO(page.screenshot()))
+                    picture.save(OUT / f"{name.lower()}-{size}-{scheme}.webp", quality=85)
+                    page.close()
+                context.close()
+        browser.close()
+    demo.close()
+
+
+def _photo() -> bytes:
+    """An image of the shipped generator's own, so that no one's photo is needed."""
+    from resgen.recipe import Recipe
+    from resgen.sampler import load
+
+    buffer = io.BytesIO()
+    Image.fromarray(load("cifar10", "cpu").render(Recipe("cifar10", (77,)))[0]).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+PHOTO = _photo()
+
+if __name__ == "__main__":
+    main()
