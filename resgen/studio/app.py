@@ -122,6 +122,16 @@ def launch_options() -> dict[str, Any]:
     """Arguments of `Blocks.launch` that belong to the look and the limits."""
     fonts = ("ui-sans-serif", "system-ui", "sans-serif")
     theme = Soft(primary_hue="indigo", neutral_hue="zinc", font=fonts, font_mono=("ui-monospace", "monospace")).set(
+        # Text on the accent, and in it, is dark enough to be read by everyone (WCAG 2 AA).
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        checkbox_label_background_fill_selected="*primary_600",
+        checkbox_label_background_fill_selected_dark="*primary_600",
+        checkbox_background_color_selected="*primary_600",
+        checkbox_background_color_selected_dark="*primary_600",
+        block_label_text_color="*body_text_color",
+        block_label_text_color_dark="*body_text_color",
         block_label_background_fill="transparent",
         block_title_background_fill="transparent",
         block_title_padding="0",

@@ -16,7 +16,7 @@ from resgen.composite import Comparison, StyleMix, Walk, read_query
 from resgen.plates import draw, draw_frames
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler, load
-from tests.browser.conftest import pixels, redrawn
+from tests.browser.conftest import painted, pixels, redrawn
 
 
 def sampler_of(name: str) -> Sampler:
@@ -54,10 +54,14 @@ def set_number(box: Locator, value: str) -> None:
 
 def test_pins_are_kept_for_the_next_visit_and_removed(page: Page) -> None:
     pin(page, 1, 4)
-    page.reload()
-    expect(page.locator("#tray .rg-pin")).to_have_count(2, timeout=60_000)
-    page.locator("#tray .rg-pin button").first.click()
-    expect(page.locator("#tray .rg-pin")).to_have_count(1)
+    later = page.context.new_page()
+    later.goto(page.url)
+    expect(later.locator("#tray .rg-pin")).to_have_count(2, timeout=60_000)
+    later.locator("#tray .rg-pin button").first.click()
+    expect(later.locator("#tray .rg-pin")).to_have_count(1)
+    open_tab(later, "Walk")
+    later.click("#walk-use-pins")
+    expect(later.locator("#stops .rg-pin")).to_have_count(1)
 
 
 def test_undo_and_redo_go_through_what_was_shown(page: Page) -> None:
@@ -93,10 +97,10 @@ def test_the_seed_plane_moves_under_the_pointer(page: Page) -> None:
     during = redrawn(page, lambda: page.mouse.move(box["x"] + 40, box["y"] + 70, steps=3))
     page.mouse.up()
     assert during != before
+    painted(page, "plane=1%2C0.5%2C")
     pad.focus()
-    redrawn(page, lambda: page.keyboard.press("ArrowRight"))
-    recipe = read_query(page.url.partition("?")[2])
-    assert isinstance(recipe, Recipe) and recipe.plane is not None and recipe.plane[0] > 1
+    page.keyboard.press("ArrowRight")
+    painted(page, "plane=1.1%2C0.5%2C")
     redrawn(page, lambda: page.get_by_label("Seeds", exact=True).first.check())
 
 
@@ -113,7 +117,7 @@ def test_one_image_is_edited_alone(page: Page) -> None:
     page.get_by_role("radio", name="The chosen image").check()
     page.wait_for_timeout(500)
     crop = """index => { const c = document.querySelector('#grid .rg-canvas'); const s = c.width / 6;
-      const d = c.getContext('2d').getImageData((index % 6) * s, Math.floor(index / 6) * s, s - 4, s - 4).data;
+      const d = c.getContext('2d').getImageData((index % 6) * s + 8, Math.floor(index / 6) * s + 8, s - 18, s - 18).data;
       return d.reduce((a, b) => a + b, 0); }"""
     before = [page.evaluate(crop, index) for index in (0, 1, 2)]
     number = page.locator("#direction-1 input[type=number]")

@@ -59,7 +59,13 @@ if (isTray) {
     if (!current.some((pin) => pin.query === event.detail.query)) set([...current, event.detail]);
   });
 }
-watch("value", show);
-const before = isTray ? kept() : [];
-if (before.length) set(before);
+
+// The tray is the page's own: what comes from elsewhere, such as the empty list it begins with, does not replace it.
+function insist() {
+  if (JSON.stringify(props.value || []) !== JSON.stringify(current)) props.value = current;
+  draw();
+}
+
+watch("value", isTray ? insist : show);
+if (isTray) set(kept());
 else show();
