@@ -272,7 +272,7 @@ def invert(
     checkpoint: CheckpointArgument,
     photo: Annotated[Path, typer.Argument(help="A picture of any size and format.")],
     out: OutPng,
-    steps: Annotated[int, typer.Option(help="Of the search.", min=1)] = 120,
+    steps: Annotated[int, typer.Option(help="Of the search.", min=1)] = 400,
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:

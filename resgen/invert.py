@@ -1,5 +1,6 @@
 """An image -> the latent that draws it: optimisation of w, one w for each block (Abdal et al. 2019), from the likeliest of many starts."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ from resgen.sampler import Sampler
 
 CANDIDATES = 512  # random images among which the starts are looked for
 STARTS = 4  # of them, improved side by side
-STEPS = 120
+STEPS = 400
 MAX_PHOTO_PIXELS = 80_000_000
-FEATURE_SHARE = 0.5  # of the steps, the first ones, that also compare features: pixels alone get stuck far away
+FEATURE_SHARE = 0.2  # of the steps, the first ones: all starts, and features compared too, since pixels alone get stuck far away
+LR = 0.1  # of Adam
 
 
 @dataclass(frozen=True)
@@ -55,25 +57,25 @@ def invert(
 ) -> Inversion:
     """The latent whose image is nearest to ``target``, uint8 [R, R, 3] of the generator's resolution.
 
-    The same arguments give the same latent on one device. ``features`` guides the first half of the way.
+    The same arguments give the same latent on one device. ``features`` guides the beginning of the way.
     """
     if target.shape[:2] != (sampler.checkpoint.arch.resolution,) * 2:
         raise DataError(f"{sampler.checkpoint.name} draws {sampler.checkpoint.arch.resolution} pixels a side; give an image of that size.")
     image = torch.from_numpy(target.copy()).permute(2, 0, 1)[None].float().to(sampler.device) / 127.5 - 1
     image = image.contiguous(memory_format=torch.channels_last)
-    w = _likely_starts(image, sampler, seed)
     wanted = [] if features is None else [m.detach() for m in features.maps(image)]
-    w.requires_grad_(True)
-    optimiser = torch.optim.Adam([w], lr=0.05, betas=(0.9, 0.99))
+    w = _likely_starts(image, sampler, seed).requires_grad_(True)
+    optimiser = torch.optim.Adam([w], betas=(0.9, 0.99))
     losses, best, best_w = [], float("inf"), w.detach()[0]
     for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = 0.05 * min(1.0, (step + 1) / 10) * (0.5 + 0.5 * np.cos(np.pi * step / steps))
+        looking_around = step < FEATURE_SHARE * steps
+        if not looking_around and len(w) > 1:
+            w = best_w[None].clone().requires_grad_(True)
+            optimiser = torch.optim.Adam([w], betas=(0.9, 0.99))
+        optimiser.param_groups[0]["lr"] = LR * min(1.0, (step + 1) / 10) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
         drawn = sampler.generator.synthesise(w).expand(-1, 3, -1, -1)
         error = (drawn - image).square().mean(dim=(1, 2, 3))
-        loss = error
-        if features is not None and step < FEATURE_SHARE * steps:
-            loss = loss + 0.1 * _feature_error(features, drawn, wanted)
+        loss = error + 0.1 * _feature_error(features, drawn, wanted) if features is not None and looking_around else error
         least = error.detach().min().item()
         if least < best:
             best, best_w = least, w.detach()[error.argmin()].clone()

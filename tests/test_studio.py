@@ -40,6 +40,11 @@ def test_render_gives_the_picture_of_the_recipe(client: Client, tiny_folder: Pat
     assert grid.read_recipe(Path(path))[0] == recipe
 
 
+def test_the_example_of_the_readme_works(client: Client) -> None:
+    path = client.predict(checkpoint="tiny", seeds="0-3", classes="disc", truncation=0.8, api_name="/render")
+    assert grid.read_recipe(Path(path))[0] == Recipe("tiny", (0, 1, 2, 3), classes=("disc",), truncation=0.8)
+
+
 def test_bad_requests_get_one_sentence(client: Client) -> None:
     for arguments in (("tiny", "3-"), ("../tiny", "1"), ("tiny", "0-99999")):
         with pytest.raises(Exception, match=r"Seeds|no checkpoint"):

@@ -84,7 +84,7 @@ def add_api(renderer: Renderer) -> None:
     _add(
         "invert",
         _invert(renderer),
-        [gr.File(label="image", visible=False), checkpoint, gr.Number(120, label="steps", precision=0, visible=False)],
+        [gr.File(label="image", visible=False), checkpoint, gr.Number(400, label="steps", precision=0, visible=False)],
         gr.JSON(label="latent", visible=False),
         "slow",
     )

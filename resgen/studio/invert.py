@@ -28,7 +28,7 @@ class InvertScreen:
             with gr.Column(scale=1, elem_classes="controls"):
                 self.photo = gr.File(label="Picture", file_types=["image"], file_count="single", elem_id="invert-photo", height=140)
                 self.pasted = gr.Image(label="Or paste one", sources=["clipboard"], type="filepath", height=160, elem_id="invert-paste")
-                self.steps = gr.Slider(20, 1000, 120, step=20, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps")
+                self.steps = gr.Slider(20, 1000, 400, step=20, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps")
                 with gr.Row():
                     self.find = gr.Button("Find its latent", variant="primary", elem_id="invert-find")
                     self.cancel = gr.Button("Cancel", elem_id="invert-cancel")
