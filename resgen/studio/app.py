@@ -1,7 +1,6 @@
 """The whole interface: `build` makes it, `launch_options` says how it is served."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +67,8 @@ class Studio:
         """What a link may set: the tab, and the controls of every screen."""
         return [self.tabs, *self.explore.everything, *self.walk.settings, *self.mix.settings, *self.compare.settings]
 
-    def show(self, recipe: AnyRecipe, current: Sequence[Any] = ()) -> list[Any]:
-        """Updates of `everything` that open a recipe on the screen it belongs to; ``current`` as in `Explore.show`. Raises ResGenError."""
+    def show(self, recipe: AnyRecipe) -> list[Any]:
+        """Updates of `everything` that open a recipe on the screen it belongs to. Raises ResGenError."""
         tab, parts = "explore", [[gr.skip()] * len(part) for part in self._parts()]
         if isinstance(recipe, Walk):
             tab, parts[1] = "walk", self.walk.restore(recipe)
@@ -78,11 +77,11 @@ class Studio:
         elif isinstance(recipe, Comparison):
             tab, parts[3] = "compare", self.compare.restore(recipe)
         elif isinstance(recipe, Recipe):
-            parts[0] = self.explore.show(recipe, current)
+            parts[0] = self.explore.show(recipe)
         elif isinstance(recipe, AnatomyOf):
-            parts[0] = self.explore.show(recipe.recipe, current)
+            parts[0] = self.explore.show(recipe.recipe)
         if tab != "explore":
-            parts[0] = self.explore.show(self.explore.first_picture(), current)
+            parts[0] = self.explore.show(self.explore.first_picture())
         return [gr.update(selected=tab), *(update for part in parts for update in part)]
 
     def _parts(self) -> list[list[Any]]:
@@ -91,14 +90,13 @@ class Studio:
     @friendly
     def follow_link(self, request: gr.Request) -> list[Any]:
         """The page's first picture: what its link says, or the best checkpoint's first seeds."""
-        fresh = [component.value for component in self.explore.controls.components]
         try:
             recipe = read_query(str(request.query_params))
-            return self.show(recipe if recipe.checkpoint else self.explore.first_picture(), fresh)
+            return self.show(recipe if recipe.checkpoint else self.explore.first_picture())
         except ResGenError as error:
             first = self.explore.first_picture()
             gr.Warning(f"This link could not be followed: {error}")
-            return self.show(first, fresh)
+            return self.show(first)
 
     @friendly
     def open_file(self, path: str) -> list[Any]:

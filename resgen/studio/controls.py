@@ -235,18 +235,6 @@ class Controls:
         return [*shown, *self._share_updates(mixed, [], mode == MIX)]
 
 
-def leave_equal(updates: list[Any], current: Sequence[Any]) -> list[Any]:
-    """``updates`` without the values that their components, the first of which have ``current`` values, show already.
-
-    Gradio takes the next change of a component that was set to its own value for that setting, and loses it.
-    """
-    kept = []
-    for update, value in zip(updates, current, strict=False):
-        same = isinstance(update, dict) and "value" in update and update["value"] == value
-        kept.append({key: part for key, part in update.items() if key != "value"} if same else update)
-    return kept + updates[len(kept) :]
-
-
 def describe(checkpoint: Checkpoint) -> str:
     """The card in two lines: what was measured, and on what it was trained."""
     arch, metrics = checkpoint.arch, checkpoint.metrics

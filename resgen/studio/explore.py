@@ -1,7 +1,6 @@
 """The Explore screen: a live grid of images and everything that changes it."""
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ from resgen.composite import AnatomyOf, read_query
 from resgen.curate import ORDERS, curate, make_direction
 from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import MAX_SEED, Recipe, format_seeds, parse_seeds
-from resgen.studio.controls import CHOSEN, Controls, leave_equal
+from resgen.studio.controls import CHOSEN, Controls
 from resgen.studio.page import DOWNLOAD, LIVE, PIN, QUIET, SAVE, SLOW, VARY, download, friendly, grid, save_tile
 from resgen.studio.renderer import Renderer
 
@@ -104,11 +103,10 @@ class Explore:
     def _recipe(self, values: tuple[Any, ...]) -> Recipe:
         return self.controls.recipe(values, self.renderer.sampler(values[0]).checkpoint)
 
-    def show(self, recipe: Recipe, current: Sequence[Any] = ()) -> list[Any]:
-        """Updates of all controls, whose values are now ``current``, and the grid. Raises ResGenError."""
+    def show(self, recipe: Recipe) -> list[Any]:
+        """Updates of all controls and the grid. Raises ResGenError."""
         view = self.renderer.view(recipe)
-        updates = self.controls.updates(recipe, self.renderer.sampler(recipe.checkpoint).checkpoint)
-        return [*leave_equal(updates, current), view]
+        return [*self.controls.updates(recipe, self.renderer.sampler(recipe.checkpoint).checkpoint), view]
 
     def first_picture(self) -> Recipe:
         """What a page without a link shows. Raises ResGenError where there is no checkpoint."""
@@ -123,17 +121,17 @@ class Explore:
         c = self.controls
         by_id = dict(zip((component._id for component in c.components), values, strict=True))
         seeds, truncation, columns, scale = (by_id[kept._id] for kept in (c.seeds, c.truncation, c.columns, c.scale))
-        return self.show(Recipe(values[0], parse_seeds(seeds), truncation=truncation, columns=int(columns), scale=int(scale)), values)
+        return self.show(Recipe(values[0], parse_seeds(seeds), truncation=truncation, columns=int(columns), scale=int(scale)))
 
     @friendly
     def change_layout(self, *values: Any) -> list[Any]:
         """To and from the seed plane or a strip: both need a number of columns that suits them."""
         recipe = self._recipe(values)
         if recipe.plane:
-            return self.show(replace(recipe, columns=PLANE_COLUMNS, sweep="", edits=()), values)
+            return self.show(replace(recipe, columns=PLANE_COLUMNS, sweep="", edits=()))
         if recipe.sweep:
-            return self.show(replace(recipe, columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], edits=()), values)
-        return self.show(replace(recipe, columns=START.columns, seeds=START.seeds if len(recipe.seeds) <= SWEEP_SEEDS else recipe.seeds), values)
+            return self.show(replace(recipe, columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], edits=()))
+        return self.show(replace(recipe, columns=START.columns, seeds=START.seeds if len(recipe.seeds) <= SWEEP_SEEDS else recipe.seeds))
 
     @friendly
     def draw(self, *values: Any) -> dict[str, Any]:
@@ -155,7 +153,7 @@ class Explore:
 
     @friendly
     def start_over(self, *values: Any) -> list[Any]:
-        return self.show(replace(START, checkpoint=values[0]), values)
+        return self.show(replace(START, checkpoint=values[0]))
 
     @friendly
     def act_on_tile(self, event: gr.EventData, *values: Any) -> list[Any]:
@@ -167,22 +165,22 @@ class Explore:
         if not isinstance(target, Recipe):
             raise RecipeError("This belongs to another screen; open its tab.")
         if event.action == "restore":
-            return [*self.show(target if target.checkpoint else self.first_picture(), values), gr.skip(), None]
+            return [*self.show(target if target.checkpoint else self.first_picture()), gr.skip(), None]
         if target.latents or target.plane:
             raise RecipeError("Variations are made of seeds; this image comes from a latent. Move it along directions instead.")
         before = format_seeds(self._recipe(values).seeds)
         seed, label = target.seeds[0], self.renderer.label(target)
         varied = replace(target, seeds=START.seeds, classes=(label,) if label else (), variation_of=seed, columns=START.columns, scale=START.scale)
-        return [*self.show(varied, values), before, None]
+        return [*self.show(varied), before, None]
 
     @friendly
     def leave_variations(self, seeds_before: str, *values: Any) -> list[Any]:
         recipe = self._recipe(values)
-        return self.show(replace(recipe, variation_of=None, seeds=parse_seeds(seeds_before or format_seeds(START.seeds))), values)
+        return self.show(replace(recipe, variation_of=None, seeds=parse_seeds(seeds_before or format_seeds(START.seeds))))
 
     @friendly
     def leave_latents(self, *values: Any) -> list[Any]:
-        return self.show(replace(self._recipe(values), latents=(), edits=(), columns=START.columns, scale=START.scale), values)
+        return self.show(replace(self._recipe(values), latents=(), edits=(), columns=START.columns, scale=START.scale))
 
     def choose(self, event: gr.EventData) -> dict[str, Any]:
         """Remember which image was clicked: its place and its recipe's query, or -1 and ''."""
@@ -196,11 +194,10 @@ class Explore:
         place = int(chosen["index"]) // len(recipe.sweep_amounts) if scope == CHOSEN and chosen["index"] >= 0 else -1
         state = {"place": place, "whole": [list(pair) for pair in recipe.directions], "edits": [[i, list(pairs)] for i, pairs in recipe.edits]}
         amounts = dict(recipe.directions if place < 0 else dict(recipe.edits).get(place, ()))
-        by_id = dict(zip((component._id for component in c.components), values, strict=True))
         updates = []
         for sliders, names in ((c.directions, checkpoint.direction_names), (c.own_sliders, [name for name, _ in recipe.own_directions])):
             wanted = [amounts.get(name, 0) for name in names] + [0] * len(sliders)
-            updates += [gr.skip() if by_id[slider._id] == amount else amount for slider, amount in zip(sliders, wanted, strict=False)]
+            updates += wanted[: len(sliders)]
         return [state, *updates]
 
     @friendly
@@ -218,13 +215,13 @@ class Explore:
     def make_own(self, marked: dict[str, list[str]], name: str, *values: Any) -> list[Any]:
         recipe = self._recipe(values)
         more, less = ([read_query(query) for query in marked[kind]] for kind in ("more", "less"))
-        return self.show(make_direction(recipe, name.strip(), more, less, self.renderer.sampler(recipe.checkpoint)), values)
+        return self.show(make_direction(recipe, name.strip(), more, less, self.renderer.sampler(recipe.checkpoint)))
 
     @friendly
     def keep_best(self, order: str, many: float, keep: float, *values: Any) -> list[Any]:
         recipe = self._recipe(values)
         features = self.renderer.features(recipe.checkpoint)
-        return self.show(curate(recipe, self.renderer.sampler(recipe.checkpoint), features, int(many), int(keep), order), values)
+        return self.show(curate(recipe, self.renderer.sampler(recipe.checkpoint), features, int(many), int(keep), order))
 
     @friendly
     def make_png(self, *values: Any) -> dict[str, str]:

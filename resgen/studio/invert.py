@@ -22,9 +22,7 @@ class InvertScreen:
             with gr.Column(scale=3):
                 self.grid = grid("invert-grid", "Give a picture: the latent is looked for that draws it.")
                 self.result = gr.Markdown(elem_id="invert-result")
-                self.curve = gr.LinePlot(
-                    x="step", y="error", title="Error at each step", visible=False, height=220, elem_id="invert-curve"
-                )
+                self.curve = gr.LinePlot(x="step", y="error", title="Error at each step", visible=False, height=220, elem_id="invert-curve")
             with gr.Column(scale=1, elem_classes="controls"):
                 self.photo = gr.File(label="Picture", file_types=["image"], file_count="single", elem_id="invert-photo", height=140)
                 self.pasted = gr.Image(label="Or paste one", sources=["clipboard"], type="filepath", height=160, elem_id="invert-paste")
