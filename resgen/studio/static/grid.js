@@ -9,7 +9,7 @@ const tiles = find(".rg-tiles");
 const closeUp = find(".rg-close-up");
 const largeCanvas = closeUp.querySelector("canvas");
 const caption = closeUp.querySelector("figcaption");
-const sprite = new Image();
+let sprite = new Image();
 const marks = new Map(); // a tile's query -> "more" or "less"
 const LARGE = 448; // pixels a side of the close-up
 const SETTLED = 500; // milliseconds without a change after which a state is worth remembering
@@ -104,9 +104,11 @@ function choose(index) {
 async function show() {
   const next = props.value;
   if (!next || !next.src) return;
-  sprite.src = next.src;
-  await sprite.decode();
+  const picture = new Image(); // one for each view: a newer one must not break off the decoding of this one
+  picture.src = next.src;
+  await picture.decode();
   if (props.value && props.value.src !== next.src) return; // a newer view is on its way
+  sprite = picture;
   view = next;
   if (chosen >= view.captions.length) choose(-1);
   find(".rg-loading").hidden = true;

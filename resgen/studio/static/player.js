@@ -3,7 +3,7 @@ const canvas = element.querySelector("canvas");
 const bar = element.querySelector(".rg-player-bar");
 const play = element.querySelector(".rg-play");
 const slider = element.querySelector("input");
-const sprite = new Image();
+let sprite = new Image();
 let view = null;
 let playing = !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 let began = 0;
@@ -35,9 +35,11 @@ function setPlaying(on) {
 async function show() {
   const next = props.value;
   if (!next || !next.src) return;
-  sprite.src = next.src;
-  await sprite.decode();
+  const picture = new Image(); // one for each view: a newer one must not break off the decoding of this one
+  picture.src = next.src;
+  await picture.decode();
   if (props.value && props.value.src !== next.src) return;
+  sprite = picture;
   view = next;
   canvas.width = canvas.height = Math.max(view.tile, 256);
   slider.max = view.frames - 1;
