@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from resgen.composite import AnyRecipe
+    from resgen.features import FeatureResNet
     from resgen.plates import Plate
     from resgen.sampler import Sampler
 
@@ -68,6 +69,15 @@ def _load(source: str, device: str, folder: Path | None) -> "Sampler":
     from resgen.sampler import load
 
     return load(source, device, folder or SHIPPED)
+
+
+def _load_features(sampler: "Sampler", folder: Path | None) -> "FeatureResNet | None":
+    """The frozen feature network that was shipped with a checkpoint, or another, or none."""
+    from resgen.checkpoint import SHIPPED
+    from resgen.features import find_features, load_features
+
+    path = find_features(sampler.checkpoint.name, folder or SHIPPED)
+    return load_features(path).freeze().to(sampler.device) if path else None
 
 
 def _write(recipe: "AnyRecipe", source: str, out: Path, device: str, folder: Path | None, images_dir: Path | None = None) -> "Plate":
@@ -277,15 +287,12 @@ def invert(
     checkpoints: Folder = None,
 ) -> None:
     """Find the latent that draws a picture; use the PNG with walk, mix and explain."""
-    from resgen.checkpoint import SHIPPED
-    from resgen.features import find_features, load_features
     from resgen.invert import invert as search
     from resgen.invert import load_photo
 
     sampler = _load(checkpoint, device, checkpoints)
     target = load_photo(photo, sampler.checkpoint.arch.resolution)
-    path = find_features(sampler.checkpoint.name, checkpoints or SHIPPED)
-    features = load_features(path).freeze().to(sampler.device) if path else None
+    features = _load_features(sampler, checkpoints)
     with _progress("Searching") as progress:
         found = search(target, sampler, features, steps, progress=progress)
     _write(found.recipe, checkpoint, out, device, checkpoints)
@@ -307,12 +314,9 @@ def curate(
 ) -> None:
     """Draw many images and keep the best, judged by a classifier."""
     from resgen import curate as curating
-    from resgen.checkpoint import SHIPPED
-    from resgen.features import find_features, load_features
 
     sampler = _load(checkpoint, device, checkpoints)
-    path = find_features(sampler.checkpoint.name, checkpoints or SHIPPED)
-    features = load_features(path).freeze().to(sampler.device) if path else None
+    features = _load_features(sampler, checkpoints)
     recipe = Recipe(_name_of(checkpoint), (first_seed,), classes=(label,) if label else (), scale=scale)
     with _progress("Drawing") as progress:
         best = curating.curate(recipe, sampler, features, many, keep, order, progress)
@@ -436,7 +440,7 @@ def train_features(
     flip: Annotated[bool, typer.Option(help="Mirror images.")] = False,
     seed: int = 0,
 ) -> None:
-    """Train a ResNet that a discriminator looks through, or that judges."""
+    """Train a ResNet whose features a generator is trained in, or that judges."""
     from resgen.data import load_images
     from resgen.features import FeatureConfig
     from resgen.train.classifier import train_features

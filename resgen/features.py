@@ -1,4 +1,4 @@
-"""ResNet feature networks: the eyes of the discriminator, and independent judges for the metrics."""
+"""ResNet feature networks: the eyes of the training, and independent judges for the metrics."""
 
 import json
 import os
@@ -52,7 +52,7 @@ class FeatureResNet(nn.Module):
 
     ``thumbnail`` predicts a small copy of the image from the deepest map. Trained with that as a second
     task the network keeps what tells pictures of one class apart; a plain classifier forgets it, and a
-    discriminator on its features then does not ask for variety.
+    generator that follows its features then does not ask for variety.
     """
 
     def __init__(self, config: FeatureConfig) -> None:

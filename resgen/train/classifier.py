@@ -1,4 +1,4 @@
-"""`resgen train-features`: a small ResNet classifier, for the discriminator to look through or to judge with."""
+"""`resgen train-features`: a small ResNet classifier, to train a generator in, or to judge with."""
 
 import time
 from collections.abc import Callable
