@@ -20,7 +20,15 @@ NEAR_QUANTILE = 0.01  # of the test images' distances to their nearest training 
 def evaluate(
     sampler: Sampler, train: ImageSet, test: ImageSet, judge: FeatureResNet, samples: int, progress: Callable[[int, int], None]
 ) -> dict[str, Any]:
-    """Figures of ``samples`` images at truncation 1, seeds 0.., classes in equal shares, and the same of the test set.
+    """`compare` for ``samples`` images of a checkpoint at truncation 1, seeds 0.., classes in equal shares."""
+    classes = sampler.checkpoint.classes
+    recipe = Recipe(seeds=tuple(range(samples // max(1, len(classes)))), classes=classes)
+    images, (_, labels) = sampler.render(recipe, progress), sampler.name(recipe)
+    return compare(ImageSet(images.transpose(0, 3, 1, 2), labels, classes), train, test, judge)
+
+
+def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: FeatureResNet) -> dict[str, Any]:
+    """Figures of generated images, and the same of the test set.
 
     `accuracy`: share whose intended class the judge names; `deviation`: pixel standard deviation within a class
     over the real one; `frechet`: Frechet distance of the judge's features to the training set's (Heusel et al.
@@ -28,27 +36,27 @@ def evaluate(
     to a training image than 1 % of the test images are.
     """
     judge.freeze()
-    classes = sampler.checkpoint.classes
-    recipe = Recipe(seeds=tuple(range(samples // max(1, len(classes)))), classes=classes)
-    images, (_, labels) = sampler.render(recipe, progress), sampler.name(recipe)
-    rng = np.random.default_rng(0)
-    shuffle, order = rng.permutation(len(images)), rng.permutation(len(train.labels))
-    fake = ImageSet(images.transpose(0, 3, 1, 2)[shuffle], labels[shuffle], classes)
-    real = ImageSet(train.images[order], train.labels[order], train.classes)
-    reference, held_out, generated = (judge_all(judge, data.images) for data in (real, test, fake))
-    figures = {"samples": len(images), "judge_test_accuracy": round(_accuracy(held_out[1], test.labels), 4)}
+    fake, train = shuffled(fake), shuffled(train)
+    reference, held_out, generated = (judge_all(judge, data.images) for data in (train, test, fake))
+    figures = {"samples": len(fake.labels), "judge_test_accuracy": round(_accuracy(held_out[1], test.labels), 4)}
     limit = float(nearest(held_out[0], reference[0])[0][:, 0].quantile(NEAR_QUANTILE))
     for prefix, data, (features, logits) in (("", fake, generated), ("real_test_", test, held_out)):
         precision, recall = precision_recall(reference[0], features)
         figures |= {
             f"{prefix}accuracy": round(_accuracy(logits, data.labels), 4),
-            f"{prefix}deviation": round(class_deviation(data) / class_deviation(real), 4),
+            f"{prefix}deviation": round(class_deviation(data) / class_deviation(train), 4),
             f"{prefix}frechet": round(frechet_distance(reference[0], features), 4),
             f"{prefix}precision": round(precision, 4),
             f"{prefix}recall": round(recall, 4),
             f"{prefix}near_copies": round(float((nearest(features, reference[0])[0][:, 0] < limit).float().mean()), 4),
         }
     return figures
+
+
+def shuffled(data: ImageSet) -> ImageSet:
+    """The same images in a random order, so that the first of them are a fair sample."""
+    order = np.random.default_rng(0).permutation(len(data.labels))
+    return ImageSet(data.images[order], data.labels[order], data.classes)
 
 
 def neighbour_rows(sampler: Sampler, train: ImageSet, judge: FeatureResNet, seeds: tuple[int, ...], count: int) -> np.ndarray:
