@@ -4,6 +4,7 @@ Exit status 0 on success, 2 on bad input with one line on stderr.
 """
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -54,9 +55,14 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal's stderr that is told (done, all); nothing elsewhere."""
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    of_another_process = os.environ.get("RANK", "0") != "0"  # torchrun's number of a process
+    with Progress(*columns, console=console, disable=not console.is_terminal or of_another_process) as bar:
         task = bar.add_task(label, note="")
         yield lambda done, total, note="": bar.update(task, completed=done, total=total, note=note)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    return tuple(int(width) for width in parse_numbers(text, "Widths"))
 
 
 def _name_of(source: str) -> str:
@@ -402,6 +408,7 @@ def train(
     batch: Annotated[int, typer.Option(help="Images drawn in a step, a multiple of --group.", min=2)] = 64,
     group: Annotated[int, typer.Option(help="Images of one class in a batch.", min=2)] = 16,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: the data's own.")] = None,
+    widths: Annotated[str, typer.Option(help="Channels of each block, coarse to fine; default: by the resolution.")] = "",
     lr: Annotated[float, typer.Option(help="Step size.")] = 3e-4,
     guidance: Annotated[float, typer.Option(help="How far images of any class repel: more makes classes distinct.", min=0, max=0.9)] = 0.0,
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
@@ -418,14 +425,13 @@ def train(
 
     config = TrainConfig(
         data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, group=group,
-        resolution=resolution, lr=lr, guidance=guidance, flip=flip, seed=seed, save_every=save_every,
+        resolution=resolution, widths=_widths(widths) or None, lr=lr, guidance=guidance, flip=flip, seed=seed, save_every=save_every,
     )  # fmt: skip
     # A card travels, so the paths in it are shortened to their last part.
     command = shlex.join(["resgen", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
     source = describe_source(dataset or ", ".join(Path(entry).name for entry in data))
     with _progress("Training") as progress:
-        path = train_generator(config, out, resume, features, device, source, command, progress, report=typer.echo)
-    typer.echo(f"Wrote {path}")
+        train_generator(config, out, resume, features, device, source, command, progress, report=typer.echo)
 
 
 @app.command(epilog="Example: resgen train-features --data cifar10 --test-data cifar10 --out runs/judge.safetensors")
@@ -446,7 +452,7 @@ def train_features(
     from resgen.train.classifier import train_features
 
     images = load_images(data)
-    config = FeatureConfig(len(images.classes), tuple(int(width) for width in widths.split(",")), blocks)
+    config = FeatureConfig(len(images.classes), _widths(widths), blocks)
     test = load_images(test_data, images.images.shape[-1], train=False) if test_data else None
     train_features(images, test, out, config, epochs, seed, flip, thumbnails, report=typer.echo)
 

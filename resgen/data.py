@@ -17,7 +17,9 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 SOURCES = {
     "cifar10": {"name": "CIFAR-10", "author": "Alex Krizhevsky, 2009", "licence": "none stated; a usual research set"},
     "fashion-mnist": {"name": "Fashion-MNIST", "author": "Zalando Research, 2017", "licence": "MIT"},
+    "fruits": {"name": "Fruits-360", "author": "Mihai Oltean and Horea Muresan, 2017", "licence": "MIT"},
 }
+DOWNLOADED = ("cifar10", "fashion-mnist")  # by torchvision, into the cache
 
 
 def describe_source(name: str) -> dict[str, str]:
@@ -46,7 +48,7 @@ def load_images(sources: Sequence[str], resolution: int | None = None, train: bo
     Images whose size is not ``resolution`` (default: that of the first) are resized; transparency is laid on
     white. ``train`` picks the split of a torchvision set. Raises DataError.
     """
-    if len(sources) == 1 and sources[0] in SOURCES:
+    if len(sources) == 1 and sources[0] in DOWNLOADED:
         return _load_torchvision(sources[0], resolution, train)
     found: list[tuple[str, Callable[[], bytes]]] = []
     for source in sources:
@@ -81,7 +83,7 @@ def _list_files(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
             if path.suffix.lower() in SUFFIXES:
                 yield path.parent.name, lambda name=name: archive.read(name)
     else:
-        raise DataError(f"{source} is neither a folder, a zip nor one of {', '.join(SOURCES)}.")
+        raise DataError(f"{source} is neither a folder, a zip nor one of {', '.join(DOWNLOADED)}.")
 
 
 def _decode(data: bytes, folder: str, resolution: int | None) -> np.ndarray:

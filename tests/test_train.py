@@ -130,7 +130,8 @@ def test_a_memory_keeps_the_latest_of_each_class() -> None:
     memory.add(0, [torch.ones(1, 2, 4)])
     kept = memory.get(0)
     assert kept is not None and kept[0][0, :, 0].tolist() == [1, 1, 0] and memory.get(1) is None
-    assert memory.draw(5)[0].shape == (1, 5, 4)
+    drawn = memory.draw(5)
+    assert drawn is not None and drawn[0].shape == (1, 5, 4) and Memory(kept=3).draw(5) is None
 
 
 def test_a_feature_network_folds_without_change(shapes_zip: Path, tmp_path: Path) -> None:
@@ -147,3 +148,19 @@ def test_a_feature_network_folds_without_change(shapes_zip: Path, tmp_path: Path
 def test_another_file_is_no_feature_network(tiny_folder: Path) -> None:
     with pytest.raises(CheckpointError, match="train-features"):
         load_features(tiny_folder / "tiny.safetensors")
+
+
+def test_two_processes_take_the_steps_of_one(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
+    """The losses of two gloo processes are those of one with the same global batch; guidance draws on both memories."""
+
+    def losses(launcher: list[str], out: Path) -> list[float]:
+        words = arguments(shapes_zip, eyes, out, 96)[1:]
+        words[words.index("--batch") + 1], words[words.index("--save-every") + 1] = "16", "16"
+        subprocess.run([sys.executable, *launcher, *words, "--guidance", "0.25"], check=True, capture_output=True)
+        with (out / "history.csv").open() as file:
+            return [float(row["drift"]) for row in csv.DictReader(file)]
+
+    one = losses([], tmp_path / "one")
+    two = losses(["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"], tmp_path / "two")
+    assert len(one) == len(two) == 6
+    assert two == pytest.approx(one, rel=1e-3)

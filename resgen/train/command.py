@@ -16,6 +16,7 @@ from resgen.train.classifier import train_features
 from resgen.train.config import TrainConfig
 from resgen.train.finish import to_checkpoint
 from resgen.train.loop import Trainer, run
+from resgen.train.parallel import join, leave
 
 
 def train_generator(
@@ -30,8 +31,12 @@ def train_generator(
     report: Callable[[str], None],
 ) -> Path:
     """Train and return the checkpoint's path; it is written anew at each save. Raises ResGenError."""
-    if config.batch % config.group:
-        raise DataError(f"--batch must be a multiple of --group, {config.group}.")
+    team, device = join(pick_device(device))
+    if config.batch % (config.group * team.size):
+        of_processes = f" times the {team.size} processes" if team.size > 1 else ""
+        raise DataError(f"--batch must be a multiple of --group, {config.group}{of_processes}.")
+    if features is None and team.size > 1:
+        raise DataError("Several processes need --features: make the network first with `resgen train-features`.")
     data = load_images(config.data, config.resolution)
     out.mkdir(parents=True, exist_ok=True)
     network = features or out / "features.safetensors"
@@ -39,7 +44,7 @@ def train_generator(
         report(f"Training a feature network first, into {network}; --features would reuse one.")
         shape = FeatureConfig(len(data.classes))
         train_features(data, None, network, shape, epochs=5, seed=config.seed, flip=config.flip, thumbnail_weight=1.0, report=report)
-    trainer = Trainer(config, data, load_features(network), pick_device(device), command)
+    trainer = Trainer(config, data, load_features(network), device, command, team)
     path = out / f"{config.name}.safetensors"
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
@@ -54,7 +59,12 @@ def train_generator(
     def on_milestone(seconds: float) -> None:
         save_checkpoint(to_checkpoint(trainer, dataset, seconds / 3600), out / "snapshots" / f"{trainer.images_seen}.safetensors")
 
-    run(trainer, out, resume, on_step, on_save, on_milestone)
+    if team.leads:
+        run(trainer, out, resume, on_step, on_save, on_milestone)
+        report(f"Wrote {path}")
+    else:
+        run(trainer, out, resume, *[lambda *_: None] * 3)
+    leave()
     return path
 
 

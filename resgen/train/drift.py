@@ -90,8 +90,10 @@ class Memory:
             parts = [torch.cat(pair, dim=1) for pair in zip(parts, before, strict=True)]
         self._of_class[label] = [part[:, : self.kept] for part in parts]
 
-    def draw(self, count: int) -> list[Tensor]:
-        """Descriptions of ``count`` remembered images of any class, drawn with replacement."""
+    def draw(self, count: int) -> list[Tensor] | None:
+        """Descriptions of ``count`` remembered images of any class, drawn with replacement; None where nothing is remembered."""
+        if not self._of_class:
+            return None
         labels = sorted(self._of_class)
         chosen = [self._of_class[labels[int(torch.randint(len(labels), ()))]] for _ in range(count)]
         places = [int(torch.randint(parts[0].shape[1], ())) for parts in chosen]

@@ -27,11 +27,13 @@ from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.train.augment import mirror
 from resgen.train.config import TrainConfig
 from resgen.train.drift import Memory, describe, drift_loss
+from resgen.train.parallel import Team
 
 STATE = "state.safetensors"
 HISTORY = "history.csv"
 ADJUSTABLE = {"data", "images", "lr", "guidance", "save_every"}  # settings that may change on the way
-REAL_MEMORY, FAKE_MEMORY = 640, 320  # images remembered of all classes together
+REAL_MEMORY, FAKE_MEMORY = 6400, 320  # images remembered of all classes together; real ones never grow old
+MOST_REAL = 64  # of a class
 OTHERS = 32  # images of any class that repel, with guidance
 MILESTONES = tuple(1000 * 4**power for power in range(8))  # images after which a snapshot is kept, to show how a generator learns
 
@@ -53,8 +55,8 @@ def generator_config(config: TrainConfig, data: ImageSet) -> GeneratorConfig:
 class Trainer:
     """Generator, averaged generator, optimiser and memories; one `step` at a time."""
 
-    def __init__(self, config: TrainConfig, data: ImageSet, features: FeatureResNet, device: str, command: str) -> None:
-        self.config, self.device = config, torch.device(device)
+    def __init__(self, config: TrainConfig, data: ImageSet, features: FeatureResNet, device: str, command: str, team: Team) -> None:
+        self.config, self.device, self.team = config, torch.device(device), team
         self.features = features.freeze().to(self.device)
         self.classes = data.classes
         self.images, self.labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
@@ -65,8 +67,9 @@ class Trainer:
         probe = self.features.maps(to_float(self.images[:: len(self.images) // 256 + 1].to(self.device)))
         self.map_scales = [float(m.square().mean().sqrt()) for m in probe]  # brings every map to unit size
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.shared_generator = team.wrap(self.generator)
         self.optimiser = torch.optim.Adam(self.generator.parameters(), config.lr, betas=(0.0, 0.99))
-        self.real_memory = Memory(max(config.real, REAL_MEMORY // max(10, len(data.classes))))
+        self.real_memory = Memory(max(config.real, min(MOST_REAL, REAL_MEMORY // len(data.classes))))
         self.fake_memory = Memory(FAKE_MEMORY // max(10, len(data.classes)))
         self.steps_done = 0
         self.stages: list[dict[str, Any]] = [{"from_image": 0, "command": command}]
@@ -77,55 +80,70 @@ class Trainer:
 
     def step(self) -> dict[str, float]:
         """One update on one batch, groups of one class each; returns the losses."""
-        torch.manual_seed(self.config.seed * 1_000_003 + self.steps_done + 1)
+        step_seed = self.config.seed * 1_000_003 + self.steps_done + 1
+        torch.manual_seed(step_seed)
         self._set_learning_rate()
-        groups = torch.randint(len(self.by_class), (self.config.batch // self.config.group,)).tolist()
+        labels = self._choose_classes()
+        others = self.real_memory.draw(OTHERS) if self.config.guidance else None
+        places = self.team.share(len(labels))
+        draws = [self._draw(labels[place], step_seed * 1009 + place) for place in places]
+        real, z = (torch.cat(parts) for parts in zip(*draws, strict=True))
+        mine = [labels[place] for place in places]
         with torch.autocast(self.device.type, torch.bfloat16):
-            real = self._draw_real(groups)
-            fake = self._generate(torch.tensor(groups, device=self.device).repeat_interleave(self.config.group))
+            fake = self._generate(z, torch.tensor(mine, device=self.device).repeat_interleave(self.config.group))
             with torch.no_grad():
                 real_maps = self.features.maps(real)
             fake_maps = self.features.maps(fake.float())
-        real_parts = describe(real, real_maps, self.map_scales)
+        self._remember(self.real_memory, labels, describe(real, real_maps, self.map_scales), self.config.real)
         fake_parts = describe(fake, fake_maps, self.map_scales)
-        loss = torch.stack([self._group_loss(place, label, real_parts, fake_parts) for place, label in enumerate(groups)]).mean()
+        loss = torch.stack([self._group_loss(place, label, fake_parts, others) for place, label in enumerate(mine)]).mean()
+        self._remember(self.fake_memory, labels, fake_parts, self.config.group)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         self.steps_done += 1
         self._update_average()
-        return {"drift": loss.item()}
+        return {"drift": self.team.mean(loss.detach())}
 
-    def _group_loss(self, place: int, label: int, real_parts: list[Tensor], fake_parts: list[Tensor]) -> Tensor:
-        """The drifting loss of the batch's group number ``place``, against what is remembered of its class; both are then remembered."""
-        reals, fakes = self.config.real, self.config.group
-        self.real_memory.add(label, [part[:, place * reals : (place + 1) * reals] for part in real_parts])
-        mine = [part[:, place * fakes : (place + 1) * fakes] for part in fake_parts]
+    def _choose_classes(self) -> list[int]:
+        """A class for each group of the batch; none comes twice before all have come."""
+        groups, classes = self.config.batch // self.config.group, len(self.by_class)
+        return torch.cat([torch.randperm(classes) for _ in range(-(-groups // classes))])[:groups].tolist()
+
+    def _draw(self, label: int, seed: int) -> tuple[Tensor, Tensor]:
+        """A group's real images -1..1 [real, 3, R, R] and z [group, z_dim], by a seed of their own: whichever process draws them."""
+        torch.manual_seed(seed)
+        own = self.by_class[label]
+        images = to_float(self.images[own[torch.randint(len(own), (self.config.real,))]].to(self.device))
+        if self.config.flip:
+            images = mirror(images).contiguous(memory_format=torch.channels_last)
+        return images, torch.randn(self.config.group, self.generator.config.z_dim).to(self.device)
+
+    def _generate(self, z: Tensor, labels: Tensor) -> Tensor:
+        classes = self.generator.config.num_classes
+        weights = F.one_hot(labels, classes).to(z.dtype) if classes else None
+        return self.shared_generator(z, weights).expand(-1, 3, -1, -1)
+
+    def _group_loss(self, place: int, label: int, fake_parts: list[Tensor], others: list[Tensor] | None) -> Tensor:
+        """The drifting loss of this process's group number ``place``, against what is remembered of its class."""
+        size = self.config.group
+        mine = [part[:, place * size : (place + 1) * size] for part in fake_parts]
         remembered = self.fake_memory.get(label) or [part[:, :0] for part in mine]
         real = self.real_memory.get(label)
         assert real is not None
-        others = self.real_memory.draw(OTHERS) if self.config.guidance else [None] * len(mine)
-        parts = zip(mine, real, remembered, others, strict=True)
-        losses = [drift_loss(x, y, torch.cat([x.detach(), old], dim=1), z, self.config.guidance) for x, y, old, z in parts]
-        self.fake_memory.add(label, mine)
-        return torch.stack(losses).mean()
+        parts = zip(mine, real, remembered, others or [None] * len(mine), strict=True)
+        return torch.stack([drift_loss(x, y, torch.cat([x.detach(), old], dim=1), z, self.config.guidance) for x, y, old, z in parts]).mean()
+
+    def _remember(self, memory: Memory, labels: list[int], parts: list[Tensor], size: int) -> None:
+        """Add the whole team's descriptions, ``size`` images of each of the batch's groups."""
+        parts = self.team.gather([part.detach().bfloat16() for part in parts])
+        for place, label in enumerate(labels):
+            memory.add(label, [part[:, place * size : (place + 1) * size] for part in parts])
 
     def forget(self) -> None:
         """Empty the memories. Done at each save, so that a resumed run, whose memories are empty too, takes the same steps."""
         self.real_memory.clear()
         self.fake_memory.clear()
-
-    def _draw_real(self, groups: list[int]) -> Tensor:
-        """Real images -1..1 [groups x real, 3, R, R], those of a group side by side."""
-        picks = torch.cat([self.by_class[c][torch.randint(len(self.by_class[c]), (self.config.real,))] for c in groups])
-        images = to_float(self.images[picks].to(self.device))
-        return mirror(images).contiguous(memory_format=torch.channels_last) if self.config.flip else images
-
-    def _generate(self, labels: Tensor) -> Tensor:
-        arch = self.generator.config
-        z = torch.randn(len(labels), arch.z_dim).to(self.device)
-        weights = F.one_hot(labels, arch.num_classes).to(z.dtype) if arch.num_classes else None
-        return self.generator(z, weights).expand(-1, 3, -1, -1)
 
     def _set_learning_rate(self) -> None:
         left = 1 - self.images_seen / self.config.images
@@ -229,9 +247,10 @@ def run(
                     "seconds": round(before + time.monotonic() - started, 1),
                 }
             )
-            trainer.save(state)
+            if trainer.team.leads:
+                trainer.save(state)
+                _write_history(history, rows)
             trainer.forget()
-            _write_history(history, rows)
             on_save(rows)
             kept, since_save = [], time.monotonic()
 

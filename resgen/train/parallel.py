@@ -1,0 +1,116 @@
+"""Training on several GPUs or machines: `torchrun --nproc-per-node 8 -m resgen train ...`.
+
+Each process takes an equal share of every batch. Batch-norm statistics, memories and gradients are those of the whole batch,
+so a step is the one that a single process would take.
+"""
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.parallel import DistributedDataParallel
+
+from resgen.errors import ResGenError
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of one training, and which of them this is."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """True in the one process that writes files and speaks."""
+        return self.rank == 0
+
+    def share(self, count: int) -> range:
+        """This process's part of ``count`` things, which the team's size must divide."""
+        part = count // self.size
+        return range(self.rank * part, (self.rank + 1) * part)
+
+    def gather(self, parts: list[Tensor]) -> list[Tensor]:
+        """Tensors [places, n, channels] of this process -> [places, size x n, channels] of all, in the order of ranks."""
+        if self.size == 1:
+            return parts
+        gathered = []
+        for part in parts:
+            received = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(self.size)]
+            distributed.all_gather(received, part.contiguous())
+            gathered.append(torch.cat(received, dim=1))
+        return gathered
+
+    def mean(self, value: Tensor) -> float:
+        """Mean over the processes of a tensor of one number."""
+        if self.size > 1:
+            distributed.all_reduce(value)
+        return value.item() / self.size
+
+    def wrap(self, generator: nn.Module) -> nn.Module:
+        """The generator, with gradients and batch-norm statistics shared."""
+        if self.size == 1:
+            return generator
+        _share_batch_norms(generator)
+        return DistributedDataParallel(generator, broadcast_buffers=False)
+
+
+def join(device: str) -> tuple[Team, str]:
+    """This process's team, as `torchrun` tells it, and its own device. Raises ResGenError where they do not find each other."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Team(), device
+    if device == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    try:
+        distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    except (RuntimeError, ValueError) as error:
+        raise ResGenError(
+            "The training processes cannot find each other: start them with `torchrun --nproc-per-node N -m resgen train ...`."
+        ) from error
+    return Team(distributed.get_rank(), distributed.get_world_size()), device
+
+
+def leave() -> None:
+    """Take leave of the team, if there is one."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+class SharedBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the batches of all processes; torch's own does this on GPUs only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        values = x.float()
+        moments = torch.stack([values.mean(dim=(0, 2, 3)), values.square().mean(dim=(0, 2, 3))])
+        mean, square = (all_reduce(moments) / distributed.get_world_size()).unbind()
+        variance = square - mean.square()
+        self._remember(mean.detach(), variance.detach(), x.numel() // x.shape[1] * distributed.get_world_size())
+        mean, variance = mean[:, None, None], variance[:, None, None]
+        normed = (values - mean) * torch.rsqrt(variance + self.eps)
+        if self.affine:
+            normed = normed * self.weight[:, None, None] + self.bias[:, None, None]
+        return normed.to(x.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+
+
+def _share_batch_norms(module: nn.Module) -> None:
+    """Put a `SharedBatchNorm` with the same weights in the place of each batch norm."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            shared = SharedBatchNorm(child.num_features, child.eps, child.momentum, child.affine).to(next(module.parameters()).device)
+            shared.load_state_dict(child.state_dict())
+            setattr(module, name, shared)
+        else:
+            _share_batch_norms(child)
