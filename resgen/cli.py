@@ -465,6 +465,7 @@ def evaluate(
     judge: Annotated[Path, typer.Option(help="A network of `resgen train-features` that this checkpoint was not trained with.")],
     out: Annotated[Path | None, typer.Option(help="The figures, as JSON.")] = None,
     neighbours: Annotated[Path | None, typer.Option(help="A picture of samples, each beside its nearest training images.")] = None,
+    inception: Annotated[bool, typer.Option("--inception", help="Add FID, KID, precision and recall of the Inception network (a download).")] = False,
     card: Annotated[bool, typer.Option("--card", help="Write the figures on the checkpoint's card.")] = False,
     samples: Annotated[int, typer.Option(min=100)] = 10_000,
     device: Device = "auto",
@@ -486,7 +487,7 @@ def evaluate(
     train_set, test_set = load_images(data, resolution), load_images(test_data, resolution, train=False)
     network = load_features(judge)
     with _progress("Sampling") as progress:
-        figures = measure(sampler, train_set, test_set, network, samples, progress)
+        figures = measure(sampler, train_set, test_set, network, samples, inception, progress)
     table = Table("figure", "generated", "real test set")
     for key, value in figures.items():
         if not key.startswith("real_test_"):

@@ -1,39 +1,51 @@
 """Metrics of generated against real images, in the features of a ResNet that no generator was trained with."""
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resgen.data import ImageSet
+from resgen.errors import ResGenError
 from resgen.features import FeatureResNet, to_float
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
 
 MANIFOLD_SAMPLES = 2000  # images a side for precision and recall
-NEIGHBOURS = 3
+KERNEL_SUBSETS = 20  # of up to 1000 images, that the kernel distance is averaged over
 NEAR_QUANTILE = 0.01  # of the test images' distances to their nearest training image: nearer is a near copy
 
 
 def evaluate(
-    sampler: Sampler, train: ImageSet, test: ImageSet, judge: FeatureResNet, samples: int, progress: Callable[[int, int], None]
+    sampler: Sampler,
+    train: ImageSet,
+    test: ImageSet,
+    judge: FeatureResNet,
+    samples: int,
+    inception: bool,
+    progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    """`compare` for ``samples`` images of a checkpoint at truncation 1, seeds 0.., classes in equal shares."""
+    """`compare` for ``samples`` images of a checkpoint at truncation 1, seeds 0.., classes in equal shares.
+
+    ``inception`` adds the published metrics, whose network is downloaded; raises ResGenError where it cannot be.
+    """
+    network = load_inception(sampler.device) if inception else None
     classes = sampler.checkpoint.classes
     recipe = Recipe(seeds=tuple(range(samples // max(1, len(classes)))), classes=classes)
     images, (_, labels) = sampler.render(recipe, progress), sampler.name(recipe)
-    return compare(ImageSet(images.transpose(0, 3, 1, 2), labels, classes), train, test, judge)
+    fake = ImageSet(images.transpose(0, 3, 1, 2), labels, classes)
+    figures = compare(fake, train, test, judge)
+    return figures | compare_inception(fake, train, test, network) if network else figures
 
 
 def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: FeatureResNet) -> dict[str, Any]:
     """Figures of generated images, and the same of the test set.
 
     `accuracy`: share whose intended class the judge names; `deviation`: pixel standard deviation within a class
-    over the real one; `frechet`: Frechet distance of the judge's features to the training set's (Heusel et al.
-    2017); `precision`, `recall`: k = 3 nearest-neighbour manifolds (Kynkaanniemi et al. 2019); `near_copies`: share nearer
-    to a training image than 1 % of the test images are.
+    over the real one; `near_copies`: share nearer to a training image than 1 % of the test images are; and `likeness`.
     """
     judge.freeze()
     fake, train = shuffled(fake), shuffled(train)
@@ -41,16 +53,57 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: FeatureResNe
     figures = {"samples": len(fake.labels), "judge_test_accuracy": round(_accuracy(held_out[1], test.labels), 4)}
     limit = float(nearest(held_out[0], reference[0])[0][:, 0].quantile(NEAR_QUANTILE))
     for prefix, data, (features, logits) in (("", fake, generated), ("real_test_", test, held_out)):
-        precision, recall = precision_recall(reference[0], features)
-        figures |= {
-            f"{prefix}accuracy": round(_accuracy(logits, data.labels), 4),
-            f"{prefix}deviation": round(class_deviation(data) / class_deviation(train), 4),
-            f"{prefix}frechet": round(frechet_distance(reference[0], features), 4),
-            f"{prefix}precision": round(precision, 4),
-            f"{prefix}recall": round(recall, 4),
-            f"{prefix}near_copies": round(float((nearest(features, reference[0])[0][:, 0] < limit).float().mean()), 4),
+        found = {
+            "accuracy": _accuracy(logits, data.labels),
+            "deviation": class_deviation(data) / class_deviation(train),
+            **likeness(reference[0], features),
+            "near_copies": float((nearest(features, reference[0])[0][:, 0] < limit).float().mean()),
         }
+        figures |= {prefix + name: round(value, 4) for name, value in found.items()}
     return figures
+
+
+def likeness(real: Tensor, fake: Tensor) -> dict[str, float]:
+    """How alike two sets of features [N, D] and [M, D] are, as torch-fidelity measures it.
+
+    `frechet`: Frechet distance (Heusel et al. 2017); `kernel`: kernel distance (Binkowski et al. 2018); `precision` and
+    `recall`: k = 3 nearest-neighbour manifolds of the first `MANIFOLD_SAMPLES` of each (Kynkaanniemi et al. 2019).
+    """
+    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+    from torch_fidelity.metric_prc import prc_features_to_metric
+
+    statistics = (fid_features_to_statistics(features) for features in (fake, real))
+    frechet = fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
+    subset = min(1000, len(real), len(fake))
+    kernel = kid_features_to_metric(fake, real, kid_subsets=KERNEL_SUBSETS, kid_subset_size=subset, verbose=False)[KEY_METRIC_KID_MEAN]
+    manifolds = prc_features_to_metric(fake[:MANIFOLD_SAMPLES], real[:MANIFOLD_SAMPLES], verbose=False)
+    return {"frechet": frechet, "kernel": kernel, "precision": manifolds["precision"], "recall": manifolds["recall"]}
+
+
+def load_inception(device: str) -> nn.Module:
+    """The network of published FID figures, uint8 [N, 3, H, W] -> ([N, 2048],). Raises ResGenError where it cannot be downloaded."""
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
+
+    try:
+        # torch-fidelity unpickles the file without restriction; read first as weights only, one that holds more is refused.
+        torch.hub.load_state_dict_from_url(URL_INCEPTION_V3, check_hash=True, weights_only=True)
+        return FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], verbose=False).to(device)
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ResGenError("The Inception network could not be downloaded: check the network, or leave --inception out.") from error
+
+
+def compare_inception(fake: ImageSet, train: ImageSet, test: ImageSet, network: nn.Module) -> dict[str, float]:
+    """`likeness` in Inception features: `inception_frechet` is the FID of the papers."""
+
+    @torch.inference_mode()
+    def look(data: ImageSet) -> Tensor:
+        device = next(network.parameters()).device
+        return torch.cat([network(part.to(device))[0].cpu() for part in torch.from_numpy(shuffled(data).images).split(64)])
+
+    reference = look(train)
+    sets = {"inception_": fake, "real_test_inception_": test}
+    return {prefix + name: round(value, 4) for prefix, data in sets.items() for name, value in likeness(reference, look(data)).items()}
 
 
 def shuffled(data: ImageSet) -> ImageSet:
@@ -88,24 +141,3 @@ def _accuracy(logits: Tensor, labels: np.ndarray) -> float:
 def class_deviation(data: ImageSet) -> float:
     """Standard deviation of each pixel within its class, averaged over pixels and classes, in 0..255."""
     return float(np.mean([data.images[data.labels == c].astype(np.float32).std(axis=0).mean() for c in np.unique(data.labels)]))
-
-
-def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Frechet distance between Gaussians fitted to features [N, D] and [M, D]."""
-    a, b = a.double(), b.double()
-    covariances = torch.cov(a.T), torch.cov(b.T)
-    root_trace = torch.linalg.eigvals(covariances[0] @ covariances[1]).sqrt().real.sum()
-    difference = (a.mean(0) - b.mean(0)).square().sum()
-    return float(difference + covariances[0].trace() + covariances[1].trace() - 2 * root_trace)
-
-
-def precision_recall(real: Tensor, fake: Tensor) -> tuple[float, float]:
-    """Share of generated features inside the real manifold, and the other way round."""
-    real, fake = real[:MANIFOLD_SAMPLES], fake[:MANIFOLD_SAMPLES]
-    return _covered(real, fake), _covered(fake, real)
-
-
-def _covered(manifold: Tensor, points: Tensor) -> float:
-    """Share of ``points`` that lie within some manifold point's distance to its k-th neighbour."""
-    radii = torch.cdist(manifold, manifold).kthvalue(NEIGHBOURS + 1, dim=1).values
-    return float((torch.cdist(points, manifold) <= radii).any(dim=1).float().mean())

@@ -1,30 +1,39 @@
+from urllib.error import URLError
+
 import numpy as np
+import pytest
 import torch
+from torch import nn
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from resgen.data import ImageSet
-from resgen.evaluate import class_deviation, frechet_distance, precision_recall
+from resgen.errors import ResGenError
+from resgen.evaluate import class_deviation, compare_inception, likeness, load_inception
 
 
-def test_frechet_distance_of_known_gaussians() -> None:
+def test_frechet_and_kernel_distance_of_known_gaussians() -> None:
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(20_000, 4, generator=generator), torch.randn(20_000, 4, generator=generator)
-    assert frechet_distance(a, b) < 0.01
-    assert abs(frechet_distance(a, 2 * b + 3) - 4 * (9 + 1)) < 1  # means 3 apart, deviations 1 and 2, in each of 4 dimensions
+    same, other = likeness(a, b), likeness(a, 2 * b + 3)
+    assert same["frechet"] < 0.01 and abs(same["kernel"]) < 0.01
+    assert abs(other["frechet"] - 4 * (9 + 1)) < 1  # means 3 apart, deviations 1 and 2, in each of 4 dimensions
+    assert other["kernel"] > 1
 
 
 def test_recall_sees_what_is_missing_and_precision_what_is_wrong() -> None:
     generator = torch.Generator().manual_seed(0)
     real = torch.cat([torch.randn(500, 4, generator=generator), torch.randn(500, 4, generator=generator) + 20])
     half = torch.randn(1000, 4, generator=generator)
-    precision, recall = precision_recall(real, half)
-    assert precision > 0.9 and 0.3 < recall < 0.6
-    assert precision_recall(real, half + 100) == (0.0, 0.0)
+    found = likeness(real[torch.randperm(1000, generator=generator)], half)
+    assert found["precision"] > 0.9 and 0.3 < found["recall"] < 0.6
+    far = likeness(real, half + 100)
+    assert far["precision"] == far["recall"] == 0
 
 
 def test_a_few_repeated_pictures_have_no_recall() -> None:
     real = torch.randn(1000, 16, generator=torch.Generator().manual_seed(0))
     repeated = real[:4].repeat(250, 1) + 1e-6 * torch.randn(1000, 16)
-    assert precision_recall(real, repeated)[1] < 0.1
+    assert likeness(real, repeated)["recall"] < 0.1
 
 
 def test_deviation_is_within_classes() -> None:
@@ -32,3 +41,40 @@ def test_deviation_is_within_classes() -> None:
     images[2:] = 200
     assert class_deviation(ImageSet(images, np.array([0, 0, 1, 1]), ("a", "b"))) == 0
     assert class_deviation(ImageSet(images, np.array([0, 1, 0, 1]), ("a", "b"))) == 100
+
+
+class Colours(nn.Module):
+    """In the place of the Inception network: takes and gives what that does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(3 * 8 * 8, 6)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.mix(images.flatten(1).float() / 255),)
+
+
+def test_inception_figures_are_added() -> None:
+    generator = np.random.default_rng(0)
+    real, same, dark = (ImageSet(generator.integers(0, top, (64, 3, 8, 8), np.uint8), np.zeros(64, int), ("",)) for top in (256, 256, 20))
+    figures = compare_inception(dark, real, same, Colours())
+    assert figures["inception_frechet"] > 2 * figures["real_test_inception_frechet"] > 0
+    assert {"inception_kernel", "inception_precision", "real_test_inception_recall"} < figures.keys()
+
+
+def test_inception_takes_small_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but its weights, which no test downloads."""
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: {})
+    monkeypatch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *_, **__: {})
+    monkeypatch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+    (features,) = load_inception("cpu")(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+    assert features.shape == (1, 2048)
+
+
+def test_no_network_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise URLError("no route")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", unreachable)
+    with pytest.raises(ResGenError, match="--inception"):
+        load_inception("cpu")
