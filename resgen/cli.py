@@ -414,7 +414,7 @@ def train(
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     save_every: Annotated[int, typer.Option(help="Images between saves.", min=1)] = 20_000,
-    features: Annotated[Path | None, typer.Option(help="Feature network; default: one trained first, into --out.")] = None,
+    features: Annotated[Path | None, typer.Option(help="Feature network, or resnet50 (a download); default: one trained first, into --out.")] = None,
     dataset: Annotated[str, typer.Option(help="The data set's name for the card, known ones with author and licence; default: --data.")] = "",
     device: Device = "auto",
 ) -> None:

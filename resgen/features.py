@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from resgen.errors import CheckpointError
+from resgen.errors import CheckpointError, ResGenError
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,48 @@ class FeatureResNet(nn.Module):
             if isinstance(module, FeatureBlock):
                 module.fold()
         return self.requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+class PretrainedResNet50(nn.Module):
+    """torchvision's ResNet-50, trained on ImageNet, as eyes for a generator. Raises ResGenError where its weights cannot be downloaded."""
+
+    side = 128  # pixels that images are enlarged to: smaller ones would leave its deepest map a single place
+
+    def __init__(self) -> None:
+        from torchvision.models import ResNet50_Weights, resnet50
+
+        super().__init__()
+        network = resnet50()
+        try:
+            network.load_state_dict(ResNet50_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True, weights_only=True))
+        except (OSError, RuntimeError) as error:
+            raise ResGenError(
+                "ResNet-50's weights could not be downloaded: check the network, or train eyes with `resgen train-features`."
+            ) from error
+        self.stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
+        self.stages = nn.ModuleList([network.layer1, network.layer2, network.layer3, network.layer4])
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])
+        self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
+
+    mean: Tensor
+    deviation: Tensor
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """The feature map of each stage, fine to coarse, of images [N, 3, H, W] in -1..1."""
+        larger = F.interpolate(images, (self.side, self.side), mode="bilinear", antialias=True)
+        x = self.stem((larger / 2 + 0.5 - self.mean) / self.deviation)
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+    def freeze(self) -> "PretrainedResNet50":
+        """Stop gradients to the weights; the maps stay differentiable in the images."""
+        return self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+Eyes = FeatureResNet | PretrainedResNet50  # what a generator can be trained in
 
 
 def to_float(images: Tensor) -> Tensor:

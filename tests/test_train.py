@@ -5,15 +5,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torchvision.models import resnet50
+from torchvision.models._api import WeightsEnum
 
 from resgen.checkpoint import load_checkpoint
 from resgen.data import load_images
-from resgen.errors import CheckpointError, DataError
-from resgen.features import FeatureConfig, FeatureResNet, load_features, save_features
+from resgen.errors import CheckpointError, DataError, ResGenError
+from resgen.features import FeatureConfig, FeatureResNet, PretrainedResNet50, load_features, save_features
 from resgen.train.command import train_generator
 from resgen.train.config import TrainConfig
 from resgen.train.drift import Memory, describe, drift_field, drift_loss
@@ -132,6 +135,22 @@ def test_a_memory_keeps_the_latest_of_each_class() -> None:
     assert kept is not None and kept[0][0, :, 0].tolist() == [1, 1, 0] and memory.get(1) is None
     drawn = memory.draw(5)
     assert drawn is not None and drawn[0].shape == (1, 5, 4) and Memory(kept=3).draw(5) is None
+
+
+def test_eyes_can_be_a_pretrained_resnet50(shapes_zip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but its weights, which no test downloads."""
+    torch.manual_seed(0)
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *_, **__: resnet50().state_dict())
+    config = TrainConfig(data=(str(shapes_zip),), name="shapes", batch=4, group=4, real=2, images=4)
+    path = train_generator(config, tmp_path, False, Path("resnet50"), "cpu", {}, "", lambda *_: None, lambda _: None)
+    assert load_checkpoint(path).training["images_seen"] == 4
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise URLError("no route")
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", unreachable)
+    with pytest.raises(ResGenError, match="train-features"):
+        PretrainedResNet50()
 
 
 def test_a_feature_network_folds_without_change(shapes_zip: Path, tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from resgen.checkpoint import load_checkpoint, save_checkpoint
-from resgen.data import load_images
+from resgen.data import ImageSet, load_images
 from resgen.errors import DataError
-from resgen.features import FeatureConfig, load_features
+from resgen.features import FeatureConfig, FeatureResNet, PretrainedResNet50, load_features
 from resgen.grid import compose
 from resgen.plates import draw
 from resgen.recipe import Recipe
@@ -17,6 +17,8 @@ from resgen.train.config import TrainConfig
 from resgen.train.finish import to_checkpoint
 from resgen.train.loop import Trainer, run
 from resgen.train.parallel import join, leave
+
+PRETRAINED = Path("resnet50")  # --features that are downloaded
 
 
 def train_generator(
@@ -39,12 +41,8 @@ def train_generator(
         raise DataError("Several processes need --features: make the network first with `resgen train-features`.")
     data = load_images(config.data, config.resolution)
     out.mkdir(parents=True, exist_ok=True)
-    network = features or out / "features.safetensors"
-    if not network.exists():
-        report(f"Training a feature network first, into {network}; --features would reuse one.")
-        shape = FeatureConfig(len(data.classes))
-        train_features(data, None, network, shape, epochs=5, seed=config.seed, flip=config.flip, thumbnail_weight=1.0, report=report)
-    trainer = Trainer(config, data, load_features(network), device, command, team)
+    eyes = PretrainedResNet50() if features == PRETRAINED else _own_eyes(config, data, features or out / "features.safetensors", report)
+    trainer = Trainer(config, data, eyes, device, command, team)
     path = out / f"{config.name}.safetensors"
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
@@ -66,6 +64,15 @@ def train_generator(
         run(trainer, out, resume, *[lambda *_: None] * 3)
     leave()
     return path
+
+
+def _own_eyes(config: TrainConfig, data: ImageSet, path: Path, report: Callable[[str], None]) -> FeatureResNet:
+    """The feature network at ``path``, trained first where there is none."""
+    if not path.exists():
+        report(f"Training a feature network first, into {path}; --features would reuse one.")
+        shape = FeatureConfig(len(data.classes))
+        train_features(data, None, path, shape, epochs=5, seed=config.seed, flip=config.flip, thumbnail_weight=1.0, report=report)
+    return load_features(path)
 
 
 def draw_samples(checkpoint: Path, out: Path) -> None:

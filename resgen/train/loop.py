@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from resgen.data import ImageSet
 from resgen.errors import CheckpointError
-from resgen.features import FeatureResNet, to_float
+from resgen.features import Eyes, to_float
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.train.augment import mirror
 from resgen.train.config import TrainConfig
@@ -55,7 +55,7 @@ def generator_config(config: TrainConfig, data: ImageSet) -> GeneratorConfig:
 class Trainer:
     """Generator, averaged generator, optimiser and memories; one `step` at a time."""
 
-    def __init__(self, config: TrainConfig, data: ImageSet, features: FeatureResNet, device: str, command: str, team: Team) -> None:
+    def __init__(self, config: TrainConfig, data: ImageSet, features: Eyes, device: str, command: str, team: Team) -> None:
         self.config, self.device, self.team = config, torch.device(device), team
         self.features = features.freeze().to(self.device)
         self.classes = data.classes
