@@ -141,7 +141,7 @@ def test_eyes_can_be_a_pretrained_resnet50(shapes_zip: Path, tmp_path: Path, mon
     """All but its weights, which no test downloads."""
     torch.manual_seed(0)
     monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *_, **__: resnet50().state_dict())
-    config = TrainConfig(data=(str(shapes_zip),), name="shapes", batch=4, group=4, real=2, images=4)
+    config = TrainConfig(data=(str(shapes_zip),), name="shapes", batch=4, group=4, images=4)
     path = train_generator(config, tmp_path, False, Path("resnet50"), "cpu", {}, "", lambda *_: None, lambda _: None)
     assert load_checkpoint(path).training["images_seen"] == 4
 

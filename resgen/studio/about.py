@@ -14,9 +14,14 @@ FIGURES = {
     "accuracy": ("Named as meant", "share of images whose class a judge names"),
     "deviation": ("Variety in a class", "pixel deviation within a class, over that of real images"),
     "frechet": ("Fréchet distance", "of the judge's features to those of real images; less is better"),
+    "kernel": ("Kernel distance", "the same without assuming Gaussians; less is better"),
     "precision": ("Precision", "share of images among real ones"),
     "recall": ("Recall", "share of real images among these"),
     "near_copies": ("Near copies", "share nearer to a training image than 1 % of the test set is"),
+    "inception_frechet": ("FID", "Fréchet distance of Inception features to those of real images; less is better"),
+    "inception_kernel": ("KID", "kernel distance of Inception features; less is better"),
+    "inception_precision": ("Precision, Inception", "share of images among real ones"),
+    "inception_recall": ("Recall, Inception", "share of real images among these"),
 }
 
 

@@ -12,7 +12,6 @@ class TrainConfig:
     images: int = 250_000  # to draw in all
     batch: int = 64  # images drawn in a step, a multiple of `group`
     group: int = 16  # images of one class in a batch: they repel each other
-    real: int = 8  # new real images of a class for each group
     resolution: int | None = None  # pixels a side; None: the data's own
     widths: tuple[int, ...] | None = None  # channels per generator block; None: chosen for the resolution
     lr: float = 3e-4  # Adam's step size, falling to a twentieth over the second half
@@ -21,3 +20,8 @@ class TrainConfig:
     flip: bool = False  # mirror real images: for sets without a left and right of their own
     seed: int = 0
     save_every: int = 20_000  # images between saves, history rows and sample grids
+
+    @property
+    def real(self) -> int:
+        """New real images of a class for each group."""
+        return self.group // 2

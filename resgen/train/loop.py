@@ -32,8 +32,8 @@ from resgen.train.parallel import Team
 STATE = "state.safetensors"
 HISTORY = "history.csv"
 ADJUSTABLE = {"data", "images", "lr", "guidance", "save_every"}  # settings that may change on the way
-REAL_MEMORY, FAKE_MEMORY = 6400, 320  # images remembered of all classes together; real ones never grow old
-MOST_REAL = 64  # of a class
+REAL_MEMORY, FAKE_MEMORY = 3200, 1280  # images remembered of all classes together: memory bounds real ones, age the generated
+MOST_REAL, MOST_FAKE = 64, 32  # of a class
 OTHERS = 32  # images of any class that repel, with guidance
 MILESTONES = tuple(1000 * 4**power for power in range(8))  # images after which a snapshot is kept, to show how a generator learns
 
@@ -69,8 +69,9 @@ class Trainer:
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.shared_generator = team.wrap(self.generator)
         self.optimiser = torch.optim.Adam(self.generator.parameters(), config.lr, betas=(0.0, 0.99))
-        self.real_memory = Memory(max(config.real, min(MOST_REAL, REAL_MEMORY // len(data.classes))))
-        self.fake_memory = Memory(FAKE_MEMORY // max(10, len(data.classes)))
+        classes = len(data.classes)
+        self.real_memory = Memory(max(config.real, min(MOST_REAL, REAL_MEMORY // classes)))
+        self.fake_memory = Memory(min(MOST_FAKE, FAKE_MEMORY // classes))
         self.steps_done = 0
         self.stages: list[dict[str, Any]] = [{"from_image": 0, "command": command}]
 

@@ -1,0 +1,72 @@
+"""Training steps: images per second, and the share of this machine's bf16 convolution rate that they reach.
+
+    OMP_NUM_THREADS=1 python benchmarks/throughput.py
+
+Two trainings side by side take a core each, hence one thread. A step of `resgen train` (the generator it gives 32 x 32 pixels
+of ten classes, the default feature network) stands beside one of a plain SNGAN of the same cost, and both beside what the
+machine can do: a 3 x 3 convolution of 128 channels, forward and backward. Weights and images are random: cost does not
+depend on them. Rounds alternate between the three and the best of each counts, so that a busy machine is fair to all.
+"""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from sngan import BATCH, Sngan
+from torch.utils.flop_counter import FlopCounterMode
+
+from resgen.data import ImageSet
+from resgen.features import FeatureConfig, FeatureResNet
+from resgen.train.config import TrainConfig
+from resgen.train.loop import Trainer
+from resgen.train.parallel import Team
+
+ROUNDS, WARM_UP = 8, 12
+
+
+def convolution() -> Callable[[], object]:
+    """What the machine can do."""
+    conv = torch.nn.Conv2d(128, 128, 3, padding=1).to(memory_format=torch.channels_last)
+    images = torch.randn(64, 128, 16, 16).contiguous(memory_format=torch.channels_last).requires_grad_(True)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            out = conv(images)
+        out.sum().backward()
+
+    return step
+
+
+def flops(step: Callable[[], object]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    data = ImageSet(rng.integers(0, 256, (2000, 3, 32, 32), np.uint8), np.arange(2000) % 10, tuple("abcdefghij"))
+    trainer = Trainer(TrainConfig((), "", guidance=0.25, flip=True), data, FeatureResNet(FeatureConfig()), "cpu", "", Team())
+    steps = {"convolution": convolution(), "resgen train": trainer.step, "SNGAN": Sngan(data).step}
+    for step in steps.values():
+        for _ in range(WARM_UP):
+            step()
+    cost = {name: flops(step) for name, step in steps.items()}
+    best = dict.fromkeys(steps, float("inf"))
+    for _ in range(ROUNDS):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            best[name] = min(best[name], time.perf_counter() - start)
+    limit = cost["convolution"] / best["convolution"]
+    print(f"convolution  {limit / 1e12:.3f} TFLOP/s with {torch.get_num_threads()} thread(s)")
+    for name in ("resgen train", "SNGAN"):
+        print(
+            f"{name:12} {BATCH / best[name]:5.1f} images/s, {cost[name] / BATCH / 1e9:.2f} GFLOP an image, "
+            f"{cost[name] / best[name] / limit:.0%} of the convolution's rate"
+        )
+
+
+if __name__ == "__main__":
+    main()
