@@ -39,15 +39,17 @@ def describe(images: Tensor, maps: list[Tensor], scales: list[float]) -> list[Te
 
 @torch.no_grad()
 def drift_field(x: Tensor, real: Tensor, fake: Tensor, others: Tensor | None = None, guidance: float = 0.0) -> tuple[Tensor, Tensor]:
-    """V [places, N, channels] for generated x, and the distance [places, 1, 1] that both are measured in.
+    """V [places, N, channels] for generated x, and the mean distance to real images, which is the unit of both.
 
-    ``real`` [places, P, channels]; ``fake`` [places, Q, channels] begins with x itself. The kernel is normalised over the
-    images that attract and repel, and over those that are attracted; V has unit size at each place and temperature.
+    ``real`` [places, P, channels]; ``fake`` [places, Q, channels] begins with x itself. V leads from the mean of the generated
+    images near x to that of the real ones near it, each mean with a kernel of its own, so that an image far from both is
+    carried back. What already draws another x counts less. V has unit size at each temperature; this unit and that of distances are
+    those of all places together: a place where all images agree, such as a plain background, needs no move.
     ``others`` [places, U, channels], real images of any class, repel as well and are weighed as the share ``guidance`` of all
     that repels: classes grow more distinct (the paper's classifier-free guidance).
     """
     attracting, repelling = torch.cdist(x, real), torch.cdist(x, fake)
-    scale = attracting.mean(dim=(1, 2), keepdim=True)
+    scale = attracting.mean()
     repelling.diagonal(dim1=1, dim2=2).fill_(FAR)  # an image does not repel itself
     weights = x.new_zeros(real.shape[1] + fake.shape[1])
     if others is not None:
@@ -58,12 +60,10 @@ def drift_field(x: Tensor, real: Tensor, fake: Tensor, others: Tensor | None = N
     field = torch.zeros_like(x)
     for temperature in TEMPERATURES:
         logits = weights - distances / temperature
-        kernel = (logits.softmax(dim=2) * logits.softmax(dim=1)).sqrt()
-        to_real, to_fake = kernel.split([real.shape[1], fake.shape[1]], dim=2)
-        pull = (to_real * to_fake.sum(dim=2, keepdim=True)) @ real
-        push = (to_fake * to_real.sum(dim=2, keepdim=True)) @ fake
-        v = pull - push
-        field += v / (v.square().sum(dim=2).mean(dim=1)[:, None, None] + 1e-12).sqrt()
+        logits = logits - 0.5 * logits.logsumexp(dim=1, keepdim=True)
+        to_real, to_fake = (part.softmax(dim=2) for part in logits.split([real.shape[1], fake.shape[1]], dim=2))
+        v = to_real @ real - to_fake @ fake
+        field += v / (v.square().sum(dim=2).mean() + 1e-12).sqrt()
     return field, scale
 
 

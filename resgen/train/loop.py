@@ -66,14 +66,29 @@ class Trainer:
         self.generator = ResNetGenerator(arch).to(memory_format=torch.channels_last).to(self.device)
         probe = self.features.maps(to_float(self.images[:: len(self.images) // 256 + 1].to(self.device)))
         self.map_scales = [float(m.square().mean().sqrt()) for m in probe]  # brings every map to unit size
+        self._start_from_background()
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.shared_generator = team.wrap(self.generator)
-        self.optimiser = torch.optim.Adam(self.generator.parameters(), config.lr, betas=(0.0, 0.99))
+        self.optimiser = torch.optim.Adam(self._parameter_groups(), config.lr, betas=(0.0, 0.99))
         classes = len(data.classes)
         self.real_memory = Memory(max(config.real, min(MOST_REAL, REAL_MEMORY // classes)))
         self.fake_memory = Memory(min(MOST_FAKE, FAKE_MEMORY // classes))
         self.steps_done = 0
         self.stages: list[dict[str, Any]] = [{"from_image": 0, "command": command}]
+
+    def _start_from_background(self) -> None:
+        """Let the untrained generator draw the data's median colour: Adam would take long to reach a white background from grey."""
+        colour = to_float(self.images[:: len(self.images) // 1000 + 1]).transpose(0, 1).flatten(1).median(dim=1).values
+        bias = self.generator.to_image[-1][-1].bias  # type: ignore[index]
+        with torch.no_grad():
+            bias.copy_(colour[: len(bias)])
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """A class's own latent moves only in the steps that draw it, so it moves the further the rarer these are."""
+        own = [p for name, p in self.generator.named_parameters() if name == "mapping.embed"]
+        rest = [p for name, p in self.generator.named_parameters() if name != "mapping.embed"]
+        groups = self.config.batch // self.config.group
+        return [{"params": own, "factor": max(1.0, len(self.by_class) / groups)}, {"params": rest, "factor": 1.0}]
 
     @property
     def images_seen(self) -> int:
@@ -150,7 +165,7 @@ class Trainer:
         left = 1 - self.images_seen / self.config.images
         rate = self.config.lr * max(0.05, min(1.0, 2 * left))
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
 
     @torch.no_grad()
     def _update_average(self) -> None:
