@@ -47,7 +47,7 @@ def flops(step: Callable[[], object]) -> int:
 def main() -> None:
     rng = np.random.default_rng(0)
     data = ImageSet(rng.integers(0, 256, (2000, 3, 32, 32), np.uint8), np.arange(2000) % 10, tuple("abcdefghij"))
-    trainer = Trainer(TrainConfig((), "", guidance=0.25, flip=True), data, FeatureResNet(FeatureConfig()), "cpu", "", Team())
+    trainer = Trainer(TrainConfig((), "", group=16, guidance=0.25, flip=True), data, FeatureResNet(FeatureConfig()), "cpu", "", Team())
     steps = {"convolution": convolution(), "resgen train": trainer.step, "SNGAN": Sngan(data).step}
     for step in steps.values():
         for _ in range(WARM_UP):

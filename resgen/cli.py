@@ -406,7 +406,7 @@ def train(
     name: Annotated[str, typer.Option(help="Name of the checkpoint; default: the folder's.")] = "",
     images: Annotated[int, typer.Option(help="Images to draw in all.", min=1)] = 250_000,
     batch: Annotated[int, typer.Option(help="Images drawn in a step, a multiple of --group.", min=2)] = 64,
-    group: Annotated[int, typer.Option(help="Images of one class in a batch.", min=2)] = 16,
+    group: Annotated[int, typer.Option(help="Images of one class in a batch; 0: by the number of classes.", min=0)] = 0,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: the data's own.")] = None,
     widths: Annotated[str, typer.Option(help="Channels of each block, coarse to fine; default: by the resolution.")] = "",
     lr: Annotated[float, typer.Option(help="Step size.")] = 3e-4,
@@ -414,7 +414,7 @@ def train(
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     save_every: Annotated[int, typer.Option(help="Images between saves.", min=1)] = 20_000,
-    features: Annotated[Path | None, typer.Option(help="Feature network, or resnet50 (a download); default: one trained first, into --out.")] = None,
+    features: Annotated[Path | None, typer.Option(help="Feature network, or resnet50 (a download); default: the one shipped.")] = None,
     dataset: Annotated[str, typer.Option(help="The data set's name for the card, known ones with author and licence; default: --data.")] = "",
     device: Device = "auto",
 ) -> None:

@@ -1,24 +1,26 @@
 """What `resgen train` does: data, feature network, loop, checkpoint."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from resgen.checkpoint import load_checkpoint, save_checkpoint
-from resgen.data import ImageSet, load_images
+from resgen.checkpoint import SHIPPED, load_checkpoint, save_checkpoint
+from resgen.data import load_images
 from resgen.errors import DataError
-from resgen.features import FeatureConfig, FeatureResNet, PretrainedResNet50, load_features
+from resgen.features import PretrainedResNet50, load_features
 from resgen.grid import compose
 from resgen.plates import draw
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler, pick_device
-from resgen.train.classifier import train_features
 from resgen.train.config import TrainConfig
 from resgen.train.finish import to_checkpoint
 from resgen.train.loop import Trainer, run
 from resgen.train.parallel import join, leave
 
+EYES = SHIPPED / "features" / "cifar10.safetensors"  # the default of --features: photographs of all sorts taught them
 PRETRAINED = Path("resnet50")  # --features that are downloaded
+FEW_CLASSES, LARGE_GROUP, SMALL_GROUP = 20, 16, 4  # many classes need many in a batch, hence small groups
 
 
 def train_generator(
@@ -34,14 +36,13 @@ def train_generator(
 ) -> Path:
     """Train and return the checkpoint's path; it is written anew at each save. Raises ResGenError."""
     team, device = join(pick_device(device))
+    data = load_images(config.data, config.resolution)
+    config = replace(config, group=config.group or (LARGE_GROUP if len(data.classes) <= FEW_CLASSES else SMALL_GROUP))
     if config.batch % (config.group * team.size):
         of_processes = f" times the {team.size} processes" if team.size > 1 else ""
         raise DataError(f"--batch must be a multiple of --group, {config.group}{of_processes}.")
-    if features is None and team.size > 1:
-        raise DataError("Several processes need --features: make the network first with `resgen train-features`.")
-    data = load_images(config.data, config.resolution)
+    eyes = PretrainedResNet50() if features == PRETRAINED else load_features(features or EYES)
     out.mkdir(parents=True, exist_ok=True)
-    eyes = PretrainedResNet50() if features == PRETRAINED else _own_eyes(config, data, features or out / "features.safetensors", report)
     trainer = Trainer(config, data, eyes, device, command, team)
     path = out / f"{config.name}.safetensors"
 
@@ -64,15 +65,6 @@ def train_generator(
         run(trainer, out, resume, *[lambda *_: None] * 3)
     leave()
     return path
-
-
-def _own_eyes(config: TrainConfig, data: ImageSet, path: Path, report: Callable[[str], None]) -> FeatureResNet:
-    """The feature network at ``path``, trained first where there is none."""
-    if not path.exists():
-        report(f"Training a feature network first, into {path}; --features would reuse one.")
-        shape = FeatureConfig(len(data.classes))
-        train_features(data, None, path, shape, epochs=5, seed=config.seed, flip=config.flip, thumbnail_weight=1.0, report=report)
-    return load_features(path)
 
 
 def draw_samples(checkpoint: Path, out: Path) -> None:

@@ -11,7 +11,7 @@ class TrainConfig:
     name: str  # of the checkpoint
     images: int = 250_000  # to draw in all
     batch: int = 64  # images drawn in a step, a multiple of `group`
-    group: int = 16  # images of one class in a batch: they repel each other
+    group: int = 0  # images of one class in a batch, which repel each other; 0: chosen for the number of classes
     resolution: int | None = None  # pixels a side; None: the data's own
     widths: tuple[int, ...] | None = None  # channels per generator block; None: chosen for the resolution
     lr: float = 3e-4  # Adam's step size, falling to a twentieth over the second half
@@ -24,4 +24,4 @@ class TrainConfig:
     @property
     def real(self) -> int:
         """New real images of a class for each group."""
-        return self.group // 2
+        return max(1, self.group // 2)
