@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -14,12 +15,14 @@ from torchvision.models import resnet50
 from torchvision.models._api import WeightsEnum
 
 from resgen.checkpoint import load_checkpoint
-from resgen.data import load_images
+from resgen.data import ImageSet, load_images
 from resgen.errors import CheckpointError, DataError, ResGenError
 from resgen.features import FeatureConfig, FeatureResNet, PretrainedResNet50, load_features, save_features
 from resgen.train.command import train_generator
 from resgen.train.config import TrainConfig
 from resgen.train.drift import Memory, describe, drift_field, drift_loss
+from resgen.train.loop import Trainer
+from resgen.train.parallel import Team
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +109,25 @@ def test_drift_is_blind_to_a_common_scale() -> None:
     small, scale = drift_field(x, real, x)
     large, larger_scale = drift_field(10 * x, 10 * real, 10 * x)
     assert torch.allclose(small, large, atol=1e-4) and torch.allclose(10 * scale, larger_scale, rtol=1e-4)
+
+
+def test_a_plain_background_needs_no_move() -> None:
+    """Where all images agree but for a trifle, that trifle is not blown up to the size of what matters."""
+    torch.manual_seed(0)
+    x, real = torch.randn(2, 16, 5), torch.randn(2, 32, 5)
+    x[1], real[1] = 1e-3 * x[1], 1e-3 * real[1]
+    field, _ = drift_field(x, real, x)
+    assert field[1].abs().max() < 0.01 * field[0].abs().max()
+
+
+def test_training_starts_from_the_background(eyes: Path) -> None:
+    """Pictures on white: the untrained generator draws on white too."""
+    images = np.full((12, 3, 16, 16), 255, np.uint8)
+    images[:, :, 6:10, 6:10] = 40
+    data = ImageSet(images, np.arange(12) % 3, ("a", "b", "c"))
+    trainer = Trainer(TrainConfig((), "", batch=8, group=4), data, load_features(eyes), "cpu", "", Team())
+    z = torch.randn(8, trainer.generator.config.z_dim)
+    assert trainer.generator(z, torch.eye(3)[torch.arange(8) % 3]).mean() > 0.7
 
 
 def test_guidance_leads_away_from_images_of_any_class() -> None:

@@ -42,9 +42,9 @@ def drift_field(x: Tensor, real: Tensor, fake: Tensor, others: Tensor | None = N
     """V [places, N, channels] for generated x, and the mean distance to real images, which is the unit of both.
 
     ``real`` [places, P, channels]; ``fake`` [places, Q, channels] begins with x itself. V leads from the mean of the generated
-    images near x to that of the real ones near it, each mean with a kernel of its own, so that an image far from both is
-    carried back. What already draws another x counts less. V has unit size at each temperature; this unit and that of distances are
-    those of all places together: a place where all images agree, such as a plain background, needs no move.
+    images near x to that of the real ones near it, each mean with a kernel of its own: an image that is still far from all real
+    ones is moved as strongly as others. What already draws another x counts less. V has unit size at each temperature; this unit
+    and that of distances are those of all places together: a place where all images agree, such as a plain background, needs no move.
     ``others`` [places, U, channels], real images of any class, repel as well and are weighed as the share ``guidance`` of all
     that repels: classes grow more distinct (the paper's classifier-free guidance).
     """
