@@ -68,7 +68,7 @@ class Trainer:
         self.map_scales = [float(m.square().mean().sqrt()) for m in probe]  # brings every map to unit size
         self._start_from_background()
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.shared_generator = team.wrap(self.generator)
+        team.share_batch_norms(self.generator)
         self.optimiser = torch.optim.Adam(self._parameter_groups(), config.lr, betas=(0.0, 0.99))
         classes = len(data.classes)
         self.real_memory = Memory(max(config.real, min(MOST_REAL, REAL_MEMORY // classes)))
@@ -116,6 +116,7 @@ class Trainer:
         self._remember(self.fake_memory, labels, fake_parts, self.config.group)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self.team.average_gradients(self.generator)
         self.optimiser.step()
         self.steps_done += 1
         self._update_average()
@@ -138,7 +139,7 @@ class Trainer:
     def _generate(self, z: Tensor, labels: Tensor) -> Tensor:
         classes = self.generator.config.num_classes
         weights = F.one_hot(labels, classes).to(z.dtype) if classes else None
-        return self.shared_generator(z, weights).expand(-1, 3, -1, -1)
+        return self.generator(z, weights).expand(-1, 3, -1, -1)
 
     def _group_loss(self, place: int, label: int, fake_parts: list[Tensor], others: list[Tensor] | None) -> Tensor:
         """The drifting loss of this process's group number ``place``, against what is remembered of its class."""

@@ -6,11 +6,10 @@ so a step is the one that a single process would take.
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
-from torch.nn.parallel import DistributedDataParallel
 
 from resgen.errors import ResGenError
 
@@ -49,12 +48,27 @@ class Team:
             distributed.all_reduce(value)
         return value.item() / self.size
 
-    def wrap(self, generator: nn.Module) -> nn.Module:
-        """The generator, with gradients and batch-norm statistics shared."""
+    def share_batch_norms(self, module: nn.Module) -> None:
+        """Put a `SharedBatchNorm` with the same weights in the place of each batch norm."""
         if self.size == 1:
-            return generator
-        _share_batch_norms(generator)
-        return DistributedDataParallel(generator, broadcast_buffers=False)
+            return
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                shared = SharedBatchNorm(child.num_features, child.eps, child.momentum, child.affine)
+                shared.load_state_dict(child.state_dict())
+                setattr(module, name, shared.to(next(module.parameters()).device))
+            else:
+                self.share_batch_norms(child)
+
+    def average_gradients(self, module: nn.Module) -> None:
+        """Give every process the mean of all gradients."""
+        if self.size == 1:
+            return
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        for gradient, shared in zip(gradients, flat.div_(self.size).split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(shared.view_as(gradient))
 
 
 def join(device: str) -> tuple[Team, str]:
@@ -79,6 +93,20 @@ def leave() -> None:
         distributed.destroy_process_group()
 
 
+class _Sum(torch.autograd.Function):
+    """Sum over the processes; every process's gradient reaches what each of them gave."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _Sum.forward(ctx, gradients[0])
+
+
 class SharedBatchNorm(nn.BatchNorm2d):
     """Batch norm over the batches of all processes; torch's own does this on GPUs only."""
 
@@ -87,7 +115,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
             return super().forward(x)
         values = x.float()
         moments = torch.stack([values.mean(dim=(0, 2, 3)), values.square().mean(dim=(0, 2, 3))])
-        mean, square = (all_reduce(moments) / distributed.get_world_size()).unbind()
+        mean, square = (_Sum.apply(moments) / distributed.get_world_size()).unbind()
         variance = square - mean.square()
         self._remember(mean.detach(), variance.detach(), x.numel() // x.shape[1] * distributed.get_world_size())
         mean, variance = mean[:, None, None], variance[:, None, None]
@@ -103,14 +131,3 @@ class SharedBatchNorm(nn.BatchNorm2d):
         self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-
-
-def _share_batch_norms(module: nn.Module) -> None:
-    """Put a `SharedBatchNorm` with the same weights in the place of each batch norm."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            shared = SharedBatchNorm(child.num_features, child.eps, child.momentum, child.affine).to(next(module.parameters()).device)
-            shared.load_state_dict(child.state_dict())
-            setattr(module, name, shared)
-        else:
-            _share_batch_norms(child)
