@@ -48,7 +48,7 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: FeatureResNe
     over the real one; `near_copies`: share nearer to a training image than 1 % of the test images are; and `likeness`.
     """
     judge.freeze()
-    fake, train = shuffled(fake), shuffled(train)
+    fake, train, test = shuffled(fake), shuffled(train), shuffled(test)
     reference, held_out, generated = (judge_all(judge, data.images) for data in (train, test, fake))
     figures = {"samples": len(fake.labels), "judge_test_accuracy": round(_accuracy(held_out[1], test.labels), 4)}
     limit = float(nearest(held_out[0], reference[0])[0][:, 0].quantile(NEAR_QUANTILE))

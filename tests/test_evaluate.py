@@ -8,7 +8,8 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 from resgen.data import ImageSet
 from resgen.errors import ResGenError
-from resgen.evaluate import class_deviation, compare_inception, likeness, load_inception
+from resgen.evaluate import class_deviation, compare, compare_inception, likeness, load_inception
+from resgen.features import FeatureConfig, FeatureResNet
 
 
 def test_frechet_and_kernel_distance_of_known_gaussians() -> None:
@@ -41,6 +42,20 @@ def test_deviation_is_within_classes() -> None:
     images[2:] = 200
     assert class_deviation(ImageSet(images, np.array([0, 0, 1, 1]), ("a", "b"))) == 0
     assert class_deviation(ImageSet(images, np.array([0, 1, 0, 1]), ("a", "b"))) == 100
+
+
+def test_part_of_an_ordered_set_stands_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets come class by class; the manifolds are made of some of their images, which must not be of one class."""
+    monkeypatch.setattr("resgen.evaluate.MANIFOLD_SAMPLES", 60)
+    generator = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 60)
+    train, test, fake = (
+        ImageSet((80 * labels[:, None, None, None] + generator.integers(0, 60, (180, 3, 8, 8))).astype(np.uint8), labels, ("a", "b", "c"))
+        for _ in range(3)
+    )
+    torch.manual_seed(0)
+    figures = compare(fake, train, test, FeatureResNet(FeatureConfig(3, (8, 12, 16))))
+    assert figures["real_test_recall"] > 0.7 and figures["recall"] > 0.7
 
 
 class Colours(nn.Module):
