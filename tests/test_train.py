@@ -120,6 +120,15 @@ def test_a_plain_background_needs_no_move() -> None:
     assert field[1].abs().max() < 0.01 * field[0].abs().max()
 
 
+def test_an_image_far_from_all_others_is_carried_back() -> None:
+    torch.manual_seed(0)
+    x, real = 0.1 * torch.randn(1, 16, 5), 0.1 * torch.randn(1, 32, 5)
+    x[0, 0] += 10
+    field, _ = drift_field(x, real, x)
+    sizes = field[0].norm(dim=1)
+    assert (field[0, 0] < 0).all() and sizes[0] > sizes[1:].max()
+
+
 def test_training_starts_from_the_background(eyes: Path) -> None:
     """Pictures on white: the untrained generator draws on white too."""
     images = np.full((12, 3, 16, 16), 255, np.uint8)

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 TEMPERATURES = (0.05, 0.2)  # of the kernel, in units of the mean distance to real images
-FAR = 1e6  # a distance at which the kernel is zero
 PIXELS = 8  # a side of the small copy of the image that is compared as well
 
 
@@ -42,15 +41,16 @@ def drift_field(x: Tensor, real: Tensor, fake: Tensor, others: Tensor | None = N
     """V [places, N, channels] for generated x, and the mean distance to real images, which is the unit of both.
 
     ``real`` [places, P, channels]; ``fake`` [places, Q, channels] begins with x itself. V leads from the mean of the generated
-    images near x to that of the real ones near it, each mean with a kernel of its own: an image that is still far from all real
-    ones is moved as strongly as others. What already draws another x counts less. V has unit size at each temperature; this unit
+    images near x to that of the real ones near it, each mean with a kernel of its own, so that an image far from both is
+    carried back. What already draws another x counts less. V has unit size at each temperature; this unit
     and that of distances are those of all places together: a place where all images agree, such as a plain background, needs no move.
     ``others`` [places, U, channels], real images of any class, repel as well and are weighed as the share ``guidance`` of all
     that repels: classes grow more distinct (the paper's classifier-free guidance).
     """
     attracting, repelling = torch.cdist(x, real), torch.cdist(x, fake)
     scale = attracting.mean()
-    repelling.diagonal(dim1=1, dim2=2).fill_(FAR)  # an image does not repel itself
+    # Itself, as if at the mean distance of its place: nothing in company, but all that is left of the mean where others are farther.
+    repelling.diagonal(dim1=1, dim2=2).copy_(attracting.mean(dim=(1, 2))[:, None].expand(-1, x.shape[1]))
     weights = x.new_zeros(real.shape[1] + fake.shape[1])
     if others is not None:
         weight = guidance / (1 - guidance) * (fake.shape[1] - 1) / others.shape[1]
