@@ -164,14 +164,19 @@ def snapshot_names(name: str, folder: Path = SHIPPED) -> list[str]:
 
 
 def list_checkpoints(folder: Path = SHIPPED) -> list[dict[str, Any]]:
-    """The cards of a folder's readable checkpoints, best (lowest Frechet distance over its floor) first."""
+    """The cards of a folder's readable checkpoints, the one that has seen most images in training first."""
     cards = []
     for name in checkpoint_names(folder):
         try:
             cards.append(read_card(folder / f"{name}.safetensors").card())
         except CheckpointError:
             continue
-    return sorted(cards, key=lambda card: (-card["resolution"], -len(card["metrics"]), card["name"]))
+    return sorted(cards, key=lambda card: (-_images_seen(card), card["name"]))
+
+
+def _images_seen(card: dict[str, Any]) -> int:
+    seen = card["training"].get("images_seen")
+    return seen if type(seen) is int else 0
 
 
 def find_checkpoint(source: str, folder: Path = SHIPPED) -> Path:
