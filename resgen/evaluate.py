@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """`compare` for ``samples`` images of a checkpoint at truncation 1, seeds 0.., classes in equal shares.
 
-    ``inception`` adds the published metrics, whose network is downloaded; raises ResGenError where it cannot be.
+    ``inception`` adds the published metrics, whose network is downloaded. Raises ResGenError where it cannot be, or
+    torch-fidelity is not installed.
     """
+    if find_spec("torch_fidelity") is None:
+        raise ResGenError("Measuring needs torch-fidelity: pip install 'resgen[evaluate]', or pip install -e '.[evaluate]' in this folder.")
     network = load_inception(sampler.device) if inception else None
     classes = sampler.checkpoint.classes
     recipe = Recipe(seeds=tuple(range(samples // max(1, len(classes)))), classes=classes)

@@ -1,3 +1,4 @@
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 from resgen.data import ImageSet
 from resgen.errors import ResGenError
-from resgen.evaluate import class_deviation, compare, compare_inception, likeness, load_inception
+from resgen.evaluate import class_deviation, compare, compare_inception, evaluate, likeness, load_inception
 from resgen.features import FeatureConfig, FeatureResNet
 
 
@@ -93,3 +94,10 @@ def test_no_network_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", unreachable)
     with pytest.raises(ResGenError, match="--inception"):
         load_inception("cpu")
+
+
+def test_a_missing_library_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resgen.evaluate.find_spec", lambda _: None)
+    nothing: Any = None
+    with pytest.raises(ResGenError, match=r"\[evaluate\]"):
+        evaluate(nothing, nothing, nothing, nothing, 100, False, lambda *_: None)

@@ -53,7 +53,7 @@ def drift_field(x: Tensor, real: Tensor, fake: Tensor, others: Tensor | None = N
     repelling.diagonal(dim1=1, dim2=2).copy_(attracting.mean(dim=(1, 2))[:, None].expand(-1, x.shape[1]))
     weights = x.new_zeros(real.shape[1] + fake.shape[1])
     if others is not None:
-        weight = guidance / (1 - guidance) * (fake.shape[1] - 1) / others.shape[1]
+        weight = guidance / (1 - guidance) * fake.shape[1] / others.shape[1]
         weights = torch.cat([weights, weights.new_full((others.shape[1],), math.log(weight))])
         repelling, fake = torch.cat([repelling, torch.cdist(x, others)], dim=2), torch.cat([fake, others], dim=1)
     distances = torch.cat([attracting, repelling], dim=2) / scale
