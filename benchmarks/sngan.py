@@ -12,7 +12,6 @@ import argparse
 import copy
 import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from resgen.features import load_features, to_float
 from resgen.grid import compose
 from resgen.plates import Plate
 from resgen.train.augment import mirror
+from resgen.train.loop import update_average
 
 Z, WIDTH, DISCRIMINATOR_WIDTH = 128, 88, 80
 BATCH, RATE, BETAS = 64, 2e-4, (0.0, 0.9)
@@ -155,7 +155,7 @@ class Sngan:
             scores = self.discriminator(fake, labels)
         self._update(1, -scores.mean())
         self.images_seen += BATCH
-        self._update_average()
+        update_average(self.average, self.generator, self.images_seen, BATCH, EMA_IMAGES)
 
     def _generate(self) -> tuple[Tensor, Tensor]:
         labels = torch.randint(self.classes, (BATCH,))
@@ -165,14 +165,6 @@ class Sngan:
         self.optimisers[which].zero_grad(set_to_none=True)
         loss.backward()
         self.optimisers[which].step()
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        decay = 0.5 ** (BATCH / min(EMA_IMAGES, 0.1 * self.images_seen))
-        source = self.generator.state_dict()
-        for name, value in self.average.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(source[name], 1 - decay)
 
     @torch.inference_mode()
     def sample(self, count: int, classes: tuple[str, ...]) -> ImageSet:
@@ -190,14 +182,14 @@ def save_grid(samples: ImageSet, path: Path) -> None:
     compose(Plate(images, 10, 2, ("",) * len(images))).save(path)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", required=True)
     parser.add_argument("--test-data", nargs="+", required=True)
     parser.add_argument("--judge", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=77.0, help="of training; the measuring is not counted")
     parser.add_argument("--out", type=Path, default=Path("runs/sngan"))
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_args()
     train, test = load_images(chosen.data), load_images(chosen.test_data, train=False)
     chosen.out.mkdir(parents=True, exist_ok=True)
     sngan = Sngan(train)

@@ -119,7 +119,7 @@ class Trainer:
         self.team.average_gradients(self.generator)
         self.optimiser.step()
         self.steps_done += 1
-        self._update_average()
+        update_average(self.average, self.generator, self.images_seen, self.config.batch, self.config.ema_images)
         return {"drift": self.team.mean(loss.detach())}
 
     def _choose_classes(self) -> list[int]:
@@ -168,16 +168,6 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        """Exponential moving average of the generator, shorter at the start (Karras et al. 2020)."""
-        half_life = min(self.config.ema_images, 0.1 * self.images_seen)
-        decay = 0.5 ** (self.config.batch / half_life)
-        source = self.generator.state_dict()
-        for name, value in self.average.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(source[name], 1 - decay)
-
     # Saving and resuming.
 
     def _modules(self) -> dict[str, torch.nn.Module]:
@@ -216,6 +206,16 @@ class Trainer:
                 _, index, field = name.split(".")
                 state.setdefault(int(index), {})[field] = tensor
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
+
+
+@torch.no_grad()
+def update_average(average: torch.nn.Module, generator: torch.nn.Module, images_seen: int, batch: int, ema_images: int) -> None:
+    """Move ``average`` towards ``generator`` after a batch: an exponential mean with a half-life of ``ema_images``, shorter at the start (Karras et al. 2020)."""
+    decay = 0.5 ** (batch / min(ema_images, 0.1 * images_seen))
+    source = generator.state_dict()
+    for name, value in average.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(source[name], 1 - decay)
 
 
 def run(
