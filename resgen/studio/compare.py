@@ -7,7 +7,7 @@ import gradio as gr
 
 from resgen.composite import Comparison
 from resgen.recipe import Recipe, format_seeds, parse_seeds
-from resgen.studio.page import DOWNLOAD, LIVE, PIN, QUIET, SAVE, download, friendly, grid, save_tile
+from resgen.studio.page import DOWNLOAD, LIVE, PIN, QUIET, SAVE, download, friendly, grid, live, save_tile
 from resgen.studio.renderer import Renderer
 
 
@@ -59,13 +59,8 @@ class CompareScreen:
         return [self.names, self.seeds, self.label, self.truncation, self.scale]
 
     def connect(self, demo: gr.Blocks, tab: gr.Tab) -> None:
-        draw = {"fn": self.draw, "inputs": self.settings, "outputs": self.grid, **LIVE}
-        self.names.change(**draw)
-        for slider in (self.truncation, self.scale):
-            slider.input(**draw)
-        for text in (self.seeds, self.label):
-            text.submit(**draw)
-        tab.select(self.draw, self.settings, self.grid, **LIVE)
+        for change in (self.names.change, self.truncation.input, self.scale.input, self.seeds.submit, self.label.submit, tab.select):
+            live(change, self.draw, self.settings, self.grid)
         demo.load(self.set_moments, self.learner, self.moment, **QUIET)
         self.learner.change(self.set_moments, self.learner, self.moment, **QUIET)
         self.moment.input(self.choose_moment, [self.learner, self.moment], [self.names, self.moment], **LIVE)

@@ -1,6 +1,6 @@
 """The Explore screen's controls, and how they map to a recipe and back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -102,13 +102,14 @@ class Controls:
     def components(self) -> list[Any]:
         return [self.checkpoint, self.seeds, self.latents, self.variation_of, self.own, self.editing, *self.live]
 
+    def reader(self, values: tuple[Any, ...]) -> Callable[[Any], Any]:
+        """A function that gives a component's value among those of ``components``."""
+        by_id = dict(zip((c._id for c in self.components), values, strict=True))
+        return lambda component: by_id[component._id]
+
     def recipe(self, values: tuple[Any, ...], checkpoint: Checkpoint) -> Recipe:
         """The recipe of the values of ``components``. Raises RecipeError."""
-        by_id = dict(zip((c._id for c in self.components), values, strict=True))
-
-        def value(component: Any) -> Any:
-            return by_id[component._id]
-
+        value = self.reader(values)
         latents = tuple(filter(None, (value(self.latents) or "").split(",")))
         mode = ANY if latents or not checkpoint.classes else value(self.class_mode)
         classes: tuple[str, ...] = ()

@@ -10,8 +10,8 @@ from resgen.composite import AnatomyOf, read_query
 from resgen.curate import ORDERS, curate, make_direction
 from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import MAX_SEED, Recipe, format_seeds, parse_seeds
-from resgen.studio.controls import CHOSEN, Controls
-from resgen.studio.page import DOWNLOAD, LIVE, PIN, QUIET, SAVE, SLOW, VARY, download, friendly, grid, save_tile
+from resgen.studio.controls import CHOSEN, PLAIN, Controls
+from resgen.studio.page import DOWNLOAD, PIN, QUIET, SAVE, SLOW, VARY, download, friendly, grid, live, save_tile
 from resgen.studio.renderer import Renderer
 
 START = Recipe(seeds=tuple(range(24)), columns=6, scale=4)  # what an opened page shows
@@ -68,17 +68,18 @@ class Explore:
         layout = {c.points, c.sweep}
         for component in c.live:
             if component not in layout:
-                component.input(self.draw, c.components, self.grid, **LIVE)
+                live(component.input, self.draw, c.components, self.grid)
                 if isinstance(component, gr.Slider):
-                    component.release(self.draw, c.components, self.grid, **LIVE)
+                    live(component.release, self.draw, c.components, self.grid)
         class_details = [c.one_class, c.row_classes, c.mixed, *c.shares]
         for component in (c.class_mode, c.mixed):
             component.input(c.class_updates, [c.class_mode, c.mixed], class_details, **QUIET)
         for component in layout:
             component.input(self.change_layout, c.components, everything, **QUIET)
-        c.seeds.submit(self.draw, c.components, self.grid, **LIVE)
+        live(c.seeds.submit, self.draw, c.components, self.grid)
         for button, move in ((c.previous, -1), (c.next, 1), (c.random, 0)):
-            button.click(self.move_seeds(move), c.components, [c.seeds, self.grid], **LIVE)
+            live(button.click, self.move_seeds(move), c.components, self.grid, sets=c.seeds)
+        live(self.grid.submit, self.draw, c.components, self.grid)
         self.reset.click(self.start_over, c.components, everything, **QUIET)
         self.undo.click(None, js="() => history.back()")
         self.redo.click(None, js="() => history.forward()")
@@ -95,7 +96,7 @@ class Explore:
         self.grid.select(self.act_on_tile, c.components, [*self.everything, c.seeds_before, self.file], **QUIET).then(None, self.file, js=DOWNLOAD)
         choice = self.grid.input(self.choose, None, self.chosen, **QUIET)
         choice.then(self.edit, [self.chosen, c.scope, *c.components], [c.editing, *c.directions, *c.own_sliders], **QUIET)
-        choice.then(self.show_anatomy, self.chosen, self.anatomy, **LIVE)
+        live(choice.then, self.show_anatomy, [self.chosen], self.anatomy)
         c.scope.input(self.edit, [self.chosen, c.scope, *c.components], [c.editing, *c.directions, *c.own_sliders], **QUIET)
         self.grid.like(self.count_marks, None, [self.marked, c.marks], **QUIET)
         c.make_own.click(self.make_own, [self.marked, c.own_name, *c.components], self.everything, **QUIET)
@@ -118,9 +119,8 @@ class Explore:
     @friendly
     def change_checkpoint(self, *values: Any) -> list[Any]:
         """Another generator, with the seeds, truncation and layout there are."""
-        c = self.controls
-        by_id = dict(zip((component._id for component in c.components), values, strict=True))
-        seeds, truncation, columns, scale = (by_id[kept._id] for kept in (c.seeds, c.truncation, c.columns, c.scale))
+        c, value = self.controls, self.controls.reader(values)
+        seeds, truncation, columns, scale = map(value, (c.seeds, c.truncation, c.columns, c.scale))
         return self.show(Recipe(values[0], parse_seeds(seeds), truncation=truncation, columns=int(columns), scale=int(scale)))
 
     @friendly
@@ -141,13 +141,13 @@ class Explore:
         """A listener that steps to the next (1) or previous (-1) seeds, or to random ones (0)."""
 
         @friendly
-        def move(*values: Any) -> tuple[str, dict[str, Any]]:
+        def move(*values: Any) -> tuple[dict[str, Any], str]:
             recipe = self._recipe(values)
             count = len(recipe.seeds)
             start = secrets.randbelow(1_000_000) if direction == 0 else recipe.seeds[0] + direction * count
             start = min(max(0, start), MAX_SEED - count)
             moved = replace(recipe, seeds=tuple(range(start, start + count)))
-            return format_seeds(moved.seeds), self.renderer.view(moved)
+            return self.renderer.view(moved), format_seeds(moved.seeds)
 
         return move
 
@@ -193,6 +193,8 @@ class Explore:
         checkpoint = self.renderer.sampler(recipe.checkpoint).checkpoint
         place = int(chosen["index"]) // len(recipe.sweep_amounts) if scope == CHOSEN and chosen["index"] >= 0 else -1
         state = {"place": place, "whole": [list(pair) for pair in recipe.directions], "edits": [[i, list(pairs)] for i, pairs in recipe.edits]}
+        if place == (c.reader(values)(c.editing) or PLAIN)["place"]:
+            return [gr.skip()] * (1 + len(c.directions) + len(c.own_sliders))  # they go on with what they moved, and may have moved since
         amounts = dict(recipe.directions if place < 0 else dict(recipe.edits).get(place, ()))
         updates = []
         for sliders, names in ((c.directions, checkpoint.direction_names), (c.own_sliders, [name for name, _ in recipe.own_directions])):

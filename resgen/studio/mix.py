@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from resgen.composite import StyleMix, read_points
-from resgen.studio.page import DOWNLOAD, LIVE, QUIET, download, friendly, grid, make_pins, pin_list, pinned, save_tile
+from resgen.studio.page import DOWNLOAD, QUIET, download, friendly, grid, live, make_pins, pin_list, pinned, save_tile
 from resgen.studio.renderer import Renderer
 
 RANGES = ("Coarse: shape and pose", "Middle", "Fine: colour and texture")
@@ -41,13 +41,13 @@ class MixScreen:
         return [self.rows, self.columns, self.range, self.scale]
 
     def connect(self) -> None:
-        draw = {"fn": self.draw, "inputs": self.settings, "outputs": self.grid, **LIVE}
-        for component in (self.rows, self.columns, self.range, self.scale):
-            component.change(**draw)
+        changes: list[Any] = [component.change for component in (self.rows, self.columns, self.range, self.scale)]
         for button, target in ((self.pins_to_rows, self.rows), (self.pins_to_columns, self.columns)):
-            button.click(lambda tray: tray, self.tray, target, **QUIET).then(**draw)
+            changes.append(button.click(lambda tray: tray, self.tray, target, **QUIET).then)
         for text, target in ((self.row_seeds, self.rows), (self.column_seeds, self.columns)):
-            text.submit(self.take_seeds, [text, self.checkpoint], target, **QUIET).then(**draw)
+            changes.append(text.submit(self.take_seeds, [text, self.checkpoint], target, **QUIET).then)
+        for change in changes:
+            live(change, self.draw, self.settings, self.grid)
         self.download.click(self.make_png, self.settings, self.file, **QUIET).success(None, self.file, js=DOWNLOAD)
         self.grid.select(self.save, None, self.file, **QUIET).success(None, self.file, js=DOWNLOAD)
 

@@ -21,6 +21,7 @@ STATIC = Path(__file__).parent / "static"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 LIVE: dict[str, Any] = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 2, "concurrency_id": "render"}
 SLOW: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "slow"}
+NUMBER = "(...values) => [...values.slice(0, -1), (window.resgenAsked = (window.resgenAsked || 0) + 1)]"
 DOWNLOAD = "(file) => { if (!file) return; const a = document.createElement('a'); a.href = file.uri; a.download = file.name; a.click(); }"
 TYPES = {".png": "image/png", ".zip": "application/zip", ".mp4": "video/mp4", ".gif": "image/gif", ".webp": "image/webp"}
 
@@ -42,27 +43,44 @@ def friendly(function: Any) -> Any:
     return guarded
 
 
-def _component(name: str, elem_id: str, value: Any = None, **words: str) -> gr.HTML:
-    """A component of ``static``: NAME.html, in which {{word}} stands for each of ``words``, and NAME.js."""
+def live(event: Any, draw: Any, inputs: list[Any], view: gr.HTML, sets: Any = None) -> None:
+    """Draw into ``view``, a grid or player, at each ``event``; a picture that comes after one asked for later is dropped.
+
+    ``draw`` makes a `Renderer.view` of ``inputs``, or skips. The page numbers what it asks for (``NUMBER``) in the place of the
+    view's own value, which is listed as an input for that alone. With ``sets``, a control, ``draw`` makes its value as well.
+    """
+
+    def numbered(*values: Any) -> Any:
+        shown = draw(*values[:-1])
+        if sets is not None:
+            return shown[0] | {"asked": values[-1], "sets": True}, shown[1]
+        return shown | {"asked": values[-1]} if "src" in shown else shown
+
+    event(numbered, [*inputs, view], view if sets is None else [view, sets], js=NUMBER, **LIVE)
+
+
+def _component(name: str, elem_id: str, value: Any = None, begins: str = "", **words: str) -> gr.HTML:
+    """A component of ``static``: NAME.html, in which {{word}} stands for each of ``words``, and NAME.js after the script ``begins``."""
     template = (STATIC / f"{name}.html").read_text()
     for word, text in words.items():
         template = template.replace("{{" + word + "}}", html.escape(text))
-    return gr.HTML(value, html_template=template, js_on_load=(STATIC / f"{name}.js").read_text(), apply_default_css=False, elem_id=elem_id)
+    script = "".join((STATIC / f"{part}.js").read_text() for part in (begins, name) if part)
+    return gr.HTML(value, html_template=template, js_on_load=script, apply_default_css=False, elem_id=elem_id)
 
 
 def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (PIN, SAVE), remembers: bool = False, shares: bool = True) -> gr.HTML:
-    """A grid of images whose value is `Renderer.view`; `select` tells an action and the query of its image, `input` the chosen one.
+    """A grid of images whose value is `Renderer.view`; `select` tells an action and the query of its image, `input` the chosen one,
+    `submit` asks to be drawn again.
 
     ``remembers``: undo and redo go through what it showed; ``shares``: the page's address follows it.
     """
-    return _component(
-        "grid", elem_id, waiting=waiting, actions=json.dumps(actions), remembers="yes" if remembers else "", shares="yes" if shares else ""
-    )
+    flags = {"remembers": "yes" if remembers else "", "shares": "yes" if shares else ""}
+    return _component("grid", elem_id, begins="view", waiting=waiting, actions=json.dumps(actions), **flags)
 
 
 def player(elem_id: str, waiting: str) -> gr.HTML:
     """Plays a film whose value is `Renderer.film_view`."""
-    return _component("player", elem_id, waiting=waiting)
+    return _component("player", elem_id, begins="view", waiting=waiting)
 
 
 def pin_list(elem_id: str, heading: str, hint: str, tray: bool = False) -> gr.HTML:

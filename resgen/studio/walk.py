@@ -7,7 +7,7 @@ import gradio as gr
 from resgen.composite import Walk, read_points
 from resgen.recipe import Recipe
 from resgen.sampler import Progress
-from resgen.studio.page import DOWNLOAD, LIVE, QUIET, SLOW, download, friendly, make_pins, pin_list, pinned, player
+from resgen.studio.page import DOWNLOAD, QUIET, SLOW, download, friendly, live, make_pins, pin_list, pinned, player
 from resgen.studio.renderer import Renderer
 
 START = "1,2,3"
@@ -51,13 +51,12 @@ class WalkScreen:
         return [self.stops, self.seconds, self.fps, self.loop, self.path, self.scale]
 
     def connect(self) -> None:
-        preview = {"fn": self.preview, "inputs": self.settings, "outputs": self.player, **LIVE}
-        self.stops.change(**preview)
-        for component in (self.seconds, self.path, self.loop):
-            component.change(**preview)
-        self.use_pins.click(lambda tray: tray, self.tray, self.stops, **QUIET).then(**preview)
+        changes: list[Any] = [component.change for component in (self.stops, self.seconds, self.path, self.loop)]
+        changes.append(self.use_pins.click(lambda tray: tray, self.tray, self.stops, **QUIET).then)
+        changes.append(self.seeds.submit(self.take_seeds, [self.seeds, self.checkpoint], self.stops, **QUIET).then)
+        for change in changes:
+            live(change, self.preview, self.settings, self.player)
         self.clear.click(list, None, self.stops, **QUIET)
-        self.seeds.submit(self.take_seeds, [self.seeds, self.checkpoint], self.stops, **QUIET).then(**preview)
         film = self.make.click(self.make_film, [*self.settings, self.format], [self.file, self.progress], **SLOW)
         film.success(None, self.file, js=DOWNLOAD)
         self.cancel.click(lambda: "Cancelled.", None, self.progress, cancels=[film], **QUIET)

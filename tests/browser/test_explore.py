@@ -107,9 +107,37 @@ def test_seeds_classes_blocks_and_reset(page: Page) -> None:
     gain = page.locator("#block-2 input[type=number]")
     mixed = pixels(page)
     assert redrawn(page, lambda: (gain.fill("0"), gain.press("Enter"))) != mixed
-    gain.blur()  # leaving the field asks for its picture once more
-    page.wait_for_timeout(2000)
     assert redrawn(page, lambda: page.click("#reset")) == start
+
+
+def test_what_is_on_screen_is_what_the_controls_say_in_whatever_order_pictures_come(page: Page) -> None:
+    turn = """([amount, buttons]) => {
+      for (const button of buttons[0]) document.querySelector(button).click();
+      const slider = document.querySelector('#direction-1 input[type=range]');
+      slider.value = amount;
+      slider.dispatchEvent(new Event('input', { bubbles: true }));
+      for (const button of buttons[1]) document.querySelector(button).click();
+    }"""
+    start = pixels(page)
+    page.evaluate(turn, ["3", [["#next"], []]])
+    page.wait_for_timeout(3000)
+    painted(page, r"seeds=24-47.*directions=\w+%3D3")
+    page.evaluate(turn, ["-3", [[], ["#reset"]]])
+    page.wait_for_timeout(3000)
+    assert pixels(page) == start
+
+
+def test_a_slider_moved_right_after_a_click_on_an_image_stays(page: Page) -> None:
+    page.evaluate(
+        """() => {
+          document.querySelector('#grid .rg-tiles button').click();
+          const slider = document.querySelector('#direction-1 input[type=range]');
+          setTimeout(() => { slider.value = 3; slider.dispatchEvent(new Event('input', { bubbles: true })); }, 60);
+        }"""
+    )
+    page.wait_for_timeout(3000)
+    painted(page, r"directions=\w+%3D3")
+    expect(page.locator("#direction-1 input[type=number]")).to_have_value("3")
 
 
 def test_a_tile_is_seen_large_by_mouse_and_keyboard_and_varied(page: Page) -> None:

@@ -103,11 +103,8 @@ function choose(index) {
 
 async function show() {
   const next = props.value;
-  if (!next || !next.src) return;
-  const picture = new Image(); // one for each view: a newer one must not break off the decoding of this one
-  picture.src = next.src;
-  await picture.decode();
-  if (props.value && props.value.src !== next.src) return; // a newer view is on its way
+  const picture = next?.src ? await decode(next) : null;
+  if (!picture) return;
   sprite = picture;
   view = next;
   if (chosen >= view.captions.length) choose(-1);
@@ -116,18 +113,12 @@ async function show() {
   layTiles();
   paint();
   find(".rg-status").textContent = view.status;
-  if (element.offsetParent) shareAddress();
+  share();
 }
 
-// The address always restores what is on screen; inside a Hugging Face Space the page around it is told.
-function shareAddress() {
-  if (!settings.shares) return;
-  const search = `?${view.query}`;
-  if (window.location.search !== search) {
-    window.history.replaceState(window.history.state, "", search);
-    if (settings.remembers) remember(search);
-  }
-  if (window.parent !== window) window.parent.postMessage({ queryString: view.query, hash: "" }, "https://huggingface.co");
+function share() {
+  if (!view || !settings.shares || !element.offsetParent) return;
+  if (shareAddress(view.query) && settings.remembers) remember(window.location.search);
 }
 
 // Undo and redo are the browser's own Back and Forward: one entry for each state that was left alone for a while.
@@ -213,11 +204,7 @@ window.addEventListener("popstate", () => {
   trigger("select", { action: "restore", tile: window.location.search.slice(1) });
 });
 
-// A screen that comes into view takes the address over.
-new IntersectionObserver((entries) => {
-  if (view && entries.some((entry) => entry.isIntersecting)) shareAddress();
-}).observe(element);
-
+whenSeen(share);
 layActions();
 watch("value", show);
 show();

@@ -34,11 +34,8 @@ function setPlaying(on) {
 
 async function show() {
   const next = props.value;
-  if (!next || !next.src) return;
-  const picture = new Image(); // one for each view: a newer one must not break off the decoding of this one
-  picture.src = next.src;
-  await picture.decode();
-  if (props.value && props.value.src !== next.src) return;
+  const picture = next?.src ? await decode(next) : null;
+  if (!picture) return;
   sprite = picture;
   view = next;
   canvas.width = canvas.height = Math.max(view.tile, 256);
@@ -50,14 +47,11 @@ async function show() {
   paint(Number(slider.value));
   canvas.dataset.painted = view.query;
   setPlaying(playing);
-  shareAddress();
+  share();
 }
 
-function shareAddress() {
-  if (!element.offsetParent) return;
-  const search = `?${view.query}`;
-  if (window.location.search !== search) window.history.replaceState(window.history.state, "", search);
-  if (window.parent !== window) window.parent.postMessage({ queryString: view.query, hash: "" }, "https://huggingface.co");
+function share() {
+  if (view && element.offsetParent) shareAddress(view.query);
 }
 
 play.addEventListener("click", () => setPlaying(!playing));
@@ -65,9 +59,7 @@ slider.addEventListener("input", () => {
   setPlaying(false);
   paint(Number(slider.value));
 });
-new IntersectionObserver((entries) => {
-  if (view && entries.some((entry) => entry.isIntersecting)) shareAddress();
-}).observe(element);
+whenSeen(share);
 watch("value", show);
 show();
 requestAnimationFrame(tick);
