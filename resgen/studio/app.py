@@ -92,11 +92,14 @@ class Studio:
         """The page's first picture: what its link says, or the best checkpoint's first seeds."""
         try:
             recipe = read_query(str(request.query_params))
-            return self.show(recipe if recipe.checkpoint else self.explore.first_picture())
+            shown = self.show(recipe if recipe.checkpoint else self.explore.first_picture())
         except ResGenError as error:
-            first = self.explore.first_picture()
+            recipe = self.explore.first_picture()
             gr.Warning(f"This link could not be followed: {error}")
-            return self.show(first)
+            shown = self.show(recipe)
+        if isinstance(recipe, Recipe):
+            shown[0] = gr.skip()  # a page opens on Explore; who has gone on to another tab meanwhile stays there
+        return shown
 
     @friendly
     def open_file(self, path: str) -> list[Any]:

@@ -349,3 +349,13 @@ def test_a_walk_in_the_page_is_the_film_of_the_command_line(page: Page) -> None:
     walk = read_query(page.url.partition("?")[2])
     assert isinstance(walk, Walk)
     assert np.array_equal(draw_frames(walk, sampler_of(walk.checkpoint))[0], sampler_of(walk.checkpoint).render(walk.stops[0])[0])
+
+
+def test_a_tab_opened_before_the_first_picture_stays_open(browser: Browser, app_url: str) -> None:
+    page = browser.new_page()
+    page.goto(app_url)
+    open_tab(page, "Walk")
+    page.wait_for_selector("#grid canvas[data-painted]", state="attached", timeout=60_000)
+    page.wait_for_timeout(500)
+    expect(page.locator("#walk-use-pins")).to_be_visible()
+    page.close()
