@@ -21,6 +21,7 @@ from resgen.generator import GeneratorConfig, ResNetGenerator
 FORMAT = 1
 HEADER = "resgen"
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
+NUMBERS = {"images", "images_seen", "hours", "from_image"}  # on a card; figures and history are numbers too, all else is words
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _LABEL = re.compile(r"[^\x00-\x1f,=<>&\"]{1,64}")
 
@@ -108,7 +109,7 @@ def read_card(path: Path) -> Checkpoint:
     classes, names = (_read_labels(header.get(key, []), path) for key in ("classes", "directions"))
     if len(classes) != arch.num_classes:
         raise CheckpointError(f"{path.name} names {len(classes)} classes, but its generator has {arch.num_classes}.")
-    tables: dict[str, Any] = {key: value if isinstance(value := header.get(key), dict) else {} for key in ("dataset", "training", "metrics")}
+    tables = _read_tables(header)
     return Checkpoint(_name_of(path), arch, classes, direction_names=names, sha256=_sha256(path, path.stat().st_mtime_ns), **tables)
 
 
@@ -121,6 +122,29 @@ def _read_labels(raw: object, path: Path) -> tuple[str, ...]:
     if not isinstance(raw, list) or not all(isinstance(label, str) and _LABEL.fullmatch(label) for label in raw) or len(set(raw)) != len(raw):
         raise CheckpointError(f"{path.name} has class or direction names that cannot be used.")
     return tuple(raw)
+
+
+def _read_tables(header: dict[str, Any]) -> dict[str, Any]:
+    """What a card tells of data set, training and figures. It may come from a stranger: what is not of the kind expected is left out."""
+    dataset, training, metrics = (value if isinstance(value := header.get(key), dict) else {} for key in ("dataset", "training", "metrics"))
+    stages, history = (rows if isinstance(rows := training.get(key), list) else [] for key in ("stages", "history"))
+    return {
+        "dataset": {key: value for key, value in dataset.items() if _fits(key, value)},
+        "training": {
+            **{key: value for key, value in training.items() if _fits(key, value)},
+            "stages": [row for row in stages if isinstance(row, dict) and _is_number(row.get("from_image")) and isinstance(row.get("command"), str)],
+            "history": [row for row in history if isinstance(row, dict) and all(map(_is_number, row.values()))],
+        },
+        "metrics": {key: value for key, value in metrics.items() if _is_number(value)},
+    }
+
+
+def _fits(key: str, value: object) -> bool:
+    return _is_number(value) if key in NUMBERS else isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and abs(value) < 1e15
 
 
 @lru_cache(maxsize=256)
@@ -171,12 +195,7 @@ def list_checkpoints(folder: Path = SHIPPED) -> list[dict[str, Any]]:
             cards.append(read_card(folder / f"{name}.safetensors").card())
         except CheckpointError:
             continue
-    return sorted(cards, key=lambda card: (-_images_seen(card), card["name"]))
-
-
-def _images_seen(card: dict[str, Any]) -> int:
-    seen = card["training"].get("images_seen")
-    return seen if type(seen) is int else 0
+    return sorted(cards, key=lambda card: (-card["training"].get("images_seen", 0), card["name"]))
 
 
 def find_checkpoint(source: str, folder: Path = SHIPPED) -> Path:

@@ -66,6 +66,24 @@ def test_lying_files_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
             load_checkpoint(path)
 
 
+def test_a_card_of_nonsense_is_shown_without_it(tiny_folder: Path, tmp_path: Path) -> None:
+    stage = {"from_image": 5, "command": "resgen train"}
+    nonsense: dict[str, object] = {
+        "dataset": {"name": ["a"], "images": "many", "author": "me"},
+        "training": {
+            "images_seen": 10**400,
+            "command": {},
+            "stages": [stage, 3, {"from_image": "x"}],
+            "history": [[1], {"images": 1}, {"images": {}}],
+        },
+        "metrics": {"accuracy": "high", "frechet": None, "recall": 0.5},
+    }
+    checkpoint = load_checkpoint(rewrite(tiny_folder / "tiny.safetensors", tmp_path / "odd.safetensors", nonsense))
+    assert checkpoint.dataset == {"author": "me"} and checkpoint.metrics == {"recall": 0.5}
+    assert checkpoint.training == {"stages": [stage], "history": [{"images": 1}]}
+    assert [card["name"] for card in list_checkpoints(tmp_path)] == ["odd"]
+
+
 def test_names_paths_and_nothing_else_are_found(tiny_folder: Path) -> None:
     assert find_checkpoint("tiny", tiny_folder) == tiny_folder / "tiny.safetensors"
     assert find_checkpoint(str(tiny_folder / "plain.safetensors"), tiny_folder).stem == "plain"

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from resgen import grid
+from resgen.checkpoint import load_checkpoint
 from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk, read, read_query
 from resgen.errors import CheckpointError, RecipeError
 from resgen.plates import draw
 from resgen.recipe import Recipe
 from resgen.sampler import load
+from resgen.studio.about import describe_fully
 from resgen.studio.app import build, launch_options
 from resgen.studio.renderer import Renderer
 
@@ -63,6 +66,12 @@ def test_a_damaged_checkpoint_is_listed_last_and_refused_when_chosen(tiny_folder
     with pytest.raises(CheckpointError, match="damaged"):
         renderer.view(Recipe(checkpoint="aaa-cut"))
     assert renderer.view(Recipe(checkpoint="tiny"))["captions"][1].endswith("seed 1")
+
+
+def test_a_card_is_told_with_each_stage_of_its_training(tiny_folder: Path) -> None:
+    tiny = load_checkpoint(tiny_folder / "tiny.safetensors")
+    training = {"images_seen": 9, "command": "resgen train", "stages": [{"from_image": 5, "command": "resgen train --resume"}]}
+    assert "resgen train\n# from image 5 on\nresgen train --resume" in describe_fully(replace(tiny, training=training))
 
 
 def test_a_browser_is_not_asked_to_show_thousands(tiny_folder: Path) -> None:

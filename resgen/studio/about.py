@@ -67,7 +67,8 @@ def describe_fully(checkpoint: Checkpoint) -> str:
     if training.get("images_seen"):
         lines.append(f"**Training**: {training['images_seen']:,} images in {training.get('hours')} hours on {training.get('hardware')}.")
     if training.get("command"):
-        lines.append(f"```sh\n{training['command']}\n```")
+        later = [f"# from image {stage['from_image']:,} on\n{stage['command']}" for stage in training.get("stages", ())]
+        lines.append("\n".join(["```sh", training["command"], *later, "```"]))
     return "\n\n".join(lines)
 
 
@@ -87,8 +88,7 @@ def _show(value: Any) -> str:
 
 def history_table(checkpoint: Checkpoint) -> pd.DataFrame:
     """The losses on the card, one row for each figure and moment."""
-    rows = checkpoint.training.get("history")
-    table = pd.DataFrame(rows if isinstance(rows, list) else [])
+    table = pd.DataFrame(checkpoint.training.get("history", []))
     if "images" not in table:
         return pd.DataFrame(columns=["images", "figure", "value"])
     return table.melt("images", var_name="figure", value_name="value")

@@ -77,4 +77,5 @@ def hardware(device: torch.device) -> str:
     """What the training ran on, for the card."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} threads, {platform.machine()}"
+    threads = torch.get_num_threads()
+    return f"{threads} thread{'s' * (threads > 1)}, {platform.machine()}"
