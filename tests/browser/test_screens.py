@@ -115,7 +115,7 @@ def test_one_image_is_edited_alone(page: Page) -> None:
     tiles = page.locator("#grid .rg-tiles button")
     tiles.nth(1).click()
     page.get_by_role("radio", name="The chosen image").check()
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(1500)
     crop = """index => { const c = document.querySelector('#grid .rg-canvas'); const s = c.width / 6;
       const d = c.getContext('2d').getImageData((index % 6) * s + 8, Math.floor(index / 6) * s + 8, s - 18, s - 18).data;
       return d.reduce((a, b) => a + b, 0); }"""
