@@ -28,7 +28,7 @@ def explore(page: Page) -> None:
 
 def walk(page: Page) -> None:
     box = page.locator("#walk-seeds textarea, #walk-seeds input").first
-    box.fill("3@ship,8@airplane,5@horse")
+    box.fill("3@lemon,8@apple-granny-smith,5@strawberry")
     box.press("Enter")
     page.wait_for_selector("#walk-player canvas[data-painted]", timeout=PAINTED)
 
@@ -85,7 +85,7 @@ def _photo() -> bytes:
     from resgen.sampler import load
 
     buffer = io.BytesIO()
-    Image.fromarray(load("cifar10", "cpu").render(Recipe("cifar10", (77,)))[0]).save(buffer, "PNG")
+    Image.fromarray(load("fruits", "cpu").render(Recipe("fruits", (77,)))[0]).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -188,14 +188,14 @@ def snapshot_names(name: str, folder: Path = SHIPPED) -> list[str]:
 
 
 def list_checkpoints(folder: Path = SHIPPED) -> list[dict[str, Any]]:
-    """The cards of a folder's readable checkpoints, the one that has seen most images in training first."""
+    """The cards of a folder's readable checkpoints: those of the largest images first, and of these the longest trained."""
     cards = []
     for name in checkpoint_names(folder):
         try:
             cards.append(read_card(folder / f"{name}.safetensors").card())
         except CheckpointError:
             continue
-    return sorted(cards, key=lambda card: (-card["training"].get("images_seen", 0), card["name"]))
+    return sorted(cards, key=lambda card: (-card["resolution"], -card["training"].get("images_seen", 0), card["name"]))
 
 
 def find_checkpoint(source: str, folder: Path = SHIPPED) -> Path:

@@ -119,7 +119,7 @@ class Controls:
         elif mode == ROWS:
             classes = tuple(value(self.row_classes) or checkpoint.classes)
         elif mode == MIX:
-            mixed = value(self.mixed) or checkpoint.classes[:2]
+            mixed = value(self.mixed) or _few(checkpoint.classes)[:2]
             mix = tuple((name, float(value(share))) for name, share in zip(mixed, self.shares, strict=False))
         own = tuple((str(name), str(packed)) for name, packed in value(self.own) or ())
         sliders = list(zip(checkpoint.direction_names, map(value, self.directions), strict=False))
@@ -169,7 +169,7 @@ class Controls:
         mix, plane = recipe.class_mix, recipe.plane
         mode = MIX if mix else ROWS if len(recipe.classes) > 1 else ONE if recipe.classes else ANY
         choices = list(checkpoint.classes)
-        mixed = [name for name, _ in mix] or choices[:2]
+        mixed = [name for name, _ in mix] or _few(choices)[:2]
         strongest = max((share for _, share in mix), default=1)
         own = [name for name, _ in recipe.own_directions]
         sweeps = [NO_SWEEP, *checkpoint.direction_names, *own]
@@ -186,7 +186,7 @@ class Controls:
             gr.update(value=recipe.variation_strength),
             gr.update(value=mode),
             gr.update(choices=choices, value=next(iter(recipe.classes or choices), None), visible=mode == ONE),
-            gr.update(choices=choices, value=list(recipe.classes) if mode == ROWS else choices[:10], visible=mode == ROWS),
+            gr.update(choices=choices, value=list(recipe.classes) if mode == ROWS else _few(choices), visible=mode == ROWS),
             gr.update(choices=choices, value=mixed, visible=mode == MIX),
             *self._share_updates(mixed, [share / strongest for _, share in mix], mode == MIX),
             gr.update(value=recipe.truncation),
@@ -234,6 +234,11 @@ class Controls:
         """Show the class controls of ``mode``: updates of one_class, row_classes, mixed and the shares."""
         shown = [gr.update(visible=mode == wanted) for wanted in (ONE, ROWS, MIX)]
         return [*shown, *self._share_updates(mixed, [], mode == MIX)]
+
+
+def _few(classes: Sequence[str]) -> list[str]:
+    """Ten classes at most, from all over the list: neighbours in it may be kinds of one thing."""
+    return list(classes[:: max(1, len(classes) // 10)][:10])
 
 
 def describe(checkpoint: Checkpoint) -> str:

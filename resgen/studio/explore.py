@@ -14,7 +14,8 @@ from resgen.studio.controls import CHOSEN, PLAIN, Controls
 from resgen.studio.page import DOWNLOAD, PIN, QUIET, SAVE, SLOW, VARY, download, friendly, grid, live, save_tile
 from resgen.studio.renderer import Renderer
 
-START = Recipe(seeds=tuple(range(24)), columns=6, scale=4)  # what an opened page shows
+START = Recipe(seeds=tuple(range(24)), columns=6)  # what an opened page shows
+TILE = 128  # pixels a side that an image is enlarged to at first
 PLANE_COLUMNS = 6
 SWEEP_SEEDS, SWEEP_COLUMNS = 6, 7
 MORE = ("more", "More", "Mark as having more of what your own direction shall mean")
@@ -114,7 +115,10 @@ class Explore:
         names = self.renderer.names()
         if not names:
             raise ResGenError(f"There is no checkpoint in {self.renderer.folder.name}/; train one or copy a .safetensors file there.")
-        return replace(START, checkpoint=names[0])
+        return self._start(names[0])
+
+    def _start(self, name: str) -> Recipe:
+        return replace(START, checkpoint=name, scale=max(1, TILE // self.renderer.sampler(name).checkpoint.arch.resolution))
 
     @friendly
     def change_checkpoint(self, *values: Any) -> list[Any]:
@@ -153,7 +157,7 @@ class Explore:
 
     @friendly
     def start_over(self, *values: Any) -> list[Any]:
-        return self.show(replace(START, checkpoint=values[0]))
+        return self.show(self._start(values[0]))
 
     @friendly
     def act_on_tile(self, event: gr.EventData, *values: Any) -> list[Any]:
@@ -170,7 +174,8 @@ class Explore:
             raise RecipeError("Variations are made of seeds; this image comes from a latent. Move it along directions instead.")
         before = format_seeds(self._recipe(values).seeds)
         seed, label = target.seeds[0], self.renderer.label(target)
-        varied = replace(target, seeds=START.seeds, classes=(label,) if label else (), variation_of=seed, columns=START.columns, scale=START.scale)
+        scale = self._start(target.checkpoint).scale
+        varied = replace(target, seeds=START.seeds, classes=(label,) if label else (), variation_of=seed, columns=START.columns, scale=scale)
         return [*self.show(varied), before, None]
 
     @friendly
@@ -180,7 +185,7 @@ class Explore:
 
     @friendly
     def leave_latents(self, *values: Any) -> list[Any]:
-        return self.show(replace(self._recipe(values), latents=(), edits=(), columns=START.columns, scale=START.scale))
+        return self.show(replace(self._recipe(values), latents=(), edits=(), columns=START.columns, scale=self._start(values[0]).scale))
 
     def choose(self, event: gr.EventData) -> dict[str, Any]:
         """Remember which image was clicked: its place and its recipe's query, or -1 and ''."""

@@ -39,7 +39,7 @@ class Renderer:
         self._lock = Lock()
 
     def names(self) -> list[str]:
-        """All checkpoints of the folder: the longest trained first, those that cannot be read last."""
+        """All checkpoints of the folder in the order of `list_checkpoints`, those that cannot be read last."""
         readable = [card["name"] for card in list_checkpoints(self.folder)]
         return readable + [name for name in checkpoint_names(self.folder) if name not in readable]
 

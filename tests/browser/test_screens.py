@@ -136,7 +136,7 @@ def test_the_inside_of_the_network_is_shown_for_the_chosen_image(page: Page) -> 
     address = page.url
     page.locator("#grid .rg-tiles button").nth(2).click()
     first = canvas(page, "#anatomy")
-    assert page.locator("#anatomy .rg-tiles button").count() == 12
+    assert page.locator("#anatomy .rg-tiles button").count() == 3 * len(sampler_of("fruits").checkpoint.arch.widths)
     page.locator("#grid .rg-tiles button").nth(3).click()
     assert changed(page, "#anatomy", first) != first
     assert page.url == address, "the address is that of the grid"
@@ -218,19 +218,19 @@ def test_a_mix_follows_its_rows_columns_and_blocks(page: Page, tmp_path: Path) -
     first = canvas(page, "#mix-grid")
     page.get_by_label("Coarse: shape and pose").check()
     second = changed(page, "#mix-grid", first)
-    set_number(page.locator("#mix-row-seeds textarea, #mix-row-seeds input").first, "3@cat,9@ship")
+    set_number(page.locator("#mix-row-seeds textarea, #mix-row-seeds input").first, "3@lemon,9@banana")
     changed(page, "#mix-grid", second)
     with page.expect_download() as download:
         page.click("#mix-png")
     path = tmp_path / "mix.png"
     download.value.save_as(path)
     mix, _ = grid.read_recipe(path)
-    assert isinstance(mix, StyleMix) and [row.classes for row in mix.rows] == [("cat",), ("ship",)]
+    assert isinstance(mix, StyleMix) and [row.classes for row in mix.rows] == [("lemon",), ("banana",)]
     assert np.array_equal(np.asarray(Image.open(path)), np.asarray(grid.compose(draw(mix, sampler_of))))
 
 
 def test_a_picture_is_found_again_and_can_be_pinned(page: Page, tmp_path: Path) -> None:
-    target = sampler_of("cifar10").render(Recipe("cifar10", (77,)))[0]
+    target = sampler_of("fruits").render(Recipe("fruits", (77,)))[0]
     path = tmp_path / "photo.png"
     Image.fromarray(target).save(path)
     open_tab(page, "Invert")
