@@ -31,7 +31,9 @@ function paint() {
   canvas.height = view.rows * step;
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  view.captions.forEach((_, index) => paintTile(context, index, (index % view.columns) * step, Math.floor(index / view.columns) * step, size));
+  view.captions.forEach((caption, index) => {
+    if (caption) paintTile(context, index, (index % view.columns) * step, Math.floor(index / view.columns) * step, size); // else an empty corner
+  });
   stage.style.maxWidth = find(".rg-columns").style.maxWidth = `${view.columns * (view.tile + gap)}px`;
   canvas.dataset.painted = view.query;
   if (chosen >= 0) paintCloseUp();
@@ -79,7 +81,7 @@ function layTiles() {
 }
 
 function label(place, words) {
-  place.replaceChildren(...words.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
+  place.replaceChildren(...words.map((text) => Object.assign(document.createElement("span"), { textContent: text, title: text })));
   place.style.setProperty("--count", words.length);
   place.hidden = !words.length;
 }
