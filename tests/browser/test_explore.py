@@ -158,6 +158,15 @@ def test_a_tile_is_seen_large_by_mouse_and_keyboard_and_varied(page: Page) -> No
     expect(tiles).to_have_count(count)
 
 
+def test_row_labels_stand_beside_their_rows(page: Page) -> None:
+    redrawn(page, lambda: page.get_by_label("Classes as rows").check())
+    picture, labels = page.locator("#grid .rg-canvas").bounding_box(), page.locator("#grid .rg-rows span")
+    assert picture and labels.count() == 10
+    for row in (0, 9):
+        label = labels.nth(row).bounding_box()
+        assert label and abs(label["y"] + label["height"] / 2 - picture["y"] - (row + 0.5) * picture["height"] / 10) < picture["height"] / 20
+
+
 def test_downloads_carry_their_recipe(page: Page, tmp_path: Path) -> None:
     with page.expect_download() as download:
         page.click("#download-png")
