@@ -123,7 +123,8 @@ def test_what_is_on_screen_is_what_the_controls_say_in_whatever_order_pictures_c
     page.wait_for_timeout(3000)
     painted(page, r"seeds=24-47.*directions=\w+%3D3")
     page.evaluate(turn, ["-3", [[], ["#reset"]]])
-    page.wait_for_timeout(3000)
+    painted(page, r"^(?!.*directions)")
+    page.wait_for_timeout(2000)  # what comes later must not be shown
     assert pixels(page) == start
 
 
