@@ -2,17 +2,17 @@
 
 from typing import TYPE_CHECKING, Any
 
-from resgen.errors import CheckpointError, DataError, RecipeError, ResGenError
+from resgen.errors import CheckpointError, DataError, FileError, RecipeError, ResGenError
 from resgen.recipe import Recipe
 
 if TYPE_CHECKING:
-    from resgen.checkpoint import list_checkpoints
-    from resgen.sampler import Sampler, load
+    from resgen.library import list_checkpoints, load
+    from resgen.sampler import Sampler
 
 __version__ = "0.1.0"
-__all__ = ["CheckpointError", "DataError", "Recipe", "RecipeError", "ResGenError", "Sampler", "list_checkpoints", "load"]
+__all__ = ["CheckpointError", "DataError", "FileError", "Recipe", "RecipeError", "ResGenError", "Sampler", "list_checkpoints", "load"]
 
-_HOMES = {"Sampler": "resgen.sampler", "load": "resgen.sampler", "list_checkpoints": "resgen.checkpoint"}
+_HOMES = {"Sampler": "resgen.sampler", "load": "resgen.library", "list_checkpoints": "resgen.library"}
 
 
 def __getattr__(name: str) -> Any:

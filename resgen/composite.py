@@ -4,28 +4,51 @@
 """
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import parse_qsl, urlencode
 
+from pydantic import Field, model_validator
+
 from resgen.errors import RecipeError
-from resgen.recipe import MAX_QUERY, MAX_SCALE, Recipe, parse_seeds
+from resgen.fields import Declared, Dial, write_name
+from resgen.recipe import MAX_BLOCKS, MAX_QUERY, Name, Recipe, Scale, parse_seeds
 
 MAX_STOPS = 32
 MAX_FRAMES = 1800
 MAX_COMPARED = 12
+SIGNATURE = "checkpoint_sha256"  # what a note beside the recipe says of the checkpoint that drew
+
+Stops = Annotated[tuple[Recipe, ...], Field(min_length=1, max_length=MAX_STOPS)]
 
 
-@dataclass(frozen=True)
-class Composite:
+class Composite(Declared):
     """What the kinds share: a name for JSON and links, and recipes inside."""
 
     kind: ClassVar[str]
 
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        raise NotImplementedError
+
+    @property
+    def checkpoint(self) -> str:
+        """The checkpoint it is drawn with, the first where there are several."""
+        return next(self.parts()).checkpoint
+
+    def parts(self) -> Iterator[Recipe]:
+        """The recipes inside."""
+        for value in self.values().values():
+            yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Recipe))
+
+    def with_checkpoint(self, name: str) -> Self:
+        """The same, drawn by another generator."""
+        return self.changed(**{field: _renamed(value, name) for field, value in self.values().items()})
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return {"kind": self.kind, **{field.name: _plain(getattr(self, field.name)) for field in fields(self)}}
+        return {"kind": self.kind, **{name: _plain(value) for name, value in self.values().items()}}
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), sort_keys=True)
@@ -35,66 +58,63 @@ class Composite:
         values = {name: value for name, value in self.to_dict().items() if name != "kind"}
         return urlencode({self.kind: json.dumps(values, separators=(",", ":"))})
 
-    @property
-    def checkpoint(self) -> str:
-        """The checkpoint it is drawn with, the first where there are several."""
-        return next(recipe.checkpoint for recipe in self.parts())
-
-    def parts(self) -> Iterable[Recipe]:
-        """The recipes inside."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Recipe))
-
-    def _check(self, holds: bool, otherwise: str) -> None:
-        if not holds:
-            raise RecipeError(otherwise)
-
     def _check_single(self, recipes: tuple[Recipe, ...], what: str) -> None:
-        self._check(1 <= len(recipes) <= MAX_STOPS, f"{what}: pin between 1 and {MAX_STOPS} images.")
-        self._check(all(recipe.count == 1 for recipe in recipes), f"{what}: every recipe must be of one image.")
-        self._check(len({recipe.checkpoint for recipe in self.parts()}) == 1, f"{what}: all images must come from one checkpoint.")
+        if any(recipe.count != 1 for recipe in recipes):
+            raise RecipeError(f"{what}: every recipe must be of one image.")
+        if len({recipe.checkpoint for recipe in self.parts()}) != 1:
+            raise RecipeError(f"{what}: all images must come from one checkpoint.")
 
 
-@dataclass(frozen=True)
 class StyleMix(Composite):
     """Rows x columns: each image is the row's, but for the blocks listed, which follow the column's w (Karras et al. 2019)."""
 
     kind = "mix"
-    rows: tuple[Recipe, ...]  # of one image each
-    columns: tuple[Recipe, ...]
-    blocks: tuple[int, ...]  # 0 is the coarsest
-    scale: int = 3  # enlargement of each image
+    rows: Annotated[Stops, Field(title="Rows", description="Images that keep their shape, one each.")]
+    columns: Annotated[Stops, Field(title="Columns", description="Images that lend their style, one each.")]
+    blocks: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=MAX_BLOCKS)], ...],
+        Field(max_length=MAX_BLOCKS, title="Blocks", description="Residual blocks that follow the columns, 0 the coarsest."),
+    ]
+    scale: Scale = 3
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check_images(self) -> Self:
         self._check_single(self.rows, "Rows")
         self._check_single(self.columns, "Columns")
-        self._check(1 <= self.scale <= MAX_SCALE, f"Display size: {self.scale} is outside 1..{MAX_SCALE}.")
-        self._check(len(set(self.blocks)) == len(self.blocks) and all(0 <= block < 10 for block in self.blocks), "Blocks: name each once, from 0.")
+        if len(set(self.blocks)) != len(self.blocks):
+            raise RecipeError("Blocks: name each once.")
+        return self
+
+    @property
+    def count(self) -> int:
+        return (len(self.rows) + 1) * (len(self.columns) + 1) - 1
 
 
-@dataclass(frozen=True)
 class Walk(Composite):
     """A film that passes through images in order."""
 
     kind = "walk"
-    stops: tuple[Recipe, ...]  # of one image each, at least two
-    seconds: float = 4.0  # of the whole film, 0.2..60
-    fps: int = 24  # frames a second, 1..60
-    loop: bool = True  # return to the first stop
-    path: str = "z"  # "z": turn the noise spherically; "w": straight lines
-    scale: int = 6  # enlargement of each image
+    stops: Annotated[Stops, Field(title="Walk", description="Images to pass through, at least two.")]
+    seconds: Annotated[float, Field(ge=0.2, le=60, title="Seconds", description="Length of the whole film."), Dial(0.5, 0.5)] = 4.0
+    fps: Annotated[
+        int, Field(ge=1, le=60, title="Frames a second", description="More are smoother, and take longer to make; a GIF has at most 50."), Dial(1)
+    ] = 24
+    loop: Annotated[bool, Field(title="Loop", description="Return to the first image.")] = True
+    path: Annotated[Literal["z", "w"], Field(title="Path", description="z: turn the noise; w: straight lines.")] = "z"
+    scale: Scale = 6
 
-    def __post_init__(self) -> None:
-        self._check(len(self.stops) > 1, "Walk: pin at least two images to walk between.")
+    @model_validator(mode="after")
+    def _check_film(self) -> Self:
+        if len(self.stops) < 2:
+            raise RecipeError("Walk: pin at least two images to walk between.")
         self._check_single(self.stops, "Walk")
-        self._check(0.2 <= self.seconds <= 60, f"Seconds: {self.seconds:g} is outside 0.2..60.")
-        self._check(1 <= self.fps <= 60, f"Frames a second: {self.fps} is outside 1..60.")
-        self._check(
-            self.frames <= MAX_FRAMES, f"This film has {self.frames} frames; at most {MAX_FRAMES} are made: fewer seconds or frames a second."
-        )
-        self._check(self.path in ("z", "w"), "Path: choose z or w.")
-        self._check(1 <= self.scale <= MAX_SCALE, f"Display size: {self.scale} is outside 1..{MAX_SCALE}.")
+        if self.frames > MAX_FRAMES:
+            raise RecipeError(f"This film has {self.frames} frames; at most {MAX_FRAMES} are made: fewer seconds or frames a second.")
+        return self
+
+    @property
+    def count(self) -> int:
+        return self.frames
 
     @property
     def frames(self) -> int:
@@ -107,30 +127,45 @@ class Walk(Composite):
         return [legs * frame / (self.frames - (not self.loop)) for frame in range(self.frames)]
 
 
-@dataclass(frozen=True)
 class Comparison(Composite):
     """One recipe drawn by several checkpoints, side by side: the recipe's own and others, or snapshots such as cifar10@4000."""
 
     kind = "compare"
     recipe: Recipe
-    checkpoints: tuple[str, ...]  # in order
+    checkpoints: Annotated[
+        tuple[Name, ...],
+        Field(min_length=1, max_length=MAX_COMPARED, title="Compare", description="Checkpoints, a column each; NAME@IMAGES is a snapshot."),
+    ]
 
-    def __post_init__(self) -> None:
-        self._check(1 <= len(self.checkpoints) <= MAX_COMPARED, f"Compare: name between 1 and {MAX_COMPARED} checkpoints.")
+    @property
+    def count(self) -> int:
+        return self.recipe.count * len(self.checkpoints)
+
+    def with_checkpoint(self, name: str) -> Self:
+        """The same with another generator in the place of the recipe's own."""
+        names = tuple(name if other == self.checkpoint else other for other in self.checkpoints)
+        return self.changed(recipe=self.recipe.with_checkpoint(name), checkpoints=names)
 
 
-@dataclass(frozen=True)
 class AnatomyOf(Composite):
     """What each residual block does for one image: the image so far, what the block changes, its features."""
 
     kind = "anatomy"
     recipe: Recipe
 
-    def __post_init__(self) -> None:
-        self._check(self.recipe.count == 1, "Anatomy: choose one image.")
+    @model_validator(mode="after")
+    def _check_image(self) -> Self:
+        if self.recipe.count != 1:
+            raise RecipeError("Anatomy: choose one image.")
+        return self
+
+    @property
+    def count(self) -> int:
+        return 1
 
 
 AnyRecipe = Recipe | Composite
+KINDS: dict[str, type[Composite]] = {kind.kind: kind for kind in (StyleMix, Walk, Comparison, AnatomyOf)}
 
 
 def read_points(text: str, checkpoint: str, truncation: float = 1.0) -> tuple[Recipe, ...]:
@@ -139,10 +174,15 @@ def read_points(text: str, checkpoint: str, truncation: float = 1.0) -> tuple[Re
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         seeds, _, label = part.partition("@")
         for seed in parse_seeds(seeds):
-            points.append(Recipe(checkpoint, (seed,), classes=(label,) if label else (), truncation=truncation, columns=1, scale=1))
+            points.append(Recipe(checkpoint=checkpoint, seeds=(seed,), classes=label, truncation=truncation, columns=1, scale=1))  # type: ignore[arg-type]
             if len(points) > MAX_STOPS:
                 raise RecipeError(f"{text[:40]!r} names too many images; at most {MAX_STOPS} fit.")
     return tuple(points)
+
+
+def write_points(points: tuple[Recipe, ...]) -> str:
+    """The text that `read_points` reads back, of recipes that are a seed, of one class or none; others are left out."""
+    return ",".join(f"{point.seeds[0]}{''.join(f'@{write_name(name)}' for name in point.classes)}" for point in points)
 
 
 def _plain(value: Any) -> Any:
@@ -151,77 +191,44 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _recipes(value: Any) -> tuple[Recipe, ...]:
-    return tuple(Recipe.from_dict(item) for item in _listed(value))
-
-
-def _listed(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError
-    return value
-
-
-def _typed(*types: type) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        if type(value) not in types:
-            raise TypeError
-        return value
-
-    return read
-
-
-_WHOLE = _typed(int)
-_READERS: dict[type[Composite], dict[str, Callable[[Any], Any]]] = {
-    StyleMix: {"rows": _recipes, "columns": _recipes, "blocks": lambda v: tuple(_WHOLE(block) for block in _listed(v)), "scale": _WHOLE},
-    Walk: {"stops": _recipes, "seconds": _typed(int, float), "fps": _WHOLE, "loop": _typed(bool), "path": _typed(str), "scale": _WHOLE},
-    Comparison: {"recipe": Recipe.from_dict, "checkpoints": lambda v: tuple(_typed(str)(name) for name in _listed(v))},
-    AnatomyOf: {"recipe": Recipe.from_dict},
-}
-_KINDS = {kind.kind: kind for kind in _READERS}
+def _renamed(value: Any, name: str) -> Any:
+    if isinstance(value, Recipe):
+        return value.with_checkpoint(name)
+    return tuple(_renamed(item, name) for item in value) if isinstance(value, tuple) else value
 
 
 def read(text: str) -> AnyRecipe:
     """Any recipe from untrusted JSON; raises RecipeError."""
-    try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RecipeError("This is not a recipe: its JSON cannot be read.") from error
-    if isinstance(raw, dict) and "kind" in raw:
-        return _read_composite(raw["kind"], {name: value for name, value in raw.items() if name not in ("kind", "checkpoint_sha256")})
-    return Recipe.from_dict(raw)
+    return read_dict(_object(text, "This is not a recipe: its JSON cannot be read."))
+
+
+def read_dict(raw: dict[str, Any]) -> AnyRecipe:
+    """Any recipe from a JSON object that may come from a stranger; raises RecipeError."""
+    values = {str(name): value for name, value in raw.items() if name not in ("kind", SIGNATURE)}
+    if "kind" not in raw:
+        return Recipe(**values)
+    kind = raw["kind"]
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise RecipeError(f"The recipe is of a kind that this version does not know: {str(kind)[:40]}.")
+    return KINDS[kind](**values)
 
 
 def read_query(query: str) -> AnyRecipe:
     """Any recipe from the part of a link after '?'; raises RecipeError."""
-    values = dict(parse_qsl(query[:MAX_QUERY]))
-    for kind in _KINDS:
+    if len(query) > MAX_QUERY:
+        raise RecipeError(f"The link is longer than the {MAX_QUERY:,} characters that are read; save the picture and open the file instead.")
+    values = dict(parse_qsl(query))
+    for kind in KINDS:
         if kind in values:
-            return read(json.dumps({**_object(values[kind]), "kind": kind}))
+            return read_dict({**_object(values[kind], "The link was cut short or changed on its way: copy it again."), "kind": kind})
     return Recipe.from_query(query)
 
 
-def _object(text: str) -> dict[str, Any]:
+def _object(text: str, otherwise: str) -> dict[str, Any]:
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RecipeError("The link was cut short or changed on its way: copy it again.") from error
-    return raw if isinstance(raw, dict) else {}
-
-
-def _read_composite(kind: object, raw: dict[str, Any]) -> Composite:
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise RecipeError(f"The recipe is of a kind that this version does not know: {str(kind)[:40]}.")
-    readers = _READERS[_KINDS[kind]]
-    if unknown := set(raw) - set(readers):
-        raise RecipeError(f"The recipe has settings that this version does not know: {', '.join(sorted(map(str, unknown)))[:200]}.")
-    values = {}
-    for name, value in raw.items():
-        try:
-            values[name] = readers[name](value)
-        except (TypeError, ValueError, AttributeError) as error:
-            raise RecipeError(f"The recipe's {name} cannot be read: {str(value)[:60]}.") from error
-    try:
-        return _KINDS[kind](**values)
-    except TypeError as error:
-        missing = [field.name for field in fields(_KINDS[kind]) if field.name not in values]
-        raise RecipeError(f"The recipe lacks {', '.join(missing)}.") from error
+        raise RecipeError(otherwise) from error
+    if not isinstance(raw, dict):
+        raise RecipeError("This is not a recipe: it must be a JSON object.")
+    return raw

@@ -1,7 +1,6 @@
 """Choosing among many images, and directions from examples: recipe in, recipe out."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,8 +8,10 @@ import torch
 from resgen.composite import AnyRecipe
 from resgen.errors import RecipeError
 from resgen.features import FeatureResNet, to_float
-from resgen.recipe import Recipe, pack_vector
-from resgen.sampler import Progress, Sampler
+from resgen.latents import locate
+from resgen.recipe import MAX_SEED, Recipe, pack_vector
+from resgen.sampler import Sampler
+from resgen.work import Work
 
 CONFIDENCE, TYPICALITY = "Confidence", "Likeness to real images"
 ORDERS = (CONFIDENCE, TYPICALITY)
@@ -18,43 +19,40 @@ SPREAD_SEEDS = 512  # on which one standard deviation of a direction is measured
 BATCH = 64
 
 
-def curate(
-    recipe: Recipe, sampler: Sampler, features: FeatureResNet | None, many: int, keep: int, order: str, progress: Progress | None = None
-) -> Recipe:
-    """``recipe`` with the best ``keep`` of ``many`` seeds, counted on from its first. Raises RecipeError.
+def curate(recipe: Recipe, sampler: Sampler, classifier: FeatureResNet, many: int, keep: int, order: str) -> Work[Recipe]:
+    """``recipe`` with the best ``keep`` of ``many`` seeds, counted on from its first; ``classifier`` knows the generator's classes.
 
-    Confidence: how sure a classifier is of the class an image was meant to show, or of any where none was meant.
-    Likeness: how near the image's features are to those of real images of its class, each in standard deviations.
+    Confidence: how sure the classifier is of the class an image was meant to show, or of any where none was meant.
+    Likeness: how near the image's features are to those of real images of its class, each in standard deviations. Raises RecipeError.
     """
-    if features is None:
-        raise RecipeError("There is no feature network beside these checkpoints to judge images with.")
     if order not in ORDERS:
         raise RecipeError(f"Order: choose {' or '.join(ORDERS)}.")
     if recipe.latents or recipe.plane or len(recipe.classes) > 1 or recipe.sweep:
         raise RecipeError("The best are chosen among seeds; leave the plane, the strip, latents and rows of classes first.")
     if not 1 <= keep <= many:
         raise RecipeError(f"Keep: {keep} of {many} images cannot be kept; keep between 1 and all.")
-    candidates = replace(recipe, seeds=tuple(range(recipe.seeds[0], recipe.seeds[0] + many)), edits=())
-    images = sampler.render(candidates, progress)
-    _, labels = sampler.name(candidates)
-    scores = _scores(images, labels, features, order, matching=features.config.num_classes == len(sampler.checkpoint.classes))
-    best = np.argsort(-scores, kind="stable")[:keep]
-    return replace(candidates, seeds=tuple(candidates.seeds[index] for index in best))
+    if recipe.seeds[0] + many > MAX_SEED:
+        raise RecipeError("Seeds: there are not so many after the first; begin with a smaller one.")
+    candidates = recipe.changed(seeds=tuple(range(recipe.seeds[0], recipe.seeds[0] + many)), edits=())
+    points = locate(candidates, sampler.checkpoint)
+    images = yield from sampler.draw(points)
+    best = np.argsort(-_scores(images, points.labels, classifier, order), kind="stable")[:keep]
+    return candidates.changed(seeds=tuple(candidates.seeds[index] for index in best))
 
 
 @torch.inference_mode()
-def _scores(images: np.ndarray, labels: np.ndarray, features: FeatureResNet, order: str, matching: bool) -> np.ndarray:
-    """A score [N] of each image, more is better; classes count only where they are the network's own."""
-    device = features.classify.weight.device
+def _scores(images: np.ndarray, labels: torch.Tensor, classifier: FeatureResNet, order: str) -> np.ndarray:
+    """A score [N] of each image, more is better."""
+    device = classifier.classify.weight.device
     batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(BATCH)
-    pooled = torch.cat([features.pooled(to_float(batch.to(device))).float() for batch in batches])
-    meant = torch.from_numpy(labels).to(device)
+    pooled = torch.cat([classifier.pooled(to_float(batch.to(device))).float() for batch in batches])
     if order == CONFIDENCE:
-        scores = features.classify(pooled).softmax(dim=1)
+        scores = classifier.classify(pooled).softmax(dim=1)
     else:
-        distances = (pooled[:, None] - features.class_mean).square() / (features.class_variance + 1e-6)
+        distances = (pooled[:, None] - classifier.class_mean).square() / (classifier.class_variance + 1e-6)
         scores = -distances.mean(dim=2)
-    own = scores.gather(1, meant.clamp_min(0)[:, None])[:, 0] if matching else scores.amax(dim=1)
+    meant = labels.to(device)
+    own = scores.gather(1, meant.clamp_min(0)[:, None])[:, 0]
     return torch.where(meant >= 0, own, scores.amax(dim=1)).cpu().numpy()
 
 
@@ -76,6 +74,6 @@ def make_direction(recipe: Recipe, name: str, more: Sequence[AnyRecipe], less: S
     if length < 1e-4:
         raise RecipeError("The marked images have the same latents on both sides; mark different ones.")
     unit = difference / length
-    spread = sampler.latents(Recipe(recipe.checkpoint, tuple(range(SPREAD_SEEDS)))).mean(axis=1) @ unit
+    spread = sampler.latents(Recipe(checkpoint=recipe.checkpoint, seeds=tuple(range(SPREAD_SEEDS)))).mean(axis=1) @ unit
     own = (*((other, packed) for other, packed in recipe.own_directions if other != name), (name, pack_vector((unit * spread.std()).tolist())))
-    return replace(recipe, own_directions=own)
+    return recipe.changed(own_directions=own)

@@ -14,4 +14,8 @@ class CheckpointError(ResGenError):
 
 
 class DataError(ResGenError):
-    """A data set that cannot be found, read or used."""
+    """A data set or picture that cannot be found, read or used."""
+
+
+class FileError(ResGenError):
+    """A file that cannot be written: no room, no right, no such folder."""

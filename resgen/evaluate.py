@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from resgen.data import ImageSet
 from resgen.errors import ResGenError
 from resgen.features import FeatureResNet, to_float
+from resgen.latents import locate
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
 
@@ -37,9 +38,9 @@ def evaluate(
     if find_spec("torch_fidelity") is None:
         raise ResGenError("Measuring needs torch-fidelity: pip install 'resgen[evaluate]', or pip install -e '.[evaluate]' in this folder.")
     network = load_inception(sampler.device) if inception else None
-    classes = sampler.checkpoint.classes
+    classes = sampler.card.classes
     recipe = Recipe(seeds=tuple(range(samples // max(1, len(classes)))), classes=classes)
-    images, (_, labels) = sampler.render(recipe, progress), sampler.name(recipe)
+    images, labels = sampler.render(recipe, progress), locate(recipe, sampler.checkpoint).labels.numpy()
     fake = ImageSet(images.transpose(0, 3, 1, 2), labels, classes)
     figures = compare(fake, train, test, judge)
     return figures | compare_inception(fake, train, test, network) if network else figures

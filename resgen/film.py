@@ -1,76 +1,98 @@
-"""A walk's frames -> MP4, GIF or animated WebP, with the walk's recipe inside."""
+"""A walk -> MP4, GIF or animated WebP, with the walk's recipe inside; drawn, encoded and written frame by frame."""
 
 import io
-import json
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from fractions import Fraction
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
+from PIL.GifImagePlugin import getdata, getheader
 
+from resgen.carry import sign
 from resgen.composite import Walk
 from resgen.errors import RecipeError
+from resgen.plates import stream_frames
+from resgen.sampler import Sampler
+from resgen.work import Work
 
-Encoder = Callable[[list[Image.Image], int, str], bytes]
+MAX_PIXELS = 500_000_000  # of a film: frames x area
+MOST_GIF_FPS = 50  # a GIF counts hundredths of a second, and browsers slow down what changes after one
+
+Step = Iterator[None]  # one for each frame
+Encoder = Callable[[Iterator[Image.Image], int, str, BinaryIO], Step]
 
 
-def encode(frames: np.ndarray, walk: Walk, sha256: str, suffix: str) -> bytes:
-    """Frames uint8 [F, H, W, 3] -> the bytes of a '.mp4', '.gif' or '.webp' film; the walk and the checkpoint's hash are noted in it.
+def write_film(walk: Walk, sampler: Sampler, suffix: str, out: BinaryIO) -> Work[None]:
+    """Write a walk to ``out`` as a '.mp4', '.gif' or '.webp' film that carries it. Raises RecipeError.
 
-    Raises RecipeError for another suffix.
+    A GIF has at most `MOST_GIF_FPS` frames a second.
     """
     if suffix not in _ENCODERS:
-        raise RecipeError(f"Films are written as {', '.join(_ENCODERS)}; {suffix or 'no ending'} is none of them.")
-    side = frames.shape[1] * walk.scale
+        raise RecipeError(f"Films are written as {', '.join(_ENCODERS)}; {suffix[:10] or 'no ending'} is none of them.")
+    drawn = walk.changed(fps=min(walk.fps, MOST_GIF_FPS)) if suffix == ".gif" else walk
+    side = sampler.card.arch.resolution * walk.scale
     side += side % 2  # films hold colours at half the resolution, so their sides must be even
-    pictures = [Image.fromarray(frame).resize((side, side), Image.Resampling.LANCZOS) for frame in frames]
-    note = json.dumps({**walk.to_dict(), "checkpoint_sha256": sha256})
-    return _ENCODERS[suffix](pictures, walk.fps, note)
+    if drawn.frames * side**2 > MAX_PIXELS:
+        millions = f"{drawn.frames * side**2 / 1e6:.0f} million pixels; at most {MAX_PIXELS / 1e6:.0f}"
+        raise RecipeError(f"This film would have {millions} are made: choose a smaller size, fewer seconds or frames a second.")
+    pictures = (_enlarge(frame, side) for frame in stream_frames(drawn, sampler))
+    for done, _ in enumerate(_ENCODERS[suffix](pictures, drawn.fps, sign(walk, sampler.checkpoint.sha256), out), start=1):
+        yield done, drawn.frames
 
 
-def _encode_mp4(pictures: list[Image.Image], fps: int, note: str) -> bytes:
+def _enlarge(frame: np.ndarray, side: int) -> Image.Image:
+    return Image.fromarray(frame).resize((side, side), Image.Resampling.LANCZOS)
+
+
+def _encode_mp4(pictures: Iterator[Image.Image], fps: int, note: str, out: BinaryIO) -> Step:
+    return _encode_av(pictures, fps, out, "mp4", "libx264", {"crf": "16", "preset": "fast"}, note)
+
+
+def _encode_webp(pictures: Iterator[Image.Image], fps: int, note: str, out: BinaryIO) -> Step:
+    buffer = io.BytesIO()
+    yield from _encode_av(pictures, fps, buffer, "webp", "libwebp_anim", {"quality": "90", "compression_level": "3"})
+    out.write(_with_xmp(buffer.getvalue(), note.encode()))
+
+
+def _encode_av(
+    pictures: Iterator[Image.Image], fps: int, out: BinaryIO, container_format: str, codec: str, options: dict[str, str], note: str = ""
+) -> Step:
     import av
 
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        container.metadata["comment"] = note
-        stream = container.add_stream("libx264", rate=Fraction(fps), options={"crf": "16", "preset": "fast"})
-        stream.width, stream.height = pictures[0].size
+    with av.open(out, "w", format=container_format, options={"loop": "0"} if container_format == "webp" else {}) as container:
+        if note:
+            container.metadata["comment"] = note
+        stream = container.add_stream(codec, rate=Fraction(fps), options=options)
         stream.pix_fmt = "yuv420p"
-        for picture in pictures:
+        for number, picture in enumerate(pictures):
+            if number == 0:
+                stream.width, stream.height = picture.size
             container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            yield
         container.mux(stream.encode())
-    return buffer.getvalue()
 
 
-def _encode_gif(pictures: list[Image.Image], fps: int, note: str) -> bytes:
-    buffer = io.BytesIO()
-    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=1000 / fps, loop=0, comment=note.encode())
-    return buffer.getvalue()
+def _with_xmp(film: bytes, note: bytes) -> bytes:
+    """An animated WebP with ``note`` as its XMP chunk, and the flag that says so (WebP container specification)."""
+    flags_at = 20  # after 'RIFF', size, 'WEBP', 'VP8X', size
+    body = film[8:flags_at] + bytes([film[flags_at] | 0x04]) + film[flags_at + 1 :]
+    body += b"XMP " + struct.pack("<I", len(note)) + note + b"\0" * (len(note) % 2)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def _encode_webp(pictures: list[Image.Image], fps: int, note: str) -> bytes:
-    buffer = io.BytesIO()
-    options = {"duration": round(1000 / fps), "loop": 0, "quality": 90, "method": 3, "xmp": note.encode()}
-    pictures[0].save(buffer, "WEBP", save_all=True, append_images=pictures[1:], **options)
-    return buffer.getvalue()
+def _encode_gif(pictures: Iterator[Image.Image], fps: int, note: str, out: BinaryIO) -> Step:
+    """Frames with a palette each. Their times are whole hundredths of a second, longer and shorter by turns where fps asks for it."""
+    for number, picture in enumerate(pictures):
+        frame = picture.quantize(256)
+        if number == 0:
+            header, _ = getheader(frame, info={"comment": note.encode(), "loop": 0, "duration": 0})
+            out.writelines(header)
+        hundredths = round(100 * (number + 1) / fps) - round(100 * number / fps)
+        out.writelines(getdata(frame, duration=10 * hundredths, include_color_table=True))
+        yield
+    out.write(b";")
 
 
 _ENCODERS: dict[str, Encoder] = {".mp4": _encode_mp4, ".gif": _encode_gif, ".webp": _encode_webp}
-
-
-def read_note(path: Path) -> str:
-    """The JSON inside a film, '' where there is none; raises OSError or ValueError where the file cannot be read."""
-    if path.suffix.lower() == ".mp4":
-        import av
-        from av.error import FFmpegError
-
-        try:
-            with av.open(str(path)) as container:
-                return container.metadata.get("comment", "")
-        except FFmpegError as error:
-            raise ValueError("not a film") from error
-    with Image.open(path, formats=["GIF", "WEBP"]) as picture:
-        note = picture.info.get("comment") or picture.info.get("xmp") or b""
-    return note.decode("utf-8", "replace") if isinstance(note, bytes) else str(note)

@@ -1,28 +1,24 @@
-"""A plate -> one labelled picture; PNG files that carry their recipe; zips of single images."""
+"""A plate -> one labelled picture, a sprite for the page, single images in a zip."""
 
 import io
-import json
 import math
-import os
 import re
 import zipfile
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont
 
-from resgen.composite import AnyRecipe, read
+from resgen.carry import png_note, sign
+from resgen.composite import AnyRecipe
 from resgen.errors import RecipeError
-from resgen.film import read_note
 from resgen.plates import Plate
 
-CHUNK = "resgen"
 GAP = 2  # pixels between images
 BACKGROUND = (24, 24, 27)
 INK = (228, 228, 231)
-MAX_SIDE = 20_000  # pixels of a picture's longer side
-MAX_RECIPE_FILE = 64_000_000  # bytes
+MAX_PIXELS = 100_000_000  # of a picture: three hundred megabytes while it is made
+MAX_SIDE = 60_000  # pixels; beyond it image viewers and encoders fail
 
 
 def compose(plate: Plate) -> Image.Image:
@@ -34,8 +30,8 @@ def compose(plate: Plate) -> Image.Image:
     margin = max((math.ceil(font.getlength(label)) + 12 for label in plate.row_labels), default=0)
     head = letters + 10 if plate.column_labels else 0
     size = (margin + plate.columns * (side + GAP) - GAP, head + rows * (side + GAP) - GAP)
-    if max(size) > MAX_SIDE:
-        raise RecipeError(f"The picture would be {size[0]} x {size[1]} pixels; choose fewer images or a smaller display size.")
+    if size[0] * size[1] > MAX_PIXELS or max(size) > MAX_SIDE:
+        raise RecipeError(f"The picture would be {size[0]:,} x {size[1]:,} pixels; choose fewer images, more columns or a smaller display size.")
     picture = Image.new("RGB", size, BACKGROUND)
     origin = (margin, head)
     for index, pixels in enumerate(plate.images):
@@ -59,70 +55,32 @@ def sprite(plate: Plate) -> Image.Image:
     return Image.fromarray(tiled.reshape(rows * height, columns * width, 3))
 
 
-def signed_json(recipe: AnyRecipe, sha256: str, indent: int | None = None) -> str:
-    """The recipe's JSON with the checkpoint's SHA-256: what a file made by ResGen carries."""
-    return json.dumps({**recipe.to_dict(), "checkpoint_sha256": sha256}, indent=indent)
-
-
 def png_bytes(picture: Image.Image, recipe: AnyRecipe, sha256: str) -> bytes:
     """A PNG with the recipe and the checkpoint's SHA-256 in its text chunk."""
-    info = PngImagePlugin.PngInfo()
-    info.add_itxt(CHUNK, signed_json(recipe, sha256))
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", pnginfo=info)
+    picture.save(buffer, "PNG", pnginfo=png_note(sign(recipe, sha256)))
     return buffer.getvalue()
 
 
-def zip_bytes(plate: Plate, recipe: AnyRecipe, sha256: str) -> bytes:
-    """Every image as a PNG of its own, and recipe.json, in one zip."""
+def zip_bytes(plate: Plate, recipe: AnyRecipe, sha256_of: Callable[[str], str]) -> bytes:
+    """Every image as a PNG of its own, and recipe.json, in one zip; ``sha256_of`` a checkpoint's name."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in image_files(plate, sha256):
+        for name, data in image_files(plate, sha256_of):
             archive.writestr(name, data)
-        archive.writestr("recipe.json", signed_json(recipe, sha256, indent=2))
+        archive.writestr("recipe.json", sign(recipe, sha256_of(recipe.checkpoint), indent=2))
     return buffer.getvalue()
 
 
-def image_files(plate: Plate, sha256: str) -> list[tuple[str, bytes]]:
+def image_files(plate: Plate, sha256_of: Callable[[str], str]) -> list[tuple[str, bytes]]:
     """(file name, PNG) of each image at its own size, each with the recipe that draws it alone."""
     files = []
     for index, (pixels, caption, alone) in enumerate(zip(plate.images, plate.captions, plate.tiles, strict=True)):
         if alone is not None:
-            words = re.sub(r"[^\w.+-]+", "-", caption.replace("seed ", "seed"), flags=re.ASCII)
-            files.append((f"{index:04}-{words}.png", png_bytes(Image.fromarray(pixels), alone, sha256)))
+            files.append((f"{index:04}-{file_words(caption)}.png", png_bytes(Image.fromarray(pixels), alone, sha256_of(alone.checkpoint))))
     return files
 
 
-def read_recipe(path: Path) -> tuple[AnyRecipe, str]:
-    """The recipe, and the checkpoint's SHA-256 or '', of a picture or film made by ResGen or a JSON file. Raises RecipeError."""
-    readers = {".json": lambda path: path.read_text(encoding="utf-8"), ".mp4": read_note, ".gif": read_note, ".webp": read_note}
-    try:
-        if path.stat().st_size > MAX_RECIPE_FILE:
-            raise RecipeError(f"{path.name} is too large to hold a recipe.")
-        text = readers.get(path.suffix.lower(), _text_chunk)(path)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise RecipeError(f"{path.name} cannot be read as a picture, a film or a JSON recipe.") from error
-    if not text:
-        raise RecipeError(f"{path.name} holds no recipe: it was not made by ResGen, or was saved again by another program.")
-    recipe = read(text)
-    sha256 = json.loads(text).get("checkpoint_sha256", "")
-    return recipe, sha256 if isinstance(sha256, str) else ""
-
-
-def _text_chunk(path: Path) -> str:
-    with Image.open(path, formats=["PNG"]) as picture:
-        picture.load()  # text chunks may follow the pixels
-        return str(getattr(picture, "text", {}).get(CHUNK, ""))
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write all of ``data`` or nothing."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise RecipeError(f"{path} could not be written: {error.strerror or error}.") from error
+def file_words(caption: str) -> str:
+    """A caption as a part of a file's name: 'cat, seed 7' -> 'cat-seed7'."""
+    return re.sub(r"[^\w.+-]+", "-", caption.replace("seed ", "seed"), flags=re.ASCII).strip("-")

@@ -1,7 +1,6 @@
 """An image -> the latent that draws it: optimisation of w, one w for each block (Abdal et al. 2019), from the likeliest of many starts."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +14,13 @@ from resgen.errors import DataError
 from resgen.features import FeatureResNet
 from resgen.recipe import Recipe, pack_vector
 from resgen.sampler import Sampler
+from resgen.work import Work
 
 CANDIDATES = 512  # random images among which the starts are looked for
 STARTS = 4  # of them, improved side by side
 STEPS = 400
-MAX_PHOTO_PIXELS = 80_000_000
+MAX_PHOTO_PIXELS = 60_000_000
+PHOTO_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 FEATURE_SHARE = 0.2  # of the steps, the first ones: all starts, and features compared too, since pixels alone get stuck far away
 LR = 0.1  # of Adam
 
@@ -35,16 +36,28 @@ class Inversion:
 
 
 def load_photo(path: Path, resolution: int) -> np.ndarray:
-    """Any picture file -> uint8 [R, R, 3]: upright, on white, the middle square. Raises DataError."""
+    """A PNG, JPEG, WebP, GIF, BMP or TIFF -> uint8 [R, R, 3]: upright, on white, the middle square. Raises DataError."""
     try:
-        picture = Image.open(path)
+        picture = Image.open(path, formats=PHOTO_FORMATS)
         if picture.width * picture.height > MAX_PHOTO_PIXELS:
-            raise DataError(f"This picture has {picture.width} x {picture.height} pixels; make it smaller first.")
-        picture = ImageOps.exif_transpose(picture).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise DataError(f"This picture has {picture.width:,} x {picture.height:,} pixels; make it smaller first.")
+        picture = _eight_bits(ImageOps.exif_transpose(picture))
+        square = ImageOps.fit(picture, (min(picture.size),) * 2).convert("RGBA")
+    except DataError:
+        raise
+    except Exception as error:  # decoders fail in many ways on a file that only looks like a picture
         raise DataError("This file cannot be read as a picture; use a PNG, JPEG, WebP, GIF, BMP or TIFF.") from error
-    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return np.asarray(ImageOps.fit(picture, (resolution, resolution), Image.Resampling.LANCZOS))
+    square = Image.alpha_composite(Image.new("RGBA", square.size, "white"), square).convert("RGB")
+    return np.asarray(square.resize((resolution, resolution), Image.Resampling.LANCZOS))
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Sixteen-bit and floating-point greys, which Pillow would cut off at 255, brought to 0..255."""
+    if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
+        return picture
+    values = np.asarray(picture).astype(np.float64)
+    top = 65535.0 if picture.mode != "F" else max(1.0, float(np.nan_to_num(values).max()))
+    return Image.fromarray((np.nan_to_num(values) / top * 255).clip(0, 255).astype(np.uint8))
 
 
 def invert(
@@ -53,14 +66,13 @@ def invert(
     features: FeatureResNet | None = None,
     steps: int = STEPS,
     seed: int = 0,
-    progress: Callable[[int, int], object] | None = None,
-) -> Inversion:
+) -> Work[Inversion]:
     """The latent whose image is nearest to ``target``, uint8 [R, R, 3] of the generator's resolution.
 
     The same arguments give the same latent on one device. ``features`` guides the beginning of the way.
     """
-    if target.shape[:2] != (sampler.checkpoint.arch.resolution,) * 2:
-        raise DataError(f"{sampler.checkpoint.name} draws {sampler.checkpoint.arch.resolution} pixels a side; give an image of that size.")
+    if target.shape[:2] != (sampler.card.arch.resolution,) * 2:
+        raise DataError(f"{sampler.card.name} draws {sampler.card.arch.resolution} pixels a side; give an image of that size.")
     image = torch.from_numpy(target.copy()).permute(2, 0, 1)[None].float().to(sampler.device) / 127.5 - 1
     image = image.contiguous(memory_format=torch.channels_last)
     wanted = [] if features is None else [m.detach() for m in features.maps(image)]
@@ -83,9 +95,8 @@ def invert(
         loss.sum().backward()
         optimiser.step()
         losses.append(least)
-        if progress:
-            progress(step + 1, steps)
-    recipe = Recipe(sampler.checkpoint.name, latents=(pack_vector(best_w.cpu().ravel().tolist()),), columns=1)
+        yield step + 1, steps
+    recipe = Recipe(checkpoint=sampler.card.name, latents=(pack_vector(best_w.cpu().ravel().tolist()),), columns=1)
     found = sampler.render(recipe)[0]
     return Inversion(recipe, found, psnr(found, target), tuple(losses))
 
@@ -105,7 +116,7 @@ def _feature_error(features: FeatureResNet, drawn: Tensor, wanted: list[Tensor])
 @torch.no_grad()
 def _likely_starts(image: Tensor, sampler: Sampler, seed: int) -> Tensor:
     """w [STARTS, blocks, w_dim] of the random images nearest to the target, compared at a quarter of the resolution and at all of it."""
-    recipe = Recipe(sampler.checkpoint.name, seeds=tuple(range(seed * CANDIDATES, (seed + 1) * CANDIDATES)), truncation=0.8)
+    recipe = Recipe(checkpoint=sampler.card.name, seeds=tuple(range(seed * CANDIDATES, (seed + 1) * CANDIDATES)), truncation=0.8)
     w = torch.from_numpy(sampler.latents(recipe)).to(sampler.device)
     errors = []
     for part in w.split(64):

@@ -1,14 +1,16 @@
 """Any recipe -> a plate: its images and how they are laid out. The one place that draws, whoever asks."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk
 from resgen.errors import RecipeError
+from resgen.latents import Points, join, locate, mix, walk
 from resgen.recipe import Recipe, pack_vector
-from resgen.sampler import Progress, Sampler
+from resgen.sampler import Sampler
+from resgen.work import Work, within
 
 SamplerOf = Callable[[str], Sampler]  # a checkpoint's name -> its sampler
 
@@ -21,45 +23,56 @@ class Plate:
     columns: int
     scale: int  # enlargement of each image
     captions: tuple[str, ...]  # one for each image
+    tiles: tuple[Recipe | None, ...]  # the recipe of each image alone, where it has one
     row_labels: tuple[str, ...] = ()
     column_labels: tuple[str, ...] = ()
-    tiles: tuple[Recipe | None, ...] = ()  # the recipe of each image alone, where it has one
 
 
-def draw(recipe: AnyRecipe, sampler_of: SamplerOf, progress: Progress | None = None) -> Plate:
+def draw(recipe: AnyRecipe, sampler_of: SamplerOf) -> Work[Plate]:
     """The plate of any recipe; of a walk, its frames. Raises ResGenError."""
     if isinstance(recipe, Recipe):
-        return _draw_grid(recipe, sampler_of(recipe.checkpoint), progress)
+        return (yield from _draw_grid(recipe, sampler_of(recipe.checkpoint)))
     if isinstance(recipe, StyleMix):
-        return _draw_mix(recipe, sampler_of(recipe.checkpoint), progress)
+        return (yield from _draw_mix(recipe, sampler_of(recipe.checkpoint)))
     if isinstance(recipe, Walk):
-        frames = draw_frames(recipe, sampler_of(recipe.checkpoint), progress)
-        return Plate(frames, 10, recipe.scale, tuple(f"frame {i + 1}" for i in range(len(frames))))
+        sampler = sampler_of(recipe.checkpoint)
+        frames = yield from sampler.draw(frame_points(recipe, sampler))
+        return Plate(frames, 10, recipe.scale, tuple(f"frame {i + 1}" for i in range(len(frames))), tiles=(None,) * len(frames))
     if isinstance(recipe, Comparison):
-        return _draw_comparison(recipe, sampler_of, progress)
+        return (yield from _draw_comparison(recipe, sampler_of))
     if isinstance(recipe, AnatomyOf):
         return _draw_anatomy(recipe, sampler_of(recipe.checkpoint))
     raise TypeError(f"no plate is made of {type(recipe).__name__}")
 
 
-def draw_frames(walk: Walk, sampler: Sampler, progress: Progress | None = None) -> np.ndarray:
-    """A walk's frames uint8 [F, H, W, 3]. Raises RecipeError."""
-    stops = (*walk.stops, walk.stops[0]) if walk.loop else walk.stops
-    return sampler.synthesise(*sampler.between(stops, walk.positions, walk.path == "z"), progress)
+def frame_points(recipe: Walk, sampler: Sampler) -> Points:
+    """The points of a walk's frames. Raises RecipeError."""
+    stops = join([locate(stop, sampler.checkpoint) for stop in recipe.stops])
+    if recipe.loop:
+        stops = join([stops, locate(recipe.stops[0], sampler.checkpoint)])
+    return walk(stops, recipe.positions, recipe.path == "z")
 
 
-def name_images(recipe: Recipe, sampler: Sampler) -> tuple[str, ...]:
+def stream_frames(recipe: Walk, sampler: Sampler) -> Iterator[np.ndarray]:
+    """The frames of a walk, uint8 [H, W, 3] one by one, each batch drawn when it is asked for. Raises RecipeError."""
+    for batch in sampler.batches(frame_points(recipe, sampler)):
+        yield from batch
+
+
+def name_images(recipe: Recipe, points: Points, sampler: Sampler) -> tuple[str, ...]:
     """What a person calls each image: 'cat, seed 7'."""
     kind = "variation" if recipe.variation_of is not None else "near seed" if recipe.plane else "seed"
-    classes, captions = sampler.checkpoint.classes, []
-    for index, (seed, label) in enumerate(zip(*sampler.name(recipe), strict=True)):
+    classes, captions = sampler.card.classes, []
+    for index, (seed, label) in enumerate(zip(points.seeds.tolist(), points.labels.tolist(), strict=True)):
         name = f"latent {index // len(recipe.sweep_amounts) + 1}" if seed < 0 else f"{kind} {seed}"
         captions.append(f"{classes[label]}, {name}" if label >= 0 else name)
     return tuple(captions)
 
 
-def _draw_grid(recipe: Recipe, sampler: Sampler, progress: Progress | None) -> Plate:
-    images, captions = sampler.render(recipe, progress), name_images(recipe, sampler)
+def _draw_grid(recipe: Recipe, sampler: Sampler) -> Work[Plate]:
+    points = locate(recipe, sampler.checkpoint)
+    images = yield from sampler.draw(points)
+    captions = name_images(recipe, points, sampler)
     tiles = tuple(recipe.alone(index) for index in range(len(images)))
     if recipe.sweep:
         steps = tuple(f"{amount:+.2g}" if amount else "0" for amount in recipe.sweep_amounts)
@@ -70,36 +83,36 @@ def _draw_grid(recipe: Recipe, sampler: Sampler, progress: Progress | None) -> P
     return Plate(images, min(recipe.columns, len(images)), recipe.scale, captions, tiles=tiles)
 
 
-def _draw_mix(mix: StyleMix, sampler: Sampler, progress: Progress | None) -> Plate:
+def _draw_mix(recipe: StyleMix, sampler: Sampler) -> Work[Plate]:
     """The first row and column show the images themselves, the rest their mixtures."""
-    blocks = len(sampler.checkpoint.arch.widths)
-    if beyond := [block for block in mix.blocks if block >= blocks]:
-        raise RecipeError(f"{sampler.checkpoint.name} has {blocks} residual blocks; there is no block {beyond[0] + 1}.")
-    rows, columns = (np.concatenate([sampler.latents(part) for part in side]) for side in (mix.rows, mix.columns))
-    gains = np.concatenate([sampler.gains(part) for part in mix.rows])
-    column_gains = np.concatenate([sampler.gains(part) for part in mix.columns])
-    mixed = np.repeat(rows, len(columns), axis=0)
-    mixed[:, list(mix.blocks)] = np.tile(columns, (len(rows), 1, 1))[:, list(mix.blocks)]
-    w = np.concatenate([columns, rows, mixed])
-    images = sampler.synthesise(w, np.concatenate([column_gains, gains, np.repeat(gains, len(columns), axis=0)]), progress)
-    top, left, inner = np.split(images, [len(columns), len(columns) + len(rows)])
-    body = np.concatenate([left[:, None], inner.reshape(len(rows), len(columns), *images.shape[1:])], axis=1)
-    corner = np.zeros_like(top[:1])
-    plate = np.concatenate([corner, top, body.reshape(-1, *images.shape[1:])])
-    names = [[name_images(part, sampler)[0] for part in side] for side in (mix.rows, mix.columns)]
-    captions = ["", *names[1]]
-    for row in names[0]:
-        captions += [row, *(f"{row} with the style of {column}" for column in names[1])]
-    tiles: list[Recipe | None] = [None, *mix.columns]
-    for part, row in zip(mix.rows, mixed.reshape(len(rows), len(columns), *mixed.shape[1:]), strict=True):
-        tiles += [part, *(spell_out(part, w) for w in row)]
-    return Plate(plate, len(columns) + 1, mix.scale, tuple(captions), tiles=tuple(tiles))
+    blocks = len(sampler.card.arch.widths)
+    if beyond := [block for block in recipe.blocks if block >= blocks]:
+        raise RecipeError(f"{sampler.card.name} has {blocks} residual blocks; there is no block {beyond[0] + 1}.")
+    rows, columns = (join([locate(part, sampler.checkpoint) for part in side]) for side in (recipe.rows, recipe.columns))
+    points = join([columns, rows, mix(rows, columns, recipe.blocks)])
+    images = yield from sampler.draw(points)
+    names = [name for part in (*recipe.columns, *recipe.rows) for name in name_images(part, locate(part, sampler.checkpoint), sampler)]
+    across, down = len(recipe.columns), len(recipe.rows)
+    w = sampler.map(points).numpy()
+    order, captions, tiles = [0], [""], [None, *recipe.columns]  # of the table, row by row; the corner is empty
+    order += range(across)
+    captions += names[:across]
+    for row, part in enumerate(recipe.rows):
+        inner = range(across + down + row * across, across + down + (row + 1) * across)
+        order += [across + row, *inner]
+        captions += [names[across + row], *(f"{names[across + row]} with the style of {column}" for column in names[:across])]
+        tiles += [part, *(spell_out(part, w[index]) for index in inner)]
+    table = images[order]
+    table[0] = 0
+    return Plate(table, across + 1, recipe.scale, tuple(captions), tiles=tuple(tiles))
 
 
-def _draw_comparison(comparison: Comparison, sampler_of: SamplerOf, progress: Progress | None) -> Plate:
+def _draw_comparison(comparison: Comparison, sampler_of: SamplerOf) -> Work[Plate]:
     """One row for each image, one column for each checkpoint."""
-    recipes = [replace(comparison.recipe, checkpoint=name) for name in comparison.checkpoints]
-    plates = [_draw_grid(recipe, sampler_of(recipe.checkpoint), progress) for recipe in recipes]
+    plates = []
+    for name in comparison.checkpoints:
+        drawing = _draw_grid(comparison.recipe.with_checkpoint(name), sampler_of(name))
+        plates.append((yield from within(drawing, len(plates), len(comparison.checkpoints))))
     if len({plate.images.shape for plate in plates}) > 1:
         raise RecipeError("Compare: these checkpoints draw images of different sizes or numbers; choose some that draw the same.")
     count = len(plates[0].images)
@@ -111,15 +124,15 @@ def _draw_comparison(comparison: Comparison, sampler_of: SamplerOf, progress: Pr
 
 def _draw_anatomy(anatomy: AnatomyOf, sampler: Sampler) -> Plate:
     """Three rows over the blocks, coarse to fine."""
-    shown = sampler.anatomy(anatomy.recipe)
-    arch = sampler.checkpoint.arch
-    blocks = tuple(f"block {i + 1}, {arch.base_resolution * 2**i} px" for i in range(len(arch.widths)))
+    shown = sampler.anatomy(locate(anatomy.recipe, sampler.checkpoint))
+    blocks = sampler.card.block_names
     rows = ("image so far", "what it changes", "its features")
     captions = tuple(f"{row}: {block}" for row in rows for block in blocks)
     images = np.concatenate([shown.so_far, shown.added, shown.features])
-    return Plate(images, len(blocks), anatomy.recipe.scale, captions, row_labels=rows, column_labels=blocks)
+    return Plate(images, len(blocks), anatomy.recipe.scale, captions, row_labels=rows, column_labels=blocks, tiles=(None,) * len(images))
 
 
 def spell_out(recipe: Recipe, w: np.ndarray) -> Recipe:
     """The recipe of one image by its w [blocks, w_dim] alone, gains and layout as in ``recipe``."""
-    return Recipe(recipe.checkpoint, latents=(pack_vector(w.ravel().tolist()),), residual_gains=recipe.residual_gains, columns=1, scale=1)
+    latent = pack_vector(w.ravel().tolist())
+    return Recipe(checkpoint=recipe.checkpoint, latents=(latent,), residual_gains=recipe.residual_gains, columns=1, scale=1)

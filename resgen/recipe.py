@@ -1,6 +1,6 @@
-"""The recipe: everything a picture is a function of, and the one place where user input is checked.
+"""The recipe: everything a picture is a function of, each field said once.
 
-A recipe travels as JSON (files, the PNG's text chunk, the HTTP API) and as a URL query (links).
+A recipe travels as JSON (files, the note inside a picture, the HTTP interface) and as a URL query (links).
 """
 
 import base64
@@ -10,11 +10,16 @@ import math
 import re
 import struct
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, urlencode
 
+from pydantic import AfterValidator, Field, model_validator
+
 from resgen.errors import RecipeError
+from resgen.fields import (
+    Declared, Dial, Pairs, Text, add_pairs, read_names, read_numbers, read_pairs, write_field, write_names,
+    write_numbers, write_pairs,
+)  # fmt: skip
 
 MAX_SEED = 2**63 - 1
 MAX_SEEDS = 100_000
@@ -23,11 +28,13 @@ MAX_LATENTS = 64
 MAX_QUERY = 200_000  # characters of a link
 MAX_LATENT_BYTES = 65_536
 MAX_OWN_DIRECTIONS = 8
+MAX_BLOCKS = 64
 PLANE_WIDTH, PLANE_HEIGHT = 1000, 1_000_000  # of the seed plane: the point (x, y) of whole numbers is the seed 1000 y + x
 SWEEP_REACH = 3.0  # standard deviations to either side
 _OWN_NAME = re.compile(r"[\w -]{1,40}")
 
-Pairs = tuple[tuple[str, float], ...]
+
+# Text forms of the fields that have one of their own.
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -50,7 +57,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def format_seeds(seeds: tuple[int, ...]) -> str:
+def format_seeds(seeds: Sequence[int]) -> str:
     """(0, 1, 2, 42) -> '0-2,42': the text that `parse_seeds` reads back."""
     runs: list[list[int]] = []
     for seed in seeds:
@@ -59,32 +66,6 @@ def format_seeds(seeds: tuple[int, ...]) -> str:
         else:
             runs.append([seed, seed])
     return ",".join(f"{a}-{b}" if b > a else str(a) for a, b in runs)
-
-
-def parse_pairs(text: str, what: str) -> Pairs:
-    """'cat=.7,dog=.3' -> (('cat', 0.7), ('dog', 0.3)); ``what`` names the field in an error."""
-    pairs = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        name, equals, number = part.rpartition("=")
-        try:
-            pairs.append((name.strip(), float(number)))
-        except ValueError:
-            equals = ""
-        if not equals or not name.strip():
-            raise RecipeError(f"{what}: {part[:40]!r} is not a name with a number; write name=0.5, more of them separated by commas.")
-    return tuple(pairs)
-
-
-def parse_numbers(text: str, what: str) -> list[float]:
-    """'1,0.5,2' -> [1, 0.5, 2]; '' -> []; ``what`` names the field in an error."""
-    try:
-        return [float(part) for part in text.split(",")] if text.strip() else []
-    except ValueError as error:
-        raise RecipeError(f"{what}: {text[:40]!r} are not numbers separated by commas.") from error
-
-
-def _format_pairs(pairs: Pairs) -> str:
-    return ",".join(f"{name}={value:.10g}" for name, value in pairs)
 
 
 def pack_vector(values: Sequence[float]) -> str:
@@ -98,9 +79,11 @@ def pack_vector(values: Sequence[float]) -> str:
 def unpack_vector(text: str) -> tuple[float, ...]:
     """What `pack_vector` packed; raises RecipeError for any other text."""
     try:
+        if len(text) > MAX_LATENT_BYTES * 4 // 3 + 4:
+            raise ValueError("longer than any latent")
         data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        if not data or len(data) > MAX_LATENT_BYTES:
-            raise ValueError("a latent has between one and some thousand numbers")
+        if not data:
+            raise ValueError("a latent has at least one number")
         values = struct.unpack(f"<{len(data) // 2}e", data)
     except (ValueError, binascii.Error, struct.error) as error:
         raise RecipeError(f"{text[:24]!r} is not a latent: copy the whole text that ResGen gave.") from error
@@ -109,91 +92,164 @@ def unpack_vector(text: str) -> tuple[float, ...]:
     return values
 
 
-def _add_pairs(first: Pairs, second: Pairs) -> Pairs:
-    """The sums by name, in the order the names first appear."""
-    total = dict(first)
-    for name, value in second:
-        total[name] = total.get(name, 0.0) + value
-    return tuple(total.items())
+def _read_plane(text: str) -> tuple[float, ...] | None:
+    """'x,y,step' -> (x, y, step); '' -> None."""
+    return tuple(read_numbers(text, "Plane")) or None
 
 
-@dataclass(frozen=True)
-class Recipe:
+def _read_own(text: str) -> list[list[str]]:
+    return [part.split("=", 1) for part in text.split(",") if part]
+
+
+def _read_edits(text: str) -> list[tuple[int, Any]]:
+    """'3:pc1=2;5:pc2=-1' -> [(3, [('pc1', 2.0)]), (5, [('pc2', -1.0)])]; raises RecipeError."""
+    edits = []
+    for part in filter(None, text.split(";")):
+        place, _, pairs = part.partition(":")
+        if not re.fullmatch(r"\d{1,6}", place, re.ASCII):
+            raise RecipeError(f"Edits: {part[:40]!r} does not begin with the place of an image and a colon, such as 3:pc1=2.")
+        edits.append((int(place), read_pairs(pairs, "Edits")))
+    return edits
+
+
+def _write_edits(edits: "Edits") -> str:
+    return ";".join(f"{place}:{write_pairs(pairs)}" for place, pairs in edits)
+
+
+# Types of fields.
+
+
+def _check_packed(text: str) -> str:
+    unpack_vector(text)
+    return text
+
+
+def _check_own(own: tuple[str, str]) -> tuple[str, str]:
+    if not _OWN_NAME.fullmatch(own[0]):
+        raise RecipeError(f"Directions: {own[0][:40]!r} is not a name; use up to 40 letters, digits, spaces, - and _.")
+    return own
+
+
+def _join_pairs(pairs: Pairs) -> Pairs:
+    """Each name once: what is given to it several times is added."""
+    return add_pairs(pairs)
+
+
+def _join_edits(edits: "Edits") -> "Edits":
+    """One entry for each place, those that move nothing left out."""
+    places = dict.fromkeys(place for place, _ in edits)
+    joined = ((place, add_pairs(*(pairs for other, pairs in edits if other == place))) for place in places)
+    return tuple((place, pairs) for place, pairs in joined if pairs)
+
+
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Scale = Annotated[int, Field(ge=1, le=MAX_SCALE, title="Display size", description="Enlargement of each image."), Dial(1)]
+Name = Annotated[str, Field(max_length=200)]
+Packed = Annotated[str, AfterValidator(_check_packed)]
+Amount = Annotated[float, Field(ge=-10, le=10)]  # standard deviations along a direction
+Amounts = Annotated[tuple[tuple[Name, Amount], ...], Field(max_length=256), AfterValidator(_join_pairs)]
+Own = Annotated[tuple[str, Packed], AfterValidator(_check_own)]
+Edits = tuple[tuple[int, Pairs], ...]
+Gain = Annotated[float, Field(ge=0, le=2)]
+Share = Annotated[float, Field(ge=0, le=1000)]
+PlaneX = Annotated[float, Field(ge=0, le=PLANE_WIDTH)]
+PlaneY = Annotated[float, Field(ge=0, le=PLANE_HEIGHT)]
+PlaneStep = Annotated[float, Field(ge=0, le=10)]
+
+AMOUNT_DIAL = Dial(0.1, -5, 5)  # of a direction's slider
+GAIN_DIAL = Dial(0.01, 0, 2)
+SHARE_DIAL = Dial(0.01, 0, 1)
+STEP_DIAL = Dial(0.01, 0.02, 1)
+
+
+class Recipe(Declared):
     """What to draw: points (seeds, or latents, or a window of the seed plane) x classes x the steps of a sweep.
 
-    Images are ordered class by class, points within, steps of a sweep innermost. Raises RecipeError on creation
-    where a value is out of range; whether names exist in the checkpoint is known, and checked, when it is rendered.
+    Images are ordered class by class, points within, steps of a sweep innermost. Whether names exist in the checkpoint is
+    known, and checked, when it is rendered.
     """
 
-    checkpoint: str = ""
-    seeds: tuple[int, ...] = tuple(range(16))  # each 0..2^63-1
-    latents: tuple[str, ...] = ()  # packed w of images, drawn in place of the seeds: they bring their class with them
-    plane: tuple[float, float, float] | None = None  # x, y, step: columns x columns points about (x, y), in place of the seeds
-    classes: tuple[str, ...] = ()  # one row of points each; empty: each seed draws its own
-    class_mix: Pairs = ()  # (class, share): one mixture for all images
-    truncation: float = 1.0  # psi, 0..1.5: 0 is the class's mean image
-    directions: Pairs = ()  # (name, -10..10 standard deviations)
-    own_directions: tuple[tuple[str, str], ...] = ()  # (name, packed offset of w): directions beside the checkpoint's
-    edits: tuple[tuple[int, Pairs], ...] = ()  # (place of a row or image, directions added to it alone)
-    sweep: str = ""  # a direction: each image becomes a row of `columns` images, from -3 to 3 standard deviations
-    residual_gains: tuple[float, ...] = ()  # 0..2 for each block's residual branch; empty: all 1
-    variation_of: int | None = None  # seeds become variations of this seed
-    variation_strength: float = 0.3  # 0..1: how far variations go
-    columns: int = 8  # 1..100
-    scale: int = 3  # 1..16: enlargement of each image
+    checkpoint: Annotated[Name, Field(title="Checkpoint", description="The trained generator that draws.")] = ""
+    seeds: Annotated[
+        tuple[Seed, ...],
+        Field(min_length=1, max_length=MAX_SEEDS, title="Seeds", description="One image for each number: 0-15,42."),
+        Text(parse_seeds, format_seeds),
+    ] = tuple(range(16))
+    latents: Annotated[
+        tuple[Packed, ...],
+        Field(max_length=MAX_LATENTS, title="Latents", description="Packed w of images, drawn in place of seeds; they bring their class with them."),
+        Text(lambda text: text.split(",") if text else (), ",".join),
+    ] = ()
+    plane: Annotated[
+        tuple[PlaneX, PlaneY, PlaneStep] | None,
+        Field(title="Plane", description="x,y,step: a window of the seed plane, columns x columns, in place of seeds."),
+        Text(_read_plane, write_numbers),
+    ] = None
+    classes: Annotated[
+        tuple[Name, ...],
+        Field(max_length=20_000, title="Classes", description="Class names, a row of images each; none: drawn from the seed."),
+        Text(read_names, write_names),
+    ] = ()
+    class_mix: Annotated[
+        tuple[tuple[Name, Share], ...],
+        Field(max_length=20_000, title="Class mix", description="One mixture of classes for all images: cat=0.7,dog=0.3."),
+        AfterValidator(_join_pairs),
+        Text(lambda text: read_pairs(text, "Class mix"), write_pairs),
+    ] = ()
+    truncation: Annotated[
+        float, Field(ge=0, le=1.5, title="Truncation", description="Psi. 0: the average image; 1: all the variety there is."), Dial(0.01)
+    ] = 1.0
+    directions: Annotated[
+        Amounts,
+        Field(title="Directions", description="Latent directions in standard deviations: pc1=2,pc3=-1."),
+        Text(lambda text: read_pairs(text, "Directions"), write_pairs),
+    ] = ()
+    own_directions: Annotated[
+        tuple[Own, ...],
+        Field(max_length=MAX_OWN_DIRECTIONS, title="Own directions", description="Directions beside the checkpoint's: name=packed offset of w."),
+        Text(_read_own, lambda own: ",".join(f"{name}={packed}" for name, packed in own)),
+    ] = ()
+    edits: Annotated[
+        tuple[tuple[Annotated[int, Field(ge=0, lt=MAX_SEEDS)], Amounts], ...],
+        Field(max_length=MAX_SEEDS, title="Edits", description="Directions of single images, by their place: 3:pc1=2;5:pc2=-1."),
+        AfterValidator(_join_edits),
+        Text(_read_edits, _write_edits),
+    ] = ()
+    sweep: Annotated[Name, Field(title="Strip", description="A direction: each image becomes a row, from -3 to 3 standard deviations.")] = ""
+    residual_gains: Annotated[
+        tuple[Gain, ...],
+        Field(max_length=MAX_BLOCKS, title="Gains", description="How much each residual block adds: 1,1,0.5,1; none: all 1."),
+        Text(lambda text: read_numbers(text, "Gains"), write_numbers),
+    ] = ()
+    variation_of: Annotated[Seed | None, Field(title="Variations of seed", description="Make the seeds variations of this seed.")] = None
+    variation_strength: Annotated[
+        float, Field(ge=0, le=1, title="Strength", description="How far variations go from the image, 0 to 1."), Dial(0.01)
+    ] = 0.3
+    variation_path: Annotated[
+        tuple[tuple[Seed, Annotated[float, Field(ge=0, le=1)]], ...],
+        Field(max_length=32, title="Variation path", description="Variations of a variation: from the seed to it, seed=strength at each turn."),
+        Text(lambda text: read_pairs(text, "Variation path"), lambda path: write_pairs(tuple((str(seed), part) for seed, part in path))),
+    ] = ()
+    columns: Annotated[int, Field(ge=1, le=100, title="Columns", description="Images in a row."), Dial(1)] = 8
+    scale: Scale = 3
 
-    def __post_init__(self) -> None:
-        self._check_points()
-        self._check_classes()
-        if self.count > MAX_SEEDS:
-            raise RecipeError(f"This makes {self.count:,} images; at most {MAX_SEEDS:,} fit in one recipe: give fewer seeds, classes or columns.")
-        self._check_range("Truncation", self.truncation, 0, 1.5)
-        self._check_range("Variation strength", self.variation_strength, 0, 1)
-        self._check_range("Columns", self.columns, 2 if self.sweep else 1, 100)
-        self._check_range("Display size", self.scale, 1, MAX_SCALE)
-        for name, value in (*self.directions, *(pair for _, pairs in self.edits for pair in pairs)):
-            self._check_range(f"Direction {name}", value, -10, 10)
-        for index, gain in enumerate(self.residual_gains):
-            self._check_range(f"Residual gain of block {index + 1}", gain, 0, 2)
-        if len(self.own_directions) > MAX_OWN_DIRECTIONS:
-            raise RecipeError(f"Directions: at most {MAX_OWN_DIRECTIONS} of your own fit in one recipe.")
-        for name, packed in self.own_directions:
-            if not _OWN_NAME.fullmatch(name):
-                raise RecipeError(f"Directions: {name[:40]!r} is not a name; use up to 40 letters, digits, spaces, - and _.")
-            unpack_vector(packed)
-
-    def _check_points(self) -> None:
-        if not self.seeds or len(self.seeds) > MAX_SEEDS:
-            raise RecipeError(f"Seeds: give between 1 and {MAX_SEEDS:,}.")
-        for seed in (*self.seeds, *(() if self.variation_of is None else (self.variation_of,))):
-            if not 0 <= seed <= MAX_SEED:
-                raise RecipeError(f"Seeds: {seed} is outside 0..{MAX_SEED}.")
-        if len(self.latents) > MAX_LATENTS:
-            raise RecipeError(f"Latents: at most {MAX_LATENTS} fit in one recipe.")
-        for latent in self.latents:
-            unpack_vector(latent)
-        if self.plane is not None:
-            if len(self.plane) != 3:
-                raise RecipeError("Plane: give x, y and step.")
-            for what, value, low, high in zip(("x", "y", "step"), self.plane, (0, 0, 0), (PLANE_WIDTH, PLANE_HEIGHT, 10), strict=True):
-                self._check_range(f"Plane {what}", value, low, high)
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
         if sum(map(bool, (self.latents, self.plane is not None, self.variation_of is not None))) > 1:
             raise RecipeError("Choose one of latents, the seed plane and variations of a seed.")
-
-    def _check_classes(self) -> None:
+        if self.variation_path and self.variation_of is None:
+            raise RecipeError("Variation path: say which seed it starts from.")
         if self.classes and self.class_mix:
             raise RecipeError("Classes: choose either classes or a class mix, not both.")
         if self.latents and (self.classes or self.class_mix):
             raise RecipeError("Classes: latents bring their class with them; leave the class empty.")
-        for name, share in self.class_mix:
-            self._check_range(f"Class mix of {name}", share, 0, 1000)
-        if self.class_mix and not any(share for _, share in self.class_mix):
-            raise RecipeError("Class mix: every share is zero; raise at least one.")
-
-    @staticmethod
-    def _check_range(what: str, value: float, low: float, high: float) -> None:
-        if not math.isfinite(value) or not low <= value <= high:
-            raise RecipeError(f"{what}: {value:g} is outside {low:g}..{high:g}.")
+        if self.sweep and self.columns < 2:
+            raise RecipeError("Columns: a strip needs at least 2.")
+        if len({name for name, _ in self.own_directions}) < len(self.own_directions):
+            raise RecipeError("Directions: two of your own have one name; rename one.")
+        if self.count > MAX_SEEDS:
+            raise RecipeError(f"This makes {self.count:,} images; at most {MAX_SEEDS:,} fit in one recipe: give fewer seeds, classes or columns.")
+        return self
 
     # Its images.
 
@@ -223,18 +279,19 @@ class Recipe:
         return tuple((x + dx, y + dy) for dy in offsets for dx in offsets)
 
     def alone(self, index: int) -> "Recipe":
-        """The recipe of one of its images, by its place."""
+        """The recipe of one of its images, by its place; of own directions only those that it uses."""
         row, step = divmod(index, len(self.sweep_amounts))
         label, point = divmod(row, self.points)
         swept: Pairs = ((self.sweep, self.sweep_amounts[step]),) if self.sweep else ()
+        directions = add_pairs(self.directions, dict(self.edits).get(row, ()), swept)
         plane = self.plane and (*(v % size for v, size in zip(self.plane_points[point], (PLANE_WIDTH, PLANE_HEIGHT), strict=True)), self.plane[2])
-        return replace(
-            self,
-            seeds=self.seeds if self.latents or self.plane else (self.seeds[point],),
+        return self.changed(
+            seeds=self.seeds[:1] if self.latents or self.plane else (self.seeds[point],),
             latents=self.latents[point : point + 1],
             plane=plane,
             classes=self.classes[label : label + 1],
-            directions=_add_pairs(_add_pairs(self.directions, dict(self.edits).get(row, ())), swept),
+            directions=tuple((name, max(-10.0, min(10.0, amount))) for name, amount in directions),
+            own_directions=tuple(own for own in self.own_directions if own[0] in dict(directions)),
             edits=(),
             sweep="",
             columns=1,
@@ -245,159 +302,29 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Only what differs from the defaults, and always the checkpoint and, where they are drawn, the seeds (as text)."""
-        default, values = asdict(Recipe()), asdict(self)
-        values = {key: value for key, value in values.items() if value != default[key]} | {"checkpoint": self.checkpoint}
+        values = {"checkpoint": self.checkpoint, **self.changes(), "seeds": format_seeds(self.seeds)}
         if self.latents or self.plane is not None:
-            values.pop("seeds", None)
-            return values
-        return {**values, "seeds": format_seeds(self.seeds)}
+            del values["seeds"]
+        return values
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Recipe":
-        """Read a recipe from untrusted JSON; raises RecipeError."""
-        try:
-            raw = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise RecipeError("This is not a recipe: its JSON cannot be read.") from error
-        return cls.from_dict(raw)
-
-    @classmethod
-    def from_dict(cls, raw: object) -> "Recipe":
-        """Read a recipe from untrusted parsed JSON; raises RecipeError."""
-        if not isinstance(raw, dict):
-            raise RecipeError("This is not a recipe: it must be a JSON object.")
-        if unknown := set(raw) - {field.name for field in fields(cls)} - {"checkpoint_sha256"}:
-            raise RecipeError(f"The recipe has settings that this version does not know: {', '.join(sorted(map(str, unknown)))[:200]}.")
-        values = {name: _read_field(name, value) for name, value in raw.items() if name != "checkpoint_sha256"}
-        return cls(**values)
 
     # URL query.
 
     def to_query(self) -> str:
         """The part of a link after '?'."""
-        values = self.to_dict()
-        for name, pack in _PACKERS.items():
-            if name in values:
-                values[name] = pack(values[name])
-        return urlencode(values)
+        return urlencode({name: value if isinstance(value, str) else write_field(Recipe, name, value) for name, value in self.to_dict().items()})
 
     @classmethod
     def from_query(cls, query: str) -> "Recipe":
         """Read the part of a link after '?'; names that are not a recipe's are passed over. Raises RecipeError."""
-        known = {field.name for field in fields(cls)}
-        values: dict[str, Any] = {}
-        for name, text in parse_qsl(query[:MAX_QUERY]):
-            if name in known:
-                values[name] = _UNPACKERS.get(name, _number)(text)
-        return cls.from_dict(values)
+        return cls(**{name: text for name, text in parse_qsl(query) if name in cls.model_fields})
+
+    def with_checkpoint(self, name: str) -> "Recipe":
+        """The same, drawn by another generator."""
+        return self.changed(checkpoint=name)
 
 
-def _number(text: str) -> float | int:
-    try:
-        return int(text) if re.fullmatch(r"\d{1,19}", text, re.ASCII) else float(text)
-    except ValueError as error:
-        raise RecipeError(f"The link holds {text[:40]!r} where a number is needed.") from error
-
-
-def _numbers(text: str) -> list[float | int]:
-    return [_number(part) for part in text.split(",")]
-
-
-def _format_numbers(numbers: Sequence[float]) -> str:
-    return ",".join(f"{number:.10g}" for number in numbers)
-
-
-def parse_edits(text: str) -> list[tuple[int, Pairs]]:
-    """'3:pc1=2;5:pc2=-1' -> ((3, (('pc1', 2.0),)), (5, (('pc2', -1.0),))); raises RecipeError."""
-    edits = []
-    for part in filter(None, text.split(";")):
-        place, _, pairs = part.partition(":")
-        if not re.fullmatch(r"\d{1,6}", place, re.ASCII):
-            raise RecipeError(f"Edits: {part[:40]!r} does not begin with the place of an image and a colon, such as 3:pc1=2.")
-        edits.append((int(place), parse_pairs(pairs, "Edits")))
-    return edits
-
-
-_PACKERS = {
-    "latents": ",".join,
-    "plane": _format_numbers,
-    "classes": ",".join,
-    "class_mix": _format_pairs,
-    "directions": _format_pairs,
-    "own_directions": lambda own: ",".join(f"{name}={packed}" for name, packed in own),
-    "edits": lambda edits: ";".join(f"{place}:{_format_pairs(pairs)}" for place, pairs in edits),
-    "residual_gains": _format_numbers,
-}
-_UNPACKERS = {
-    "checkpoint": str,
-    "seeds": str,
-    "latents": lambda text: text.split(","),
-    "plane": _numbers,
-    "classes": lambda text: text.split(","),
-    "class_mix": lambda text: parse_pairs(text, "Class mix"),
-    "directions": lambda text: parse_pairs(text, "Directions"),
-    "own_directions": lambda text: [part.split("=", 1) for part in text.split(",")],
-    "edits": parse_edits,
-    "sweep": str,
-    "residual_gains": _numbers,
-}
-
-
-def _read_field(name: str, value: object) -> Any:
-    """One JSON value -> the type of its field."""
-    try:
-        return _READERS[name](value)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise RecipeError(f"The recipe's {name.replace('_', ' ')} cannot be read: {str(value)[:60]}.") from error
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _float(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError
-    return float(value)
-
-
-def _integer(value: object) -> int:
-    number = _float(value)
-    if isinstance(value, int):
-        return value
-    if not number.is_integer():
-        raise TypeError
-    return int(number)
-
-
-def _pairs(value: Any) -> Pairs:
-    return tuple((_text(name), _float(number)) for name, number in value)
-
-
-def _floats(value: Any) -> tuple[float, ...]:
-    return tuple(_float(number) for number in value)
-
-
-_READERS: dict[str, Any] = {
-    "checkpoint": _text,
-    "seeds": lambda v: parse_seeds(v) if isinstance(v, str) else tuple(_integer(seed) for seed in v),
-    "latents": lambda v: tuple(_text(latent) for latent in v),
-    "plane": lambda v: None if v is None else _floats(v),
-    "classes": lambda v: tuple(_text(name) for name in v),
-    "class_mix": _pairs,
-    "directions": _pairs,
-    "own_directions": lambda v: tuple((_text(name), _text(packed)) for name, packed in v),
-    "edits": lambda v: tuple((_integer(place), _pairs(pairs)) for place, pairs in v),
-    "sweep": _text,
-    "truncation": _float,
-    "residual_gains": _floats,
-    "variation_of": lambda v: None if v is None else _integer(v),
-    "variation_strength": _float,
-    "columns": _integer,
-    "scale": _integer,
-}
+# What a field is called on the command line and in the HTTP interface, where it is not by its own name.
+CALLED = {"residual_gains": "gains"}

@@ -1,19 +1,19 @@
-"""The renderer: recipe -> w -> uint8 images. Above this file nobody needs to know about torch."""
+"""The renderer: points in latent space -> w -> uint8 images. Above this file nobody needs to know about torch."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from resgen.checkpoint import SHIPPED, Checkpoint, find_checkpoint, load_checkpoint
-from resgen.errors import RecipeError, ResGenError
-from resgen.latents import block_gains, direction_offsets, draw_noise, given_latents, slerp, truncate
+from resgen.checkpoint import Checkpoint
+from resgen.errors import ResGenError
+from resgen.latents import Points, locate
 from resgen.recipe import Recipe
-
-Progress = Callable[[int, int], object]  # told (done, all)
+from resgen.work import Progress, Work, finish
 
 # Convolution libraries choose their algorithm by batch size, and with it the last bits of a result.
 # Every batch therefore has this size, padded where images are few: a seed's pixels do not depend on company.
@@ -25,9 +25,11 @@ def pick_device(wanted: str = "auto") -> str:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
         return next(name for name, present in available.items() if present)
-    if not available.get(wanted.split(":")[0], False):
+    kind, _, index = wanted.partition(":")
+    known = available.get(kind, False) and (not index or (kind == "cuda" and bool(re.fullmatch(r"\d{1,2}", index, re.ASCII))))
+    if not known or wanted.endswith(":") or (index and int(index) >= torch.cuda.device_count()):
         present = ", ".join(name for name, there in available.items() if there)
-        raise ResGenError(f"The device {wanted!r} is not available here; choose from: auto, {present}.")
+        raise ResGenError(f"The device {wanted[:40]!r} is not available here; choose from: auto, {present}.")
     return wanted
 
 
@@ -41,88 +43,66 @@ class Anatomy:
 
 
 class Sampler:
-    """Renders recipes with one checkpoint on one device; holds no other state, so threads may share it."""
+    """Draws points with one checkpoint on one device; holds no other state, so threads may share it."""
 
     def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
-        self.checkpoint = checkpoint
+        self.checkpoint, self.card = checkpoint, checkpoint.card
         self.device = pick_device(device)
         self.generator = checkpoint.build().to(memory_format=torch.channels_last).to(self.device)
-        self._mean_w = checkpoint.mean_w
 
     def render(self, recipe: Recipe, progress: Progress | None = None) -> np.ndarray:
-        """Images uint8 [N, H, W, 3] of a recipe; ``progress`` is told (done, all). Raises RecipeError."""
-        return self.synthesise(self.latents(recipe), self.gains(recipe), progress)
-
-    def name(self, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-        """Of each image its seed int64 [N] (-1 for latents) and its label int64 [N] (-1 where there is no single class). Raises RecipeError."""
-        if recipe.latents:
-            return np.full(recipe.count, -1), np.full(recipe.count, -1)
-        noise = draw_noise(recipe, self.checkpoint)
-        return noise.seeds.numpy(), noise.labels.numpy()
+        """Images uint8 [N, H, W, 3] of a recipe. Raises RecipeError."""
+        return finish(self.draw(locate(recipe, self.checkpoint)), progress)
 
     def latents(self, recipe: Recipe) -> np.ndarray:
-        """The w of each image, float32 [N, blocks, w_dim], truncation and directions included. Raises RecipeError."""
-        offsets = direction_offsets(recipe, self.checkpoint)
-        if recipe.latents:
-            w = truncate(given_latents(recipe, self.checkpoint), self._mean_w.mean(dim=0), recipe.truncation)
-        else:
-            noise = draw_noise(recipe, self.checkpoint)
-            w = truncate(self._map(noise.z, noise.class_weights), self._mean(noise.class_weights), recipe.truncation)
-            w = w[:, None].expand(-1, len(self.checkpoint.arch.widths), -1)
-        return (w + offsets[:, None]).numpy()
+        """The w of each image of a recipe, float32 [N, blocks, w_dim], truncation and directions included. Raises RecipeError."""
+        return self.map(locate(recipe, self.checkpoint)).numpy()
 
-    def gains(self, recipe: Recipe) -> np.ndarray:
-        """Gains of the residual branches, float32 [N, blocks]. Raises RecipeError."""
-        return np.tile(np.array(block_gains(recipe, self.checkpoint), np.float32), (recipe.count, 1))
-
-    @torch.inference_mode()
-    def synthesise(self, w: np.ndarray, gains: np.ndarray, progress: Progress | None = None) -> np.ndarray:
-        """w [N, blocks, w_dim] and gains [N, blocks] -> images uint8 [N, H, W, 3]."""
+    def draw(self, points: Points) -> Work[np.ndarray]:
+        """Images uint8 [N, H, W, 3] of points, in steps of a micro-batch."""
         images = []
-        for start in range(0, len(w), MICRO_BATCH):
-            part = slice(start, start + MICRO_BATCH)
-            batch = self.generator.synthesise(self._pad(torch.from_numpy(w[part])), self._pad(torch.from_numpy(gains[part])))
-            images.append(to_pixels(batch)[: len(w) - start])
-            if progress:
-                progress(min(len(w), start + MICRO_BATCH), len(w))
+        for batch in self.batches(points):
+            images.append(batch)
+            yield sum(map(len, images)), len(points)
         return np.concatenate(images)
 
-    def between(self, stops: Sequence[Recipe], positions: Sequence[float], through_z: bool) -> tuple[np.ndarray, np.ndarray]:
-        """w and gains, as `synthesise` takes them, at places between recipes of one image each; 1.5 is half-way from the second to the third.
-
-        Through z, noise turns spherically and everything else moves in a straight line; otherwise w does. Raises RecipeError.
-        """
-        pairs = [(min(int(position), len(stops) - 2), position) for position in positions]
-        gains = np.stack([self.gains(stop)[0] for stop in stops])
-        mixed = np.stack([(1 - p + i) * gains[i] + (p - i) * gains[i + 1] for i, p in pairs]).astype(np.float32)
-        if not through_z:
-            w = np.stack([self.latents(stop)[0] for stop in stops])
-            return np.stack([(1 - p + i) * w[i] + (p - i) * w[i + 1] for i, p in pairs]).astype(np.float32), mixed
-        if any(stop.latents for stop in stops):
-            raise RecipeError("An inverted image has no noise to turn: walk in a straight line through w instead.")
-        drawn = [draw_noise(stop, self.checkpoint) for stop in stops]
-        offsets = torch.cat([direction_offsets(stop, self.checkpoint) for stop in stops])
-        psi = torch.tensor([stop.truncation for stop in stops])
-        z = torch.stack([slerp(drawn[i].z[0], drawn[i + 1].z[0], p - i) for i, p in pairs])
-        weights = None
-        if self.checkpoint.classes:
-            rows = torch.cat([noise.class_weights for noise in drawn if noise.class_weights is not None])
-            weights = torch.stack([torch.lerp(rows[i], rows[i + 1], p - i) for i, p in pairs])
-        w = self._map(z, weights)
-        mean = self._mean(weights)
-        psi_at = torch.stack([torch.lerp(psi[i], psi[i + 1], p - i) for i, p in pairs])[:, None]
-        offset = torch.stack([torch.lerp(offsets[i], offsets[i + 1], p - i) for i, p in pairs])
-        w = mean + psi_at * (w - mean) + offset
-        return w[:, None].repeat(1, mixed.shape[1], 1).numpy(), mixed
+    def batches(self, points: Points) -> Iterator[np.ndarray]:
+        """The images of points, uint8 [n, H, W, 3] at a time, each batch drawn when it is asked for."""
+        w = self.map(points)
+        for start in range(0, len(points), MICRO_BATCH):
+            part = slice(start, start + MICRO_BATCH)
+            yield self._draw_batch(w[part], points.gains[part])
 
     @torch.inference_mode()
-    def anatomy(self, recipe: Recipe) -> Anatomy:
-        """What each block does for the recipe's first image. Raises RecipeError."""
-        w = self._pad(torch.from_numpy(self.latents(recipe)[:1]))
-        gains = self._pad(torch.from_numpy(self.gains(recipe)[:1]))
+    def map(self, points: Points) -> Tensor:
+        """The w [N, blocks, w_dim] of points, on the CPU: mapped or given, drawn towards the mean by psi, moved."""
+        starts = range(0, len(points.z), MICRO_BATCH)
+        sources = torch.cat([self._map_batch(points, slice(start, start + MICRO_BATCH)) for start in starts])
+        block = torch.arange(sources.shape[1])
+        return torch.lerp(sources[points.first, block], sources[points.second, block], points.share[:, None, None])
+
+    def _map_batch(self, points: Points, part: slice) -> Tensor:
+        """The w [n, blocks, w_dim] of a micro-batch of sources."""
+        z, weights, mapped = points.z[part], points.class_weights[part], points.mapped[part, None, None]
+        w = self.generator.mapping(self._pad(z), self._pad(weights) if self.card.classes else None)[: len(z), None].cpu()
+        mean_w = self.checkpoint.mean_w
+        own_mean = (self._pad(weights).cpu() @ mean_w)[: len(z), None] if self.card.classes else mean_w.expand(len(z), -1)[:, None]
+        mean = torch.where(mapped, own_mean, mean_w.mean(dim=0))
+        w = torch.where(mapped, w, points.given[part])
+        # Drawn towards the mean (Karras et al. 2019, section B): psi = 1 leaves w, 0 gives the mean.
+        return mean + points.psi[part, None, None] * (w - mean) + points.offsets[part, None]
+
+    @torch.inference_mode()
+    def _draw_batch(self, w: Tensor, gains: Tensor) -> np.ndarray:
+        return to_pixels(self.generator.synthesise(self._pad(w), self._pad(gains)))[: len(w)]
+
+    @torch.inference_mode()
+    def anatomy(self, points: Points) -> Anatomy:
+        """What each block does for the first of the points."""
+        w, gains = self._pad(self.map(points)[:1]), self._pad(points.gains[:1])
         depths = list(self.generator.depths(w, gains))
         finished = depths[-1][1][:1]
-        resolution = self.checkpoint.arch.resolution
+        resolution = self.card.arch.resolution
         so_far = [to_pixels(_enlarge(image[:1], resolution))[0] for _, image in depths]
         added = []
         for block in range(gains.shape[1]):
@@ -132,19 +112,6 @@ class Sampler:
             added.append(to_pixels(difference / difference.abs().amax().clamp_min(1e-3))[0])
         features = [to_pixels(_montage(x[0, :16], resolution))[0] for x, _ in depths]
         return Anatomy(np.stack(so_far), np.stack(added), np.stack(features))
-
-    @torch.inference_mode()
-    def _map(self, z: Tensor, weights: Tensor | None) -> Tensor:
-        """z [N, z_dim], class weights [N, classes] -> w [N, w_dim] on the CPU, in batches as `synthesise` has them."""
-        rows = []
-        for start in range(0, len(z), MICRO_BATCH):
-            part = slice(start, start + MICRO_BATCH)
-            w = self.generator.mapping(self._pad(z[part]), None if weights is None else self._pad(weights[part]))
-            rows.append(w[: len(z) - start].cpu())
-        return torch.cat(rows)
-
-    def _mean(self, weights: Tensor | None) -> Tensor:
-        return self._mean_w if weights is None else weights @ self._mean_w
 
     def _pad(self, rows: Tensor) -> Tensor:
         """Rows [n, ...] -> [MICRO_BATCH, ...] on the device, the last one repeated."""
@@ -158,7 +125,7 @@ def to_pixels(images: Tensor) -> np.ndarray:
 
 
 def _enlarge(images: Tensor, resolution: int) -> Tensor:
-    return torch.nn.functional.interpolate(images, (resolution, resolution), mode="nearest")
+    return F.interpolate(images, (resolution, resolution), mode="nearest")
 
 
 def _montage(maps: Tensor, resolution: int) -> Tensor:
@@ -167,11 +134,6 @@ def _montage(maps: Tensor, resolution: int) -> Tensor:
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
     scaled = (maps - low) / (high - low).clamp_min(1e-6) * 2 - 1
     tiles = torch.full((16, side, side), -1.0, device=maps.device)
-    tiles[: len(maps)] = torch.nn.functional.interpolate(scaled[:, None], (side, side), mode="area")[:, 0]
+    tiles[: len(maps)] = F.interpolate(scaled[:, None], (side, side), mode="area")[:, 0]
     montage = tiles.view(4, 4, side, side).transpose(1, 2).reshape(1, 1, 4 * side, 4 * side)
     return _enlarge(montage, resolution)
-
-
-def load(source: str, device: str = "auto", folder: Path = SHIPPED) -> Sampler:
-    """A sampler for a checkpoint: a name in ``folder``, a path, or a Hub repository 'owner/name'. Raises CheckpointError."""
-    return Sampler(load_checkpoint(find_checkpoint(source, folder)), device)

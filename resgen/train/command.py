@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from resgen.checkpoint import SHIPPED, load_checkpoint, save_checkpoint
+from resgen.checkpoint import load_checkpoint, save_checkpoint
 from resgen.data import load_images
 from resgen.errors import DataError
 from resgen.features import PretrainedResNet50, load_features
 from resgen.grid import compose
+from resgen.library import SHIPPED
 from resgen.plates import draw
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler, pick_device
@@ -17,6 +18,7 @@ from resgen.train.config import TrainConfig
 from resgen.train.finish import to_checkpoint
 from resgen.train.loop import Trainer, run
 from resgen.train.parallel import join, leave
+from resgen.work import finish
 
 EYES = SHIPPED / "features" / "cifar10.safetensors"  # the default of --features: photographs of all sorts taught them
 PRETRAINED = Path("resnet50")  # --features that are downloaded
@@ -70,7 +72,7 @@ def train_generator(
 def draw_samples(checkpoint: Path, out: Path) -> None:
     """Ten seeds of each of up to ten classes, as the shipped file would draw them."""
     sampler = Sampler(load_checkpoint(checkpoint), "cpu")
-    classes = sampler.checkpoint.classes[:10]
+    classes = sampler.card.classes[:10]
     recipe = Recipe(seeds=tuple(range(10 if classes else 100)), classes=classes, columns=10, scale=2)
     out.parent.mkdir(parents=True, exist_ok=True)
-    compose(draw(recipe, lambda _: sampler)).save(out)
+    compose(finish(draw(recipe, lambda _: sampler))).save(out)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from resgen.blocks import ConditionalBatchNorm
+from resgen.card import Card
 from resgen.checkpoint import Checkpoint
 from resgen.generator import ResNetGenerator
 from resgen.train.loop import Trainer
@@ -25,7 +26,7 @@ def to_checkpoint(trainer: Trainer, dataset: dict[str, str], hours: float, histo
     generator, classes = trainer.average.eval(), trainer.classes
     mean_w, names, directions = latent_statistics(generator, trainer.device)
     step = max(1, len(history) // KEPT_ROWS)
-    return Checkpoint(
+    card = Card(
         name=trainer.config.name,
         arch=generator.config,
         classes=classes if generator.config.num_classes else (),
@@ -39,10 +40,8 @@ def to_checkpoint(trainer: Trainer, dataset: dict[str, str], hours: float, histo
             "history": [{"images": int(row["images"]), "drift": float(row["drift"])} for row in history[::step]],
         },
         direction_names=names,
-        weights=generator.state_dict(),
-        mean_w=mean_w,
-        directions=directions,
     )
+    return Checkpoint(card, generator.state_dict(), mean_w, directions)
 
 
 def latent_statistics(generator: ResNetGenerator, device: torch.device) -> tuple[Tensor, tuple[str, ...], Tensor]:

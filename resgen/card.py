@@ -1,0 +1,119 @@
+"""The card: what a checkpoint's file says of itself, read without its tensors, and safe to show whoever wrote it."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from resgen.errors import CheckpointError
+from resgen.generator import GeneratorConfig
+
+FORMAT = 1
+HEADER = "resgen"
+NUMBERS = {"images", "images_seen", "hours", "from_image"}  # on a card; figures and history are numbers too, all else is words
+_LABEL = re.compile(r"[^\x00-\x1f,=<>&\"]{1,64}")
+
+
+@dataclass(frozen=True)
+class Card:
+    """A generator's shape, the names it knows, where it comes from and what was measured of it."""
+
+    name: str
+    arch: GeneratorConfig
+    classes: tuple[str, ...] = ()
+    direction_names: tuple[str, ...] = ()
+    dataset: dict[str, Any] = field(default_factory=dict)  # name, author, licence
+    training: dict[str, Any] = field(default_factory=dict)  # images seen, command, hardware
+    metrics: dict[str, float] = field(default_factory=dict)  # measured by `resgen evaluate`
+
+    def header(self) -> dict[str, Any]:
+        """What is written into the file."""
+        return {
+            "format": FORMAT,
+            "arch": self.arch.to_dict(),
+            "classes": self.classes,
+            "dataset": self.dataset,
+            "training": self.training,
+            "metrics": self.metrics,
+            "directions": self.direction_names,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """All there is to know, ready for JSON."""
+        more = {"name": self.name, "resolution": self.arch.resolution, "blocks": len(self.arch.widths)}
+        return more | self.header() | {"classes": list(self.classes), "directions": list(self.direction_names)}
+
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """What each residual block is called, coarse to fine: 'block 1, 4 px'."""
+        return tuple(f"block {i + 1}, {self.arch.base_resolution * 2**i} px" for i in range(len(self.arch.widths)))
+
+
+def read_card(path: Path) -> Card:
+    """The card of a checkpoint's file. Raises CheckpointError with what is wrong with the file."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except FileNotFoundError as error:
+        raise CheckpointError(f"There is no checkpoint {path.name!r} in {path.parent}.") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path.name} is damaged or not a checkpoint: it cannot be read as safetensors. Copy or download it again.") from error
+    return parse_card(metadata, path)
+
+
+def parse_card(metadata: dict[str, str], path: Path) -> Card:
+    """The card in a file's metadata, which may come from a stranger. Raises CheckpointError."""
+    if HEADER not in metadata:
+        raise CheckpointError(f"{path.name} is a safetensors file, but not a ResGen checkpoint: its header has no card.")
+    try:
+        header = json.loads(metadata[HEADER])
+        if not isinstance(header, dict):
+            raise ValueError("the card is not a JSON object")
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path.name} has a damaged card: {error}.") from error
+    if header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path.name} has format {str(header.get('format'))[:20]}; this version reads format {FORMAT}. Update ResGen or the file."
+        )
+    arch = GeneratorConfig.from_dict(header.get("arch"))
+    classes, names = (_read_labels(header.get(key, []), path) for key in ("classes", "directions"))
+    if len(classes) != arch.num_classes:
+        raise CheckpointError(f"{path.name} names {len(classes)} classes, but its generator has {arch.num_classes}.")
+    return Card(name_of(path), arch, classes, names, **_read_tables(header))
+
+
+def name_of(path: Path) -> str:
+    """A file's checkpoint: its stem, or 'cifar10@4000' for snapshots/cifar10/4000.safetensors."""
+    return f"{path.parent.name}@{path.stem}" if path.parent.parent.name == "snapshots" else path.stem
+
+
+def _read_labels(raw: object, path: Path) -> tuple[str, ...]:
+    if not isinstance(raw, list) or not all(isinstance(label, str) and _LABEL.fullmatch(label) for label in raw) or len(set(raw)) != len(raw):
+        raise CheckpointError(f"{path.name} has class or direction names that cannot be used.")
+    return tuple(raw)
+
+
+def _read_tables(header: dict[str, Any]) -> dict[str, Any]:
+    """What a card tells of data set, training and figures. It may come from a stranger: what is not of the kind expected is left out."""
+    dataset, training, metrics = (value if isinstance(value := header.get(key), dict) else {} for key in ("dataset", "training", "metrics"))
+    stages, history = (rows if isinstance(rows := training.get(key), list) else [] for key in ("stages", "history"))
+    return {
+        "dataset": {key: value for key, value in dataset.items() if _fits(key, value)},
+        "training": {
+            **{key: value for key, value in training.items() if _fits(key, value)},
+            "stages": [row for row in stages if isinstance(row, dict) and _is_number(row.get("from_image")) and isinstance(row.get("command"), str)],
+            "history": [row for row in history if isinstance(row, dict) and all(map(_is_number, row.values()))],
+        },
+        "metrics": {key: value for key, value in metrics.items() if _is_number(value)},
+    }
+
+
+def _fits(key: str, value: object) -> bool:
+    return _is_number(value) if key in NUMBERS else isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and abs(value) < 1e15

@@ -1,0 +1,287 @@
+"""Commands that draw: sample, render, walk, mix, explain, compare, invert, curate, direction."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from resgen.cli.common import CheckpointArgument, Device, Folder, OutPng, Points, library, options_of, progress
+from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_points
+from resgen.errors import RecipeError
+from resgen.fields import read_numbers
+from resgen.recipe import Recipe
+
+if TYPE_CHECKING:
+    from resgen.library import Library
+    from resgen.plates import Plate
+
+
+def add_to(app: typer.Typer) -> None:
+    """Declare the commands."""
+    app.command(epilog="Example: resgen sample cifar10 --seeds 0-63 --classes cat --out cats.png")(sample)
+    app.command(epilog="Example: resgen render grid.png --out again.png")(render)
+    app.command(epilog="Example: resgen walk cifar10 --stops 3@cat,7@cat,12@dog --seconds 6 --out walk.mp4")(walk)
+    app.command(epilog="Example: resgen mix cifar10 --rows 1@cat,2@cat --columns 8@dog,9@horse --blocks 3,4 --out mix.png")(mix)
+    app.command(epilog="Example: resgen explain cifar10 --image 7@frog --out anatomy.png")(explain)
+    app.command(epilog="Example: resgen compare cifar10@1024 cifar10@64000 cifar10 --seeds 0-7 --out learning.png")(compare)
+    app.command(epilog="Example: resgen invert cifar10 photo.jpg --out found.png")(invert)
+    app.command(epilog="Example: resgen curate cifar10 --class cat --many 500 --keep 32 --out cats.png")(curate)
+    app.command(epilog="Example: resgen direction cifar10 --more 3@cat,8@cat --less 5@cat --name fluffy --seeds 0-5 --out fluffy.png")(direction)
+
+
+def _draw(recipe: AnyRecipe, shelf: "Library") -> "Plate":
+    from resgen.plates import draw
+    from resgen.work import finish
+
+    with progress("Rendering") as tell:
+        return finish(draw(recipe, shelf.sampler), tell)
+
+
+def _write_picture(plate: "Plate", recipe: AnyRecipe, shelf: "Library", out: Path) -> None:
+    from resgen import grid
+    from resgen.files import write_atomically
+
+    sha256 = shelf.sampler(recipe.checkpoint).checkpoint.sha256
+    write_atomically(out, grid.png_bytes(grid.compose(plate), recipe, sha256))
+
+
+def _write_film(recipe: Walk, shelf: "Library", out: Path) -> None:
+    from resgen.film import write_film
+    from resgen.files import whole_file
+    from resgen.work import finish
+
+    with whole_file(out) as partial, partial.open("wb") as file, progress("Rendering") as tell:
+        finish(write_film(recipe, shelf.sampler(recipe.checkpoint), out.suffix.lower(), file), tell)
+
+
+def _write(recipe: AnyRecipe, shelf: "Library", out: Path) -> None:
+    """Draw any recipe and write it: a film where ``out`` is one, else a PNG."""
+    if isinstance(recipe, Walk) and out.suffix.lower() != ".png":
+        _write_film(recipe, shelf, out)
+    else:
+        _write_picture(_draw(recipe, shelf), recipe, shelf, out)
+
+
+def _read_images(texts: str, checkpoint: str, truncation: float = 1.0) -> tuple[Recipe, ...]:
+    """'3,7@cat,found.png' -> recipes of one image each: seeds, seeds of a class, or the images in files made by ResGen."""
+    from resgen.carry import read_recipe
+
+    points: list[Recipe] = []
+    for text in filter(None, (part.strip() for part in texts.split(","))):
+        if Path(text).suffix.lower() in (".png", ".json"):
+            recipe, _ = read_recipe(Path(text))
+            if not isinstance(recipe, Recipe) or recipe.count != 1:
+                raise RecipeError(f"{text} holds more than one image; choose a file of a single one.")
+            points.append(recipe.with_checkpoint(checkpoint))
+        else:
+            points += read_points(text, checkpoint, truncation)
+    return tuple(points)
+
+
+@options_of(
+    Recipe, "seeds", "plane", "latents", "variation_of", "variation_strength", "classes", "class_mix", "truncation", "directions",
+    "own_directions", "edits", "sweep", "residual_gains", "columns", "scale", columns=None,
+)  # fmt: skip
+def sample(
+    checkpoint: CheckpointArgument,
+    fields: dict[str, Any],
+    out: Annotated[Path | None, typer.Option(help="The grid, as PNG with its recipe inside.")] = None,
+    images_dir: Annotated[Path | None, typer.Option(help="Write each image here.")] = None,
+    npz: Annotated[Path | None, typer.Option(help="Write images, seeds and labels here, as arrays.")] = None,
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Draw a grid of images."""
+    if not (out or images_dir or npz):
+        raise RecipeError("Say where to: --out grid.png, --images-dir FOLDER or --npz FILE.")
+    shelf = library(checkpoints, device)
+    name = shelf.add(checkpoint)
+    if fields.get("classes") == "all":
+        fields["classes"] = shelf.card(name).classes
+    recipe = Recipe(checkpoint=name, **fields)
+    if "columns" not in fields:
+        recipe = recipe.changed(columns=min(100, max(8, round(recipe.points**0.5))))
+    plate = _draw(recipe, shelf)
+    if out:
+        _write_picture(plate, recipe, shelf, out)
+    if images_dir:
+        _write_images(plate, shelf, images_dir)
+    if npz:
+        _write_arrays(plate, recipe, shelf, npz)
+
+
+def _write_images(plate: "Plate", shelf: "Library", folder: Path) -> None:
+    from resgen.files import write_atomically
+    from resgen.grid import image_files
+
+    for name, data in image_files(plate, lambda name: shelf.sampler(name).checkpoint.sha256):
+        write_atomically(folder / name, data)
+
+
+def _write_arrays(plate: "Plate", recipe: Recipe, shelf: "Library", path: Path) -> None:
+    import io
+
+    import numpy as np
+
+    from resgen.files import write_atomically
+    from resgen.latents import locate
+
+    points = locate(recipe, shelf.sampler(recipe.checkpoint).checkpoint)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, images=plate.images, seeds=points.seeds.numpy(), labels=points.labels.numpy())
+    write_atomically(path, buffer.getvalue())
+
+
+def render(
+    recipe: Annotated[Path, typer.Argument(help="A picture or film made by ResGen, or a recipe as .json.")],
+    out: Annotated[Path, typer.Option(help="The picture, as PNG, or the film, as MP4, GIF or WebP.")],
+    checkpoint: Annotated[str, typer.Option(help="Draw with this checkpoint in place of the recipe's.")] = "",
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Draw a picture or film again from the recipe inside it."""
+    from resgen.carry import read_recipe
+
+    shelf = library(checkpoints, device)
+    read, sha256 = read_recipe(recipe)
+    if checkpoint:
+        read = read.with_checkpoint(shelf.add(checkpoint))
+    elif not shelf.drew(read, sha256):
+        print(f"resgen: {recipe.name} was made with another version of {read.checkpoint}; the picture may differ.", file=sys.stderr)
+    _write(read, shelf, out)
+
+
+@options_of(Walk, "seconds", "fps", "loop", "path", "scale")
+@options_of(Recipe, "truncation")
+def walk(
+    checkpoint: CheckpointArgument,
+    out: Annotated[Path, typer.Option(help="The film: .mp4, .gif or .webp, with its recipe inside.")],
+    stops: Points,
+    fields: dict[str, Any],
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Make a film that passes through images."""
+    shelf = library(checkpoints, device)
+    points = _read_images(stops, shelf.add(checkpoint), fields.pop("truncation"))
+    _write(Walk(stops=points, **fields), shelf, out)
+
+
+@options_of(StyleMix, "scale")
+@options_of(Recipe, "truncation")
+def mix(
+    checkpoint: CheckpointArgument,
+    out: OutPng,
+    rows: Points,
+    columns: Points,
+    fields: dict[str, Any],
+    blocks: Annotated[str, typer.Option(help="Residual blocks that follow the columns, 1 the coarsest.")] = "3,4",
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Mix the coarse features of some images (rows) with the fine ones of others (columns)."""
+    shelf = library(checkpoints, device)
+    name, truncation = shelf.add(checkpoint), fields.pop("truncation")
+    chosen = tuple(number - 1 for number in read_numbers(blocks, "Blocks"))
+    sides = (_read_images(side, name, truncation) for side in (rows, columns))
+    _write(StyleMix(rows=next(sides), columns=next(sides), blocks=chosen, **fields), shelf, out)  # type: ignore[arg-type]
+
+
+@options_of(Recipe, "truncation", "scale", scale=4)
+def explain(
+    checkpoint: CheckpointArgument,
+    out: OutPng,
+    fields: dict[str, Any],
+    image: Annotated[str, typer.Option(help="A seed, seed@class, or a PNG file of a single image.")] = "0",
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Show what each residual block does for an image: the image so far, what the block changes, its features."""
+    shelf = library(checkpoints, device)
+    points = _read_images(image, shelf.add(checkpoint), fields["truncation"])
+    if len(points) != 1:
+        raise RecipeError("Image: name exactly one.")
+    _write(AnatomyOf(recipe=points[0].changed(scale=fields["scale"])), shelf, out)
+
+
+@options_of(Recipe, "seeds", "classes", "truncation", "directions", "residual_gains", "scale", seeds="0-7")
+def compare(
+    names: Annotated[list[str], typer.Argument(help="Checkpoints, one column each; NAME@IMAGES is a snapshot of a training.")],
+    out: OutPng,
+    fields: dict[str, Any],
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Draw the same seeds with several checkpoints, or with one through its training."""
+    shelf = library(checkpoints, device)
+    found = tuple(shelf.add(name) for name in names)
+    _write(Comparison(recipe=Recipe(checkpoint=found[0], **fields), checkpoints=found), shelf, out)
+
+
+def invert(
+    checkpoint: CheckpointArgument,
+    photo: Annotated[Path, typer.Argument(help="A picture of any size: PNG, JPEG, WebP, GIF, BMP or TIFF.")],
+    out: OutPng,
+    steps: Annotated[int, typer.Option(help="Of the search.", min=1)] = 400,
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Find the latent that draws a picture; use the PNG with walk, mix and explain."""
+    from resgen.invert import invert as search
+    from resgen.invert import load_photo
+    from resgen.work import finish
+
+    shelf = library(checkpoints, device)
+    name = shelf.add(checkpoint)
+    target = load_photo(photo, shelf.card(name).arch.resolution)
+    with progress("Searching") as tell:
+        found = finish(search(target, shelf.sampler(name), shelf.features(name), steps), tell)
+    _write(found.recipe, shelf, out)
+    typer.echo(f"PSNR {found.psnr:.1f} dB")
+
+
+@options_of(Recipe, "scale")
+def curate(
+    checkpoint: CheckpointArgument,
+    out: OutPng,
+    fields: dict[str, Any],
+    label: Annotated[str, typer.Option("--class", help="A class; default: each seed draws its own.")] = "",
+    many: Annotated[int, typer.Option(help="How many seeds to look at.", min=1)] = 200,
+    keep: Annotated[int, typer.Option(help="How many to keep.", min=1)] = 24,
+    order: Annotated[str, typer.Option(help="Confidence, or Likeness to real images.")] = "Confidence",
+    first_seed: Annotated[int, typer.Option(help="Where the seeds begin.", min=0)] = 0,
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Draw many images and keep the best, judged by a classifier of the generator's classes."""
+    from resgen import curate as curating
+    from resgen.work import finish
+
+    shelf = library(checkpoints, device)
+    name = shelf.add(checkpoint)
+    recipe = Recipe(checkpoint=name, seeds=(first_seed,), classes=(label,) if label else (), **fields)
+    with progress("Drawing") as tell:
+        best = finish(curating.curate(recipe, shelf.sampler(name), shelf.classifier(name), many, keep, order), tell)
+    _write(best, shelf, out)
+
+
+@options_of(Recipe, "seeds", "classes", "columns", "scale", seeds="0-5", columns=7)
+def direction(
+    checkpoint: CheckpointArgument,
+    out: OutPng,
+    more: Annotated[str, typer.Option(help="Images that have much of it: seeds, seed@class, or PNG files of single images.")],
+    less: Annotated[str, typer.Option(help="Images that have little of it.")],
+    fields: dict[str, Any],
+    name: Annotated[str, typer.Option(help="What to call it.")] = "own",
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Make a direction from examples, and show images along it."""
+    from resgen.curate import make_direction
+
+    shelf = library(checkpoints, device)
+    source = shelf.add(checkpoint)
+    examples, opposites = (_read_images(text, source) for text in (more, less))
+    made = make_direction(Recipe(checkpoint=source, **fields), name, examples, opposites, shelf.sampler(source))
+    _write(made.changed(sweep=name), shelf, out)

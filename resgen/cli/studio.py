@@ -1,0 +1,33 @@
+"""The command that opens the studio in a browser: `resgen studio`, or `python app.py`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resgen.cli.common import Device
+from resgen.errors import ResGenError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Declare the command."""
+    app.command(epilog="Example: resgen studio --port 7860")(studio)
+
+
+def studio(
+    checkpoints: Annotated[Path | None, typer.Option(help="Folder with checkpoints; default: the shipped ones.")] = None,
+    device: Device = "auto",
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")] = None,
+    port: Annotated[int | None, typer.Option(help="Default: the first free one from 7860.")] = None,
+    share: Annotated[bool, typer.Option("--share", help="Also open a public link for a week.")] = False,
+) -> None:
+    """Open the studio: explore generators in the browser."""
+    from resgen.library import SHIPPED
+    from resgen.studio.app import build, launch_options
+
+    demo = build(checkpoints or SHIPPED, device)
+    try:
+        demo.launch(server_name=host, server_port=port, share=share, **launch_options())
+    except OSError as error:
+        address = f"{host or '127.0.0.1'}:{port or '7860-7959'}"
+        raise ResGenError(f"{address} is taken or cannot be listened on; choose another --port or --host.") from error

@@ -1,0 +1,137 @@
+"""Commands that train and measure: train, train-features, evaluate."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from resgen.cli.cards import figures_table
+from resgen.cli.common import CheckpointArgument, Device, Folder, library, progress
+from resgen.errors import RecipeError
+from resgen.fields import read_numbers
+from resgen.recipe import Recipe
+
+MAX_WIDTH = 4096  # channels
+
+DataOption = Annotated[list[str], typer.Option("--data", help="cifar10, fashion-mnist, or folders and zips of class folders; may be repeated.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Declare the commands."""
+    app.command(epilog="Example: resgen train --data cifar10 --flip --out runs/cifar10")(train)
+    app.command("train-features", epilog="Example: resgen train-features --data cifar10 --test-data cifar10 --out runs/judge.safetensors")(train_features)
+    app.command(epilog="Example: resgen evaluate cifar10 --data cifar10 --test-data cifar10 --judge runs/judge.safetensors --out report.json")(evaluate)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    """'48,96' -> (48, 96). Raises RecipeError."""
+    widths = read_numbers(text, "Widths")
+    if any(not 1 <= width <= MAX_WIDTH or width % 1 for width in widths):
+        raise RecipeError(f"Widths: {text[:40]} must be whole numbers from 1 to {MAX_WIDTH}, separated by commas.")
+    return tuple(map(int, widths))
+
+
+def train(
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="Folder of the run: state, history, sample grids and the checkpoint.")],
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    name: Annotated[str, typer.Option(help="Name of the checkpoint; default: the folder's.")] = "",
+    images: Annotated[int, typer.Option(help="Images to draw in all.", min=1)] = 250_000,
+    batch: Annotated[int, typer.Option(help="Images drawn in a step, a multiple of --group.", min=2)] = 64,
+    group: Annotated[int, typer.Option(help="Images of one class in a batch; 0: by the number of classes.", min=0)] = 0,
+    resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: the data's own.")] = None,
+    widths: Annotated[str, typer.Option(help="Channels of each block, coarse to fine; default: by the resolution.")] = "",
+    lr: Annotated[float, typer.Option(help="Step size.")] = 3e-4,
+    guidance: Annotated[float, typer.Option(help="How far images of any class repel: more makes classes distinct.", min=0, max=0.9)] = 0.0,
+    flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    save_every: Annotated[int, typer.Option(help="Images between saves.", min=1)] = 20_000,
+    features: Annotated[Path | None, typer.Option(help="Feature network, or resnet50 (a download); default: the one shipped.")] = None,
+    dataset: Annotated[str, typer.Option(help="The data set's name for the card, known ones with author and licence; default: --data.")] = "",
+    device: Device = "auto",
+) -> None:
+    """Train a generator on your images."""
+    from resgen.data import describe_source
+    from resgen.train.command import train_generator
+    from resgen.train.config import TrainConfig
+
+    config = TrainConfig(
+        data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, group=group,
+        resolution=resolution, widths=_widths(widths) or None, lr=lr, guidance=guidance, flip=flip, seed=seed, save_every=save_every,
+    )  # fmt: skip
+    # A card travels, so the paths in it are shortened to their last part.
+    command = shlex.join(["resgen", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
+    source = describe_source(dataset or ", ".join(Path(entry).name for entry in data))
+    with progress("Training") as tell:
+        train_generator(config, out, resume, features, device, source, command, tell, report=typer.echo)
+
+
+def train_features(
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="The network, as .safetensors.")],
+    test_data: Annotated[list[str] | None, typer.Option(help="Test images, to measure its accuracy on.")] = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 5,
+    widths: Annotated[str, typer.Option(help="Channels of the stem and of each stage.")] = "48,96,192,384",
+    blocks: Annotated[int, typer.Option(help="Residual blocks in a stage.", min=1)] = 1,
+    thumbnails: Annotated[float, typer.Option(help="Weight of predicting a small copy of the image; 0 for a judge.")] = 1.0,
+    flip: Annotated[bool, typer.Option(help="Mirror images.")] = False,
+    seed: int = 0,
+) -> None:
+    """Train a ResNet whose features a generator is trained in, or that judges."""
+    from resgen.data import load_images
+    from resgen.features import FeatureConfig
+    from resgen.train.classifier import train_features
+
+    images = load_images(data)
+    config = FeatureConfig(len(images.classes), _widths(widths), blocks)
+    test = load_images(test_data, images.images.shape[-1], train=False) if test_data else None
+    train_features(images, test, out, config, epochs, seed, flip, thumbnails, report=typer.echo)
+
+
+def evaluate(
+    checkpoint: CheckpointArgument,
+    data: DataOption,
+    test_data: Annotated[list[str], typer.Option(help="Held-out images, for the floor of every figure.")],
+    judge: Annotated[Path, typer.Option(help="A network of `resgen train-features` that this checkpoint was not trained with.")],
+    out: Annotated[Path | None, typer.Option(help="The figures, as JSON.")] = None,
+    neighbours: Annotated[Path | None, typer.Option(help="A picture of samples, each beside its nearest training images.")] = None,
+    inception: Annotated[bool, typer.Option("--inception", help="Add FID, KID, precision and recall of the Inception network (a download).")] = False,
+    card: Annotated[bool, typer.Option("--card", help="Write the figures on the checkpoint's card.")] = False,
+    samples: Annotated[int, typer.Option(min=100)] = 10_000,
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Measure a checkpoint: accuracy, variety, Frechet distance, precision and recall."""
+    from dataclasses import replace
+
+    from resgen.checkpoint import save_card
+    from resgen.data import load_images
+    from resgen.evaluate import evaluate as measure
+    from resgen.evaluate import neighbour_rows
+    from resgen.features import load_features
+    from resgen.files import write_atomically
+    from resgen.grid import compose, png_bytes
+    from resgen.plates import Plate
+
+    shelf = library(checkpoints, device)
+    name = shelf.add(checkpoint)
+    sampler, resolution = shelf.sampler(name), shelf.card(name).arch.resolution
+    train_set, test_set = load_images(data, resolution), load_images(test_data, resolution, train=False)
+    network = load_features(judge)
+    with progress("Sampling") as tell:
+        figures = measure(sampler, train_set, test_set, network, samples, inception, tell)
+    Console().print(figures_table(figures))
+    if out:
+        write_atomically(out, json.dumps(figures, indent=2).encode())
+    if neighbours:
+        rows = neighbour_rows(sampler, train_set, network, tuple(range(10)), 7)
+        labels = ("generated", *(f"nearest {i + 1}" for i in range(7)))
+        plate = Plate(rows, 8, 3, ("",) * len(rows), (None,) * len(rows), column_labels=labels)
+        recipe = Recipe(checkpoint=name, seeds=tuple(range(10)))
+        write_atomically(neighbours, png_bytes(compose(plate), recipe, sampler.checkpoint.sha256))
+    if card:
+        save_card(replace(shelf.card(name), metrics=figures), shelf.path(name))

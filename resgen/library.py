@@ -1,0 +1,208 @@
+"""Where checkpoints, samplers and feature networks are found, loaded and kept: one library for every face of the program."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar
+
+from cachetools import LRUCache, cached
+from safetensors import safe_open
+
+from resgen.card import Card, name_of, read_card
+from resgen.checkpoint import load_checkpoint
+from resgen.composite import AnyRecipe
+from resgen.errors import CheckpointError
+from resgen.features import FeatureResNet, load_features
+from resgen.sampler import Sampler, pick_device
+
+SAMPLERS_KEPT, FEATURES_KEPT = 12, 6
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_INSIDE, _BESIDE = Path(__file__).resolve().parent / "checkpoints", Path(__file__).resolve().parent.parent / "checkpoints"
+SHIPPED = _INSIDE if _INSIDE.is_dir() else _BESIDE  # in an installed package, else in the repository
+
+T = TypeVar("T")
+
+
+class Library:
+    """The checkpoints of one folder, and others added by hand, on one device; the latest used stay loaded. Threads may share it."""
+
+    def __init__(self, folder: Path = SHIPPED, device: str = "auto") -> None:
+        self.folder, self.device = folder, pick_device(device)
+        self._added: dict[str, Path] = {}
+        self._samplers: LRUCache[Any, Sampler] = LRUCache(SAMPLERS_KEPT)
+        self._features: LRUCache[Any, FeatureResNet] = LRUCache(FEATURES_KEPT)
+        self._locks: dict[Any, Lock] = {}
+        self._lock = Lock()
+
+    # Names.
+
+    def names(self) -> list[str]:
+        """All checkpoints of the folder in the order of `cards`, those that cannot be read last."""
+        readable = [card.name for card in self.cards()]
+        return readable + [name for name in self._stems() if name not in readable]
+
+    def _stems(self) -> list[str]:
+        return sorted(path.stem for path in self.folder.glob("*.safetensors") if _NAME.fullmatch(path.stem))
+
+    def cards(self) -> list[Card]:
+        """The cards that can be read: those of the largest images first, and of these the longest trained."""
+        found = []
+        for name in self._stems():
+            try:
+                found.append(self.card(name))
+            except CheckpointError:
+                continue
+        return sorted(found, key=lambda card: (-card.arch.resolution, -card.training.get("images_seen", 0), card.name))
+
+    def snapshots(self, name: str) -> list[str]:
+        """The snapshots of a checkpoint's training, early to late: 'cifar10@4000' is snapshots/cifar10/4000.safetensors."""
+        if not _NAME.fullmatch(name):
+            return []
+        files = (self.folder / "snapshots" / name).glob("*.safetensors")
+        moments = sorted(int(path.stem) for path in files if re.fullmatch(r"\d{1,12}", path.stem, re.ASCII))
+        return [f"{name}@{images}" for images in moments]
+
+    def add(self, source: str) -> str:
+        """The name of a checkpoint that a user chose: a name in the folder, the path of a file, or a Hub repository 'owner/name'.
+
+        From now on it is found by that name. Raises CheckpointError.
+        """
+        if self._find(source) is not None:
+            return source
+        path = Path(source)
+        if not path.is_file():
+            if not re.fullmatch(r"[\w.-]+/[\w.-]+", source, re.ASCII) or path.parent.is_dir():
+                raise CheckpointError(f"There is no checkpoint {source[:80]!r}; {self._known()} A path to a .safetensors file works too.")
+            path = _download(source)
+        self._added[name_of(path)] = path
+        return name_of(path)
+
+    def path(self, name: str) -> Path:
+        """The file of a checkpoint by its name: one of the folder, a snapshot, or one added. Never a path. Raises CheckpointError."""
+        found = self._find(name)
+        if found is None:
+            raise CheckpointError(f"There is no checkpoint {name[:80]!r} here; {self._known()}")
+        return found
+
+    def _find(self, name: str) -> Path | None:
+        if name in self._added:
+            return self._added[name]
+        if _NAME.fullmatch(name) and (self.folder / f"{name}.safetensors").is_file():
+            return self.folder / f"{name}.safetensors"
+        origin, _, images = name.partition("@")
+        return self.folder / "snapshots" / origin / f"{images}.safetensors" if name in self.snapshots(origin) else None
+
+    def _known(self) -> str:
+        return f"there are: {', '.join(self._stems()) or 'none yet'}."
+
+    # What they hold.
+
+    def card(self, name: str) -> Card:
+        """A checkpoint's card. Raises CheckpointError."""
+        path = self.path(name)
+        return _card(path, _stamp(path))
+
+    def sampler(self, name: str) -> Sampler:
+        """The sampler of a checkpoint, loaded again when its file changes. Raises CheckpointError."""
+        path = self.path(name)
+        return self._kept(self._samplers, (path, _stamp(path)), lambda: Sampler(load_checkpoint(path), self.device))
+
+    def features(self, name: str) -> FeatureResNet | None:
+        """The feature network shipped with a checkpoint, features/NAME.safetensors; else any that was shipped, else none. Raises CheckpointError."""
+        shipped = self._feature_files()
+        own = [path for path in shipped if path.stem == name.partition("@")[0]]
+        return next((self._load_features(path) for path in own + shipped), None)
+
+    def classifier(self, name: str) -> FeatureResNet:
+        """A feature network that knows the very classes of a checkpoint. Raises CheckpointError where there is none."""
+        classes = self.card(name).classes
+        for path in self._feature_files():
+            if classes and _feature_classes(path, _stamp(path)) == classes:
+                return self._load_features(path)
+        raise CheckpointError(f"There is no classifier of the classes of {name} beside these checkpoints; make one with `resgen train-features`.")
+
+    def _feature_files(self) -> list[Path]:
+        return sorted((self.folder / "features").glob("*.safetensors"))
+
+    def _load_features(self, path: Path) -> FeatureResNet:
+        return self._kept(self._features, (path, _stamp(path)), lambda: load_features(path).freeze().to(self.device))
+
+    def _kept(self, cache: "LRUCache[Any, T]", key: Any, load: Callable[[], T]) -> T:
+        """What is kept under ``key``, loaded once however many ask; others are not kept waiting by it."""
+        with self._lock:
+            if key in cache:
+                return cache[key]
+            loading = self._locks.setdefault(key, Lock())
+        with loading:
+            if (found := cache.get(key)) is not None:
+                return found
+            try:
+                loaded = load()
+                with self._lock:
+                    cache[key] = loaded
+            finally:
+                self._locks.pop(key, None)
+            return loaded
+
+    def drew(self, recipe: AnyRecipe, sha256: str) -> bool:
+        """Whether ``sha256``, noted in a picture or film, is that of the checkpoint that the recipe names. Raises CheckpointError.
+
+        Early versions noted that of the whole file.
+        """
+        path = self.path(recipe.checkpoint)
+        return sha256 in ("", self.sampler(recipe.checkpoint).checkpoint.sha256) or sha256 == _file_hash(path, _stamp(path))
+
+
+def load(source: str, device: str = "auto", folder: Path = SHIPPED) -> Sampler:
+    """A sampler for a checkpoint: a name in ``folder``, a path, or a Hub repository 'owner/name'. Raises CheckpointError."""
+    library = Library(folder, device)
+    return library.sampler(library.add(source))
+
+
+def list_checkpoints(folder: Path = SHIPPED) -> list[dict[str, Any]]:
+    """The cards of a folder's readable checkpoints, the best first."""
+    return [card.to_dict() for card in Library(folder, "cpu").cards()]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file is written anew."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
+
+
+@cached(LRUCache(256), lock=Lock())
+def _card(path: Path, stamp: tuple[int, int]) -> Card:
+    return read_card(path)
+
+
+@cached(LRUCache(256), lock=Lock())
+def _file_hash(path: Path, stamp: tuple[int, int]) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cached(LRUCache(256), lock=Lock())
+def _feature_classes(path: Path, stamp: tuple[int, int]) -> Sequence[str]:
+    """The class names on a feature network's card; none where it cannot be read."""
+    try:
+        with safe_open(path, "pt") as file:
+            return tuple(json.loads((file.metadata() or {})["resgen-features"]).get("classes", ()))
+    except Exception:  # a file of a stranger may fail in many ways, and is then no classifier
+        return ()
+
+
+def _download(repository: str) -> Path:
+    from huggingface_hub import HfApi, hf_hub_download
+
+    try:
+        files = [name for name in HfApi().list_repo_files(repository) if name.endswith(".safetensors")]
+        if not files:
+            raise CheckpointError(f"The Hub repository {repository} holds no .safetensors file.")
+        return Path(hf_hub_download(repository, files[0]))
+    except CheckpointError:
+        raise
+    except Exception as error:  # the Hub's client passes on many kinds of network errors
+        raise CheckpointError(f"{repository} could not be fetched from the Hub; check the name and the network.") from error
