@@ -108,7 +108,10 @@ def _draw_mix(recipe: StyleMix, sampler: Sampler) -> Work[Plate]:
 
 
 def _draw_comparison(comparison: Comparison, sampler_of: SamplerOf) -> Work[Plate]:
-    """One row for each image, one column for each checkpoint."""
+    """One row for each image, one column for each checkpoint; of one checkpoint a plain grid."""
+    if len(comparison.checkpoints) == 1:
+        alone = comparison.checkpoints[0]
+        return (yield from _draw_grid(comparison.recipe.with_checkpoint(alone), sampler_of(alone)))
     plates = []
     for name in comparison.checkpoints:
         drawing = _draw_grid(comparison.recipe.with_checkpoint(name), sampler_of(name))

@@ -17,8 +17,18 @@ from pydantic import AfterValidator, Field, model_validator
 
 from resgen.errors import RecipeError
 from resgen.fields import (
-    Declared, Dial, Pairs, Text, add_pairs, read_names, read_numbers, read_pairs, write_field, write_names,
-    write_numbers, write_pairs,
+    Declared,
+    Dial,
+    Pairs,
+    Text,
+    add_pairs,
+    read_names,
+    read_numbers,
+    read_pairs,
+    write_field,
+    write_names,
+    write_numbers,
+    write_pairs,
 )  # fmt: skip
 
 MAX_SEED = 2**63 - 1

@@ -47,8 +47,8 @@ def _write_picture(plate: "Plate", recipe: AnyRecipe, shelf: "Library", out: Pat
 
 
 def _write_film(recipe: Walk, shelf: "Library", out: Path) -> None:
-    from resgen.film import write_film
     from resgen.files import whole_file
+    from resgen.film import write_film
     from resgen.work import finish
 
     with whole_file(out) as partial, partial.open("wb") as file, progress("Rendering") as tell:

@@ -23,8 +23,12 @@ DataOption = Annotated[list[str], typer.Option("--data", help="cifar10, fashion-
 def add_to(app: typer.Typer) -> None:
     """Declare the commands."""
     app.command(epilog="Example: resgen train --data cifar10 --flip --out runs/cifar10")(train)
-    app.command("train-features", epilog="Example: resgen train-features --data cifar10 --test-data cifar10 --out runs/judge.safetensors")(train_features)
-    app.command(epilog="Example: resgen evaluate cifar10 --data cifar10 --test-data cifar10 --judge runs/judge.safetensors --out report.json")(evaluate)
+    app.command("train-features", epilog="Example: resgen train-features --data cifar10 --test-data cifar10 --out runs/judge.safetensors")(
+        train_features
+    )
+    app.command(epilog="Example: resgen evaluate cifar10 --data cifar10 --test-data cifar10 --judge runs/judge.safetensors --out report.json")(
+        evaluate
+    )
 
 
 def _widths(text: str) -> tuple[int, ...]:

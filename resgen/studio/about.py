@@ -1,12 +1,10 @@
 """The About screen: cards with measured figures and training curves, and how it works in one picture."""
 
-from typing import Any
-
 import gradio as gr
 import pandas as pd
 
-from resgen.checkpoint import Checkpoint
-from resgen.studio.page import QUIET, STATIC, friendly
+from resgen.card import Card
+from resgen.studio.page import RAW, STATIC, Updates, plain, writing
 from resgen.studio.renderer import Renderer
 
 # What a figure is called on the page, and what it means.
@@ -29,66 +27,65 @@ class AboutScreen:
     """Builds the screen inside an open `gr.Blocks`, and connects it."""
 
     def __init__(self, renderer: Renderer, checkpoint: gr.Dropdown) -> None:
-        self.renderer, self.checkpoint = renderer, checkpoint
+        self.library, self.checkpoint = renderer.library, checkpoint
         gr.HTML((STATIC / "how.html").read_text(), elem_id="how")
         self.card = gr.Markdown(elem_id="about-card")
         self.figures = gr.Dataframe(headers=["Figure", "Generated", "Real test images", "Meaning"], interactive=False, wrap=True, elem_id="figures")
-        self.loss = gr.LinePlot(x="images", y="value", color="figure", title="Through the training", height=260, elem_id="curves", visible=False)
-
-    @property
-    def shown(self) -> list[Any]:
-        return [self.card, self.figures, self.loss]
+        self.loss = gr.LinePlot(x="images", y="amount", color="figure", title="Through the training", height=260, elem_id="curves", visible=False)
 
     def connect(self, demo: gr.Blocks) -> None:
-        demo.load(self.show, self.checkpoint, self.shown, **QUIET)
-        self.checkpoint.change(self.show, self.checkpoint, self.shown, **QUIET)
+        """Attach every listener."""
+        shown = {self.card, self.figures, self.loss}
+        demo.load(writing(self.show, shown), self.checkpoint, shown, **RAW)
+        self.checkpoint.change(writing(self.show, shown), self.checkpoint, shown, **RAW)
 
-    @friendly
-    def show(self, name: str | None) -> list[Any]:
+    def show(self, name: str | None) -> Updates:
         if not name:
-            return [gr.skip()] * 3
-        checkpoint = self.renderer.sampler(name).checkpoint
-        curves = history_table(checkpoint)
-        return [describe_fully(checkpoint), figures_table(checkpoint), gr.update(value=curves, visible=not curves.empty)]
+            return {}
+        sampler = self.library.sampler(name)
+        curves, weights = history_table(sampler.card), sum(value.numel() for value in sampler.checkpoint.weights.values())
+        return {
+            self.card: describe_fully(sampler.card, weights),
+            self.figures: figures_table(sampler.card),
+            self.loss: gr.update(value=curves, visible=not curves.empty),
+        }
 
 
-def describe_fully(checkpoint: Checkpoint) -> str:
-    """The card in words, as Markdown."""
-    training, dataset, arch = checkpoint.training, checkpoint.dataset, checkpoint.arch
-    parameters = sum(value.numel() for value in checkpoint.weights.values())
+def describe_fully(card: Card, weights: int) -> str:
+    """The card in words, as Markdown in which what the file says is shown as it is."""
+    training, data, side = card.training, card.dataset, card.arch.resolution
     lines = [
-        f"## {checkpoint.name}",
-        f"{parameters / 1e6:.1f} million weights in {len(arch.widths)} residual blocks, {arch.resolution} x {arch.resolution} pixels.",
+        f"## {plain(card.name)}",
+        f"{weights / 1e6:.1f} million weights in {len(card.arch.widths)} residual blocks, {side} x {side} pixels.",
     ]
-    if dataset.get("name"):
-        lines.append(
-            f"**Data**: {dataset['name']}, {dataset.get('images', 0):,} images; author: {dataset.get('author')}; licence: {dataset.get('licence')}."
-        )
+    if data.get("name"):
+        author, licence = plain(data.get("author", "not stated")), plain(data.get("licence", "not stated"))
+        lines.append(f"**Data**: {plain(data['name'])}, {data.get('images', 0):,} images; author: {author}; licence: {licence}.")
     if training.get("images_seen"):
-        lines.append(f"**Training**: {training['images_seen']:,} images in {training.get('hours')} hours on {training.get('hardware')}.")
+        lines.append(
+            f"**Training**: {training['images_seen']:,} images in {training.get('hours', '?')} hours on {plain(training.get('hardware', '?'))}."
+        )
     if training.get("command"):
         later = [f"# from image {stage['from_image']:,} on\n{stage['command']}" for stage in training.get("stages", ())]
-        lines.append("\n".join(["```sh", training["command"], *later, "```"]))
+        commands = "\n".join([training["command"], *later])
+        lines.append("\n".join(f"    {line}" for line in commands.splitlines()))  # an indented block, which no text can end
     return "\n\n".join(lines)
 
 
-def figures_table(checkpoint: Checkpoint) -> list[list[str]]:
+def figures_table(card: Card) -> list[list[str]]:
     """Measured figures beside those of real test images."""
-    metrics = checkpoint.metrics
+    metrics = card.metrics
     rows = []
     for key, (name, meaning) in FIGURES.items():
         if key in metrics:
-            rows.append([name, _show(metrics[key]), _show(metrics.get(f"real_test_{key}", "")), meaning])
+            real = metrics.get(f"real_test_{key}")
+            rows.append([name, f"{metrics[key]:.3g}", "" if real is None else f"{real:.3g}", meaning])
     return rows or [["Not measured yet", "", "", "run `resgen evaluate --card`"]]
 
 
-def _show(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, int | float) else str(value)
-
-
-def history_table(checkpoint: Checkpoint) -> pd.DataFrame:
+def history_table(card: Card) -> pd.DataFrame:
     """The losses on the card, one row for each figure and moment."""
-    table = pd.DataFrame(checkpoint.training.get("history", []))
+    table = pd.DataFrame(card.training.get("history", []))
     if "images" not in table:
-        return pd.DataFrame(columns=["images", "figure", "value"])
-    return table.melt("images", var_name="figure", value_name="value")
+        return pd.DataFrame(columns=["images", "figure", "amount"])
+    return table.melt("images", var_name="figure", value_name="amount")

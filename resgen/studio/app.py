@@ -9,10 +9,10 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before the import:
 import gradio as gr
 from gradio.themes import Soft
 
-from resgen.checkpoint import SHIPPED
+from resgen.carry import read_recipe
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_query
 from resgen.errors import ResGenError
-from resgen.grid import read_recipe
+from resgen.library import SHIPPED, Library
 from resgen.recipe import Recipe
 from resgen.studio.about import AboutScreen
 from resgen.studio.api import add_api
@@ -20,7 +20,7 @@ from resgen.studio.compare import CompareScreen
 from resgen.studio.explore import Explore
 from resgen.studio.invert import InvertScreen
 from resgen.studio.mix import MixScreen
-from resgen.studio.page import QUIET, STATIC, friendly, pin_list
+from resgen.studio.page import STATIC, Updates, address, pin_list, rewrite, warn
 from resgen.studio.renderer import Renderer
 from resgen.studio.walk import WalkScreen
 
@@ -31,7 +31,8 @@ class Studio:
     """All screens under one roof: the tray they share, and links and files that open any of them."""
 
     def __init__(self, renderer: Renderer, demo: gr.Blocks) -> None:
-        self.renderer = renderer
+        self.library = renderer.library
+        self.address = address("address")
         with gr.Row(elem_id="head"):
             gr.Markdown("# ResGen\nImages from residual networks: turn the seeds and latents, watch them change.", elem_id="title")
             self.opener = gr.UploadButton("Open a picture", size="sm", file_types=[".png", ".mp4", ".gif", ".webp", ".json"], elem_id="open-file")
@@ -52,67 +53,64 @@ class Studio:
                 self.about = AboutScreen(renderer, checkpoint)
         self.explore.connect()
         self.walk.connect()
-        self.mix.connect()
+        self.mix.connect(mix_tab)
         self.invert.connect()
         self.compare.connect(demo, compare_tab)
         self.about.connect(demo)
-        mix = self.mix
-        first_mix = [mix.rows, mix.columns, mix.row_seeds, mix.column_seeds, checkpoint]
-        mix_tab.select(mix.open, first_mix, [mix.rows, mix.columns], **QUIET)
-        demo.load(self.follow_link, None, self.everything, **QUIET)
-        self.opener.upload(self.open_file, self.opener, self.everything, **QUIET)
+        everything = {self.tabs, *self.explore.outputs, *self.walk.outputs, *self.mix.outputs, *self.compare.outputs}
+        rewrite(demo.load, self.open_page, self.address, everything, js="() => window.location.search + window.location.hash")
+        rewrite(self.address.select, self.follow, None, everything)
+        rewrite(self.opener.upload, self.open_file, self.opener, everything, preprocess=True)
 
-    @property
-    def everything(self) -> list[Any]:
-        """What a link may set: the tab, and the controls of every screen."""
-        return [self.tabs, *self.explore.everything, *self.walk.settings, *self.mix.settings, *self.compare.settings]
-
-    def show(self, recipe: AnyRecipe) -> list[Any]:
-        """Updates of `everything` that open a recipe on the screen it belongs to. Raises ResGenError."""
-        tab, parts = "explore", [[gr.skip()] * len(part) for part in self._parts()]
+    def show(self, recipe: AnyRecipe) -> Updates:
+        """What opens a recipe on the screen it belongs to. Raises ResGenError."""
         if isinstance(recipe, Walk):
-            tab, parts[1] = "walk", self.walk.restore(recipe)
-        elif isinstance(recipe, StyleMix):
-            tab, parts[2] = "mix", self.mix.restore(recipe)
-        elif isinstance(recipe, Comparison):
-            tab, parts[3] = "compare", self.compare.restore(recipe)
-        elif isinstance(recipe, Recipe):
-            parts[0] = self.explore.show(recipe)
-        elif isinstance(recipe, AnatomyOf):
-            parts[0] = self.explore.show(recipe.recipe)
-        if tab != "explore":
-            parts[0] = self.explore.show(self.explore.first_picture())
-        return [gr.update(selected=tab), *(update for part in parts for update in part)]
+            return {self.tabs: gr.update(selected="walk"), **self.walk.write(recipe)}
+        if isinstance(recipe, StyleMix):
+            return {self.tabs: gr.update(selected="mix"), **self.mix.write(recipe)}
+        if isinstance(recipe, Comparison):
+            return {self.tabs: gr.update(selected="compare"), **self.compare.write(recipe)}
+        shown = recipe.recipe if isinstance(recipe, AnatomyOf) else recipe
+        assert isinstance(shown, Recipe)
+        return {self.tabs: gr.update(selected="explore"), **self.explore.write(shown)}
 
-    def _parts(self) -> list[list[Any]]:
-        return [self.explore.everything, self.walk.settings, self.mix.settings, self.compare.settings]
-
-    @friendly
-    def follow_link(self, request: gr.Request) -> list[Any]:
-        """The page's first picture: what its link says, or the best checkpoint's first seeds."""
+    def open_page(self, link: str) -> Updates:
+        """The page's first picture: what its link says, or the best checkpoint's first seeds; Explore is never left empty."""
+        first = self.explore.first_picture()
         try:
-            recipe = read_query(str(request.query_params))
-            shown = self.show(recipe if recipe.checkpoint else self.explore.first_picture())
-        except ResGenError as error:
-            recipe = self.explore.first_picture()
-            gr.Warning(f"This link could not be followed: {error}")
+            recipe = self._read(link)
             shown = self.show(recipe)
-        if isinstance(recipe, Recipe):
-            shown[0] = gr.skip()  # a page opens on Explore; who has gone on to another tab meanwhile stays there
-        return shown
+            if isinstance(recipe, Recipe):
+                del shown[self.tabs]  # a page opens on Explore; who has gone on to another tab meanwhile stays there
+                return shown
+            return {**self.explore.write(self.explore.first_picture(recipe.checkpoint)), **shown}
+        except ResGenError as error:
+            warn(f"This link could not be followed: {error}")
+            return self.explore.write(first)
 
-    @friendly
-    def open_file(self, path: str) -> list[Any]:
+    def follow(self, event: gr.EventData) -> Updates:
+        """What the browser's Back or Forward goes to."""
+        return self.show(self._read(event.link))
+
+    def _read(self, link: str) -> AnyRecipe:
+        """The recipe of the address's part after '?' or '#'; where it says nothing, the first picture; where no checkpoint, the best."""
+        recipe = read_query(str(link or "").lstrip("?#"))
+        if not isinstance(recipe, Recipe) or recipe.checkpoint:
+            return recipe
+        first = self.explore.first_picture()
+        return first if recipe == Recipe() else first.changed(**recipe.changes() | {"checkpoint": first.checkpoint})
+
+    def open_file(self, path: str) -> Updates:
         """Open a picture or film made by ResGen on the screen that made it."""
         recipe, sha256 = read_recipe(Path(path))
-        if sha256 not in ("", self.renderer.sha256(recipe)):
-            gr.Warning(f"This was made with another version of {recipe.checkpoint}; it may look different.")
+        if not self.library.drew(recipe, sha256):
+            warn(f"This was made with another version of {recipe.checkpoint}; it may look different.")
         return self.show(recipe)
 
 
 def build(folder: Path = SHIPPED, device: str = "auto") -> gr.Blocks:
     """The interface over the checkpoints of ``folder``. Raises ResGenError for a device that is not there."""
-    renderer = Renderer(folder, device)
+    renderer = Renderer(Library(folder, device))
     with gr.Blocks(title="ResGen", delete_cache=(CACHE_SECONDS, CACHE_SECONDS), analytics_enabled=False) as demo:
         Studio(renderer, demo)
         add_api(renderer)

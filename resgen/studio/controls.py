@@ -1,46 +1,77 @@
 """The Explore screen's controls, and how they map to a recipe and back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
-from resgen.checkpoint import Checkpoint
-from resgen.recipe import Pairs, Recipe, format_seeds, parse_seeds
-from resgen.studio.page import pad
+from resgen.card import Card
+from resgen.composite import read_dict
+from resgen.errors import RecipeError
+from resgen.fields import Dial, Pairs, declaration
+from resgen.library import Library
+from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, MAX_OWN_DIRECTIONS, SHARE_DIAL, STEP_DIAL, Recipe, format_seeds, parse_seeds
+from resgen.studio.page import Updates, Values, dialled, pad, plain, slider
 
 ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
 SEEDS, PLANE = "Seeds", "Seed plane"
 WHOLE, CHOSEN = "All images", "The chosen image"
 NO_SWEEP = "none"
 FIRST_DIRECTIONS = 12  # shown at once; the rest in a fold of their own
-MAX_DIRECTIONS = 24
-MAX_OWN = 4
-MAX_BLOCKS = 10
-MAX_MIXED = 4
-PLAIN = {"place": -1, "whole": [], "edits": []}  # editing all images, none of which has an edit of its own
+MAX_DIRECTIONS = 24  # sliders
+SHOWN_BLOCKS = 10  # dials
+SHOWN_SHARES = 6  # sliders of a mixture
+FIRST_STEP = 0.25  # of the seed plane
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the controls were last set to, and what they do not show."""
+
+    recipe: Recipe
+    place: int = -1  # of the image or row that the direction sliders move; -1: all
+    before: str = ""  # the query of what was on screen before its variations
+
+    def to_json(self) -> dict[str, Any]:
+        return {"recipe": self.recipe.to_dict(), "place": self.place, "before": self.before}
+
+    @classmethod
+    def from_json(cls, raw: Any) -> "Kept":
+        """Read what came back from a browser. Raises RecipeError."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("recipe"), dict):
+            raise RecipeError("The page has lost its state; load it again.")
+        recipe = read_dict(raw["recipe"])
+        assert isinstance(recipe, Recipe)
+        return cls(recipe, raw["place"] if isinstance(raw.get("place"), int) else -1, str(raw.get("before") or ""))
 
 
 class Controls:
-    """Creates the components where it is called; ``components`` lists those a recipe is made of, in order."""
+    """Creates the components where it is called."""
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        names = library.names()
         self.checkpoint = gr.Dropdown(names, label="Checkpoint", info="The trained generator that draws.", elem_id="checkpoint")
         self.card = gr.Markdown(elem_id="card")
         self._build_points()
         self._build_classes()
-        self.truncation = gr.Slider(
-            0, 1.5, 1, step=0.01, label="Truncation", info="0: the average image; 1: all the variety there is.", elem_id="truncation"
-        )
+        self.truncation = slider(Recipe, "truncation", elem_id="truncation")
         self._build_directions()
         with gr.Accordion("Residual blocks", open=False):
             gr.Markdown(
                 "How much each residual block adds: 0 leaves only its skip connection, 1 is as trained. Choose an image to see what each does."
             )
-            self.gains = [gr.Slider(0, 2, 1, step=0.01, label=f"Block {i + 1}", elem_id=f"block-{i + 1}") for i in range(MAX_BLOCKS)]
+            self.gains = [self._dial(GAIN_DIAL, 1, label=f"Block {i + 1}", elem_id=f"block-{i + 1}") for i in range(SHOWN_BLOCKS)]
         with gr.Accordion("Layout", open=False):
-            self.columns = gr.Slider(1, 100, 8, step=1, label="Columns", info="Images in a row.", elem_id="columns")
-            self.scale = gr.Slider(1, 16, 3, step=1, label="Display size", info="Enlargement of each image.", elem_id="scale")
+            self.columns = slider(Recipe, "columns", elem_id="columns")
+            self.scale = slider(Recipe, "scale", elem_id="scale")
+        self.kept = gr.JSON(None, visible=False)  # `Kept`
+
+    @staticmethod
+    def _dial(dial: Dial, value: float, **more: Any) -> gr.Slider:
+        assert dial.low is not None and dial.high is not None
+        return gr.Slider(dial.low, dial.high, value, step=dial.step, **more)
 
     def _build_points(self) -> None:
         self.points = gr.Radio([SEEDS, PLANE], value=SEEDS, label="Images from", info="Numbers, or a field to wander in.", elem_id="points")
@@ -52,23 +83,26 @@ class Controls:
                 self.next = gr.Button("Next", size="sm", min_width=60, elem_id="next")
         with gr.Group(visible=False) as self.plane_group:
             self.pad = pad("plane-pad")
-            self.step = gr.Slider(0.02, 1, 0.25, step=0.01, label="Zoom", info="Distance between neighbours, in seeds.", elem_id="plane-step")
+            info = "How far apart neighbours are, in seeds: less is nearer."
+            self.step = self._dial(STEP_DIAL, FIRST_STEP, label="Distance", info=info, elem_id="plane-step")
         with gr.Group(visible=False) as self.latent_group:
-            self.latents = gr.Textbox(label="Latents", info="Images that were found or mixed, not drawn from seeds.", interactive=False, max_lines=1)
+            gr.Markdown("These images were found or mixed, not drawn from seeds.")
             self.leave_latents = gr.Button("Back to seeds", size="sm")
         with gr.Group(visible=False) as self.variation_group:
-            self.variation_of = gr.Textbox(label="Variations of seed", info="Each seed above pulls this image its own way.", interactive=False)
-            self.variation_strength = gr.Slider(0, 1, 0.3, step=0.01, label="Strength", info="How far variations go from the image.")
+            self.variation = gr.Markdown(elem_id="variation")
+            self.variation_strength = slider(Recipe, "variation_strength", elem_id="variation-strength")
             self.leave_variations = gr.Button("Back to all seeds", size="sm")
-            self.seeds_before = gr.Textbox(visible=False)
 
     def _build_classes(self) -> None:
         with gr.Group(visible=False) as self.class_group:
             self.class_mode = gr.Radio([ANY, ONE, ROWS, MIX], value=ANY, label="Class", info="What the images show.", elem_id="class-mode")
-            self.one_class = gr.Dropdown([], label="Class to show", info="All images show this.", visible=False)
-            self.row_classes = gr.Dropdown([], multiselect=True, label="Rows", info="A row of the seeds for each class.", visible=False)
-            self.mixed = gr.Dropdown([], multiselect=True, max_choices=MAX_MIXED, label="Classes to mix", info=f"Up to {MAX_MIXED}.", visible=False)
-            self.shares = [gr.Slider(0, 1, 1, step=0.01, label="Share", visible=False) for _ in range(MAX_MIXED)]
+            self.one_class = gr.Dropdown([], label="Class to show", info="All images show this.", visible=False, elem_id="one-class")
+            self.row_classes = gr.Dropdown(
+                [], multiselect=True, label="Rows", info="A row of the seeds for each class.", visible=False, elem_id="row-classes"
+            )
+            info = f"Sliders for the first {SHOWN_SHARES}."
+            self.mixed = gr.Dropdown([], multiselect=True, label="Classes to mix", info=info, visible=False, elem_id="mixed")
+            self.shares = [self._dial(SHARE_DIAL, 1, label="Share", visible=False, elem_id=f"share-{i + 1}") for i in range(SHOWN_SHARES)]
 
     def _build_directions(self) -> None:
         with gr.Accordion("Directions", open=True):
@@ -82,158 +116,231 @@ class Controls:
             gr.Markdown("Click images and mark some **More**, some **Less** of what you mean. Their difference is a direction.")
             self.marks = gr.Markdown("Nothing is marked yet.", elem_id="marks")
             self.own_name = gr.Textbox(label="Its name", info="Up to 40 letters, digits and spaces.", max_length=40, elem_id="own-name")
-            self.make_own = gr.Button("Make the direction", size="sm", elem_id="make-own")
-            self.own_sliders = [gr.Slider(-5, 5, 0, step=0.1, label="Own", visible=False, elem_id=f"own-{i + 1}") for i in range(MAX_OWN)]
-        self.own = gr.JSON([], visible=False)  # [[name, packed offset], ...]
-        self.editing = gr.JSON(PLAIN, visible=False)  # which image the sliders move, and what they do not show just now
+            with gr.Row():
+                self.make_own = gr.Button("Make the direction", size="sm", elem_id="make-own")
+                self.clear_marks = gr.Button("Clear marks", size="sm", min_width=60, elem_id="clear-marks")
+            self.own = [self._dial(AMOUNT_DIAL, 0, label="Own", visible=False, elem_id=f"own-{i + 1}") for i in range(MAX_OWN_DIRECTIONS)]
+            with gr.Row(visible=False) as self.own_group:
+                self.own_names = gr.Dropdown([], label="Of your own", min_width=120, elem_id="own-names")
+                self.remove_own = gr.Button("Remove", size="sm", min_width=60, elem_id="remove-own")
 
-    @staticmethod
-    def _direction(i: int) -> gr.Slider:
-        return gr.Slider(-5, 5, 0, step=0.1, label=f"Direction {i + 1}", elem_id=f"direction-{i + 1}", visible=i < FIRST_DIRECTIONS)
+    def _direction(self, i: int) -> gr.Slider:
+        return self._dial(AMOUNT_DIAL, 0, label=f"Direction {i + 1}", elem_id=f"direction-{i + 1}", visible=i < FIRST_DIRECTIONS)
+
+    @property
+    def inputs(self) -> set[Any]:
+        """What `read` is given the values of."""
+        return {
+            self.kept, self.checkpoint, self.seeds, self.points, self.pad, self.step, self.variation_strength, self.class_mode, self.one_class,
+            self.row_classes, self.mixed, *self.shares, self.truncation, *self.directions, *self.own, self.sweep, *self.gains, self.columns,
+            self.scale,
+        }  # fmt: skip
 
     @property
     def live(self) -> list[Any]:
-        """Components that redraw the grid while they are moved."""
-        points = [self.points, self.pad, self.step, self.variation_strength]
-        classes = [self.class_mode, self.one_class, self.row_classes, self.mixed, *self.shares]
-        return [*points, *classes, self.truncation, *self.directions, *self.own_sliders, self.sweep, *self.gains, self.columns, self.scale]
+        """Events that redraw the grid: while a control is moved, and once more when it is let go."""
+        sliders = [
+            self.step, self.variation_strength, *self.shares, self.truncation, *self.directions, *self.own, *self.gains, self.columns, self.scale
+        ]  # fmt: skip
+        others = [self.class_mode.input, self.one_class.input, self.pad.input, self.seeds.submit]
+        return [*(control.input for control in sliders), *(control.release for control in sliders), *others]
 
-    @property
-    def components(self) -> list[Any]:
-        return [self.checkpoint, self.seeds, self.latents, self.variation_of, self.own, self.editing, *self.live]
+    # From values to a recipe.
 
-    def reader(self, values: tuple[Any, ...]) -> Callable[[Any], Any]:
-        """A function that gives a component's value among those of ``components``."""
-        by_id = dict(zip((c._id for c in self.components), values, strict=True))
-        return lambda component: by_id[component._id]
+    def read(self, values: Values) -> Recipe:
+        """The recipe that the controls show. Raises RecipeError."""
+        kept = Kept.from_json(values[self.kept])
+        recipe, name = kept.recipe, values[self.checkpoint] or kept.recipe.checkpoint
+        card = self.library.card(name)
+        shown = self.show(kept)
+        moved = {control: values[control] for control in shown if control in values and values[control] != shown[control]}
+        if name != recipe.checkpoint:  # of what was drawn by another generator, what belongs to any
+            recipe = Recipe(checkpoint=name, seeds=recipe.seeds, truncation=recipe.truncation, columns=recipe.columns, scale=recipe.scale)
+            moved = {control: moved[control] for control in (self.seeds, self.truncation, self.columns, self.scale) if control in moved}
+        changes = {
+            **self._take_seeds(moved),
+            **self._take_plane(values, moved),
+            **self._take_classes(recipe, values, moved, card),
+            **self._take_directions(replace(kept, recipe=recipe), moved, card),
+            **self._take_gains(recipe, moved, card),
+            **{
+                name: moved[control]
+                for name, control in (
+                    ("truncation", self.truncation), ("variation_strength", self.variation_strength), ("columns", self.columns), ("scale", self.scale)
+                )
+                if control in moved
+            },
+        }  # fmt: skip
+        if self.sweep in moved:
+            changes["sweep"] = "" if moved[self.sweep] in (None, NO_SWEEP) else moved[self.sweep]
+        return recipe.changed(**changes) if changes else recipe
 
-    def recipe(self, values: tuple[Any, ...], checkpoint: Checkpoint) -> Recipe:
-        """The recipe of the values of ``components``. Raises RecipeError."""
-        value = self.reader(values)
-        latents = tuple(filter(None, (value(self.latents) or "").split(",")))
-        mode = ANY if latents or not checkpoint.classes else value(self.class_mode)
-        classes: tuple[str, ...] = ()
-        mix: Pairs = ()
+    def _take_seeds(self, moved: Values) -> dict[str, Any]:
+        """New seeds; edits of single images were of the old ones. Seeds that are being typed and can't be read don't count yet."""
+        try:
+            return {"seeds": parse_seeds(moved[self.seeds]), "edits": ()} if self.seeds in moved else {}
+        except RecipeError:
+            return {}
+
+    def _take_plane(self, values: Values, moved: Values) -> dict[str, Any]:
+        if not moved.keys() & {self.points, self.pad, self.step}:
+            return {}
+        if values[self.points] != PLANE:
+            return {"plane": None}
+        x, y = values[self.pad] or (0, 0)
+        return {"plane": (x, y, values[self.step]), "latents": (), "variation_of": None, "variation_path": ()}
+
+    def _take_classes(self, recipe: Recipe, values: Values, moved: Values, card: Card) -> dict[str, Any]:
+        if not moved.keys() & {self.class_mode, self.one_class, self.row_classes, self.mixed, *self.shares} or recipe.latents or not card.classes:
+            return {}
+        mode = values[self.class_mode]
         if mode == ONE:
-            classes = (value(self.one_class) or checkpoint.classes[0],)
-        elif mode == ROWS:
-            classes = tuple(value(self.row_classes) or checkpoint.classes)
-        elif mode == MIX:
-            mixed = value(self.mixed) or _few(checkpoint.classes)[:2]
-            mix = tuple((name, float(value(share))) for name, share in zip(mixed, self.shares, strict=False))
-        own = tuple((str(name), str(packed)) for name, packed in value(self.own) or ())
-        sliders = list(zip(checkpoint.direction_names, map(value, self.directions), strict=False))
-        sliders += zip((name for name, _ in own), map(value, self.own_sliders), strict=False)
-        directions, edits = self._edited(tuple((name, float(amount)) for name, amount in sliders if amount), value(self.editing))
-        gains = tuple(float(value(gain)) for gain in self.gains[: len(checkpoint.arch.widths)])
-        plane = None if latents or value(self.points) != PLANE else (*map(float, value(self.pad) or (0, 0)), float(value(self.step)))
-        origin = "" if latents or plane else value(self.variation_of)
-        return Recipe(
-            checkpoint=checkpoint.name,
-            seeds=parse_seeds(value(self.seeds)),
-            latents=latents,
-            plane=plane,  # type: ignore[arg-type]
-            classes=classes,
-            class_mix=mix,
-            truncation=float(value(self.truncation)),
-            directions=directions,
-            own_directions=own,
-            edits=edits,
-            sweep="" if value(self.sweep) in (None, NO_SWEEP) else value(self.sweep),
-            residual_gains=() if all(gain == 1 for gain in gains) else gains,
-            variation_of=int(origin) if origin else None,
-            variation_strength=float(value(self.variation_strength)),
-            columns=int(value(self.columns)),
-            scale=int(value(self.scale)),
+            return {"classes": (values[self.one_class] or card.classes[0],), "class_mix": ()}
+        if mode == ROWS:
+            return {"classes": tuple(values[self.row_classes] or ()), "class_mix": ()}
+        return {"classes": (), "class_mix": self._take_mix(recipe, values, moved, card) if mode == MIX else ()}
+
+    def _take_mix(self, recipe: Recipe, values: Values, moved: Values, card: Card) -> Pairs:
+        """Shares as the sliders say, in units of the strongest there was; those without a slider, or not moved, as they were."""
+        names, before, strongest = values[self.mixed] or _few(card.classes)[:2], dict(recipe.class_mix), _strongest(recipe)
+        by_slider = dict(zip(names, self.shares, strict=False))
+        return tuple(
+            (
+                name,
+                values[by_slider[name]] * strongest
+                if name in by_slider and (by_slider[name] in moved or name not in before)
+                else before.get(name, 1),
+            )
+            for name in names
         )
 
+    def _take_directions(self, kept: Kept, moved: Values, card: Card) -> dict[str, Any]:
+        recipe = kept.recipe
+        changed = {name: moved[control] for name, control in self._direction_sliders(recipe, card).items() if control in moved}
+        if not changed:
+            return {}
+        amounts = tuple((name, value) for name, value in (dict(_amounts(kept)) | changed).items() if value)
+        if kept.place < 0:
+            return {"directions": amounts}
+        return {"edits": (*((place, pairs) for place, pairs in recipe.edits if place != kept.place), (kept.place, amounts))}
+
+    def _direction_sliders(self, recipe: Recipe, card: Card) -> dict[str, gr.Slider]:
+        """The slider of each direction that has one."""
+        own = [name for name, _ in recipe.own_directions]
+        return dict([*zip(card.direction_names, self.directions, strict=False), *zip(own, self.own, strict=False)])
+
+    def _take_gains(self, recipe: Recipe, moved: Values, card: Card) -> dict[str, Any]:
+        blocks = len(card.arch.widths)
+        changed = {i: moved[control] for i, control in enumerate(self.gains[:blocks]) if control in moved}
+        if not changed:
+            return {}
+        gains = tuple(changed.get(i, gain) for i, gain in enumerate(recipe.residual_gains or (1.0,) * blocks))
+        return {"residual_gains": () if all(gain == 1 for gain in gains) else gains}
+
+    # From a recipe to values.
+
+    def show(self, kept: Kept) -> Values:
+        """What each control shows of a recipe. Raises ResGenError where its generator is not there."""
+        recipe = kept.recipe
+        card = self.library.card(recipe.checkpoint)
+        amounts, gains = dict(_amounts(kept)), recipe.residual_gains
+        sliders = {control: name for name, control in self._direction_sliders(recipe, card).items()}
+        return {
+            self.checkpoint: recipe.checkpoint,
+            self.seeds: format_seeds(recipe.seeds),
+            self.points: PLANE if recipe.plane else SEEDS,
+            self.pad: list(recipe.plane[:2]) if recipe.plane else [0, 0],
+            self.step: dialled(STEP_DIAL, recipe.plane[2]) if recipe.plane else FIRST_STEP,
+            self.variation_strength: self._dialled("variation_strength", recipe),
+            **self._show_classes(recipe, card),
+            self.truncation: self._dialled("truncation", recipe),
+            **{control: dialled(AMOUNT_DIAL, amounts.get(sliders.get(control, ""), 0)) for control in (*self.directions, *self.own)},
+            self.sweep: recipe.sweep or NO_SWEEP,
+            **{control: dialled(GAIN_DIAL, gains[i]) if i < len(gains) else 1 for i, control in enumerate(self.gains)},
+            self.columns: recipe.columns,
+            self.scale: recipe.scale,
+        }
+
     @staticmethod
-    def _edited(sliders: Pairs, editing: dict[str, Any] | None) -> tuple[Pairs, tuple[tuple[int, Pairs], ...]]:
-        """Directions of all images and edits of single ones, from the sliders and what they do not show."""
-        state = {**PLAIN, **(editing or {})}
-        whole = tuple((str(name), float(amount)) for name, amount in state["whole"])
-        edits = {int(place): tuple((str(name), float(amount)) for name, amount in pairs) for place, pairs in state["edits"]}
-        if state["place"] < 0:
-            return sliders, tuple(edits.items())
-        edits[int(state["place"])] = sliders
-        return whole, tuple((place, pairs) for place, pairs in edits.items() if pairs)
+    def _dialled(name: str, recipe: Recipe) -> float:
+        return dialled(declaration(Recipe, name, Dial), getattr(recipe, name))
+
+    def _show_classes(self, recipe: Recipe, card: Card) -> Values:
+        mix, strongest = recipe.class_mix, _strongest(recipe)
+        shares = [dialled(SHARE_DIAL, share / strongest) for _, share in mix]
+        return {
+            self.class_mode: MIX if mix else ROWS if len(recipe.classes) > 1 else ONE if recipe.classes else ANY,
+            self.one_class: next(iter(recipe.classes or card.classes), None),
+            self.row_classes: list(recipe.classes) if len(recipe.classes) > 1 else _few(card.classes),
+            self.mixed: [name for name, _ in mix] or _few(card.classes)[:2],
+            **{control: shares[i] if i < len(shares) else 1 for i, control in enumerate(self.shares)},
+        }
+
+    def write(self, kept: Kept) -> Updates:
+        """What makes the controls show a recipe. Raises ResGenError."""
+        recipe = kept.recipe
+        card = self.library.card(recipe.checkpoint)
+        shown = self.show(kept)
+        changes: dict[Any, dict[str, Any]] = {control: {"value": value} for control, value in shown.items()}
+        for dressing in (self._dress(recipe, card), self.dress_classes(shown[self.class_mode], shown[self.mixed])):
+            for control, more in dressing.items():
+                changes.setdefault(control, {}).update(more)
+        updates: Updates = {control: gr.update(**change) for control, change in changes.items()}
+        updates[self.kept] = kept.to_json()
+        updates[self.scope] = WHOLE if kept.place < 0 else CHOSEN
+        updates[self.card] = describe(card)
+        return updates
+
+    def _dress(self, recipe: Recipe, card: Card) -> Mapping[Any, dict[str, Any]]:
+        """Choices, labels and visibility of the controls."""
+        choices, own = list(card.classes), [name for name, _ in recipe.own_directions]
+        labels = {control: name for name, control in self._direction_sliders(recipe, card).items()}
+        blocks = [name.capitalize() for name in card.block_names]
+        return {
+            self.points: {"visible": not recipe.latents},
+            **{dropdown: {"choices": choices} for dropdown in (self.one_class, self.row_classes, self.mixed)},
+            **{control: {"label": labels.get(control, ""), "visible": control in labels} for control in (*self.directions, *self.own)},
+            self.sweep: {"choices": [NO_SWEEP, *card.direction_names, *own]},
+            **{control: {"label": blocks[i] if i < len(blocks) else "", "visible": i < len(blocks)} for i, control in enumerate(self.gains)},
+            self.own_names: {"choices": own, "value": own[0] if own else None},
+            self.variation: {"value": _describe_variation(recipe)},
+            **{
+                group: {"visible": visible}
+                for group, visible in (
+                    (self.seed_group, not recipe.plane and not recipe.latents), (self.plane_group, bool(recipe.plane)),
+                    (self.latent_group, bool(recipe.latents)), (self.variation_group, recipe.variation_of is not None),
+                    (self.class_group, bool(choices) and not recipe.latents), (self.own_group, bool(own)),
+                    (self.more_directions, len(card.direction_names) > FIRST_DIRECTIONS),
+                )
+            },
+        }  # fmt: skip
+
+    def dress_classes(self, mode: str, mixed: Sequence[str] | None) -> dict[Any, dict[str, Any]]:
+        """Show the class controls of ``mode``, with a named slider for each mixed class."""
+        details = {self.one_class: ONE, self.row_classes: ROWS, self.mixed: MIX}
+        names = list(mixed or ())
+        return {
+            **{control: {"visible": mode == wanted} for control, wanted in details.items()},
+            **{
+                control: {"label": names[i] if i < len(names) else "Share", "visible": mode == MIX and i < len(names)}
+                for i, control in enumerate(self.shares)
+            },
+        }
 
     @property
-    def shown(self) -> list[Any]:
-        """Components that `updates` sets."""
-        groups = [self.seed_group, self.plane_group, self.latent_group, self.variation_group, self.class_group, self.more_directions]
-        return [*self.components, self.card, self.scope, *groups]
+    def outputs(self) -> set[Any]:
+        """What `write` sets."""
+        groups = {self.seed_group, self.plane_group, self.latent_group, self.variation_group, self.class_group, self.own_group, self.more_directions}
+        return self.inputs | groups | {self.card, self.scope, self.own_names, self.variation}
 
-    def updates(self, recipe: Recipe, checkpoint: Checkpoint) -> list[Any]:
-        """What makes the controls show ``recipe``, one update for each of ``shown``."""
-        mix, plane = recipe.class_mix, recipe.plane
-        mode = MIX if mix else ROWS if len(recipe.classes) > 1 else ONE if recipe.classes else ANY
-        choices = list(checkpoint.classes)
-        mixed = [name for name, _ in mix] or _few(choices)[:2]
-        strongest = max((share for _, share in mix), default=1)
-        own = [name for name, _ in recipe.own_directions]
-        sweeps = [NO_SWEEP, *checkpoint.direction_names, *own]
-        return [
-            gr.update(value=checkpoint.name),
-            gr.update(value=format_seeds(recipe.seeds)),
-            gr.update(value=",".join(recipe.latents)),
-            gr.update(value="" if recipe.variation_of is None else str(recipe.variation_of)),
-            [list(pair) for pair in recipe.own_directions],
-            {"place": -1, "whole": [], "edits": [[place, list(pairs)] for place, pairs in recipe.edits]},
-            gr.update(value=PLANE if plane else SEEDS, visible=not recipe.latents),
-            gr.update(value=list(plane[:2]) if plane else [0, 0]),
-            gr.update(value=plane[2] if plane else 0.25),
-            gr.update(value=recipe.variation_strength),
-            gr.update(value=mode),
-            gr.update(choices=choices, value=next(iter(recipe.classes or choices), None), visible=mode == ONE),
-            gr.update(choices=choices, value=list(recipe.classes) if mode == ROWS else _few(choices), visible=mode == ROWS),
-            gr.update(choices=choices, value=mixed, visible=mode == MIX),
-            *self._share_updates(mixed, [share / strongest for _, share in mix], mode == MIX),
-            gr.update(value=recipe.truncation),
-            *self.direction_updates(recipe.directions, checkpoint.direction_names, own),
-            gr.update(choices=sweeps, value=recipe.sweep or NO_SWEEP),
-            *self._gain_updates(recipe, checkpoint),
-            gr.update(value=recipe.columns),
-            gr.update(value=recipe.scale),
-            gr.update(value=describe(checkpoint)),
-            gr.update(value=WHOLE),
-            gr.update(visible=not plane and not recipe.latents),
-            gr.update(visible=bool(plane)),
-            gr.update(visible=bool(recipe.latents)),
-            gr.update(visible=recipe.variation_of is not None),
-            gr.update(visible=bool(choices) and not recipe.latents),
-            gr.update(visible=len(checkpoint.direction_names) > FIRST_DIRECTIONS),
-        ]
 
-    def direction_updates(self, amounts: Pairs, names: Sequence[str], own: Sequence[str]) -> list[Any]:
-        """Updates of the direction sliders and of those of own directions."""
-        by_name, updates = dict(amounts), []
-        for sliders, labels in ((self.directions, names), (self.own_sliders, own)):
-            used = [gr.update(value=by_name.get(name, 0), label=name, visible=True) for name in labels[: len(sliders)]]
-            updates += used + [gr.update(value=0, visible=False)] * (len(sliders) - len(used))
-        return updates
+def _amounts(kept: Kept) -> Pairs:
+    """What the direction sliders stand for: directions of all images, or those of the one that is edited."""
+    return kept.recipe.directions if kept.place < 0 else dict(kept.recipe.edits).get(kept.place, ())
 
-    @staticmethod
-    def _gain_updates(recipe: Recipe, checkpoint: Checkpoint) -> list[Any]:
-        arch = checkpoint.arch
-        gains = recipe.residual_gains or (1.0,) * len(arch.widths)
-        used = [gr.update(value=gain, visible=True, label=f"Block {i + 1} ({arch.base_resolution * 2**i} px)") for i, gain in enumerate(gains)]
-        return used + [gr.update(value=1, visible=False)] * (MAX_BLOCKS - len(used))
 
-    @staticmethod
-    def _share_updates(mixed: list[str], shares: list[float], visible: bool) -> list[Any]:
-        """Name and show a slider for each mixed class; set them where ``shares`` are given."""
-        updates = []
-        for i in range(MAX_MIXED):
-            used = i < len(mixed)
-            update = gr.update(label=mixed[i] if used else "Share", visible=visible and used)
-            updates.append({**update, "value": shares[i]} if i < len(shares) else update)
-        return updates
-
-    def class_updates(self, mode: str, mixed: list[str]) -> list[Any]:
-        """Show the class controls of ``mode``: updates of one_class, row_classes, mixed and the shares."""
-        shown = [gr.update(visible=mode == wanted) for wanted in (ONE, ROWS, MIX)]
-        return [*shown, *self._share_updates(mixed, [], mode == MIX)]
+def _strongest(recipe: Recipe) -> float:
+    return max((share for _, share in recipe.class_mix), default=1.0) or 1.0
 
 
 def _few(classes: Sequence[str]) -> list[str]:
@@ -241,15 +348,23 @@ def _few(classes: Sequence[str]) -> list[str]:
     return list(classes[:: max(1, len(classes) // 10)][:10])
 
 
-def describe(checkpoint: Checkpoint) -> str:
+def _describe_variation(recipe: Recipe) -> str:
+    if recipe.variation_of is None:
+        return ""
+    turns = "".join(f", varied by {seed}" for seed, _ in recipe.variation_path)
+    return f"Variations of seed {recipe.variation_of}{turns}: each seed pulls this image its own way."
+
+
+def describe(card: Card) -> str:
     """The card in two lines: what was measured, and on what it was trained."""
-    arch, metrics = checkpoint.arch, checkpoint.metrics
-    facts = [f"{arch.resolution} x {arch.resolution} px", f"{len(checkpoint.classes)} classes" if checkpoint.classes else "no classes"]
-    if seen := checkpoint.training.get("images_seen"):
+    facts = [f"{card.arch.resolution} x {card.arch.resolution} px", f"{len(card.classes)} classes" if card.classes else "no classes"]
+    if seen := card.training.get("images_seen"):
         facts.append(f"{seen:,} images seen in training")
-    if accuracy := metrics.get("accuracy"):
+    if accuracy := card.metrics.get("accuracy"):
         facts.append(f"a judge names {accuracy:.0%} of its classes")
     lines = [" · ".join(facts)]
-    if name := checkpoint.dataset.get("name"):
-        lines.append(f"Trained on {name} (author: {checkpoint.dataset.get('author')}; licence: {checkpoint.dataset.get('licence')}).")
+    if name := card.dataset.get("name"):
+        lines.append(
+            plain(f"Trained on {name} (author: {card.dataset.get('author', 'not stated')}; licence: {card.dataset.get('licence', 'not stated')}).")
+        )
     return "  \n".join(lines)

@@ -1,6 +1,7 @@
 """The Explore screen: a live grid of images and everything that changes it."""
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,233 +10,310 @@ import gradio as gr
 from resgen.composite import AnatomyOf, read_query
 from resgen.curate import ORDERS, curate, make_direction
 from resgen.errors import RecipeError, ResGenError
-from resgen.recipe import MAX_SEED, Recipe, format_seeds, parse_seeds
-from resgen.studio.controls import CHOSEN, PLAIN, Controls
-from resgen.studio.page import DOWNLOAD, PIN, QUIET, SAVE, SLOW, VARY, download, friendly, grid, live, save_tile
-from resgen.studio.renderer import Renderer
+from resgen.latents import locate
+from resgen.recipe import MAX_SEED, Recipe, parse_seeds
+from resgen.studio.controls import CHOSEN, WHOLE, Controls, Kept
+from resgen.studio.page import (
+    LESS,
+    MORE,
+    PIN,
+    QUIET,
+    RAW,
+    SAVE,
+    SLOW,
+    STATIC,
+    VARY,
+    Updates,
+    Values,
+    ask,
+    download,
+    friendly,
+    grid,
+    offer,
+    redraw,
+    rewrite,
+    save_tile,
+    warn,
+    watched,
+    writing,
+)  # fmt: skip
+from resgen.studio.renderer import GridView, Renderer
 
-START = Recipe(seeds=tuple(range(24)), columns=6)  # what an opened page shows
+START = {"seeds": tuple(range(24)), "columns": 6}  # what an opened page shows
 TILE = 128  # pixels a side that an image is enlarged to at first
 PLANE_COLUMNS = 6
 SWEEP_SEEDS, SWEEP_COLUMNS = 6, 7
-MORE = ("more", "More", "Mark as having more of what your own direction shall mean")
-LESS = ("less", "Less", "Mark as having less of it")
-COPY_LINK = """async () => {
-  const button = document.querySelector('#copy-link');
-  try { await navigator.clipboard.writeText(location.href); button.textContent = 'Link copied'; }
-  catch { window.prompt('Copy this link:', location.href); }
-  setTimeout(() => { button.textContent = 'Copy link'; }, 1500);
-}"""
 
 
 class Explore:
     """Builds the screen inside an open `gr.Blocks`, and connects it."""
 
     def __init__(self, renderer: Renderer) -> None:
-        self.renderer = renderer
+        self.renderer, self.library = renderer, renderer.library
         with gr.Row():
             with gr.Column(scale=3, elem_id="picture"):
-                self.grid = grid("grid", "Loading the first images ...", (PIN, VARY, MORE, LESS, SAVE), remembers=True)
+                self.view = grid("grid", "Loading the first images ...", (PIN, VARY, MORE, LESS, SAVE))
                 with gr.Row(elem_id="actions"):
                     self.copy_link = gr.Button("Copy link", size="sm", min_width=60, elem_id="copy-link")
                     self.download_png = gr.Button("Save PNG", size="sm", min_width=60, elem_id="download-png")
                     self.download_zip = gr.Button("Save zip", size="sm", min_width=60, elem_id="download-zip")
-                    self.undo = gr.Button("Undo", size="sm", min_width=60, elem_id="undo", interactive=True)
+                    self.undo = gr.Button("Undo", size="sm", min_width=60, elem_id="undo")
                     self.redo = gr.Button("Redo", size="sm", min_width=60, elem_id="redo")
                     self.reset = gr.Button("Reset", size="sm", min_width=60, elem_id="reset")
                 with gr.Accordion("Inside the network: what each residual block does for the chosen image", open=False, elem_id="inside"):
                     self.anatomy = grid("anatomy", "Choose an image above.", (), shares=False)
-                with gr.Accordion("Curate: draw many, keep the best", open=False):
-                    self.order = gr.Radio(
-                        list(ORDERS), value=next(iter(ORDERS)), label="Best first by", info="A classifier looks at every image.", elem_id="order"
-                    )
-                    self.many = gr.Slider(50, 1000, 200, step=50, label="Draw", info="How many seeds to look at.")
-                    self.keep = gr.Slider(1, 100, 24, step=1, label="Keep", info="How many of them to show.")
-                    self.curate = gr.Button("Keep the best", size="sm", elem_id="curate")
+                self._build_curating()
             with gr.Column(scale=1, elem_id="controls", elem_classes="controls"):
-                self.controls = Controls(renderer.names())
+                self.controls = Controls(self.library)
+        self.kept = self.controls.kept
         self.file = gr.JSON(visible=False)
         self.chosen = gr.JSON({"index": -1, "tile": ""}, visible=False)
         self.marked = gr.JSON({"more": [], "less": []}, visible=False)
 
+    def _build_curating(self) -> None:
+        with gr.Accordion("Curate: draw many, keep the best", open=False):
+            self.order = gr.Radio(
+                list(ORDERS), value=next(iter(ORDERS)), label="Best first by", info="A classifier looks at every image.", elem_id="order"
+            )
+            self.many = gr.Slider(50, 1000, 200, step=50, label="Draw", info="How many seeds to look at.", elem_id="many")
+            self.keep = gr.Slider(1, 100, 24, step=1, label="Keep", info="How many of them to show.")
+            with gr.Row():
+                self.curate = gr.Button("Keep the best", size="sm", elem_id="curate")
+                self.cancel = gr.Button("Cancel", size="sm", min_width=60, elem_id="cancel-curate")
+            self.curating = gr.HTML(elem_id="curating")
+            self.found = gr.JSON(visible=False)
+
+    # The contract of a screen.
+
     @property
-    def everything(self) -> list[Any]:
-        return [*self.controls.shown, self.grid]
+    def inputs(self) -> set[Any]:
+        return self.controls.inputs
+
+    @property
+    def outputs(self) -> set[Any]:
+        """What `write` sets."""
+        return self.controls.outputs | {self.view}
+
+    def read(self, values: Values) -> Recipe:
+        """The recipe that the controls show. Raises RecipeError."""
+        return self.controls.read(values)
+
+    def write(self, recipe: Recipe, before: str = "") -> Updates:
+        """What makes the screen show a recipe; ``before`` is the query to go back to from variations. Raises ResGenError."""
+        locate(recipe.alone(0), self.library.sampler(recipe.checkpoint).checkpoint)  # what can't be drawn is refused before anything changes
+        return self.controls.write(Kept(recipe, before=before)) | {self.view: ask()}
+
+    # Events.
 
     def connect(self) -> None:
         """Attach every listener."""
-        c, everything = self.controls, self.everything
-        c.checkpoint.input(self.change_checkpoint, c.components, everything, **QUIET)
-        layout = {c.points, c.sweep}
-        for component in c.live:
-            if component not in layout:
-                live(component.input, self.draw, c.components, self.grid)
-                if isinstance(component, gr.Slider):
-                    live(component.release, self.draw, c.components, self.grid)
-        class_details = [c.one_class, c.row_classes, c.mixed, *c.shares]
-        for component in (c.class_mode, c.mixed):
-            component.input(c.class_updates, [c.class_mode, c.mixed], class_details, **QUIET)
-        for component in layout:
-            component.input(self.change_layout, c.components, everything, **QUIET)
-        live(c.seeds.submit, self.draw, c.components, self.grid)
+        c = self.controls
+        redraw(self, c.live, self.draw)
+        self._on(c.checkpoint.input, self.change_checkpoint)
+        for control in (c.points, c.sweep):
+            self._on(control.input, self.change_layout)
+        for control in (c.class_mode.input, c.mixed.change):
+            classes = {c.one_class, c.row_classes, c.mixed, *c.shares}
+            control(self.dress_classes, {c.class_mode, c.mixed}, classes, **RAW)
+        for control in (c.row_classes, c.mixed):
+            self._on(control.change, self.follow_choice(control))
+        c.seeds.submit(friendly(lambda text: parse_seeds(text) and None), c.seeds, None, **QUIET)
         for button, move in ((c.previous, -1), (c.next, 1), (c.random, 0)):
-            live(button.click, self.move_seeds(move), c.components, self.grid, sets=c.seeds)
-        live(self.grid.submit, self.draw, c.components, self.grid)
-        self.reset.click(self.start_over, c.components, everything, **QUIET)
+            self._on(button.click, self.move_seeds(move))
+        self._on(self.reset.click, self.start_over)
+        self._on(c.leave_variations.click, self.leave_variations)
+        self._on(c.leave_latents.click, self.leave_latents)
+        self._connect_images()
         self.undo.click(None, js="() => history.back()")
         self.redo.click(None, js="() => history.forward()")
-        self._connect_tiles()
-        c.leave_variations.click(self.leave_variations, [c.seeds_before, *c.components], everything, **QUIET)
-        c.leave_latents.click(self.leave_latents, c.components, everything, **QUIET)
-        self.copy_link.click(None, js=COPY_LINK)
-        for button, make in ((self.download_png, self.make_png), (self.download_zip, self.make_zip)):
-            button.click(make, c.components, self.file, **QUIET).success(None, self.file, js=DOWNLOAD)
-        self.curate.click(self.keep_best, [self.order, self.many, self.keep, *c.components], everything, **SLOW)
+        self.copy_link.click(None, js=(STATIC / "copy.js").read_text())
+        offer(self.download_png.click, self.make_png, self.inputs, self.file)
+        offer(self.download_zip.click, self.make_zip, self.inputs, self.file)
+        curating = self.curate.click(
+            friendly(self.find_best), {self.order, self.many, self.keep, *self.inputs}, {self.found, self.curating}, **SLOW, preprocess=False
+        )
+        self.cancel.click(lambda: "Cancelled.", None, self.curating, cancels=[curating], **QUIET)
+        rewrite(curating.success, self.open_found, self.found, self.outputs)
 
-    def _connect_tiles(self) -> None:
+    def _on(self, event: Any, change: Any, more: set[Any] | None = None) -> None:
+        """At ``event``, show the recipe that ``change`` makes of what the controls show."""
+        rewrite(event, change, self.inputs | (more or set()), self.outputs)
+
+    def _connect_images(self) -> None:
         c = self.controls
-        self.grid.select(self.act_on_tile, c.components, [*self.everything, c.seeds_before, self.file], **QUIET).then(None, self.file, js=DOWNLOAD)
-        choice = self.grid.input(self.choose, None, self.chosen, **QUIET)
-        choice.then(self.edit, [self.chosen, c.scope, *c.components], [c.editing, *c.directions, *c.own_sliders], **QUIET)
-        live(choice.then, self.show_anatomy, [self.chosen], self.anatomy)
-        c.scope.input(self.edit, [self.chosen, c.scope, *c.components], [c.editing, *c.directions, *c.own_sliders], **QUIET)
-        self.grid.like(self.count_marks, None, [self.marked, c.marks], **QUIET)
-        c.make_own.click(self.make_own, [self.marked, c.own_name, *c.components], self.everything, **QUIET)
+        self._on(self.view.select, self.vary)
+        offer(self.view.select, self.save_tile, None, self.file)
+        sliders = {c.kept, c.scope, *c.directions, *c.own}
+        choice = self.view.input(self.choose, None, self.chosen, **QUIET)
+        choice.then(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, sliders, **RAW)
+        choice.then(friendly(self.show_anatomy), self.chosen, self.anatomy, **{**QUIET, "trigger_mode": "always_last"})
+        c.scope.input(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, sliders, **RAW)
+        self.view.like(self.count_marks, None, {self.marked, c.marks}, **QUIET)
+        c.clear_marks.click(None, None, None, js="() => window.dispatchEvent(new CustomEvent('resgen-clear-marks'))")
+        self._on(c.make_own.click, self.make_own, {self.marked, c.own_name})
+        self._on(c.remove_own.click, self.remove_own, {c.own_names})
 
-    def _recipe(self, values: tuple[Any, ...]) -> Recipe:
-        return self.controls.recipe(values, self.renderer.sampler(values[0]).checkpoint)
+    def draw(self, values: Values) -> GridView:
+        return self.renderer.view(self.read(values))
 
-    def show(self, recipe: Recipe) -> list[Any]:
-        """Updates of all controls and the grid. Raises ResGenError."""
-        view = self.renderer.view(recipe)
-        return [*self.controls.updates(recipe, self.renderer.sampler(recipe.checkpoint).checkpoint), view]
+    def first_picture(self, name: str = "") -> Recipe:
+        """What is shown at first of a checkpoint, or of the best. Raises ResGenError where there is none."""
+        name = name or next(iter(self.library.names()), "")
+        if not name:
+            raise ResGenError(f"There is no checkpoint in {self.library.folder.name}/; train one or copy a .safetensors file there.")
+        return Recipe(checkpoint=name, **START, scale=self._scale(name))
 
-    def first_picture(self) -> Recipe:
-        """What a page without a link shows. Raises ResGenError where there is no checkpoint."""
-        names = self.renderer.names()
-        if not names:
-            raise ResGenError(f"There is no checkpoint in {self.renderer.folder.name}/; train one or copy a .safetensors file there.")
-        return self._start(names[0])
+    def _scale(self, name: str) -> int:
+        return max(1, min(16, TILE // self.library.card(name).arch.resolution))
 
-    def _start(self, name: str) -> Recipe:
-        return replace(START, checkpoint=name, scale=max(1, TILE // self.renderer.sampler(name).checkpoint.arch.resolution))
-
-    @friendly
-    def change_checkpoint(self, *values: Any) -> list[Any]:
+    def change_checkpoint(self, values: Values) -> Updates:
         """Another generator, with the seeds, truncation and layout there are."""
-        c, value = self.controls, self.controls.reader(values)
-        seeds, truncation, columns, scale = map(value, (c.seeds, c.truncation, c.columns, c.scale))
-        return self.show(Recipe(values[0], parse_seeds(seeds), truncation=truncation, columns=int(columns), scale=int(scale)))
+        return self.write(self.read(values))
 
-    @friendly
-    def change_layout(self, *values: Any) -> list[Any]:
+    def change_layout(self, values: Values) -> Updates:
         """To and from the seed plane or a strip: both need a number of columns that suits them."""
-        recipe = self._recipe(values)
+        recipe = self.read(values)
         if recipe.plane:
-            return self.show(replace(recipe, columns=PLANE_COLUMNS, sweep="", edits=()))
+            return self.write(recipe.changed(columns=PLANE_COLUMNS, sweep="", edits=()))
         if recipe.sweep:
-            return self.show(replace(recipe, columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], edits=()))
-        return self.show(replace(recipe, columns=START.columns, seeds=START.seeds if len(recipe.seeds) <= SWEEP_SEEDS else recipe.seeds))
+            return self.write(recipe.changed(columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], edits=()))
+        seeds = START["seeds"] if len(recipe.seeds) <= SWEEP_SEEDS else recipe.seeds
+        return self.write(recipe.changed(columns=START["columns"], seeds=seeds))
 
-    @friendly
-    def draw(self, *values: Any) -> dict[str, Any]:
-        return self.renderer.view(self._recipe(values))
+    def dress_classes(self, values: Values) -> Updates:
+        c = self.controls
+        dressed = c.dress_classes(values[c.class_mode], values[c.mixed])
+        return {control: gr.update(**more) for control, more in dressed.items()}
+
+    def follow_choice(self, control: gr.Dropdown) -> Any:
+        """A listener that has the picture drawn when a choice of several was changed by hand: of those Gradio tells no more than the change."""
+
+        def follow(values: Values) -> Updates:
+            shown = self.controls.show(Kept.from_json(values[self.kept]))
+            return {self.view: ask()} if values[control] != shown[control] else {}
+
+        return follow
 
     def move_seeds(self, direction: int) -> Any:
         """A listener that steps to the next (1) or previous (-1) seeds, or to random ones (0)."""
 
-        @friendly
-        def move(*values: Any) -> tuple[dict[str, Any], str]:
-            recipe = self._recipe(values)
+        def move(values: Values) -> Updates:
+            recipe = self.read(values)
             count = len(recipe.seeds)
             start = secrets.randbelow(1_000_000) if direction == 0 else recipe.seeds[0] + direction * count
             start = min(max(0, start), MAX_SEED - count)
-            moved = replace(recipe, seeds=tuple(range(start, start + count)))
-            return self.renderer.view(moved), format_seeds(moved.seeds)
+            before = Kept.from_json(values[self.kept]).before
+            return self.write(recipe.changed(seeds=tuple(range(start, start + count)), edits=()), before)
 
         return move
 
-    @friendly
-    def start_over(self, *values: Any) -> list[Any]:
-        return self.show(self._start(values[0]))
+    def start_over(self, values: Values) -> Updates:
+        return self.write(self.first_picture(values[self.controls.checkpoint]))
 
-    @friendly
-    def act_on_tile(self, event: gr.EventData, *values: Any) -> list[Any]:
-        """'Make variations', 'Save image', or a step through the browser's history."""
-        unchanged = [gr.skip()] * (len(self.everything) + 1)
-        if event.action == "save":
-            return [*unchanged, save_tile(self.renderer, event.tile)]
-        target = read_query(event.tile)
-        if not isinstance(target, Recipe):
-            raise RecipeError("This belongs to another screen; open its tab.")
-        if event.action == "restore":
-            return [*self.show(target if target.checkpoint else self.first_picture()), gr.skip(), None]
-        if target.latents or target.plane:
+    def vary(self, values: Values, event: gr.EventData) -> Updates:
+        """Variations of an image, which may be a variation itself."""
+        if event.action != "vary":
+            return {}
+        target, now = read_query(event.tile), self.read(values)
+        if not isinstance(target, Recipe) or target.latents or target.plane:
             raise RecipeError("Variations are made of seeds; this image comes from a latent. Move it along directions instead.")
-        before = format_seeds(self._recipe(values).seeds)
-        seed, label = target.seeds[0], self.renderer.label(target)
-        scale = self._start(target.checkpoint).scale
-        varied = replace(target, seeds=START.seeds, classes=(label,) if label else (), variation_of=seed, columns=START.columns, scale=scale)
-        return [*self.show(varied), before, None]
+        origin, path = target.seeds[0], ()
+        if target.variation_of is not None:
+            origin, path = target.variation_of, (*target.variation_path, (target.seeds[0], target.variation_strength))
+        label = self._label(target)
+        varied = target.changed(
+            **START, scale=self._scale(target.checkpoint), classes=(label,) if label else (), variation_of=origin, variation_path=path
+        )
+        before = Kept.from_json(values[self.kept]).before or now.to_query()
+        return self.write(varied, before if now.variation_of is not None else now.to_query())
 
-    @friendly
-    def leave_variations(self, seeds_before: str, *values: Any) -> list[Any]:
-        recipe = self._recipe(values)
-        return self.show(replace(recipe, variation_of=None, seeds=parse_seeds(seeds_before or format_seeds(START.seeds))))
+    def _label(self, recipe: Recipe) -> str:
+        """The class of a recipe's first image, '' where there is no single one."""
+        sampler = self.library.sampler(recipe.checkpoint)
+        index = int(locate(recipe, sampler.checkpoint).labels[0])
+        return sampler.card.classes[index] if index >= 0 else ""
 
-    @friendly
-    def leave_latents(self, *values: Any) -> list[Any]:
-        return self.show(replace(self._recipe(values), latents=(), edits=(), columns=START.columns, scale=self._start(values[0]).scale))
+    def leave_variations(self, values: Values) -> Updates:
+        """Back to what was on screen before them; where nobody knows, to all seeds."""
+        recipe, before = self.read(values), Kept.from_json(values[self.kept]).before
+        if before and isinstance(found := read_query(before), Recipe):
+            return self.write(found)
+        return self.write(recipe.changed(variation_of=None, variation_path=(), classes=()))
+
+    def leave_latents(self, values: Values) -> Updates:
+        recipe = self.read(values)
+        return self.write(recipe.changed(latents=(), edits=(), columns=START["columns"], scale=self._scale(recipe.checkpoint)))
+
+    def save_tile(self, event: gr.EventData) -> dict[str, str] | None:
+        return save_tile(self.renderer, event)
 
     def choose(self, event: gr.EventData) -> dict[str, Any]:
         """Remember which image was clicked: its place and its recipe's query, or -1 and ''."""
         return {"index": event.index, "tile": event.tile}
 
-    @friendly
-    def edit(self, chosen: dict[str, Any], scope: str, *values: Any) -> list[Any]:
+    def edit(self, values: Values) -> Updates:
         """Which images the direction sliders move from now on: all, or the chosen one."""
-        recipe, c = self._recipe(values), self.controls
-        checkpoint = self.renderer.sampler(recipe.checkpoint).checkpoint
-        place = int(chosen["index"]) // len(recipe.sweep_amounts) if scope == CHOSEN and chosen["index"] >= 0 else -1
-        state = {"place": place, "whole": [list(pair) for pair in recipe.directions], "edits": [[i, list(pairs)] for i, pairs in recipe.edits]}
-        if place == (c.reader(values)(c.editing) or PLAIN)["place"]:
-            return [gr.skip()] * (1 + len(c.directions) + len(c.own_sliders))  # they go on with what they moved, and may have moved since
-        amounts = dict(recipe.directions if place < 0 else dict(recipe.edits).get(place, ()))
-        updates = []
-        for sliders, names in ((c.directions, checkpoint.direction_names), (c.own_sliders, [name for name, _ in recipe.own_directions])):
-            wanted = [amounts.get(name, 0) for name in names] + [0] * len(sliders)
-            updates += wanted[: len(sliders)]
-        return [state, *updates]
+        c, kept, index = self.controls, Kept.from_json(values[self.kept]), int(values[self.chosen]["index"])
+        recipe = self.read(values)
+        if values[c.scope] == CHOSEN and index < 0:
+            if kept.place < 0:
+                warn("Choose an image first: click it in the grid.")
+            return {c.scope: WHOLE} if kept.place < 0 else {}
+        place = index // len(recipe.sweep_amounts) if values[c.scope] == CHOSEN else -1
+        if place == kept.place:
+            return {}  # the sliders go on with what they moved, and may have moved since
+        updates = c.write(replace(kept, recipe=recipe, place=place))
+        return {control: updates[control] for control in (c.kept, *c.directions, *c.own)}
 
-    @friendly
     def show_anatomy(self, chosen: dict[str, Any]) -> Any:
         recipe = read_query(chosen["tile"]) if chosen["tile"] else None
         if not isinstance(recipe, Recipe):
             return gr.skip()
-        return self.renderer.view(AnatomyOf(replace(recipe, scale=3)))
+        return self.renderer.view(AnatomyOf(recipe=recipe.changed(scale=3)))
 
-    def count_marks(self, event: gr.EventData) -> tuple[dict[str, list[str]], str]:
-        marked = {"more": list(event.more), "less": list(event.less)}
-        return marked, f"{len(marked['more'])} marked more, {len(marked['less'])} less."
+    def count_marks(self, event: gr.EventData) -> Updates:
+        more, less = list(event.more), list(event.less)
+        words = f"{len(more)} marked more, {len(less)} less." if more or less else "Nothing is marked yet."
+        return {self.marked: {"more": more, "less": less}, self.controls.marks: words}
 
-    @friendly
-    def make_own(self, marked: dict[str, list[str]], name: str, *values: Any) -> list[Any]:
-        recipe = self._recipe(values)
+    def make_own(self, values: Values) -> Updates:
+        recipe, marked = self.read(values), values[self.marked]
         more, less = ([read_query(query) for query in marked[kind]] for kind in ("more", "less"))
-        return self.show(make_direction(recipe, name.strip(), more, less, self.renderer.sampler(recipe.checkpoint)))
+        name = (values[self.controls.own_name] or "").strip() or "own"
+        return self.write(make_direction(recipe, name, more, less, self.library.sampler(recipe.checkpoint)))
 
-    @friendly
-    def keep_best(self, order: str, many: float, keep: float, *values: Any) -> list[Any]:
-        recipe = self._recipe(values)
-        features = self.renderer.features(recipe.checkpoint)
-        return self.show(curate(recipe, self.renderer.sampler(recipe.checkpoint), features, int(many), int(keep), order))
+    def remove_own(self, values: Values) -> Updates:
+        """Without one of the user's own directions, and all that moves along it."""
+        recipe, name = self.read(values), values[self.controls.own_names]
+        edits = tuple((place, tuple(pair for pair in pairs if pair[0] != name)) for place, pairs in recipe.edits)
+        return self.write(
+            recipe.changed(
+                own_directions=tuple(own for own in recipe.own_directions if own[0] != name),
+                directions=tuple(pair for pair in recipe.directions if pair[0] != name),
+                edits=edits,
+                sweep="" if recipe.sweep == name else recipe.sweep,
+            )
+        )
 
-    @friendly
-    def make_png(self, *values: Any) -> dict[str, str]:
-        recipe = self._recipe(values)
+    def find_best(self, values: Values) -> Iterator[Updates]:
+        recipe = self.read(values)
+        sampler, classifier = self.library.sampler(recipe.checkpoint), self.library.classifier(recipe.checkpoint)
+        work = curate(recipe, sampler, classifier, int(values[self.many]), int(values[self.keep]), values[self.order])
+        for told in watched(work, "Drawing"):
+            if isinstance(told, Recipe):
+                yield {self.found: {"query": told.to_query()}, self.curating: f"The best {len(told.seeds)} are shown."}
+            else:
+                yield {self.curating: told}
+
+    def open_found(self, found: dict[str, str]) -> Updates:
+        recipe = read_query(found["query"])
+        assert isinstance(recipe, Recipe)
+        return self.write(recipe)
+
+    def make_png(self, values: Values) -> dict[str, str]:
+        recipe = self.read(values)
         return download(f"{recipe.checkpoint}.png", self.renderer.png(recipe))
 
-    @friendly
-    def make_zip(self, *values: Any) -> dict[str, str]:
-        recipe = self._recipe(values)
+    def make_zip(self, values: Values) -> dict[str, str]:
+        recipe = self.read(values)
         return download(f"{recipe.checkpoint}.zip", self.renderer.zip(recipe))

@@ -1,5 +1,6 @@
 """The Invert screen: a photo -> the latent that draws it, to be pinned and used everywhere."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,20 +8,23 @@ import gradio as gr
 import numpy as np
 import pandas as pd
 
+from resgen.composite import read_dict
 from resgen.errors import DataError
+from resgen.invert import Inversion, invert, load_photo
 from resgen.plates import Plate
-from resgen.studio.page import DOWNLOAD, QUIET, SLOW, friendly, grid, save_tile
-from resgen.studio.renderer import Renderer
+from resgen.recipe import Recipe
+from resgen.studio.page import QUIET, SLOW, Updates, Values, friendly, grid, offer, redraw, save_tile, watched
+from resgen.studio.renderer import GridView, Renderer
 
 
 class InvertScreen:
     """Builds the screen inside an open `gr.Blocks`, and connects it."""
 
     def __init__(self, renderer: Renderer, checkpoint: gr.Dropdown) -> None:
-        self.renderer, self.checkpoint = renderer, checkpoint
+        self.renderer, self.library, self.checkpoint = renderer, renderer.library, checkpoint
         with gr.Row():
             with gr.Column(scale=3):
-                self.grid = grid("invert-grid", "Give a picture: the latent is looked for that draws it.")
+                self.view = grid("invert-grid", "Give a picture: the latent is looked for that draws it.")
                 self.result = gr.Markdown(elem_id="invert-result")
                 self.curve = gr.LinePlot(x="step", y="error", title="Error at each step", visible=False, height=220, elem_id="invert-curve")
             with gr.Column(scale=1, elem_classes="controls"):
@@ -30,39 +34,71 @@ class InvertScreen:
                 with gr.Row():
                     self.find = gr.Button("Find its latent", variant="primary", elem_id="invert-find")
                     self.cancel = gr.Button("Cancel", elem_id="invert-cancel")
+        self.kept = gr.JSON(None, visible=False)
         self.file = gr.JSON(visible=False)
 
+    # The contract of a screen.
+
+    @property
+    def inputs(self) -> set[Any]:
+        return {self.kept}
+
+    def read(self, values: Values) -> Recipe | None:
+        """The recipe of the image that was found, None before there is one. Raises RecipeError."""
+        recipe = read_dict(values[self.kept]) if values[self.kept] else None
+        return recipe if isinstance(recipe, Recipe) else None
+
+    def write(self, recipe: Recipe) -> Updates:
+        """What makes the screen show a found image."""
+        return {self.kept: recipe.to_dict()}
+
+    # Events.
+
     def connect(self) -> None:
+        """Attach every listener."""
+        redraw(self, [], self.draw)
         found = self.find.click(
-            self.find_latent, [self.photo, self.pasted, self.steps, self.checkpoint], [self.grid, self.result, self.curve], **SLOW
+            friendly(self.find_latent),
+            {self.photo, self.pasted, self.steps, self.checkpoint},
+            {self.view, self.kept, self.result, self.curve},
+            **SLOW,
         )
         self.cancel.click(lambda: "Cancelled.", None, self.result, cancels=[found], **QUIET)
-        self.grid.select(self.save, None, self.file, **QUIET).success(None, self.file, js=DOWNLOAD)
+        offer(self.view.select, self.save_tile, None, self.file)
 
-    @friendly
-    def find_latent(
-        self, photo: str | None, pasted: str | None, steps: float, checkpoint: str, progress: Any = gr.Progress()
-    ) -> tuple[Any, str, Any]:
-        from resgen.invert import load_photo
+    def draw(self, values: Values) -> Any:
+        recipe = self.read(values)
+        return self.renderer.view(recipe) if recipe else gr.skip()
 
-        path = photo or pasted
+    def find_latent(self, values: Values) -> Iterator[Updates]:
+        path, name = values[self.photo] or values[self.pasted], values[self.checkpoint]
         if not path:
             raise DataError("There is no picture yet: choose a file, or paste one.")
-        target = load_photo(Path(path), self.renderer.sampler(checkpoint).checkpoint.arch.resolution)
-        found = self.renderer.invert(target, checkpoint, int(steps), lambda done, total: progress((done, total), desc="Searching", unit="steps"))
-        plate = Plate(
-            np.stack([target, found.image]),
-            2,
-            8,
-            ("your picture", "what the generator draws"),
-            tiles=(None, found.recipe),
-            column_labels=("yours", "found"),
-        )
-        view = self.renderer.view_plate(plate, found.recipe, f"{found.psnr:.1f} dB after {len(found.losses)} steps")
+        target = load_photo(Path(path), self.library.card(name).arch.resolution)
+        yield {self.result: "Searching ..."}
+        work = invert(target, self.library.sampler(name), self.library.features(name), int(values[self.steps]))
+        for told in watched(work, "Searching, steps"):
+            if isinstance(told, Inversion):
+                yield self.show_found(target, told)
+            else:
+                yield {self.result: told}
+
+    def show_found(self, target: np.ndarray, found: Inversion) -> Updates:
+        """The picture beside what the generator draws, and how near it came."""
         words = f"**{found.psnr:.1f} dB** PSNR: above 30 it is hard to tell from yours. Choose the found image to pin it, then walk, mix or edit it."
         curve = pd.DataFrame({"step": range(1, len(found.losses) + 1), "error": found.losses})
-        return view, words, gr.update(value=curve, visible=True)
+        return {
+            **self.write(found.recipe),
+            self.view: self._beside(target, found),
+            self.result: words,
+            self.curve: gr.update(value=curve, visible=True),
+        }
 
-    @friendly
-    def save(self, event: gr.EventData) -> Any:
-        return save_tile(self.renderer, event.tile)
+    def _beside(self, target: np.ndarray, found: Inversion) -> GridView:
+        captions = ("your picture", "what the generator draws")
+        plate = Plate(np.stack([target, found.image]), 2, 8, captions, tiles=(None, found.recipe), column_labels=("yours", "found"))
+        status = f"{found.psnr:.1f} dB after {len(found.losses)} steps by {found.recipe.checkpoint}"
+        return self.renderer.view_plate(plate, found.recipe, status)
+
+    def save_tile(self, event: gr.EventData) -> Any:
+        return save_tile(self.renderer, event)

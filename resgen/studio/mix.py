@@ -4,21 +4,37 @@ from typing import Any
 
 import gradio as gr
 
-from resgen.composite import StyleMix, read_points
-from resgen.studio.page import DOWNLOAD, QUIET, download, friendly, grid, live, make_pins, pin_list, pinned, save_tile
+from resgen.composite import StyleMix, read_dict, read_points
+from resgen.studio.page import (
+    QUIET,
+    Updates,
+    Values,
+    ask,
+    download,
+    friendly,
+    grid,
+    make_pins,
+    offer,
+    pin_list,
+    pinned,
+    redraw,
+    rewrite,
+    save_tile,
+    slider,
+)  # fmt: skip
 from resgen.studio.renderer import Renderer
 
-RANGES = ("Coarse: shape and pose", "Middle", "Fine: colour and texture")
+FIRST_SCALE = 2
 
 
 class MixScreen:
     """Builds the screen inside an open `gr.Blocks`, and connects it."""
 
     def __init__(self, renderer: Renderer, tray: gr.HTML, checkpoint: gr.Dropdown) -> None:
-        self.renderer, self.tray, self.checkpoint = renderer, tray, checkpoint
+        self.renderer, self.library, self.tray, self.checkpoint = renderer, renderer.library, tray, checkpoint
         with gr.Row():
             with gr.Column(scale=3):
-                self.grid = grid("mix-grid", "Take rows and columns: each image of the table is the row's, styled after the column's.")
+                self.view = grid("mix-grid", "Take rows and columns: each image of the table is the row's, styled after the column's.")
                 self.download = gr.Button("Save PNG", size="sm", elem_id="mix-png")
             with gr.Column(scale=1, elem_classes="controls"):
                 self.rows = pin_list("mix-rows", "Rows", "Images that keep their shape.")
@@ -30,67 +46,83 @@ class MixScreen:
                     "1-4", label="Rows from seeds", info="3,7@cat,10-12: seeds, of a class after @. Press Enter.", elem_id="mix-row-seeds"
                 )
                 self.column_seeds = gr.Textbox("11-15", label="Columns from seeds", info="The same for columns.", elem_id="mix-column-seeds")
-                self.range = gr.CheckboxGroup(
-                    list(RANGES), value=[RANGES[2]], label="Taken from the column", info="Which residual blocks follow it.", elem_id="mix-range"
+                self.blocks = gr.CheckboxGroup(
+                    [], label="Taken from the column", info="Residual blocks that follow it, coarse to fine.", elem_id="mix-blocks"
                 )
-                self.scale = gr.Slider(1, 16, 3, step=1, label="Display size", info="Enlargement of each image.")
+                self.scale = slider(StyleMix, "scale", elem_id="mix-scale")
+        self.kept = gr.JSON(None, visible=False)
         self.file = gr.JSON(visible=False)
 
+    # The contract of a screen.
+
     @property
-    def settings(self) -> list[Any]:
-        return [self.rows, self.columns, self.range, self.scale]
+    def inputs(self) -> set[Any]:
+        return {self.kept, self.rows, self.columns, self.blocks, self.scale}
 
-    def connect(self) -> None:
-        changes: list[Any] = [component.change for component in (self.rows, self.columns, self.range, self.scale)]
+    @property
+    def outputs(self) -> set[Any]:
+        """What `write` sets."""
+        return self.inputs | {self.view}
+
+    def read(self, values: Values) -> StyleMix | None:
+        """The mix that the controls show; None where a side is empty. Raises RecipeError."""
+        rows, columns = pinned(values[self.rows]), pinned(values[self.columns])
+        if not rows or not columns:
+            return None
+        kept = read_dict(values[self.kept]) if values[self.kept] else None
+        blocks = tuple(sorted(values[self.blocks] or ()))
+        if isinstance(kept, StyleMix) and blocks == tuple(sorted(kept.blocks)):
+            blocks = kept.blocks  # in the order in which they were given
+        return StyleMix(rows=rows, columns=columns, blocks=blocks, scale=values[self.scale])
+
+    def write(self, recipe: StyleMix) -> Updates:
+        """What makes the screen show a mix. Raises ResGenError."""
+        return {
+            self.rows: make_pins(self.renderer, recipe.rows),
+            self.columns: make_pins(self.renderer, recipe.columns),
+            self.blocks: gr.update(choices=self._choices(recipe.checkpoint), value=list(recipe.blocks)),
+            self.scale: recipe.scale,
+            self.kept: recipe.to_dict(),
+            self.view: ask(),
+        }
+
+    def _choices(self, name: str) -> list[tuple[str, int]]:
+        return [(words.capitalize(), block) for block, words in enumerate(self.library.card(name).block_names)]
+
+    # Events.
+
+    def connect(self, tab: gr.Tab) -> None:
+        """Attach every listener."""
+        redraw(self, [self.rows.change, self.columns.change, self.blocks.input, self.scale.input, self.scale.release], self.draw)
         for button, target in ((self.pins_to_rows, self.rows), (self.pins_to_columns, self.columns)):
-            changes.append(button.click(lambda tray: tray, self.tray, target, **QUIET).then)
+            button.click(lambda tray: tray, self.tray, target, **QUIET)
         for text, target in ((self.row_seeds, self.rows), (self.column_seeds, self.columns)):
-            changes.append(text.submit(self.take_seeds, [text, self.checkpoint], target, **QUIET).then)
-        for change in changes:
-            live(change, self.draw, self.settings, self.grid)
-        self.download.click(self.make_png, self.settings, self.file, **QUIET).success(None, self.file, js=DOWNLOAD)
-        self.grid.select(self.save, None, self.file, **QUIET).success(None, self.file, js=DOWNLOAD)
+            text.submit(friendly(self.take_seeds), [text, self.rows, self.columns, self.checkpoint], target, **QUIET)
+        offer(self.download.click, self.make_png, self.inputs, self.file)
+        offer(self.view.select, self.save_tile, None, self.file)
+        rewrite(tab.select, self.open, {*self.inputs, self.row_seeds, self.column_seeds, self.checkpoint}, self.outputs)
 
-    def take_seeds(self, text: str, checkpoint: str) -> list[dict[str, str]]:
-        return friendly(make_pins)(self.renderer, friendly(read_points)(text, checkpoint))
+    def take_seeds(self, text: str, rows: Any, columns: Any, checkpoint: str) -> list[dict[str, str]]:
+        """Pins from seeds, of the generator that the table's images so far come from."""
+        name = next((image.checkpoint for image in (*pinned(rows), *pinned(columns))), checkpoint)
+        return make_pins(self.renderer, read_points(text, name))
 
-    @friendly
-    def open(self, rows: Any, columns: Any, row_seeds: str, column_seeds: str, checkpoint: str) -> Any:
-        """What the screen shows when it is first opened: a table of the seeds there are."""
-        if rows or columns:
-            return [gr.skip()] * 2
-        return [self.take_seeds(row_seeds, checkpoint), self.take_seeds(column_seeds, checkpoint)]
+    def open(self, values: Values) -> Updates:
+        """What the screen shows when it is first opened: a table of the seeds there are, the finer half of the blocks taken from the columns."""
+        if values[self.rows] or values[self.columns]:
+            return {}
+        name = values[self.checkpoint]
+        rows, columns = (read_points(values[text], name) for text in (self.row_seeds, self.column_seeds))
+        blocks = len(self.library.card(name).arch.widths)
+        return self.write(StyleMix(rows=rows, columns=columns, blocks=tuple(range((blocks + 1) // 2, blocks)), scale=FIRST_SCALE))
 
-    @friendly
-    def draw(self, *settings: Any) -> Any:
-        recipe = self._recipe(*settings)
+    def draw(self, values: Values) -> Any:
+        recipe = self.read(values)
         return self.renderer.view(recipe) if recipe else gr.skip()
 
-    def _recipe(self, rows: Any, columns: Any, ranges: list[str], scale: float) -> StyleMix | None:
-        sides = pinned(rows), pinned(columns)
-        if not all(sides):
-            return None
-        blocks = len(self.renderer.sampler(sides[0][0].checkpoint).checkpoint.arch.widths)
-        chosen = tuple(block for name, part in zip(RANGES, split_blocks(blocks), strict=True) if name in ranges for block in part)
-        return StyleMix(*sides, chosen, int(scale))
-
-    @friendly
-    def make_png(self, *settings: Any) -> Any:
-        recipe = self._recipe(*settings)
+    def make_png(self, values: Values) -> Any:
+        recipe = self.read(values)
         return download("mix.png", self.renderer.png(recipe)) if recipe else None
 
-    @friendly
-    def save(self, event: gr.EventData) -> Any:
-        return save_tile(self.renderer, event.tile)
-
-    def restore(self, mix: StyleMix) -> list[Any]:
-        """Updates that show a mix: of `settings`."""
-        blocks = len(self.renderer.sampler(mix.checkpoint).checkpoint.arch.widths)
-        ranges = [name for name, part in zip(RANGES, split_blocks(blocks), strict=True) if set(part) & set(mix.blocks)]
-        return [make_pins(self.renderer, mix.rows), make_pins(self.renderer, mix.columns), ranges, mix.scale]
-
-
-def split_blocks(blocks: int) -> tuple[range, range, range]:
-    """Coarse, middle and fine blocks: about a third each, the first and the last never empty where there are two."""
-    third = max(1, round(blocks / 3))
-    return range(third), range(third, blocks - third), range(max(third, blocks - third), blocks)
+    def save_tile(self, event: gr.EventData) -> Any:
+        return save_tile(self.renderer, event)

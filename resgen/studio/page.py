@@ -1,36 +1,70 @@
-"""What every screen is made of: the grid, the player and pin lists in the page, downloads, and errors shown as one message."""
+"""What every screen is made of: the grid, the player and pin lists in the page, downloads, long work, and errors shown as one message."""
 
 import base64
 import html
+import inspect
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import gradio as gr
+from gradio.components import Component
 from PIL import Image
 
-from resgen.composite import read_query
+from resgen.composite import MAX_STOPS, AnyRecipe, read_query
 from resgen.errors import RecipeError, ResGenError
-from resgen.recipe import Recipe
-from resgen.studio.renderer import Renderer, data_uri
+from resgen.fields import Declared, Dial, declaration, limits
+from resgen.recipe import PLANE_HEIGHT, PLANE_WIDTH, Recipe
+from resgen.studio.renderer import Renderer, data_uri, media_type
+from resgen.work import Work, finish
 
 STATIC = Path(__file__).parent / "static"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-LIVE: dict[str, Any] = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 2, "concurrency_id": "render"}
-SLOW: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "slow"}
-NUMBER = "(...values) => [...values.slice(0, -1), (window.resgenAsked = (window.resgenAsked || 0) + 1)]"
-DOWNLOAD = "(file) => { if (!file) return; const a = document.createElement('a'); a.href = file.uri; a.download = file.name; a.click(); }"
-TYPES = {".png": "image/png", ".zip": "application/zip", ".mp4": "video/mp4", ".gif": "image/gif", ".webp": "image/webp"}
+# Values as the page has them: a screen checks them itself, and Gradio would refuse those that are between two recipes, such as
+# a class of the generator before.
+RAW: dict[str, Any] = {**QUIET, "preprocess": False}
+LIVE: dict[str, Any] = {**RAW, "trigger_mode": "always_last", "concurrency_limit": 2, "concurrency_id": "render"}
+SLOW: dict[str, Any] = {**QUIET, "concurrency_limit": 1, "concurrency_id": "slow"}
+TOLD_EVERY = 0.25  # seconds between two words of long work; it ends at such a moment when it is cancelled
 
 PIN = ("pin", "Pin", "Keep this image for the other screens; key P")
 VARY = ("vary", "Make variations", "Images that differ a little from this one")
+MORE = ("more", "More", "Mark as having more of what your own direction shall mean")
+LESS = ("less", "Less", "Mark as having less of it")
 SAVE = ("save", "Save image", "A PNG that remembers how it was made")
 
+Values = dict[Any, Any]  # of components, by component
+Updates = dict[Any, Any]
+T = TypeVar("T")
 
-def friendly(function: Any) -> Any:
+
+class Screen(Protocol):
+    """A screen shows a recipe and is read as one: ``read(write(recipe)) == recipe``, also where its controls can't show all of it.
+
+    What they can't show is in ``kept``, the recipe last written: a control counts only once it shows something else than that.
+    """
+
+    kept: gr.JSON
+    inputs: set[Component]  # what `read` is given the values of, ``kept`` among them
+    view: gr.HTML  # the grid or player that draws the recipe when `write` asks it to
+
+    def read(self, values: Values) -> AnyRecipe | None:
+        """The recipe that the controls show, None where there is none yet. Raises RecipeError."""
+        ...
+
+    def write(self, recipe: Any) -> Updates:
+        """What makes the controls show a recipe. Raises ResGenError."""
+        ...
+
+
+# Events.
+
+
+def friendly(function: Callable[..., Any]) -> Any:
     """Show a mendable error as one message in the page; what is on screen stays."""
 
     @wraps(function)
@@ -38,66 +72,144 @@ def friendly(function: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except ResGenError as error:
-            raise gr.Error(str(error), title="That did not work", print_exception=False) from error
+            raise gr.Error(html.escape(str(error)), title="That did not work", print_exception=False) from error
 
-    return guarded
+    @wraps(function)
+    def guarded_steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        try:
+            yield from function(*args, **kwargs)
+        except ResGenError as error:
+            raise gr.Error(html.escape(str(error)), title="That did not work", print_exception=False) from error
+
+    return guarded_steps if inspect.isgeneratorfunction(function) else guarded
 
 
-def live(event: Any, draw: Any, inputs: list[Any], view: gr.HTML, sets: Any = None) -> None:
-    """Draw into ``view``, a grid or player, at each ``event``; a picture that comes after one asked for later is dropped.
+def warn(message: str) -> None:
+    """Show a message that may hold words from outside."""
+    gr.Warning(html.escape(message))
 
-    ``draw`` makes a `Renderer.view` of ``inputs``, or skips. The page numbers what it asks for (``NUMBER``) in the place of the
-    view's own value, which is listed as an input for that alone. With ``sets``, a control, ``draw`` makes its value as well.
+
+def redraw(screen: Screen, triggers: Iterable[Any], draw: Callable[[Values], Any]) -> None:
+    """Draw a screen's recipe at each of ``triggers``, and whenever `write` asks for it.
+
+    All of them are one event, of which one is under way and the last one waits: pictures come in the order in which they were
+    asked for, and the last one shows what the controls say.
     """
-
-    def numbered(*values: Any) -> Any:
-        shown = draw(*values[:-1])
-        if sets is not None:
-            return shown[0] | {"asked": values[-1], "sets": True}, shown[1]
-        return shown | {"asked": values[-1]} if "src" in shown else shown
-
-    event(numbered, [*inputs, view], view if sets is None else [view, sets], js=NUMBER, **LIVE)
+    gr.on([*triggers, screen.view.submit], friendly(draw), set(screen.inputs), screen.view, **LIVE)
 
 
-def _component(name: str, elem_id: str, value: Any = None, begins: str = "", **words: str) -> gr.HTML:
+def ask() -> dict[str, float]:
+    """The value that makes a grid or player ask to be drawn, once all that was written with it is in the page."""
+    return {"ask": time.time()}
+
+
+def rewrite(event: Any, change: Callable[..., Updates], inputs: Any, outputs: set[Any], **options: Any) -> None:
+    """At ``event``, write what ``change`` makes of ``inputs``; then the views that were asked to are drawn."""
+    written = event(writing(change, outputs), inputs, outputs, **{**RAW, **options})
+    written.success(None, None, None, js="() => window.dispatchEvent(new CustomEvent('resgen-written'))")
+
+
+def writing(change: Callable[..., Updates], outputs: set[Any]) -> Any:
+    """``change`` as a listener that sets only what is not as it should be already: who moved a control meanwhile keeps what they did."""
+
+    @wraps(change)
+    def write(*arguments: Any, **more: Any) -> Updates:
+        updates = change(*arguments, **more)
+        values = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
+        needed = {control: _without(update, values[control]) if control in values else update for control, update in updates.items()}
+        return {control: update for control, update in needed.items() if update is not None} or {next(iter(outputs)): gr.skip()}
+
+    return friendly(write)
+
+
+def _without(update: Any, value: Any) -> Any:
+    """``update`` without the value that the component has; None where that was all."""
+    if not (isinstance(update, dict) and update.get("__type__") == "update"):
+        return None if update == value else update
+    return {key: part for key, part in update.items() if key != "value" or part != value}
+
+
+def watched(work: Work[T], words: str) -> Iterator[str | T]:
+    """Long work as words for the page, now and then, and at last its result. Closing this ends the work."""
+    told = 0.0
+    try:
+        while True:
+            done, total = next(work)
+            if time.monotonic() - told > TOLD_EVERY:
+                told = time.monotonic()
+                yield f"{words}: {done} of {total}"
+    except StopIteration as end:
+        yield end.value
+    finally:
+        work.close()
+
+
+def plain(words: str) -> str:
+    """Words from outside as Markdown that shows them as they are: no markup, no links."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|~:/&-])", r"\\\1", words)
+
+
+# Components.
+
+
+def slider(of: type[Declared], name: str, value: Any = None, **more: Any) -> gr.Slider:
+    """The slider of a declared number: limits, step, label and help as declared."""
+    field, dial = of.model_fields[name], declaration(of, name, Dial)
+    low, high = limits(of, name)
+    low, high = (dial.low if dial.low is not None else low), (dial.high if dial.high is not None else high)
+    start = field.default if value is None else value
+    return gr.Slider(low, high, start, step=dial.step, **{"label": field.title, "info": field.description, **more})
+
+
+def dialled(dial: Dial, value: float) -> float:
+    """What a slider shows of a value: the nearest of its steps within its reach."""
+    low, high = (dial.low if dial.low is not None else value), (dial.high if dial.high is not None else value)
+    return round(max(low, min(high, round(value / dial.step) * dial.step)), 6)
+
+
+def _component(name: str, elem_id: str, value: Any = None, begins: str = "", **words: str | int) -> gr.HTML:
     """A component of ``static``: NAME.html, in which {{word}} stands for each of ``words``, and NAME.js after the script ``begins``."""
     template = (STATIC / f"{name}.html").read_text()
     for word, text in words.items():
-        template = template.replace("{{" + word + "}}", html.escape(text))
+        template = template.replace("{{" + word + "}}", html.escape(str(text)))
     script = "".join((STATIC / f"{part}.js").read_text() for part in (begins, name) if part)
     return gr.HTML(value, html_template=template, js_on_load=script, apply_default_css=False, elem_id=elem_id)
 
 
-def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (PIN, SAVE), remembers: bool = False, shares: bool = True) -> gr.HTML:
-    """A grid of images whose value is `Renderer.view`; `select` tells an action and the query of its image, `input` the chosen one,
-    `submit` asks to be drawn again.
+def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (PIN, SAVE), shares: bool = True) -> gr.HTML:
+    """A grid of images whose value is `Renderer.view`, or `ask()`; `select` tells an action and the query of its image,
+    `input` the chosen one, `submit` asks to be drawn.
 
-    ``remembers``: undo and redo go through what it showed; ``shares``: the page's address follows it.
+    ``shares``: the page's address follows it.
     """
-    flags = {"remembers": "yes" if remembers else "", "shares": "yes" if shares else ""}
-    return _component("grid", elem_id, begins="view", waiting=waiting, actions=json.dumps(actions), **flags)
+    return _component("grid", elem_id, begins="view", waiting=waiting, actions=json.dumps(actions), shares="yes" if shares else "")
 
 
 def player(elem_id: str, waiting: str) -> gr.HTML:
-    """Plays a film whose value is `Renderer.film_view`."""
+    """Plays a film whose value is `Renderer.film_view`, or `ask()`; `submit` asks to be drawn."""
     return _component("player", elem_id, begins="view", waiting=waiting)
 
 
 def pin_list(elem_id: str, heading: str, hint: str, tray: bool = False) -> gr.HTML:
     """A list of pinned images, its value a list of {query, caption, thumbnail}."""
-    return _component("pins", elem_id, [], heading=heading, hint=hint, tray="yes" if tray else "")
+    return _component("pins", elem_id, [], heading=heading, hint=hint, tray="yes" if tray else "", most=MAX_STOPS)
 
 
 def pad(elem_id: str) -> gr.HTML:
     """A pad to drag across the seed plane, its value [x, y]; `input` comes while it moves."""
-    return _component("pad", elem_id, [0, 0])
+    return _component("pad", elem_id, [0, 0], width=PLANE_WIDTH - 1, height=PLANE_HEIGHT - 1)
+
+
+def address(elem_id: str) -> gr.HTML:
+    """Keeps the browser's history of what was on screen; `select` tells the link that Back or Forward goes to."""
+    return _component("address", elem_id, "")
 
 
 def make_pins(renderer: Renderer, recipes: Sequence[Recipe]) -> list[dict[str, str]]:
     """Pins of recipes of one image each. Raises ResGenError."""
     pins = []
     for recipe in recipes:
-        plate = renderer.plate(recipe)
+        plate = finish(renderer.plate(recipe))
         pins.append({"query": recipe.to_query(), "caption": plate.captions[0], "thumbnail": data_uri(Image.fromarray(plate.images[0]))})
     return pins
 
@@ -113,15 +225,25 @@ def pinned(value: Any) -> tuple[Recipe, ...]:
     return tuple(recipes)
 
 
+# Files to keep.
+
+
+def offer(event: Any, make: Callable[..., Any], inputs: Any, file: gr.JSON) -> None:
+    """At ``event``, hand the file that ``make`` makes of ``inputs`` to the browser; none where it makes None."""
+    made = event(friendly(make), inputs, file, **RAW)
+    made.success(None, file, js=(STATIC / "download.js").read_text())
+
+
 def download(name: str, data: bytes) -> dict[str, str]:
     """A file for the browser as a data URI: nothing is left on the server's disk."""
-    return {"name": name, "uri": f"data:{TYPES[Path(name).suffix]};base64,{base64.b64encode(data).decode()}"}
+    return {"name": name, "uri": f"data:{media_type(name)};base64,{base64.b64encode(data).decode()}"}
 
 
-def save_tile(renderer: Renderer, query: str, scale: int = 8) -> dict[str, str]:
-    """The download of one image of a grid, enlarged. Raises ResGenError."""
-    recipe = read_query(query)
-    assert isinstance(recipe, Recipe)
-    caption = renderer.plate(recipe).captions[0]
-    name = "-".join(caption.replace(",", "").replace("seed ", "seed").split())
-    return download(f"{name}.png", renderer.png(replace(recipe, scale=scale)))
+def save_tile(renderer: Renderer, event: gr.EventData) -> dict[str, str] | None:
+    """The download of one image of a grid, enlarged, where that is what the event asks for. Raises ResGenError."""
+    if event.action != "save":
+        return None
+    recipe = read_query(event.tile)
+    if not isinstance(recipe, Recipe):
+        raise RecipeError("This image cannot be saved alone.")
+    return download(renderer.file_name(recipe), renderer.png(recipe.changed(scale=8)))

@@ -1,85 +1,80 @@
-"""What the studio asks of the rest of the program: cards, rendered grids, files. No Gradio here."""
+"""What the studio shows of a recipe: views for the page, files to keep. No Gradio here."""
 
 import base64
 import io
 import math
 import time
-from collections import OrderedDict
-from dataclasses import replace
 from pathlib import Path
-from threading import Lock
-from typing import Any
+from tempfile import TemporaryFile
+from typing import TypedDict
 
-import numpy as np
 from PIL import Image
 
 from resgen import grid
-from resgen.checkpoint import checkpoint_names, find_checkpoint, list_checkpoints, snapshot_names
 from resgen.composite import AnyRecipe, Walk
-from resgen.errors import CheckpointError, RecipeError
-from resgen.features import FeatureResNet, find_features, load_features
-from resgen.film import encode
-from resgen.invert import Inversion, invert
-from resgen.plates import Plate, draw, draw_frames
+from resgen.errors import RecipeError
+from resgen.film import write_film
+from resgen.library import Library
+from resgen.plates import Plate, draw
 from resgen.recipe import Recipe
-from resgen.sampler import Progress, Sampler, load, pick_device
+from resgen.work import Work, finish
 
 MAX_IMAGES = 400  # a grid in the browser
+MAX_SHOWN_PIXELS = 50_000_000  # of the images of a grid at their own size
 PREVIEW_FRAMES = 72
-SAMPLERS_KEPT = 12
+
+
+class GridView(TypedDict):
+    """What the page's grid is told of a picture."""
+
+    src: str  # all images side by side, a data URI
+    rows: int
+    columns: int
+    resolution: int  # pixels a side of an image
+    tile: int  # pixels a side that an image is shown at
+    captions: tuple[str, ...]
+    tiles: list[str]  # the query of each image alone, '' where it has none
+    keys: list[str]  # what stays the same of an image when sliders move
+    rowLabels: tuple[str, ...]
+    columnLabels: tuple[str, ...]
+    query: str  # of the whole
+    status: str
+
+
+class FilmView(GridView):
+    """What the page's player is told of a film."""
+
+    frames: int
+    seconds: float
 
 
 class Renderer:
-    """Renders recipes with the checkpoints of one folder on one device; keeps the latest samplers loaded."""
+    """Renders recipes with a library's checkpoints for the page."""
 
-    def __init__(self, folder: Path, device: str) -> None:
-        self.folder, self.device = folder, pick_device(device)
-        self._samplers: OrderedDict[tuple[str, int], Sampler] = OrderedDict()
-        self._features: dict[Path, FeatureResNet] = {}
-        self._lock = Lock()
+    def __init__(self, library: Library) -> None:
+        self.library = library
 
-    def names(self) -> list[str]:
-        """All checkpoints of the folder in the order of `list_checkpoints`, those that cannot be read last."""
-        readable = [card["name"] for card in list_checkpoints(self.folder)]
-        return readable + [name for name in checkpoint_names(self.folder) if name not in readable]
-
-    def snapshots(self, name: str) -> list[str]:
-        """The names of a checkpoint's snapshots, such as cifar10@4000, early to late."""
-        return snapshot_names(name, self.folder)
-
-    def snapshot_names(self) -> list[str]:
-        return [snapshot for name in self.names() for snapshot in self.snapshots(name)]
-
-    def sampler(self, name: str) -> Sampler:
-        """The sampler of a listed checkpoint, loaded again when its file changes. Raises CheckpointError."""
-        if name not in checkpoint_names(self.folder) and name not in self.snapshots(name.partition("@")[0]):
-            raise CheckpointError(f"There is no checkpoint {name[:80]!r} here; choose one from the list.")
-        key = (name, find_checkpoint(name, self.folder).stat().st_mtime_ns)
-        with self._lock:
-            if key not in self._samplers:
-                self._samplers[key] = load(name, self.device, self.folder)
-            self._samplers.move_to_end(key)
-            while len(self._samplers) > SAMPLERS_KEPT:
-                self._samplers.popitem(last=False)
-            return self._samplers[key]
-
-    def plate(self, recipe: AnyRecipe, limit: int = MAX_IMAGES) -> Plate:
+    def plate(self, recipe: AnyRecipe) -> Work[Plate]:
         """The images of any recipe, laid out. Raises ResGenError."""
-        if isinstance(recipe, Recipe) and recipe.count > limit:
-            raise RecipeError(f"Seeds: this asks for {recipe.count:,} images; the browser shows at most {limit}. The command line draws more.")
-        return draw(recipe, self.sampler)
+        if recipe.count > MAX_IMAGES:
+            raise RecipeError(f"This asks for {recipe.count:,} images; the browser shows at most {MAX_IMAGES}. The command line draws more.")
+        pixels = recipe.count * self.library.card(recipe.checkpoint).arch.resolution ** 2
+        if pixels > MAX_SHOWN_PIXELS:
+            raise RecipeError("These images are too large to be shown at once; ask for fewer.")
+        return draw(recipe, self.library.sampler)
 
-    def view(self, recipe: AnyRecipe) -> dict[str, Any]:
+    def view(self, recipe: AnyRecipe) -> GridView:
         """What the page's grid shows for a recipe. Raises ResGenError."""
-        self.sampler(recipe.checkpoint)  # loaded before the clock starts
+        self.library.sampler(recipe.checkpoint)  # loaded before the clock starts
         started = time.perf_counter()
-        plate = self.plate(recipe)
+        plate = finish(self.plate(recipe))
         milliseconds = (time.perf_counter() - started) * 1000
         count = len(plate.images)
-        return self.view_plate(plate, recipe, f"{count} image{'s' * (count > 1)} in {milliseconds:.0f} ms on {self.device.upper()}")
+        status = f"{count} image{'s' * (count > 1)} by {recipe.checkpoint} in {milliseconds:.0f} ms on {self.library.device.upper()}"
+        return self.view_plate(plate, recipe, status)
 
-    def view_plate(self, plate: Plate, recipe: AnyRecipe, status: str) -> dict[str, Any]:
-        """All images side by side as one data URI, the words and the recipe of each, and the link's query."""
+    def view_plate(self, plate: Plate, recipe: AnyRecipe, status: str) -> GridView:
+        """The view of a plate that is drawn."""
         return {
             "src": data_uri(grid.sprite(plate)),
             "rows": math.ceil(len(plate.images) / plate.columns),
@@ -87,52 +82,47 @@ class Renderer:
             "resolution": plate.images.shape[1],
             "tile": plate.images.shape[1] * plate.scale,
             "captions": plate.captions,
-            "tiles": [tile.to_query() if tile else "" for tile in plate.tiles] or [""] * len(plate.images),
+            "tiles": [tile.to_query() if tile else "" for tile in plate.tiles],
+            "keys": [_key(tile) if tile else "" for tile in plate.tiles],
             "rowLabels": plate.row_labels,
             "columnLabels": plate.column_labels,
             "query": recipe.to_query(),
             "status": status,
         }
 
-    def film_view(self, walk: Walk) -> dict[str, Any]:
+    def film_view(self, walk: Walk) -> FilmView:
         """What the page's player shows: at most `PREVIEW_FRAMES` frames of a walk at their own size. Raises ResGenError."""
-        fewer = replace(walk, fps=max(1, min(walk.fps, int(PREVIEW_FRAMES / walk.seconds))))
+        fewer = walk.changed(fps=max(1, min(walk.fps, int(PREVIEW_FRAMES / walk.seconds))))
         view = self.view(fewer)
-        return view | {"frames": fewer.frames, "seconds": walk.seconds, "tile": view["resolution"] * walk.scale, "query": walk.to_query()}
+        view |= {"tile": view["resolution"] * walk.scale, "query": walk.to_query()}
+        return {**view, "frames": fewer.frames, "seconds": walk.seconds}
 
     def png(self, recipe: AnyRecipe) -> bytes:
         """The recipe's picture as a PNG that carries it. Raises ResGenError."""
-        return grid.png_bytes(grid.compose(self.plate(recipe)), recipe, self.sha256(recipe))
+        return grid.png_bytes(grid.compose(finish(self.plate(recipe))), recipe, self.sha256(recipe.checkpoint))
 
     def zip(self, recipe: AnyRecipe) -> bytes:
         """Each of the recipe's images as a PNG of its own, in a zip. Raises ResGenError."""
-        return grid.zip_bytes(self.plate(recipe), recipe, self.sha256(recipe))
+        return grid.zip_bytes(finish(self.plate(recipe)), recipe, self.sha256)
 
-    def film(self, walk: Walk, suffix: str, progress: Progress | None = None) -> bytes:
+    def film(self, walk: Walk, suffix: str) -> Work[bytes]:
         """A walk as a film that carries it. Raises ResGenError."""
-        frames = draw_frames(walk, self.sampler(walk.checkpoint), progress)
-        return encode(frames, walk, self.sha256(walk), suffix)
+        with TemporaryFile() as file:
+            yield from write_film(walk, self.library.sampler(walk.checkpoint), suffix, file)
+            file.seek(0)
+            return file.read()
 
-    def invert(self, target: np.ndarray, name: str, steps: int, progress: Progress | None = None) -> Inversion:
-        """The latent that draws an image uint8 [R, R, 3]. Raises ResGenError."""
-        return invert(target, self.sampler(name), self.features(name), steps, progress=progress)
+    def sha256(self, name: str) -> str:
+        """What identifies a checkpoint in files. Raises ResGenError."""
+        return self.library.sampler(name).checkpoint.sha256
 
-    def features(self, name: str) -> FeatureResNet | None:
-        """The feature network that was shipped with a checkpoint, else any that was shipped, else none."""
-        path = find_features(name, self.folder)
-        with self._lock:
-            if path is not None and path not in self._features:
-                self._features[path] = load_features(path).freeze().to(self.device)
-            return None if path is None else self._features[path]
+    def file_name(self, recipe: Recipe) -> str:
+        """A name for the file of one image: 'cat-seed7.png'. Raises ResGenError."""
+        return f"{grid.file_words(finish(self.plate(recipe)).captions[0])}.png"
 
-    def label(self, recipe: Recipe) -> str:
-        """The class of a recipe's first image, '' where there is no single one. Raises ResGenError."""
-        sampler = self.sampler(recipe.checkpoint)
-        index = int(sampler.name(recipe)[1][0])
-        return sampler.checkpoint.classes[index] if index >= 0 else ""
 
-    def sha256(self, recipe: AnyRecipe) -> str:
-        return self.sampler(recipe.checkpoint).checkpoint.sha256
+def _key(tile: Recipe) -> str:
+    return tile.changed(truncation=1.0, directions=(), own_directions=(), residual_gains=()).to_query()
 
 
 def data_uri(picture: Image.Image) -> str:
@@ -140,3 +130,8 @@ def data_uri(picture: Image.Image) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def media_type(name: str) -> str:
+    """The MIME type of a file that the studio hands out, by its name."""
+    return {".png": "image/png", ".zip": "application/zip", ".mp4": "video/mp4", ".gif": "image/gif", ".webp": "image/webp"}[Path(name).suffix]

@@ -1,14 +1,32 @@
 """The Walk screen: a film through pinned images."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
-from resgen.composite import Walk, read_points
-from resgen.recipe import Recipe
-from resgen.sampler import Progress
-from resgen.studio.page import DOWNLOAD, QUIET, SLOW, download, friendly, live, make_pins, pin_list, pinned, player
-from resgen.studio.renderer import Renderer
+from resgen.composite import Walk, read_dict, read_points
+from resgen.errors import RecipeError
+from resgen.fields import Dial, declaration
+from resgen.studio.page import (
+    QUIET,
+    SLOW,
+    STATIC,
+    Updates,
+    Values,
+    ask,
+    dialled,
+    download,
+    friendly,
+    make_pins,
+    pin_list,
+    pinned,
+    player,
+    redraw,
+    slider,
+    watched,
+)  # fmt: skip
+from resgen.studio.renderer import FilmView, Renderer
 
 START = "1,2,3"
 FORMATS = {"MP4": ".mp4", "GIF": ".gif", "Animated WebP": ".webp"}
@@ -21,71 +39,97 @@ class WalkScreen:
         self.renderer, self.tray, self.checkpoint = renderer, tray, checkpoint
         with gr.Row():
             with gr.Column(scale=3):
-                self.player = player("walk-player", "Pin two images or more in Explore, or take some seeds: the film passes through them.")
+                self.view = player("walk-player", "Pin two images or more in Explore, or take some seeds: the film passes through them.")
                 with gr.Row():
                     self.make = gr.Button("Make film", variant="primary", elem_id="make-film")
                     self.cancel = gr.Button("Cancel", elem_id="cancel-film")
                 self.progress = gr.HTML(elem_id="film-progress")
             with gr.Column(scale=1, elem_classes="controls"):
-                self.stops = pin_list("stops", "Stops", "No stops yet.")
-                with gr.Row():
-                    self.use_pins = gr.Button("Take pinned images", size="sm", elem_id="walk-use-pins")
-                    self.clear = gr.Button("Clear", size="sm", min_width=60)
-                self.seeds = gr.Textbox(
-                    START, label="Stops from seeds", info="3,7@cat,10-12: seeds, of a class after @. Press Enter.", elem_id="walk-seeds"
-                )
-                self.path = gr.Radio(
-                    [("Turn the noise (slerp in z)", "z"), ("Straight line (linear in w)", "w")], value="z", label="Path", info="How the images between two stops are found.", elem_id="walk-path"
-                )  # fmt: skip
-                self.loop = gr.Checkbox(True, label="Loop", info="Return to the first stop.")
-                self.seconds = gr.Slider(0.5, 30, 4, step=0.5, label="Seconds", info="Length of the whole film.", elem_id="walk-seconds")
-                self.fps = gr.Slider(4, 60, 24, step=1, label="Frames a second", info="More are smoother, and take longer to make.")
-                self.scale = gr.Slider(1, 16, 8, step=1, label="Size", info="Enlargement of the film's images.")
-                self.format = gr.Radio(
-                    list(FORMATS), value="MP4", label="Format", info="MP4 is the smallest; GIF and WebP play in chats.", elem_id="walk-format"
-                )
+                self._build_controls()
+        self.kept = gr.JSON(None, visible=False)
         self.file = gr.JSON(visible=False)
 
+    def _build_controls(self) -> None:
+        self.stops = pin_list("stops", "Stops", "No stops yet.")
+        with gr.Row():
+            self.use_pins = gr.Button("Take pinned images", size="sm", elem_id="walk-use-pins")
+            self.clear = gr.Button("Clear", size="sm", min_width=60)
+        self.seeds = gr.Textbox(START, label="Stops from seeds", info="3,7@cat,10-12: seeds, of a class after @. Press Enter.", elem_id="walk-seeds")
+        paths = [("Turn the noise (slerp in z)", "z"), ("Straight line (linear in w)", "w")]
+        self.path = gr.Radio(paths, value="z", label="Path", info="How the images between two stops are found.", elem_id="walk-path")
+        self.loop = gr.Checkbox(True, label="Loop", info="Return to the first stop.", elem_id="walk-loop")
+        self.seconds = slider(Walk, "seconds", elem_id="walk-seconds")
+        self.fps = slider(Walk, "fps", elem_id="walk-fps")
+        self.scale = slider(Walk, "scale", label="Size", elem_id="walk-scale")
+        self.format = gr.Radio(
+            list(FORMATS), value="MP4", label="Format", info="MP4 is the smallest; GIF and WebP play in chats.", elem_id="walk-format"
+        )
+
+    # The contract of a screen.
+
     @property
-    def settings(self) -> list[Any]:
-        return [self.stops, self.seconds, self.fps, self.loop, self.path, self.scale]
+    def inputs(self) -> set[Any]:
+        return {self.kept, self.stops, self.seconds, self.fps, self.loop, self.path, self.scale}
+
+    @property
+    def outputs(self) -> set[Any]:
+        """What `write` sets."""
+        return self.inputs | {self.view}
+
+    def read(self, values: Values) -> Walk | None:
+        """The walk that the controls show; None where there are less than two stops. Raises RecipeError."""
+        kept = read_dict(values[self.kept]) if values[self.kept] else None
+        stops = pinned(values[self.stops])
+        if len(stops) < 2:
+            return None
+        controls = {"seconds": self.seconds, "fps": self.fps, "loop": self.loop, "path": self.path, "scale": self.scale}
+        if not isinstance(kept, Walk):
+            return Walk(stops=stops, **{name: values[control] for name, control in controls.items()})
+        shown = self._show(kept)
+        return kept.changed(stops=stops, **{name: values[control] for name, control in controls.items() if values[control] != shown[control]})
+
+    def _show(self, walk: Walk) -> Values:
+        return {
+            self.seconds: dialled(declaration(Walk, "seconds", Dial), walk.seconds),
+            self.fps: walk.fps,
+            self.loop: walk.loop,
+            self.path: walk.path,
+            self.scale: walk.scale,
+        }
+
+    def write(self, recipe: Walk) -> Updates:
+        """What makes the screen show a walk. Raises ResGenError."""
+        return {self.stops: make_pins(self.renderer, recipe.stops), **self._show(recipe), self.kept: recipe.to_dict(), self.view: ask()}
+
+    # Events.
 
     def connect(self) -> None:
-        changes: list[Any] = [component.change for component in (self.stops, self.seconds, self.path, self.loop)]
-        changes.append(self.use_pins.click(lambda tray: tray, self.tray, self.stops, **QUIET).then)
-        changes.append(self.seeds.submit(self.take_seeds, [self.seeds, self.checkpoint], self.stops, **QUIET).then)
-        for change in changes:
-            live(change, self.preview, self.settings, self.player)
+        """Attach every listener."""
+        dials = (self.seconds, self.fps, self.scale)
+        changes = [self.stops.change, self.path.input, self.loop.input, *(dial.input for dial in dials), *(dial.release for dial in dials)]
+        redraw(self, changes, self.preview)
+        self.use_pins.click(lambda tray: tray, self.tray, self.stops, **QUIET)
+        self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.stops, self.checkpoint], self.stops, **QUIET)
         self.clear.click(list, None, self.stops, **QUIET)
-        film = self.make.click(self.make_film, [*self.settings, self.format], [self.file, self.progress], **SLOW)
-        film.success(None, self.file, js=DOWNLOAD)
+        film = self.make.click(friendly(self.make_film), {*self.inputs, self.format}, {self.file, self.progress}, **SLOW, preprocess=False)
+        film.success(None, self.file, js=(STATIC / "download.js").read_text())
         self.cancel.click(lambda: "Cancelled.", None, self.progress, cancels=[film], **QUIET)
 
-    def take_seeds(self, text: str, checkpoint: str) -> list[dict[str, str]]:
-        return friendly(make_pins)(self.renderer, friendly(read_points)(text, checkpoint))
+    def take_seeds(self, text: str, stops: Any, checkpoint: str) -> list[dict[str, str]]:
+        """Stops from seeds, of the generator that the stops so far come from."""
+        return make_pins(self.renderer, read_points(text, next((stop.checkpoint for stop in pinned(stops)), checkpoint)))
 
-    @friendly
-    def preview(self, stops: Any, *settings: Any) -> Any:
+    def preview(self, values: Values) -> FilmView | Any:
         """The film's frames at their own size, fewer than the film will have; nothing before there are two stops."""
-        recipes = pinned(stops)
-        return self.renderer.film_view(_walk(recipes, *settings)) if len(recipes) > 1 else gr.skip()
+        walk = self.read(values)
+        return self.renderer.film_view(walk) if walk else gr.skip()
 
-    @friendly
-    def make_film(self, stops: Any, *settings: Any, progress: Any = gr.Progress()) -> tuple[dict[str, str], str]:
-        *numbers, name = settings
-        walk = _walk(pinned(stops), *numbers)
-
-        def tell(done: int, total: int) -> None:
-            progress((done, total), desc="Drawing", unit="frames")
-
-        teller: Progress = tell
-        data = self.renderer.film(walk, FORMATS[name], teller)
-        return download(f"walk{FORMATS[name]}", data), f"Made {walk.frames} frames, {len(data) / 1e6:.1f} MB."
-
-    def restore(self, walk: Walk) -> list[Any]:
-        """Updates that show a walk: of `settings`."""
-        return [make_pins(self.renderer, walk.stops), walk.seconds, walk.fps, walk.loop, walk.path, walk.scale]
-
-
-def _walk(stops: tuple[Recipe, ...], seconds: float, fps: float, loop: bool, path: str, scale: float) -> Walk:
-    return Walk(stops, float(seconds), int(fps), bool(loop), path, int(scale))
+    def make_film(self, values: Values) -> Iterator[Updates]:
+        walk, suffix = self.read(values), FORMATS[values[self.format]]
+        if walk is None:
+            raise RecipeError("Walk: pin at least two images to walk between.")
+        for told in watched(self.renderer.film(walk, suffix), "Drawing frames"):
+            if isinstance(told, bytes):
+                yield {self.file: download(f"walk{suffix}", told), self.progress: f"Made {len(told) / 1e6:.1f} MB."}
+            else:
+                yield {self.progress: told}

@@ -1,6 +1,5 @@
 // A grid of images: one canvas painted from a sprite, one button over each image, and a close-up of the chosen one.
-// `element`, `trigger`, `props` and `watch` are given by the HTML component. The template's data: `actions`, [name, label, help]
-// of each button under the close-up; `remembers`, whether the browser's history keeps each state for undo and redo; `shares`, whether the address follows it.
+// The template's data: `actions`, [name, label, help] of each button under the close-up; `shares`, whether the address follows it.
 const settings = element.querySelector(".rg-view").dataset;
 const find = (selector) => element.querySelector(selector);
 const stage = find(".rg-stage");
@@ -10,17 +9,10 @@ const closeUp = find(".rg-close-up");
 const largeCanvas = closeUp.querySelector("canvas");
 const caption = closeUp.querySelector("figcaption");
 let sprite = new Image();
-const marks = new Map(); // a tile's query -> "more" or "less"
+const marks = new Map(); // an image's key -> { kind: "more" or "less", query }
 const LARGE = 448; // pixels a side of the close-up
-const SETTLED = 500; // milliseconds without a change after which a state is worth remembering
 let view = null;
 let chosen = -1;
-let settling = 0;
-
-function paintTile(context, index, x, y, size) {
-  const r = view.resolution;
-  context.drawImage(sprite, (index % view.columns) * r, Math.floor(index / view.columns) * r, r, r, x, y, size, size);
-}
 
 function paint() {
   const gap = 2;
@@ -30,9 +22,8 @@ function paint() {
   canvas.width = view.columns * step;
   canvas.height = view.rows * step;
   const context = canvas.getContext("2d");
-  context.imageSmoothingQuality = "high";
   view.captions.forEach((caption, index) => {
-    if (caption) paintTile(context, index, (index % view.columns) * step, Math.floor(index / view.columns) * step, size); // else an empty corner
+    if (caption) paintImage(context, sprite, view, index, (index % view.columns) * step, Math.floor(index / view.columns) * step, size); // else an empty corner
   });
   stage.style.maxWidth = find(".rg-columns").style.maxWidth = `${view.columns * (view.tile + gap)}px`;
   canvas.dataset.painted = view.query;
@@ -42,19 +33,18 @@ function paint() {
 function paintCloseUp() {
   largeCanvas.width = largeCanvas.height = LARGE;
   const context = largeCanvas.getContext("2d");
-  context.imageSmoothingQuality = "high";
-  paintTile(context, chosen, 0, 0, LARGE);
+  paintImage(context, sprite, view, chosen, 0, 0, LARGE);
   caption.textContent = view.captions[chosen];
   closeUp.querySelectorAll("[data-action]").forEach((button) => {
     const { action } = button.dataset;
     button.disabled = action !== "close" && !view.tiles[chosen];
-    if (action === "more" || action === "less") button.setAttribute("aria-pressed", String(marks.get(view.tiles[chosen]) === action));
+    if (action === "more" || action === "less") button.setAttribute("aria-pressed", String(marks.get(view.keys[chosen])?.kind === action));
   });
 }
 
 function thumbnail(index) {
   const small = Object.assign(document.createElement("canvas"), { width: view.resolution, height: view.resolution });
-  paintTile(small.getContext("2d"), index, 0, 0, view.resolution);
+  paintImage(small.getContext("2d"), sprite, view, index, 0, 0, view.resolution);
   return small.toDataURL("image/png");
 }
 
@@ -68,7 +58,7 @@ function layTiles() {
     tiles.append(button);
   }
   [...tiles.children].forEach((button, index) => {
-    const mark = marks.get(view.tiles[index]);
+    const mark = marks.get(view.keys[index])?.kind;
     const words = mark ? `${view.captions[index]}, marked ${mark}` : view.captions[index];
     button.setAttribute("aria-label", words || "empty");
     button.title = words;
@@ -105,8 +95,10 @@ function choose(index) {
 
 async function show() {
   const next = props.value;
-  const picture = next?.src ? await decode(next) : null;
+  const picture = await decode(next);
   if (!picture) return;
+  const before = chosen >= 0 ? view.tiles[chosen] : "";
+  if (view && checkpointOf(next) !== checkpointOf(view)) clearMarks();
   sprite = picture;
   view = next;
   if (chosen >= view.captions.length) choose(-1);
@@ -115,37 +107,15 @@ async function show() {
   layTiles();
   paint();
   find(".rg-status").textContent = view.status;
+  if (chosen >= 0 && view.tiles[chosen] !== before) trigger("input", { index: chosen, tile: view.tiles[chosen] }); // what hangs on it follows
   share();
 }
 
 function share() {
-  if (!view || !settings.shares || !element.offsetParent) return;
-  if (shareAddress(view.query) && settings.remembers) remember(window.location.search);
+  if (settings.shares) say(view);
 }
 
-// Undo and redo are the browser's own Back and Forward: one entry for each state that was left alone for a while.
-let settled = null;
-
-function remember(search) {
-  clearTimeout(settling);
-  settling = setTimeout(() => {
-    if (settled !== null && settled !== search) {
-      window.history.replaceState(window.history.state, "", settled);
-      window.history.pushState({ step: step() + 1 }, "", search);
-    }
-    settled = search;
-    showSteps();
-  }, SETTLED);
-}
-
-function step() {
-  return window.history.state?.step || 0;
-}
-
-function showSteps() {
-  const undo = document.querySelector("#undo");
-  if (undo) undo.disabled = step() === 0;
-}
+const checkpointOf = (shown) => new URLSearchParams(shown.query).get("checkpoint");
 
 function pin() {
   if (chosen < 0 || !view.tiles[chosen]) return;
@@ -154,12 +124,22 @@ function pin() {
 }
 
 function mark(kind) {
-  const query = view.tiles[chosen];
-  if (marks.get(query) === kind) marks.delete(query);
-  else marks.set(query, kind);
+  const key = view.keys[chosen];
+  if (marks.get(key)?.kind === kind) marks.delete(key);
+  else marks.set(key, { kind, query: view.tiles[chosen] });
+  showMarks();
+}
+
+function clearMarks() {
+  if (!marks.size) return;
+  marks.clear();
+  showMarks();
+}
+
+function showMarks() {
   layTiles();
-  paintCloseUp();
-  const marked = (wanted) => [...marks].filter(([, kind]) => kind === wanted).map(([query]) => query);
+  if (chosen >= 0) paintCloseUp();
+  const marked = (wanted) => [...marks.values()].filter(({ kind }) => kind === wanted).map(({ query }) => query);
   trigger("like", { more: marked("more"), less: marked("less") });
 }
 
@@ -191,21 +171,21 @@ closeUp.addEventListener("click", (event) => {
   }
 });
 
+closeUp.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  tiles.children[chosen]?.focus();
+  choose(-1);
+});
+
+// Keys belong to a text field only while one is typed in: a slider is no text.
 window.addEventListener("keydown", (event) => {
-  const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
-  if (!element.offsetParent || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = event.target.closest?.("input:not([type=range]):not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable]");
+  if (!element.offsetParent || !settings.shares || typing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "p") pin();
-  if (event.key === "r" && settings.remembers) document.querySelector("#random")?.click();
+  if (event.key === "r") document.querySelector("#random")?.click();
 });
 
-window.addEventListener("popstate", () => {
-  if (!settings.remembers || !element.offsetParent) return;
-  clearTimeout(settling);
-  settled = window.location.search;
-  showSteps();
-  trigger("select", { action: "restore", tile: window.location.search.slice(1) });
-});
-
+window.addEventListener("resgen-clear-marks", clearMarks);
 whenSeen(share);
 layActions();
 watch("value", show);

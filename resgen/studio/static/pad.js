@@ -1,5 +1,6 @@
 // A pad to drag across the seed plane. Its value is [x, y]; `input` is triggered while it moves.
 const PIXELS = 60; // of dragging for one seed
+const plane = element.querySelector(".rg-pad-box").dataset; // its greatest x and y
 const pad = element.querySelector(".rg-pad");
 let from = null;
 
@@ -8,7 +9,8 @@ function place() {
 }
 
 function move(x, y) {
-  props.value = [Math.min(999, Math.max(0, x)), Math.min(999999, Math.max(0, y))].map((v) => Math.round(v * 1000) / 1000);
+  const within = (value, most) => Math.round(Math.min(Number(most), Math.max(0, value)) * 1000) / 1000;
+  props.value = [within(x, plane.width), within(y, plane.height)];
   show();
   trigger("input");
 }

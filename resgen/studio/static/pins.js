@@ -1,14 +1,13 @@
 // A list of pinned images, each { query, caption, thumbnail }. `data-tray` marks the one that collects what is pinned anywhere
 // in the page, and that the browser keeps for the next visit.
 const KEPT = "resgen-pins";
-const MOST = 32;
-const isTray = element.querySelector(".rg-pins").dataset.tray;
+const { tray: isTray, most } = element.querySelector(".rg-pins").dataset;
 const list = element.querySelector(".rg-pins-list");
 
 let current = [];
 
 function set(next) {
-  current = next.slice(-MOST);
+  current = next.slice(-Number(most));
   props.value = current;
   draw();
   trigger("change");

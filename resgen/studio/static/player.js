@@ -9,10 +9,7 @@ let playing = !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 let began = 0;
 
 function paint(frame) {
-  const r = view.resolution;
-  const context = canvas.getContext("2d");
-  context.imageSmoothingQuality = "high";
-  context.drawImage(sprite, (frame % view.columns) * r, Math.floor(frame / view.columns) * r, r, r, 0, 0, canvas.width, canvas.height);
+  paintImage(canvas.getContext("2d"), sprite, view, frame, 0, 0, canvas.width);
   canvas.dataset.frame = frame;
 }
 
@@ -34,7 +31,7 @@ function setPlaying(on) {
 
 async function show() {
   const next = props.value;
-  const picture = next?.src ? await decode(next) : null;
+  const picture = await decode(next);
   if (!picture) return;
   sprite = picture;
   view = next;
@@ -47,11 +44,7 @@ async function show() {
   paint(Number(slider.value));
   canvas.dataset.painted = view.query;
   setPlaying(playing);
-  share();
-}
-
-function share() {
-  if (view && element.offsetParent) shareAddress(view.query);
+  say(view);
 }
 
 play.addEventListener("click", () => setPlaying(!playing));
@@ -59,7 +52,7 @@ slider.addEventListener("input", () => {
   setPlaying(false);
   paint(Number(slider.value));
 });
-whenSeen(share);
+whenSeen(() => say(view));
 watch("value", show);
 show();
 requestAnimationFrame(tick);

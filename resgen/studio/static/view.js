@@ -1,30 +1,40 @@
-// What grid.js and player.js begin with: of many pictures asked for the newest stays, and the page's address follows what is on screen.
-let newest = 0; // number of the request that the picture on screen answers, or the one being decoded
+// What grid.js and player.js begin with. `element`, `trigger`, `props` and `watch` are given by the HTML component; the value is a
+// view of what was drawn, or `{ ask }`, upon which it is asked for once the controls written with it are all in the page.
+let latest = 0; // number of the picture that is being decoded, or is on screen
+let asked = false;
 
-// The picture of a view, or null where a newer one was asked for and is there. A view that comes with settings for the controls
-// (`sets`, or one nobody numbered) is newer than all that was asked before it came, since those asked with other settings.
-async function decode(next) {
-  const last = window.resgenAsked || 0;
-  const asked = next.sets || !next.asked ? (window.resgenAsked = last + 1) : next.asked;
-  if (asked < newest) return null;
-  newest = asked;
-  const picture = new Image(); // one for each view: a newer one must not break off the decoding of this one
-  picture.src = next.src;
+window.addEventListener("resgen-written", () => {
+  if (asked) trigger("submit", {});
+  asked = false;
+});
+
+// The picture of a view; null where there is none, or a later one came while it was decoded.
+async function decode(view) {
+  asked = Boolean(view?.ask);
+  if (!view?.src) return null;
+  const number = ++latest;
+  const picture = new Image();
+  picture.src = view.src;
   await picture.decode();
-  if (next.sets && last > next.asked) trigger("submit"); // another control was turned meanwhile, and no picture shows both
-  return asked === newest ? picture : null;
+  return number === latest ? picture : null;
 }
 
-// The address always restores what is on screen; inside a Hugging Face Space the page around it is told. Whether it changed.
-function shareAddress(query) {
-  const search = `?${query}`;
-  const changed = window.location.search !== search;
-  if (changed) window.history.replaceState(window.history.state, "", search);
-  if (window.parent !== window) window.parent.postMessage({ queryString: query, hash: "" }, "https://huggingface.co");
-  return changed;
+const single = document.createElement("canvas"); // one image of the sprite: enlarged alone, it takes nothing of its neighbours
+
+// Draw image number `index` of a view's sprite.
+function paintImage(context, sprite, view, index, x, y, size) {
+  const r = view.resolution;
+  single.width = single.height = r;
+  single.getContext("2d").drawImage(sprite, (index % view.columns) * r, Math.floor(index / view.columns) * r, r, r, 0, 0, r, r);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(single, x, y, size, size);
 }
 
-// A screen that comes into view takes the address over.
+// What is on screen takes the page's address over, now and whenever its screen comes into view.
+function say(view) {
+  if (view && element.offsetParent) window.dispatchEvent(new CustomEvent("resgen-shown", { detail: { query: view.query } }));
+}
+
 function whenSeen(act) {
   new IntersectionObserver((entries) => {
     if (entries.some((entry) => entry.isIntersecting)) act();
