@@ -26,6 +26,7 @@ from resgen.studio.page import (
     Updates,
     Values,
     ask,
+    cancelling,
     download,
     friendly,
     grid,
@@ -80,7 +81,7 @@ class Explore:
             with gr.Row():
                 self.curate = gr.Button("Keep the best", size="sm", elem_id="curate")
                 self.cancel = gr.Button("Cancel", size="sm", min_width=60, elem_id="cancel-curate")
-            self.curating = gr.HTML(elem_id="curating")
+            self.curating = gr.HTML(elem_id="curating", elem_classes="rg-told")
             self.found = gr.JSON(visible=False)
 
     # The contract of a screen.
@@ -132,7 +133,7 @@ class Explore:
         curating = self.curate.click(
             friendly(self.find_best), {self.order, self.many, self.keep, *self.inputs}, {self.found, self.curating}, **SLOW, preprocess=False
         )
-        self.cancel.click(lambda: "Cancelled.", None, self.curating, cancels=[curating], **QUIET)
+        cancelling(self.cancel, curating, self.curating)
         rewrite(curating.success, self.open_found, self.found, self.outputs)
 
     def _on(self, event: Any, change: Any, more: set[Any] | None = None) -> None:

@@ -13,7 +13,7 @@ from resgen.errors import DataError
 from resgen.invert import Inversion, invert, load_photo
 from resgen.plates import Plate
 from resgen.recipe import Recipe
-from resgen.studio.page import QUIET, SLOW, Updates, Values, friendly, grid, offer, redraw, save_tile, watched
+from resgen.studio.page import SLOW, Updates, Values, cancelling, friendly, grid, offer, redraw, save_tile, watched
 from resgen.studio.renderer import GridView, Renderer
 
 
@@ -25,7 +25,7 @@ class InvertScreen:
         with gr.Row():
             with gr.Column(scale=3):
                 self.view = grid("invert-grid", "Give a picture: the latent is looked for that draws it.")
-                self.result = gr.Markdown(elem_id="invert-result")
+                self.result = gr.Markdown(elem_id="invert-result", elem_classes="rg-told")
                 self.curve = gr.LinePlot(x="step", y="error", title="Error at each step", visible=False, height=220, elem_id="invert-curve")
             with gr.Column(scale=1, elem_classes="controls"):
                 self.photo = gr.File(label="Picture", file_types=["image"], file_count="single", elem_id="invert-photo", height=140)
@@ -63,7 +63,7 @@ class InvertScreen:
             {self.view, self.kept, self.result, self.curve},
             **SLOW,
         )
-        self.cancel.click(lambda: "Cancelled.", None, self.result, cancels=[found], **QUIET)
+        cancelling(self.cancel, found, self.result)
         offer(self.view.select, self.save_tile, None, self.file)
 
     def draw(self, values: Values) -> Any:

@@ -149,6 +149,11 @@ def plain(words: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+!|~:/&-])", r"\\\1", words)
 
 
+def cancelling(button: gr.Button, work: Any, words: gr.HTML | gr.Markdown) -> None:
+    """Let ``button`` end ``work``, an event of a listener that makes steps, and say so."""
+    button.click(None, cancels=[work]).then(lambda: "Cancelled.", None, words, **QUIET)
+
+
 # Components.
 
 

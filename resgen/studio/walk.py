@@ -15,6 +15,7 @@ from resgen.studio.page import (
     Updates,
     Values,
     ask,
+    cancelling,
     dialled,
     download,
     friendly,
@@ -43,7 +44,7 @@ class WalkScreen:
                 with gr.Row():
                     self.make = gr.Button("Make film", variant="primary", elem_id="make-film")
                     self.cancel = gr.Button("Cancel", elem_id="cancel-film")
-                self.progress = gr.HTML(elem_id="film-progress")
+                self.progress = gr.HTML(elem_id="film-progress", elem_classes="rg-told")
             with gr.Column(scale=1, elem_classes="controls"):
                 self._build_controls()
         self.kept = gr.JSON(None, visible=False)
@@ -113,7 +114,7 @@ class WalkScreen:
         self.clear.click(list, None, self.stops, **QUIET)
         film = self.make.click(friendly(self.make_film), {*self.inputs, self.format}, {self.file, self.progress}, **SLOW, preprocess=False)
         film.success(None, self.file, js=(STATIC / "download.js").read_text())
-        self.cancel.click(lambda: "Cancelled.", None, self.progress, cancels=[film], **QUIET)
+        cancelling(self.cancel, film, self.progress)
 
     def take_seeds(self, text: str, stops: Any, checkpoint: str) -> list[dict[str, str]]:
         """Stops from seeds, of the generator that the stops so far come from."""
