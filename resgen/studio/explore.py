@@ -14,6 +14,7 @@ from resgen.latents import locate
 from resgen.recipe import MAX_SEED, Recipe, parse_seeds
 from resgen.studio.controls import CHOSEN, WHOLE, Controls, Kept
 from resgen.studio.page import (
+    ASK,
     LESS,
     MORE,
     PIN,
@@ -25,7 +26,6 @@ from resgen.studio.page import (
     VARY,
     Updates,
     Values,
-    ask,
     cancelling,
     download,
     friendly,
@@ -77,7 +77,7 @@ class Explore:
                 list(ORDERS), value=next(iter(ORDERS)), label="Best first by", info="A classifier looks at every image.", elem_id="order"
             )
             self.many = gr.Slider(50, 1000, 200, step=50, label="Draw", info="How many seeds to look at.", elem_id="many")
-            self.keep = gr.Slider(1, 100, 24, step=1, label="Keep", info="How many of them to show.")
+            self.keep = gr.Slider(1, 100, 24, step=1, label="Keep", info="How many of them to show.", elem_id="keep")
             with gr.Row():
                 self.curate = gr.Button("Keep the best", size="sm", elem_id="curate")
                 self.cancel = gr.Button("Cancel", size="sm", min_width=60, elem_id="cancel-curate")
@@ -102,7 +102,7 @@ class Explore:
     def write(self, recipe: Recipe, before: str = "") -> Updates:
         """What makes the screen show a recipe; ``before`` is the query to go back to from variations. Raises ResGenError."""
         locate(recipe.alone(0), self.library.sampler(recipe.checkpoint).checkpoint)  # what can't be drawn is refused before anything changes
-        return self.controls.write(Kept(recipe, before=before)) | {self.view: ask()}
+        return self.controls.write(Kept(recipe, before=before)) | {self.view: ASK}
 
     # Events.
 
@@ -191,7 +191,7 @@ class Explore:
 
         def follow(values: Values) -> Updates:
             shown = self.controls.show(Kept.from_json(values[self.kept]))
-            return {self.view: ask()} if values[control] != shown[control] else {}
+            return {self.view: ASK} if values[control] != shown[control] else {}
 
         return follow
 

@@ -9,12 +9,12 @@ from resgen.composite import Walk, read_dict, read_points
 from resgen.errors import RecipeError
 from resgen.fields import Dial, declaration
 from resgen.studio.page import (
+    ASK,
     QUIET,
     SLOW,
     STATIC,
     Updates,
     Values,
-    ask,
     cancelling,
     dialled,
     download,
@@ -100,7 +100,7 @@ class WalkScreen:
 
     def write(self, recipe: Walk) -> Updates:
         """What makes the screen show a walk. Raises ResGenError."""
-        return {self.stops: make_pins(self.renderer, recipe.stops), **self._show(recipe), self.kept: recipe.to_dict(), self.view: ask()}
+        return {self.stops: make_pins(self.renderer, recipe.stops), **self._show(recipe), self.kept: recipe.to_dict(), self.view: ASK}
 
     # Events.
 
