@@ -52,7 +52,7 @@ def test_only_the_documented_endpoints_are_public(client: Client) -> None:
 
 
 def test_endpoints_are_told_their_fields_as_declared(client: Client) -> None:
-    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
+    named: Any = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
     names = {parameter["parameter_name"] for parameter in named["/render"]["parameters"]}
     assert {"checkpoint", "recipe", "seeds", "classes", "class_mix", "truncation", "directions", "gains", "columns", "scale"} <= names
 
@@ -192,7 +192,7 @@ def test_long_work_ends_where_its_words_are_not_asked_for_any_more() -> None:
     assert list(watched(count(), "Counting"))[-1] == "done"
     told = watched(count(), "Counting")
     assert next(told) == "Counting: 0 of 100"
-    told.close()
+    told.close()  # type: ignore[attr-defined]
     assert ended == [99, 0]
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import gradio as gr
-from gradio.components import Component
 from PIL import Image
 
 from resgen.composite import MAX_STOPS, AnyRecipe, read_query
@@ -50,8 +49,12 @@ class Screen(Protocol):
     """
 
     kept: gr.JSON
-    inputs: set[Component]  # what `read` is given the values of, ``kept`` among them
     view: gr.HTML  # the grid or player that draws the recipe when `write` asks it to
+
+    @property
+    def inputs(self) -> set[Any]:
+        """What `read` is given the values of, ``kept`` among them."""
+        ...
 
     def read(self, values: Values) -> AnyRecipe | None:
         """The recipe that the controls show, None where there is none yet. Raises RecipeError."""

@@ -94,8 +94,8 @@ class Renderer:
         """What the page's player shows: at most `PREVIEW_FRAMES` frames of a walk at their own size. Raises ResGenError."""
         fewer = walk.changed(fps=max(1, min(walk.fps, int(PREVIEW_FRAMES / walk.seconds))))
         view = self.view(fewer)
-        view |= {"tile": view["resolution"] * walk.scale, "query": walk.to_query()}
-        return {**view, "frames": fewer.frames, "seconds": walk.seconds}
+        tile, query = view["resolution"] * walk.scale, walk.to_query()
+        return {**view, "tile": tile, "query": query, "frames": fewer.frames, "seconds": walk.seconds}
 
     def png(self, recipe: AnyRecipe) -> bytes:
         """The recipe's picture as a PNG that carries it. Raises ResGenError."""

@@ -112,7 +112,7 @@ class WalkScreen:
         self.use_pins.click(lambda tray: tray, self.tray, self.stops, **QUIET)
         self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.stops, self.checkpoint], self.stops, **QUIET)
         self.clear.click(list, None, self.stops, **QUIET)
-        film = self.make.click(friendly(self.make_film), {*self.inputs, self.format}, {self.file, self.progress}, **SLOW, preprocess=False)
+        film = self.make.click(friendly(self.make_film), {*self.inputs, self.format}, [self.file, self.progress], **SLOW, preprocess=False)
         film.success(None, self.file, js=(STATIC / "download.js").read_text())
         cancelling(self.cancel, film, self.progress)
 

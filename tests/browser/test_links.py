@@ -92,7 +92,7 @@ def test_a_link_opens_and_says_the_same_after_a_control_was_moved_and_moved_back
     page = visit("?" + recipe.to_query(), wait=False)
     draws(page, recipe, where)
     if where == WALK:
-        page.locator("#walk-player .rg-play").click()  # a film stands still to be looked at
+        page.locator("#walk-player input[type=range]").fill("9")  # a film stands still to be looked at
     before = pixels(page, where)
     turn_and_back(page, where)
     draws(page, recipe, where)
