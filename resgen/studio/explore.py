@@ -77,7 +77,7 @@ class Explore:
                 list(ORDERS), value=next(iter(ORDERS)), label="Best first by", info="A classifier looks at every image.", elem_id="order"
             )
             self.many = gr.Slider(50, 1000, 200, step=50, label="Draw", info="How many seeds to look at.", elem_id="many")
-            self.keep = gr.Slider(1, 100, 24, step=1, label="Keep", info="How many of them to show.", elem_id="keep")
+            self.keep = gr.Slider(1, 100, 24, step=1, label="Keep", info="How many of them to show.")
             with gr.Row():
                 self.curate = gr.Button("Keep the best", size="sm", elem_id="curate")
                 self.cancel = gr.Button("Cancel", size="sm", min_width=60, elem_id="cancel-curate")

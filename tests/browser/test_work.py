@@ -80,7 +80,7 @@ def test_a_page_that_is_closed_ends_its_work(visit: Visit, app: App, tmp_path: P
 
 def test_curating_that_fails_is_one_message_and_covers_nothing(page: Page) -> None:
     unfold(page, "Curate")
-    enter(number(page, "keep"), "100")
+    enter(page.get_by_label("number input for Keep"), "100")
     enter(number(page, "many"), "50")
     page.click("#curate")
     toast(page, "cannot be kept")
