@@ -4,30 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
 from PIL import Image
 
 from resgen import grid
-from resgen.carry import read_recipe, sign
-from resgen.composite import AnyRecipe, Walk
+from resgen.carry import read_recipe
+from resgen.composite import Walk
 from resgen.errors import RecipeError
 from resgen.recipe import Recipe
-from tests import strategies
 
 PIXEL = Image.new("RGB", (1, 1))
 WALK = Walk(stops=(Recipe(seeds=(1,)), Recipe(seeds=(2,))))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("notes")
-
-
-@given(recipe=strategies.any_recipe)
-def test_a_png_and_a_json_file_give_the_recipe_back(folder: Path, recipe: AnyRecipe) -> None:
-    (folder / "a.png").write_bytes(grid.png_bytes(PIXEL, recipe, "ab" * 32))
-    (folder / "a.json").write_text(sign(recipe, "ab" * 32, indent=2))
-    assert read_recipe(folder / "a.png") == read_recipe(folder / "a.json") == (recipe, "ab" * 32)
 
 
 def test_a_recipe_alone_is_a_file_too(tmp_path: Path) -> None:
