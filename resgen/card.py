@@ -14,7 +14,8 @@ from resgen.generator import GeneratorConfig
 FORMAT = 1
 HEADER = "resgen"
 NUMBERS = {"images", "images_seen", "hours", "from_image"}  # on a card; figures and history are numbers too, all else is words
-_LABEL = re.compile(r"[^\x00-\x1f,=<>&\"]{1,64}")
+_LABEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff,=<>&\"]{1,64}")
+_WORDS = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]*")  # no codes that a terminal obeys, nothing that cannot be written as UTF-8
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _read_tables(header: dict[str, Any]) -> dict[str, Any]:
         "dataset": {key: value for key, value in dataset.items() if _fits(key, value)},
         "training": {
             **{key: value for key, value in training.items() if _fits(key, value)},
-            "stages": [row for row in stages if isinstance(row, dict) and _is_number(row.get("from_image")) and isinstance(row.get("command"), str)],
+            "stages": [row for row in stages if isinstance(row, dict) and _is_number(row.get("from_image")) and _is_words(row.get("command"))],
             "history": [row for row in history if isinstance(row, dict) and all(map(_is_number, row.values()))],
         },
         "metrics": {key: value for key, value in metrics.items() if _is_number(value)},
@@ -112,7 +113,11 @@ def _read_tables(header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fits(key: str, value: object) -> bool:
-    return _is_number(value) if key in NUMBERS else isinstance(value, str)
+    return _is_number(value) if key in NUMBERS else _is_words(value)
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, str) and bool(_WORDS.fullmatch(value))
 
 
 def _is_number(value: object) -> bool:

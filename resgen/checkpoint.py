@@ -17,6 +17,8 @@ from resgen.features import half
 from resgen.files import save_atomically
 from resgen.generator import ResNetGenerator
 
+_FLOATS = ("F16", "BF16", "F32", "F64")  # types of a safetensors file
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -66,7 +68,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with safe_open(path, "pt") as file:
             card = parse_card(file.metadata() or {}, path)
             expected = _expected(card)
-            found = {name: torch.Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            found = {name: (tuple(part.get_shape()), "float" if part.get_dtype() in _FLOATS else part.get_dtype()) for name, part in slices.items()}
             if found != expected:
                 wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
                 raise CheckpointError(f"{path.name} does not hold the generator its card describes: see {', '.join(wrong[:3])}.")
@@ -80,12 +83,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(card, weights, tensors["mean_w"], tensors["directions"], identity(card.arch.to_dict(), stored))
 
 
-def _expected(card: Card) -> dict[str, torch.Size]:
-    """The shape of each tensor of a file with this card."""
+def _expected(card: Card) -> dict[str, tuple[tuple[int, ...], str]]:
+    """The shape of each tensor of a file with this card, and whether it holds fractions or counts."""
     with torch.device("meta"):
-        shapes = {f"generator.{name}": value.shape for name, value in ResNetGenerator(card.arch).state_dict().items()}
-    means, names = max(1, card.arch.num_classes), len(card.direction_names)
-    return shapes | {"mean_w": torch.Size([means, card.arch.w_dim]), "directions": torch.Size([names, card.arch.w_dim])}
+        tensors = {f"generator.{name}": value for name, value in ResNetGenerator(card.arch).state_dict().items()}
+        tensors["mean_w"] = torch.empty(max(1, card.arch.num_classes), card.arch.w_dim)
+        tensors["directions"] = torch.empty(len(card.direction_names), card.arch.w_dim)
+    return {name: (tuple(value.shape), "float" if value.is_floating_point() else "I64") for name, value in tensors.items()}
 
 
 def identity(arch: dict[str, Any], tensors: dict[str, Tensor]) -> str:

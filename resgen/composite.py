@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from resgen.errors import RecipeError
 from resgen.fields import Declared, Dial, write_name
-from resgen.recipe import MAX_BLOCKS, MAX_QUERY, Name, Recipe, Scale, parse_seeds
+from resgen.recipe import MAX_BLOCKS, MAX_QUERY, MAX_SEEDS, Name, Recipe, Scale, parse_seeds
 
 MAX_STOPS = 32
 MAX_FRAMES = 1800
@@ -136,6 +136,12 @@ class Comparison(Composite):
         tuple[Name, ...],
         Field(min_length=1, max_length=MAX_COMPARED, title="Compare", description="Checkpoints, a column each; NAME@IMAGES is a snapshot."),
     ]
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        if self.count > MAX_SEEDS:
+            raise RecipeError(f"Compare: this makes {self.count:,} images; at most {MAX_SEEDS:,} fit: give fewer seeds or checkpoints.")
+        return self
 
     @property
     def count(self) -> int:

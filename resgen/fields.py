@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
 from pydantic_core import CoreSchema, core_schema
@@ -130,8 +130,8 @@ def write_numbers(numbers: Iterable[float]) -> str:
 
 
 def write_name(name: str) -> str:
-    """A name in which what separates names, and a percent sign, is written as in addresses: 'a;b' -> 'a%3Bb'."""
-    return re.sub(r"[%,;:=@]", lambda found: f"%{ord(found[0]):02X}", name)
+    """A name in which what separates names, a percent sign, and space at its ends, is written as in addresses: 'a;b' -> 'a%3Bb'."""
+    return re.sub(r"[%,;:=@]|^\s+|\s+\Z", lambda found: quote(found[0], safe=""), name)
 
 
 def read_names(text: str) -> list[str]:

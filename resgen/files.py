@@ -11,6 +11,8 @@ from resgen.errors import FileError
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A path to write to, beside ``path`` and put in its place at the end; gone where anything fails. Raises FileError."""
+    if not path.name:
+        raise FileError(f"{path} could not be written: it is not the name of a file.")
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

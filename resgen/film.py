@@ -75,9 +75,17 @@ def _encode_av(
 
 
 def _with_xmp(film: bytes, note: bytes) -> bytes:
-    """An animated WebP with ``note`` as its XMP chunk, and the flag that says so (WebP container specification)."""
-    flags_at = 20  # after 'RIFF', size, 'WEBP', 'VP8X', size
-    body = film[8:flags_at] + bytes([film[flags_at] | 0x04]) + film[flags_at + 1 :]
+    """A WebP with ``note`` as its XMP chunk, and the flag that says so (WebP container specification).
+
+    Where all frames are equal, the encoder has written a picture, without the chunk for flags.
+    """
+    chunks = film[12:]  # after 'RIFF', size, 'WEBP'
+    if not chunks.startswith(b"VP8X"):
+        with Image.open(io.BytesIO(film)) as picture:
+            width, height = ((side - 1).to_bytes(3, "little") for side in picture.size)
+        chunks = b"VP8X" + struct.pack("<I", 10) + bytes(4) + width + height + chunks
+    flags_at = 8  # after 'VP8X', size
+    body = b"WEBP" + chunks[:flags_at] + bytes([chunks[flags_at] | 0x04]) + chunks[flags_at + 1 :]
     body += b"XMP " + struct.pack("<I", len(note)) + note + b"\0" * (len(note) % 2)
     return b"RIFF" + struct.pack("<I", len(body)) + body
 

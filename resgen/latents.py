@@ -242,7 +242,7 @@ def walk(stops: Points, positions: Sequence[float], through_z: bool) -> Points:
     Through z, noise turns spherically and everything else moves in a straight line; otherwise w does. Raises RecipeError.
     """
     start = torch.tensor([min(int(position), len(stops) - 2) for position in positions])
-    share = torch.tensor(positions) - start
+    share = torch.tensor(positions, dtype=torch.float32) - start
     gains = torch.lerp(stops.gains[start], stops.gains[start + 1], share[:, None])
     nearest = start + (share >= 0.5).long()
     frames = {"gains": gains, "seeds": stops.seeds[nearest], "labels": stops.labels[nearest]}
