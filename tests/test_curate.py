@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ import torch
 from resgen.curate import CONFIDENCE, ORDERS, TYPICALITY, curate, make_direction
 from resgen.errors import RecipeError
 from resgen.features import FeatureResNet
+from resgen.latents import locate
 from resgen.library import Library
 from resgen.recipe import MAX_SEED, Recipe, pack_vector, unpack_vector
 from resgen.sampler import Sampler
@@ -45,18 +48,16 @@ def test_the_best_are_kept_best_first(tiny: Sampler, classifier: FeatureResNet, 
     score = dict(zip(everyone, scores(recipe.changed(seeds=tuple(everyone)), tiny, classifier, order, 2 if label else None).tolist(), strict=True))
     assert np.std(list(score.values())) > 1e-3, "scores must differ for this test to tell anything"
     best, rest = [score[seed] for seed in kept.seeds], [score[seed] for seed in everyone if seed not in kept.seeds]
-    assert all(a >= b - 1e-5 for a, b in zip(best, best[1:], strict=False)) and best[-1] >= max(rest) - 1e-5
+    assert all(a >= b - 1e-5 for a, b in pairwise(best)) and best[-1] >= max(rest) - 1e-5
 
 
 def test_each_seed_is_judged_by_the_class_it_draws(tiny: Sampler, classifier: FeatureResNet) -> None:
     recipe = Recipe(checkpoint="tiny", seeds=tuple(range(MANY)))
     kept = finish(curate(recipe, tiny, classifier, MANY, MANY, CONFIDENCE))
-    from resgen.latents import locate
-
     labels = locate(recipe, tiny.checkpoint).labels.tolist()
     by_class = [scores(recipe, tiny, classifier, CONFIDENCE, label) for label in range(3)]
     own = [by_class[labels[seed]][seed] for seed in kept.seeds]
-    assert all(a >= b - 1e-5 for a, b in zip(own, own[1:], strict=False))
+    assert all(a >= b - 1e-5 for a, b in pairwise(own))
 
 
 @pytest.mark.parametrize(
