@@ -188,7 +188,11 @@ def read_points(text: str, checkpoint: str, truncation: float = 1.0) -> tuple[Re
 
 def write_points(points: tuple[Recipe, ...]) -> str:
     """The text that `read_points` reads back, of recipes that are a seed, of one class or none; others are left out."""
-    return ",".join(f"{point.seeds[0]}{''.join(f'@{write_name(name)}' for name in point.classes)}" for point in points)
+    seeds = (point for point in points if point.count == 1 and not set(point.changes()) - _OF_A_SEED)
+    return ",".join(f"{point.seeds[0]}{''.join(f'@{write_name(name)}' for name in point.classes)}" for point in seeds)
+
+
+_OF_A_SEED = {"checkpoint", "seeds", "classes", "truncation", "columns", "scale"}
 
 
 def _plain(value: Any) -> Any:

@@ -137,8 +137,9 @@ class Library:
                 return cache[key]
             loading = self._locks.setdefault(key, Lock())
         with loading:
-            if (found := cache.get(key)) is not None:
-                return found
+            with self._lock:
+                if key in cache:
+                    return cache[key]
             try:
                 loaded = load()
                 with self._lock:

@@ -135,6 +135,11 @@ def test_points_come_back_from_their_text(chosen: list[tuple[int, tuple[str, ...
     assert read_points(write_points(points), "tiny", truncation) == points
 
 
+def test_points_that_are_more_than_a_seed_have_no_text() -> None:
+    others = [{"latents": ("AAA",)}, {"plane": (1, 1, 1)}, {"variation_of": 3}, {"directions": (("pc1", 1.0),)}, {"class_mix": (("a", 1.0),)}]
+    assert write_points((ONE, *(ONE.changed(**values) for values in others), TWO)) == "1,2"
+
+
 def test_too_many_points_are_refused() -> None:
     with pytest.raises(RecipeError, match="at most 32"):
         read_points("0-40", "tiny")

@@ -95,6 +95,11 @@ def test_directions_add_up(tiny: Sampler) -> None:
     assert offsets.shape == (2, 12) and torch.allclose(offsets[1], 2 * directions[0] - directions[1])
 
 
+def test_directions_move_as_far_whatever_the_truncation(tiny: Sampler) -> None:
+    moved, still = (tiny.map(place(tiny, seeds=(1, 2), truncation=0.25, directions=pairs)) for pairs in ((("pc1", 2.0),), ()))
+    assert torch.allclose(moved - still, 2 * tiny.checkpoint.directions[0].expand(2, 3, -1), atol=1e-5)
+
+
 def test_an_own_direction_goes_before_the_checkpoints(tiny: Sampler) -> None:
     own = (("pc1", pack_vector([1.0] * 12)), ("short", pack_vector([1.0])))
     recipe = Recipe(checkpoint="tiny", own_directions=own)
@@ -159,11 +164,11 @@ def test_a_sweep_goes_from_minus_three_to_three_deviations(tiny: Sampler) -> Non
 
 
 def test_an_edit_moves_one_image_or_row(tiny: Sampler) -> None:
-    edits = ((1, (("pc1", 2.0),)), (99, (("pc1", 5.0),)))
+    edits = ((0, (("pc1", 2.0),)), (99, (("pc1", 5.0),)))
     offsets = place(tiny, seeds=(1, 2, 3), directions=(("pc2", 1.0),), edits=edits).offsets
-    assert torch.equal(offsets[0], offsets[2]) and torch.allclose(offsets[1] - offsets[0], 2 * tiny.checkpoint.directions[0])
+    assert torch.equal(offsets[1], offsets[2]) and torch.allclose(offsets[0] - offsets[1], 2 * tiny.checkpoint.directions[0])
     swept = place(tiny, seeds=(1, 2, 3), sweep="pc2", columns=2, edits=edits).offsets
-    assert torch.allclose(swept[2:4] - swept[:2], 2 * tiny.checkpoint.directions[0].expand(2, -1)) and torch.equal(swept[:2], swept[4:])
+    assert torch.allclose(swept[:2] - swept[2:4], 2 * tiny.checkpoint.directions[0].expand(2, -1)) and torch.equal(swept[2:4], swept[4:])
 
 
 def test_joined_points_are_their_parts_in_order(tiny: Sampler) -> None:
