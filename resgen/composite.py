@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import Field, model_validator
 
 from resgen.errors import RecipeError
-from resgen.fields import Declared, Dial, write_name
+from resgen.fields import Declared, Dial, is_table, is_tuple, write_name
 from resgen.recipe import MAX_BLOCKS, MAX_QUERY, MAX_SEEDS, Name, Recipe, Scale, parse_seeds
 
 MAX_STOPS = 32
@@ -40,7 +40,7 @@ class Composite(Declared):
     def parts(self) -> Iterator[Recipe]:
         """The recipes inside."""
         for value in self.values().values():
-            yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Recipe))
+            yield from (part for part in (value if is_tuple(value) else (value,)) if isinstance(part, Recipe))
 
     def with_checkpoint(self, name: str) -> Self:
         """The same, drawn by another generator."""
@@ -198,13 +198,13 @@ _OF_A_SEED = {"checkpoint", "seeds", "classes", "truncation", "columns", "scale"
 def _plain(value: Any) -> Any:
     if isinstance(value, Recipe):
         return value.to_dict()
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+    return [_plain(item) for item in value] if is_tuple(value) else value
 
 
 def _renamed(value: Any, name: str) -> Any:
     if isinstance(value, Recipe):
         return value.with_checkpoint(name)
-    return tuple(_renamed(item, name) for item in value) if isinstance(value, tuple) else value
+    return tuple(_renamed(item, name) for item in value) if is_tuple(value) else value
 
 
 def read(text: str) -> AnyRecipe:
@@ -239,6 +239,6 @@ def _object(text: str, otherwise: str) -> dict[str, Any]:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RecipeError(otherwise) from error
-    if not isinstance(raw, dict):
+    if not is_table(raw):
         raise RecipeError("This is not a recipe: it must be a JSON object.")
     return raw

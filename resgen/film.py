@@ -4,7 +4,7 @@ import io
 import struct
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -61,15 +61,16 @@ def _encode_av(
 ) -> Step:
     import av
 
-    with av.open(out, "w", format=container_format, options={"loop": "0"} if container_format == "webp" else {}) as container:
+    opened: Any = av.open(out, "w", format=container_format, options={"loop": "0"} if container_format == "webp" else {})
+    with opened as container:
         if note:
             container.metadata["comment"] = note
-        stream = container.add_stream(codec, rate=Fraction(fps), options=options)
+        stream: Any = container.add_stream(codec, rate=Fraction(fps), options=options)
         stream.pix_fmt = "yuv420p"
         for number, picture in enumerate(pictures):
             if number == 0:
                 stream.width, stream.height = picture.size
-            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")))
             yield
         container.mux(stream.encode())
 

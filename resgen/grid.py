@@ -74,7 +74,7 @@ def zip_bytes(plate: Plate, recipe: AnyRecipe, sha256_of: Callable[[str], str]) 
 
 def image_files(plate: Plate, sha256_of: Callable[[str], str]) -> list[tuple[str, bytes]]:
     """(file name, PNG) of each image at its own size, each with the recipe that draws it alone."""
-    files = []
+    files: list[tuple[str, bytes]] = []
     for index, (pixels, caption, alone) in enumerate(zip(plate.images, plate.captions, plate.tiles, strict=True)):
         if alone is not None:
             files.append((f"{index:04}-{file_words(caption)}.png", png_bytes(Image.fromarray(pixels), alone, sha256_of(alone.checkpoint))))

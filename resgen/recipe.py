@@ -116,7 +116,7 @@ def _read_own(text: str) -> list[list[str]]:
 
 def _read_edits(text: str) -> list[tuple[int, Any]]:
     """'3:pc1=2;5:pc2=-1' -> [(3, [('pc1', 2.0)]), (5, [('pc2', -1.0)])]; raises RecipeError."""
-    edits = []
+    edits: list[tuple[int, Any]] = []
     for part in filter(None, text.split(";")):
         place, _, pairs = part.partition(":")
         if not re.fullmatch(r"\d{1,6}", place, re.ASCII):
@@ -342,7 +342,8 @@ class Recipe(Declared):
     @classmethod
     def from_query(cls, query: str) -> "Recipe":
         """Read the part of a link after '?'; names that are not a recipe's are passed over. Raises RecipeError."""
-        return cls(**{name: text for name, text in parse_qsl(query) if name in cls.model_fields})
+        texts: dict[str, Any] = {name: text for name, text in parse_qsl(query) if name in cls.model_fields}
+        return cls(**texts)
 
     def with_checkpoint(self, name: str) -> "Recipe":
         """The same, drawn by another generator."""
