@@ -69,9 +69,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             card = parse_card(file.metadata() or {}, path)
             expected = _expected(card)
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            found = {
-                name: (tuple(part.get_shape()), "float" if part.get_dtype() in _FLOATS else part.get_dtype()) for name, part in slices.items()
-            }
+            found = {name: (tuple(part.get_shape()), "float" if part.get_dtype() in _FLOATS else part.get_dtype()) for name, part in slices.items()}
             if found != expected:
                 wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
                 raise CheckpointError(f"{path.name} does not hold the generator its card describes: see {', '.join(wrong[:3])}.")

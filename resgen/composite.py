@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import Field, model_validator
 
 from resgen.errors import RecipeError
-from resgen.fields import Declared, Dial, is_table, is_tuple, write_name
+from resgen.fields import Declared, Dial, is_table, is_tuple
 from resgen.recipe import MAX_BLOCKS, MAX_QUERY, MAX_SEEDS, Name, Recipe, Scale, parse_seeds
 
 MAX_STOPS = 32
@@ -184,15 +184,6 @@ def read_points(text: str, checkpoint: str, truncation: float = 1.0) -> tuple[Re
             if len(points) > MAX_STOPS:
                 raise RecipeError(f"{text[:40]!r} names too many images; at most {MAX_STOPS} fit.")
     return tuple(points)
-
-
-def write_points(points: tuple[Recipe, ...]) -> str:
-    """The text that `read_points` reads back, of recipes that are a seed, of one class or none; others are left out."""
-    seeds = (point for point in points if point.count == 1 and not set(point.changes()) - _OF_A_SEED)
-    return ",".join(f"{point.seeds[0]}{''.join(f'@{write_name(name)}' for name in point.classes)}" for point in seeds)
-
-
-_OF_A_SEED = {"checkpoint", "seeds", "classes", "truncation", "columns", "scale"}
 
 
 def _plain(value: Any) -> Any:

@@ -22,7 +22,7 @@ CLASSES = ("disc", "square", "stripes")
 # The same examples in every run, and as many as an issue of this project once asked for.
 settings.register_profile("resgen", max_examples=500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("resgen")
-torch.set_num_threads(1)  # the networks of the tests are too small to be shared out
+torch.set_num_threads(1)  # of networks this small, threads do little but wait for one another
 
 
 def untrained(name: str, seed: int, classes: tuple[str, ...]) -> Checkpoint:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk, read, read_points, read_query, write_points
+from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk, read, read_points, read_query
 from resgen.errors import RecipeError
 from resgen.recipe import MAX_QUERY, MAX_SEEDS, Recipe
 from tests import strategies
@@ -129,15 +129,10 @@ def test_another_checkpoint_draws_all_parts() -> None:
     assert compared.checkpoints == ("tiny@500", "other") and compared.checkpoint == "other"
 
 
-@given(st.lists(st.tuples(strategies.seeds, strategies.several(strategies.names, 1)), min_size=1, max_size=4), strategies.numbers(0, 1.5))
-def test_points_come_back_from_their_text(chosen: list[tuple[int, tuple[str, ...]]], truncation: float) -> None:
-    points = tuple(Recipe(checkpoint="tiny", seeds=(seed,), classes=classes, truncation=truncation, columns=1, scale=1) for seed, classes in chosen)
-    assert read_points(write_points(points), "tiny", truncation) == points
-
-
-def test_points_that_are_more_than_a_seed_have_no_text() -> None:
-    others = [{"latents": ("AAA",)}, {"plane": (1, 1, 1)}, {"variation_of": 3}, {"directions": (("pc1", 1.0),)}, {"class_mix": (("a", 1.0),)}]
-    assert write_points((ONE, *(ONE.changed(**values) for values in others), TWO)) == "1,2"
+def test_points_are_seeds_of_a_class_or_none() -> None:
+    points = read_points("3, 7@cat,10-11@a%3Bb", "tiny", 0.5)
+    assert [(point.seeds, point.classes) for point in points] == [((3,), ()), ((7,), ("cat",)), ((10,), ("a;b",)), ((11,), ("a;b",))]
+    assert all(point.count == 1 and point.checkpoint == "tiny" and point.truncation == 0.5 for point in points)
 
 
 def test_too_many_points_are_refused() -> None:

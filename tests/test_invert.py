@@ -30,6 +30,12 @@ def test_an_image_is_found_again(tiny: Sampler, library: Library) -> None:
     assert told == [(step, 40) for step in range(1, 41)] and len(found.losses) == 40
 
 
+def test_the_best_step_is_kept_and_not_the_last(tiny: Sampler, target: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LR", 30)  # steps that lead away
+    found = finish(invert(target, tiny, steps=8))
+    assert found.losses[-1] > 2 * min(found.losses) and found.psnr > 10 * np.log10(4 / min(found.losses)) - 0.5
+
+
 def test_features_guide_the_beginning_of_the_way(tiny: Sampler, library: Library, target: np.ndarray) -> None:
     """Both begin at the same places, and part at the first step."""
     blind, guided = (finish(invert(target, tiny, features, steps=20)) for features in (None, library.features("tiny")))
