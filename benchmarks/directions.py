@@ -10,8 +10,8 @@ import argparse
 
 import numpy as np
 
+from resgen.library import load
 from resgen.recipe import Recipe
-from resgen.sampler import load
 
 STEPS = 13
 
@@ -23,8 +23,8 @@ def main() -> None:
     arguments = parser.parse_args()
     sampler = load(arguments.checkpoint)
     classes = (arguments.label,) if arguments.label else ()
-    for name in sampler.checkpoint.direction_names:
-        images = sampler.render(Recipe(arguments.checkpoint, tuple(range(10)), classes=classes, sweep=name, columns=STEPS)).astype(float)
+    for name in sampler.card.direction_names:
+        images = sampler.render(Recipe(seeds=tuple(range(10)), classes=classes, sweep=name, columns=STEPS)).astype(float)
         rows = images.reshape(10, STEPS, -1)
         readout = np.einsum("sid,sd->si", rows - rows[:, :1], rows[:, -1] - rows[:, 0])
         ranks = readout.argsort(axis=1).argsort(axis=1)

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from resgen.checkpoint import SHIPPED
 from resgen.data import load_images
-from resgen.features import find_features, load_features
 from resgen.invert import STEPS, invert
+from resgen.library import Library
 from resgen.recipe import Recipe
-from resgen.sampler import load
+from resgen.work import finish
 
 
 def main() -> None:
@@ -26,27 +25,27 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--data", nargs="*", default=[], help="held-out images: a torchvision name, folders or zips")
     arguments = parser.parse_args()
-    sampler = load(arguments.checkpoint)
-    path = find_features(arguments.checkpoint, SHIPPED)
-    features = load_features(path).freeze().to(sampler.device) if path else None
+    library = Library()
+    name = library.add(arguments.checkpoint)
+    sampler, features = library.sampler(name), library.features(name)
 
-    def measure(name: str, targets: Sequence[np.ndarray]) -> None:
+    def measure(what: str, targets: Sequence[np.ndarray]) -> None:
         rows = []
         for target in targets:
             started = time.perf_counter()
-            found = invert(target, sampler, features, arguments.steps)
+            found = finish(invert(target, sampler, features, arguments.steps))
             rows.append((found.psnr, time.perf_counter() - started, found.losses[0], found.losses[len(found.losses) // 2], found.losses[-1]))
             print(
-                f"{name}: {rows[-1][0]:5.1f} dB in {rows[-1][1]:4.1f} s; error {rows[-1][2]:.4f} -> {rows[-1][3]:.4f} -> {rows[-1][4]:.4f}",
+                f"{what}: {rows[-1][0]:5.1f} dB in {rows[-1][1]:4.1f} s; error {rows[-1][2]:.4f} -> {rows[-1][3]:.4f} -> {rows[-1][4]:.4f}",
                 flush=True,
             )
         table = np.array(rows)
-        print(f"{name}: PSNR least {table[:, 0].min():.1f}, median {np.median(table[:, 0]):.1f} dB; {table[:, 1].max():.1f} s at most", flush=True)
+        print(f"{what}: PSNR least {table[:, 0].min():.1f}, median {np.median(table[:, 0]):.1f} dB; {table[:, 1].max():.1f} s at most", flush=True)
 
     # Seeds far from those that the search starts from.
-    measure("own sample", list(sampler.render(Recipe(arguments.checkpoint, tuple(range(10_000, 10_000 + arguments.images))))))
+    measure("own sample", list(sampler.render(Recipe(checkpoint=name, seeds=tuple(range(10_000, 10_000 + arguments.images))))))
     if arguments.data:
-        held_out = load_images(arguments.data, sampler.checkpoint.arch.resolution, train=False).images
+        held_out = load_images(arguments.data, sampler.card.arch.resolution, train=False).images
         picks = np.random.default_rng(0).permutation(len(held_out))[: arguments.images]
         measure("real image", list(held_out[picks].transpose(0, 2, 3, 1)))
 

@@ -9,12 +9,14 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from resgen.errors import CheckpointError
+from resgen.fields import is_list, is_table
 from resgen.generator import GeneratorConfig
 
 FORMAT = 1
 HEADER = "resgen"
 NUMBERS = {"images", "images_seen", "hours", "from_image"}  # on a card; figures and history are numbers too, all else is words
-_LABEL = re.compile(r"[^\x00-\x1f,=<>&\"]{1,64}")
+_LABEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff,=<>&\"]{1,64}")
+_WORDS = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]*")  # no codes that a terminal obeys, nothing that cannot be written as UTF-8
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,9 @@ class Card:
     arch: GeneratorConfig
     classes: tuple[str, ...] = ()
     direction_names: tuple[str, ...] = ()
-    dataset: dict[str, Any] = field(default_factory=dict)  # name, author, licence
-    training: dict[str, Any] = field(default_factory=dict)  # images seen, command, hardware
-    metrics: dict[str, float] = field(default_factory=dict)  # measured by `resgen evaluate`
+    dataset: dict[str, Any] = field(default_factory=dict[str, Any])  # name, author, licence
+    training: dict[str, Any] = field(default_factory=dict[str, Any])  # images seen, command, hardware
+    metrics: dict[str, float] = field(default_factory=dict[str, float])  # measured by `resgen evaluate`
 
     def header(self) -> dict[str, Any]:
         """What is written into the file."""
@@ -55,13 +57,19 @@ class Card:
 def read_card(path: Path) -> Card:
     """The card of a checkpoint's file. Raises CheckpointError with what is wrong with the file."""
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
+        metadata = read_metadata(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no checkpoint {path.name!r} in {path.parent}.") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path.name} is damaged or not a checkpoint: it cannot be read as safetensors. Copy or download it again.") from error
     return parse_card(metadata, path)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The words in a safetensors file's header. Raises what safetensors raises."""
+    opened: Any = safe_open(path, "pt")  # safetensors has no types
+    with opened as file:
+        return file.metadata() or {}
 
 
 def parse_card(metadata: dict[str, str], path: Path) -> Card:
@@ -70,7 +78,7 @@ def parse_card(metadata: dict[str, str], path: Path) -> Card:
         raise CheckpointError(f"{path.name} is a safetensors file, but not a ResGen checkpoint: its header has no card.")
     try:
         header = json.loads(metadata[HEADER])
-        if not isinstance(header, dict):
+        if not is_table(header):
             raise ValueError("the card is not a JSON object")
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path.name} has a damaged card: {error}.") from error
@@ -90,29 +98,37 @@ def name_of(path: Path) -> str:
     return f"{path.parent.name}@{path.stem}" if path.parent.parent.name == "snapshots" else path.stem
 
 
-def _read_labels(raw: object, path: Path) -> tuple[str, ...]:
-    if not isinstance(raw, list) or not all(isinstance(label, str) and _LABEL.fullmatch(label) for label in raw) or len(set(raw)) != len(raw):
+def _read_labels(raw: Any, path: Path) -> tuple[str, ...]:
+    if not is_list(raw) or not all(isinstance(label, str) and _LABEL.fullmatch(label) for label in raw) or len(set(raw)) != len(raw):
         raise CheckpointError(f"{path.name} has class or direction names that cannot be used.")
     return tuple(raw)
 
 
 def _read_tables(header: dict[str, Any]) -> dict[str, Any]:
     """What a card tells of data set, training and figures. It may come from a stranger: what is not of the kind expected is left out."""
-    dataset, training, metrics = (value if isinstance(value := header.get(key), dict) else {} for key in ("dataset", "training", "metrics"))
-    stages, history = (rows if isinstance(rows := training.get(key), list) else [] for key in ("stages", "history"))
+    dataset, training, metrics = (value if is_table(value := header.get(key)) else {} for key in ("dataset", "training", "metrics"))
+    stages, history = (_rows(training.get(key)) for key in ("stages", "history"))
     return {
         "dataset": {key: value for key, value in dataset.items() if _fits(key, value)},
         "training": {
             **{key: value for key, value in training.items() if _fits(key, value)},
-            "stages": [row for row in stages if isinstance(row, dict) and _is_number(row.get("from_image")) and isinstance(row.get("command"), str)],
-            "history": [row for row in history if isinstance(row, dict) and all(map(_is_number, row.values()))],
+            "stages": [row for row in stages if _is_number(row.get("from_image")) and _is_words(row.get("command"))],
+            "history": [row for row in history if all(map(_is_number, row.values()))],
         },
         "metrics": {key: value for key, value in metrics.items() if _is_number(value)},
     }
 
 
+def _rows(raw: Any) -> list[dict[str, Any]]:
+    return [row for row in raw if is_table(row)] if is_list(raw) else []
+
+
 def _fits(key: str, value: object) -> bool:
-    return _is_number(value) if key in NUMBERS else isinstance(value, str)
+    return _is_number(value) if key in NUMBERS else _is_words(value)
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, str) and bool(_WORDS.fullmatch(value))
 
 
 def _is_number(value: object) -> bool:

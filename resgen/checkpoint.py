@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from resgen.card import HEADER, Card, parse_card, read_card
@@ -16,6 +16,8 @@ from resgen.errors import CheckpointError
 from resgen.features import half
 from resgen.files import save_atomically
 from resgen.generator import ResNetGenerator
+
+_FLOATS = ("F16", "BF16", "F32", "F64")  # types of a safetensors file
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 def save_card(card: Card, path: Path) -> None:
     """Give the checkpoint in ``path`` another card, its tensors as they are. Raises CheckpointError or FileError."""
     read_card(path)
-    with safe_open(path, "pt") as file:
+    with _open(path) as file:
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     save_atomically(path, lambda partial: save_file(tensors, partial, metadata={HEADER: json.dumps(card.header())}))
 
@@ -63,14 +65,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """The whole checkpoint; raises CheckpointError where a tensor is missing, misshapen or not finite."""
     read_card(path)  # says what is wrong with a file that cannot be opened
     try:
-        with safe_open(path, "pt") as file:
+        with _open(path) as file:
             card = parse_card(file.metadata() or {}, path)
             expected = _expected(card)
-            found = {name: torch.Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            found = {name: (tuple(part.get_shape()), "float" if part.get_dtype() in _FLOATS else part.get_dtype()) for name, part in slices.items()}
             if found != expected:
                 wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
                 raise CheckpointError(f"{path.name} does not hold the generator its card describes: see {', '.join(wrong[:3])}.")
-            stored = {name: file.get_tensor(name).clone() for name in sorted(found)}  # copied: the file may change under its map
+            stored: dict[str, Tensor] = {name: file.get_tensor(name).clone() for name in sorted(found)}  # copied: the file may change under its map
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path.name} changed while it was read; choose it again.") from error
     tensors = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
@@ -80,12 +83,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(card, weights, tensors["mean_w"], tensors["directions"], identity(card.arch.to_dict(), stored))
 
 
-def _expected(card: Card) -> dict[str, torch.Size]:
-    """The shape of each tensor of a file with this card."""
+def _open(path: Path) -> Any:
+    return safe_open(path, "pt")  # safetensors has no types
+
+
+def _expected(card: Card) -> dict[str, tuple[tuple[int, ...], str]]:
+    """The shape of each tensor of a file with this card, and whether it holds fractions or counts."""
     with torch.device("meta"):
-        shapes = {f"generator.{name}": value.shape for name, value in ResNetGenerator(card.arch).state_dict().items()}
-    means, names = max(1, card.arch.num_classes), len(card.direction_names)
-    return shapes | {"mean_w": torch.Size([means, card.arch.w_dim]), "directions": torch.Size([names, card.arch.w_dim])}
+        tensors = {f"generator.{name}": value for name, value in ResNetGenerator(card.arch).state_dict().items()}
+        tensors["mean_w"] = torch.empty(max(1, card.arch.num_classes), card.arch.w_dim)
+        tensors["directions"] = torch.empty(len(card.direction_names), card.arch.w_dim)
+    return {name: (tuple(value.shape), "float" if value.is_floating_point() else "I64") for name, value in tensors.items()}
 
 
 def identity(arch: dict[str, Any], tensors: dict[str, Tensor]) -> str:

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import Field, model_validator
 
 from resgen.errors import RecipeError
-from resgen.fields import Declared, Dial, write_name
-from resgen.recipe import MAX_BLOCKS, MAX_QUERY, Name, Recipe, Scale, parse_seeds
+from resgen.fields import Declared, Dial, is_table, is_tuple
+from resgen.recipe import MAX_BLOCKS, MAX_QUERY, MAX_SEEDS, Name, Recipe, Scale, parse_seeds
 
 MAX_STOPS = 32
 MAX_FRAMES = 1800
@@ -40,7 +40,7 @@ class Composite(Declared):
     def parts(self) -> Iterator[Recipe]:
         """The recipes inside."""
         for value in self.values().values():
-            yield from (part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, Recipe))
+            yield from (part for part in (value if is_tuple(value) else (value,)) if isinstance(part, Recipe))
 
     def with_checkpoint(self, name: str) -> Self:
         """The same, drawn by another generator."""
@@ -137,6 +137,12 @@ class Comparison(Composite):
         Field(min_length=1, max_length=MAX_COMPARED, title="Compare", description="Checkpoints, a column each; NAME@IMAGES is a snapshot."),
     ]
 
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        if self.count > MAX_SEEDS:
+            raise RecipeError(f"Compare: this makes {self.count:,} images; at most {MAX_SEEDS:,} fit: give fewer seeds or checkpoints.")
+        return self
+
     @property
     def count(self) -> int:
         return self.recipe.count * len(self.checkpoints)
@@ -180,21 +186,16 @@ def read_points(text: str, checkpoint: str, truncation: float = 1.0) -> tuple[Re
     return tuple(points)
 
 
-def write_points(points: tuple[Recipe, ...]) -> str:
-    """The text that `read_points` reads back, of recipes that are a seed, of one class or none; others are left out."""
-    return ",".join(f"{point.seeds[0]}{''.join(f'@{write_name(name)}' for name in point.classes)}" for point in points)
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, Recipe):
         return value.to_dict()
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+    return [_plain(item) for item in value] if is_tuple(value) else value
 
 
 def _renamed(value: Any, name: str) -> Any:
     if isinstance(value, Recipe):
         return value.with_checkpoint(name)
-    return tuple(_renamed(item, name) for item in value) if isinstance(value, tuple) else value
+    return tuple(_renamed(item, name) for item in value) if is_tuple(value) else value
 
 
 def read(text: str) -> AnyRecipe:
@@ -229,6 +230,6 @@ def _object(text: str, otherwise: str) -> dict[str, Any]:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RecipeError(otherwise) from error
-    if not isinstance(raw, dict):
+    if not is_table(raw):
         raise RecipeError("This is not a recipe: it must be a JSON object.")
     return raw

@@ -7,8 +7,8 @@ the sliders' reach, the HTTP interface's schema.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
-from urllib.parse import unquote
+from typing import Any, Self, TypeGuard
+from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
 from pydantic_core import CoreSchema, core_schema
@@ -109,6 +109,21 @@ def _short(value: object) -> str:
     return repr(value)[:40] if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)[:40]
 
 
+# What is found in JSON and among fields.
+
+
+def is_table(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def is_tuple(value: Any) -> TypeGuard[tuple[Any, ...]]:
+    return isinstance(value, tuple)
+
+
 # Text forms.
 
 
@@ -130,8 +145,8 @@ def write_numbers(numbers: Iterable[float]) -> str:
 
 
 def write_name(name: str) -> str:
-    """A name in which what separates names, and a percent sign, is written as in addresses: 'a;b' -> 'a%3Bb'."""
-    return re.sub(r"[%,;:=@]", lambda found: f"%{ord(found[0]):02X}", name)
+    """A name in which what separates names, a percent sign, and space at its ends, is written as in addresses: 'a;b' -> 'a%3Bb'."""
+    return re.sub(r"[%,;:=@]|^\s+|\s+\Z", lambda found: quote(found[0], safe=""), name)
 
 
 def read_names(text: str) -> list[str]:
@@ -145,7 +160,7 @@ def write_names(names: Sequence[str]) -> str:
 
 def read_pairs(text: str, what: str) -> list[tuple[str, float]]:
     """'cat=.7,dog=.3' -> [('cat', 0.7), ('dog', 0.3)]; ``what`` names the field in an error."""
-    pairs = []
+    pairs: list[tuple[str, float]] = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, equals, number = part.rpartition("=")
         try:

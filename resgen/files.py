@@ -1,7 +1,7 @@
 """Files that are whole or absent: what is written appears under its name when all of it is there."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -9,8 +9,10 @@ from resgen.errors import FileError
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path) -> Generator[Path]:
     """A path to write to, beside ``path`` and put in its place at the end; gone where anything fails. Raises FileError."""
+    if not path.name:
+        raise FileError(f"{path} could not be written: it is not the name of a file.")
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ import io
 import struct
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -61,23 +61,32 @@ def _encode_av(
 ) -> Step:
     import av
 
-    with av.open(out, "w", format=container_format, options={"loop": "0"} if container_format == "webp" else {}) as container:
+    opened: Any = av.open(out, "w", format=container_format, options={"loop": "0"} if container_format == "webp" else {})
+    with opened as container:
         if note:
             container.metadata["comment"] = note
-        stream = container.add_stream(codec, rate=Fraction(fps), options=options)
+        stream: Any = container.add_stream(codec, rate=Fraction(fps), options=options)
         stream.pix_fmt = "yuv420p"
         for number, picture in enumerate(pictures):
             if number == 0:
                 stream.width, stream.height = picture.size
-            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")))
             yield
         container.mux(stream.encode())
 
 
 def _with_xmp(film: bytes, note: bytes) -> bytes:
-    """An animated WebP with ``note`` as its XMP chunk, and the flag that says so (WebP container specification)."""
-    flags_at = 20  # after 'RIFF', size, 'WEBP', 'VP8X', size
-    body = film[8:flags_at] + bytes([film[flags_at] | 0x04]) + film[flags_at + 1 :]
+    """A WebP with ``note`` as its XMP chunk, and the flag that says so (WebP container specification).
+
+    Where all frames are equal, the encoder has written a picture, without the chunk for flags.
+    """
+    chunks = film[12:]  # after 'RIFF', size, 'WEBP'
+    if not chunks.startswith(b"VP8X"):
+        with Image.open(io.BytesIO(film)) as picture:
+            width, height = ((side - 1).to_bytes(3, "little") for side in picture.size)
+        chunks = b"VP8X" + struct.pack("<I", 10) + bytes(4) + width + height + chunks
+    flags_at = 8  # after 'VP8X', size
+    body = b"WEBP" + chunks[:flags_at] + bytes([chunks[flags_at] | 0x04]) + chunks[flags_at + 1 :]
     body += b"XMP " + struct.pack("<I", len(note)) + note + b"\0" * (len(note) % 2)
     return b"RIFF" + struct.pack("<I", len(body)) + body
 

@@ -21,6 +21,12 @@ MAX_PIXELS = 100_000_000  # of a picture: three hundred megabytes while it is ma
 MAX_SIDE = 60_000  # pixels; beyond it image viewers and encoders fail
 
 
+def check_size(width: int, height: int) -> None:
+    """Raises RecipeError where a picture would be too large to be useful."""
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise RecipeError(f"The picture would be {width:,} x {height:,} pixels; choose fewer images, other columns or a smaller display size.")
+
+
 def compose(plate: Plate) -> Image.Image:
     """The picture of a plate, its rows and columns labelled. Raises RecipeError where it would be too large to be useful."""
     side = plate.images.shape[1] * plate.scale
@@ -30,8 +36,7 @@ def compose(plate: Plate) -> Image.Image:
     margin = max((math.ceil(font.getlength(label)) + 12 for label in plate.row_labels), default=0)
     head = letters + 10 if plate.column_labels else 0
     size = (margin + plate.columns * (side + GAP) - GAP, head + rows * (side + GAP) - GAP)
-    if size[0] * size[1] > MAX_PIXELS or max(size) > MAX_SIDE:
-        raise RecipeError(f"The picture would be {size[0]:,} x {size[1]:,} pixels; choose fewer images, more columns or a smaller display size.")
+    check_size(*size)
     picture = Image.new("RGB", size, BACKGROUND)
     origin = (margin, head)
     for index, pixels in enumerate(plate.images):
@@ -74,7 +79,7 @@ def zip_bytes(plate: Plate, recipe: AnyRecipe, sha256_of: Callable[[str], str]) 
 
 def image_files(plate: Plate, sha256_of: Callable[[str], str]) -> list[tuple[str, bytes]]:
     """(file name, PNG) of each image at its own size, each with the recipe that draws it alone."""
-    files = []
+    files: list[tuple[str, bytes]] = []
     for index, (pixels, caption, alone) in enumerate(zip(plate.images, plate.captions, plate.tiles, strict=True)):
         if alone is not None:
             files.append((f"{index:04}-{file_words(caption)}.png", png_bytes(Image.fromarray(pixels), alone, sha256_of(alone.checkpoint))))

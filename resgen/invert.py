@@ -41,8 +41,9 @@ def load_photo(path: Path, resolution: int) -> np.ndarray:
         picture = Image.open(path, formats=PHOTO_FORMATS)
         if picture.width * picture.height > MAX_PHOTO_PIXELS:
             raise DataError(f"This picture has {picture.width:,} x {picture.height:,} pixels; make it smaller first.")
+        side = min(picture.size)
         picture = _eight_bits(ImageOps.exif_transpose(picture))
-        square = ImageOps.fit(picture, (min(picture.size),) * 2).convert("RGBA")
+        square = ImageOps.fit(picture, (side, side)).convert("RGBA")
     except DataError:
         raise
     except Exception as error:  # decoders fail in many ways on a file that only looks like a picture

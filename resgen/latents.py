@@ -75,8 +75,8 @@ def draw_seed(seed: int, z_dim: int, num_classes: int) -> tuple[Tensor, int]:
 
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     """Spherical interpolation between vectors [D] (Shoemake 1985); t = 0 gives a, 1 gives b."""
-    cosine = torch.dot(a, b) / (a.norm() * b.norm())
-    angle = torch.acos(cosine.clamp(-1, 1))
+    cosine = torch.dot(a, b) / (torch.dot(a, a) * torch.dot(b, b)).sqrt()
+    angle = torch.acos(torch.clamp(cosine, -1, 1))
     if angle < 1e-4:
         return torch.lerp(a, b, t)
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
@@ -102,7 +102,8 @@ def block_gains(recipe: Recipe, card: Card) -> tuple[float, ...]:
 
 
 def _given_sources(recipe: Recipe, card: Card) -> dict[str, Tensor]:
-    arch, rows = card.arch, []
+    arch = card.arch
+    rows: list[Tensor] = []
     for text in recipe.latents:
         values = torch.tensor(unpack_vector(text))
         if len(values) not in (arch.w_dim, arch.w_dim * len(arch.widths)):
@@ -165,7 +166,9 @@ def _plane_points(recipe: Recipe, card: Card) -> tuple[Tensor, Tensor, Tensor, T
     The mapping network normalises z, so a blend is as strong as a seed's own.
     """
     arch, drawn = card.arch, dict[int, tuple[Tensor, int]]()
-    z, weights, seeds = [], [], []
+    z: list[Tensor] = []
+    weights: list[Tensor] = []
+    seeds: list[int] = []
     for x, y in recipe.plane_points:
         blend, classes, nearest = torch.zeros(arch.z_dim), torch.zeros(max(1, arch.num_classes)), (0.0, 0)
         for column, row in ((math.floor(x) + i, math.floor(y) + j) for i in (0, 1) for j in (0, 1)):
@@ -242,7 +245,7 @@ def walk(stops: Points, positions: Sequence[float], through_z: bool) -> Points:
     Through z, noise turns spherically and everything else moves in a straight line; otherwise w does. Raises RecipeError.
     """
     start = torch.tensor([min(int(position), len(stops) - 2) for position in positions])
-    share = torch.tensor(positions) - start
+    share = torch.tensor(positions, dtype=torch.float32) - start
     gains = torch.lerp(stops.gains[start], stops.gains[start + 1], share[:, None])
     nearest = start + (share >= 0.5).long()
     frames = {"gains": gains, "seeds": stops.seeds[nearest], "labels": stops.labels[nearest]}

@@ -4,14 +4,14 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from cachetools import LRUCache, cached
-from safetensors import safe_open
+from cachetools import LRUCache
 
-from resgen.card import Card, name_of, read_card
+from resgen.card import Card, name_of, read_card, read_metadata
 from resgen.checkpoint import load_checkpoint
 from resgen.composite import AnyRecipe
 from resgen.errors import CheckpointError
@@ -49,7 +49,7 @@ class Library:
 
     def cards(self) -> list[Card]:
         """The cards that can be read: those of the largest images first, and of these the longest trained."""
-        found = []
+        found: list[Card] = []
         for name in self._stems():
             try:
                 found.append(self.card(name))
@@ -137,8 +137,9 @@ class Library:
                 return cache[key]
             loading = self._locks.setdefault(key, Lock())
         with loading:
-            if (found := cache.get(key)) is not None:
-                return found
+            with self._lock:
+                if key in cache:
+                    return cache[key]
             try:
                 loaded = load()
                 with self._lock:
@@ -173,29 +174,28 @@ def _stamp(path: Path) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
-@cached(LRUCache(256), lock=Lock())
+@lru_cache(256)
 def _card(path: Path, stamp: tuple[int, int]) -> Card:
     return read_card(path)
 
 
-@cached(LRUCache(256), lock=Lock())
+@lru_cache(256)
 def _file_hash(path: Path, stamp: tuple[int, int]) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@cached(LRUCache(256), lock=Lock())
+@lru_cache(256)
 def _feature_classes(path: Path, stamp: tuple[int, int]) -> Sequence[str]:
     """The class names on a feature network's card; none where it cannot be read."""
     try:
-        with safe_open(path, "pt") as file:
-            return tuple(json.loads((file.metadata() or {})["resgen-features"]).get("classes", ()))
+        return tuple(json.loads(read_metadata(path)["resgen-features"]).get("classes", ()))
     except Exception:  # a file of a stranger may fail in many ways, and is then no classifier
         return ()
 
 
 def _download(repository: str) -> Path:
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi, hf_hub_download  # pyright: ignore[reportUnknownVariableType]
 
     try:
         files = [name for name in HfApi().list_repo_files(repository) if name.endswith(".safetensors")]

@@ -62,8 +62,9 @@ def stream_frames(recipe: Walk, sampler: Sampler) -> Iterator[np.ndarray]:
 def name_images(recipe: Recipe, points: Points, sampler: Sampler) -> tuple[str, ...]:
     """What a person calls each image: 'cat, seed 7'."""
     kind = "variation" if recipe.variation_of is not None else "near seed" if recipe.plane else "seed"
-    classes, captions = sampler.card.classes, []
-    for index, (seed, label) in enumerate(zip(points.seeds.tolist(), points.labels.tolist(), strict=True)):
+    classes = sampler.card.classes
+    captions: list[str] = []
+    for index, (seed, label) in enumerate(zip(map(int, points.seeds), map(int, points.labels), strict=True)):
         name = f"latent {index // len(recipe.sweep_amounts) + 1}" if seed < 0 else f"{kind} {seed}"
         captions.append(f"{classes[label]}, {name}" if label >= 0 else name)
     return tuple(captions)
@@ -112,7 +113,7 @@ def _draw_comparison(comparison: Comparison, sampler_of: SamplerOf) -> Work[Plat
     if len(comparison.checkpoints) == 1:
         alone = comparison.checkpoints[0]
         return (yield from _draw_grid(comparison.recipe.with_checkpoint(alone), sampler_of(alone)))
-    plates = []
+    plates: list[Plate] = []
     for name in comparison.checkpoints:
         drawing = _draw_grid(comparison.recipe.with_checkpoint(name), sampler_of(name))
         plates.append((yield from within(drawing, len(plates), len(comparison.checkpoints))))

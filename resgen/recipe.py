@@ -39,9 +39,12 @@ MAX_QUERY = 200_000  # characters of a link
 MAX_LATENT_BYTES = 65_536
 MAX_OWN_DIRECTIONS = 8
 MAX_BLOCKS = 64
+MAX_AMOUNT = 10  # standard deviations along a direction
+MAX_SHARE = 1000
 PLANE_WIDTH, PLANE_HEIGHT = 1000, 1_000_000  # of the seed plane: the point (x, y) of whole numbers is the seed 1000 y + x
 SWEEP_REACH = 3.0  # standard deviations to either side
 _OWN_NAME = re.compile(r"[\w -]{1,40}")
+_PACKED = re.compile(r"[A-Za-z0-9_-]+")
 
 
 # Text forms of the fields that have one of their own.
@@ -91,9 +94,9 @@ def unpack_vector(text: str) -> tuple[float, ...]:
     try:
         if len(text) > MAX_LATENT_BYTES * 4 // 3 + 4:
             raise ValueError("longer than any latent")
+        if not _PACKED.fullmatch(text):
+            raise ValueError("not what pack_vector writes")
         data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        if not data:
-            raise ValueError("a latent has at least one number")
         values = struct.unpack(f"<{len(data) // 2}e", data)
     except (ValueError, binascii.Error, struct.error) as error:
         raise RecipeError(f"{text[:24]!r} is not a latent: copy the whole text that ResGen gave.") from error
@@ -113,7 +116,7 @@ def _read_own(text: str) -> list[list[str]]:
 
 def _read_edits(text: str) -> list[tuple[int, Any]]:
     """'3:pc1=2;5:pc2=-1' -> [(3, [('pc1', 2.0)]), (5, [('pc2', -1.0)])]; raises RecipeError."""
-    edits = []
+    edits: list[tuple[int, Any]] = []
     for part in filter(None, text.split(";")):
         place, _, pairs = part.partition(":")
         if not re.fullmatch(r"\d{1,6}", place, re.ASCII):
@@ -140,28 +143,33 @@ def _check_own(own: tuple[str, str]) -> tuple[str, str]:
     return own
 
 
-def _join_pairs(pairs: Pairs) -> Pairs:
-    """Each name once: what is given to it several times is added."""
-    return add_pairs(pairs)
+def _join(*sums: Pairs, most: float) -> Pairs:
+    """Each name once: what is given to it several times is added, and must not come to more than ``most``."""
+    joined = add_pairs(*sums)
+    for name, value in joined:
+        if abs(value) > most:
+            raise RecipeError(f"{name[:40]!r} is given several times, which comes to {value:g}; at most {most:g} is possible.")
+    return joined
 
 
 def _join_edits(edits: "Edits") -> "Edits":
     """One entry for each place, those that move nothing left out."""
     places = dict.fromkeys(place for place, _ in edits)
-    joined = ((place, add_pairs(*(pairs for other, pairs in edits if other == place))) for place in places)
+    joined = ((place, _join(*(pairs for other, pairs in edits if other == place), most=MAX_AMOUNT)) for place in places)
     return tuple((place, pairs) for place, pairs in joined if pairs)
 
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Scale = Annotated[int, Field(ge=1, le=MAX_SCALE, title="Display size", description="Enlargement of each image."), Dial(1)]
 Name = Annotated[str, Field(max_length=200)]
+Label = Annotated[str, Field(min_length=1, max_length=200)]  # of a class or a direction
 Packed = Annotated[str, AfterValidator(_check_packed)]
-Amount = Annotated[float, Field(ge=-10, le=10)]  # standard deviations along a direction
-Amounts = Annotated[tuple[tuple[Name, Amount], ...], Field(max_length=256), AfterValidator(_join_pairs)]
+Amount = Annotated[float, Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
+Amounts = Annotated[tuple[tuple[Label, Amount], ...], Field(max_length=256), AfterValidator(lambda pairs: _join(pairs, most=MAX_AMOUNT))]
 Own = Annotated[tuple[str, Packed], AfterValidator(_check_own)]
 Edits = tuple[tuple[int, Pairs], ...]
 Gain = Annotated[float, Field(ge=0, le=2)]
-Share = Annotated[float, Field(ge=0, le=1000)]
+Share = Annotated[float, Field(ge=0, le=MAX_SHARE)]
 PlaneX = Annotated[float, Field(ge=0, le=PLANE_WIDTH)]
 PlaneY = Annotated[float, Field(ge=0, le=PLANE_HEIGHT)]
 PlaneStep = Annotated[float, Field(ge=0, le=10)]
@@ -196,14 +204,14 @@ class Recipe(Declared):
         Text(_read_plane, write_numbers),
     ] = None
     classes: Annotated[
-        tuple[Name, ...],
+        tuple[Label, ...],
         Field(max_length=20_000, title="Classes", description="Class names, a row of images each; none: drawn from the seed."),
         Text(read_names, write_names),
     ] = ()
     class_mix: Annotated[
-        tuple[tuple[Name, Share], ...],
+        tuple[tuple[Label, Share], ...],
         Field(max_length=20_000, title="Class mix", description="One mixture of classes for all images: cat=0.7,dog=0.3."),
-        AfterValidator(_join_pairs),
+        AfterValidator(lambda pairs: _join(pairs, most=MAX_SHARE)),
         Text(lambda text: read_pairs(text, "Class mix"), write_pairs),
     ] = ()
     truncation: Annotated[
@@ -289,20 +297,25 @@ class Recipe(Declared):
         return tuple((x + dx, y + dy) for dy in offsets for dx in offsets)
 
     def alone(self, index: int) -> "Recipe":
-        """The recipe of one of its images, by its place; of own directions only those that it uses."""
+        """The recipe of one of its images, by its place; of own directions only those that it uses.
+
+        Where directions, edits and the sweep together pass the limit of a direction, the rest is an edit.
+        """
         row, step = divmod(index, len(self.sweep_amounts))
         label, point = divmod(row, self.points)
         swept: Pairs = ((self.sweep, self.sweep_amounts[step]),) if self.sweep else ()
         directions = add_pairs(self.directions, dict(self.edits).get(row, ()), swept)
+        kept = tuple((name, _clamp(amount)) for name, amount in directions)
+        rest = tuple((name, _clamp(amount - part)) for (name, amount), (_, part) in zip(directions, kept, strict=True) if amount != part)
         plane = self.plane and (*(v % size for v, size in zip(self.plane_points[point], (PLANE_WIDTH, PLANE_HEIGHT), strict=True)), self.plane[2])
         return self.changed(
-            seeds=self.seeds[:1] if self.latents or self.plane else (self.seeds[point],),
+            seeds=Recipe().seeds if self.latents or self.plane else (self.seeds[point],),
             latents=self.latents[point : point + 1],
             plane=plane,
             classes=self.classes[label : label + 1],
-            directions=tuple((name, max(-10.0, min(10.0, amount))) for name, amount in directions),
+            directions=kept,
             own_directions=tuple(own for own in self.own_directions if own[0] in dict(directions)),
-            edits=(),
+            edits=((0, rest),),
             sweep="",
             columns=1,
             scale=1,
@@ -312,9 +325,9 @@ class Recipe(Declared):
 
     def to_dict(self) -> dict[str, Any]:
         """Only what differs from the defaults, and always the checkpoint and, where they are drawn, the seeds (as text)."""
-        values = {"checkpoint": self.checkpoint, **self.changes(), "seeds": format_seeds(self.seeds)}
-        if self.latents or self.plane is not None:
-            del values["seeds"]
+        values = {"checkpoint": self.checkpoint, **self.changes()}
+        if "seeds" in values or not (self.latents or self.plane is not None):
+            values["seeds"] = format_seeds(self.seeds)
         return values
 
     def to_json(self) -> str:
@@ -329,11 +342,16 @@ class Recipe(Declared):
     @classmethod
     def from_query(cls, query: str) -> "Recipe":
         """Read the part of a link after '?'; names that are not a recipe's are passed over. Raises RecipeError."""
-        return cls(**{name: text for name, text in parse_qsl(query) if name in cls.model_fields})
+        texts: dict[str, Any] = {name: text for name, text in parse_qsl(query) if name in cls.model_fields}
+        return cls(**texts)
 
     def with_checkpoint(self, name: str) -> "Recipe":
         """The same, drawn by another generator."""
         return self.changed(checkpoint=name)
+
+
+def _clamp(amount: float) -> float:
+    return max(-float(MAX_AMOUNT), min(float(MAX_AMOUNT), amount))
 
 
 # What a field is called on the command line and in the HTTP interface, where it is not by its own name.

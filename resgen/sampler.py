@@ -60,7 +60,7 @@ class Sampler:
 
     def draw(self, points: Points) -> Work[np.ndarray]:
         """Images uint8 [N, H, W, 3] of points, in steps of a micro-batch."""
-        images = []
+        images: list[np.ndarray] = []
         for batch in self.batches(points):
             images.append(batch)
             yield sum(map(len, images)), len(points)
@@ -104,7 +104,7 @@ class Sampler:
         finished = depths[-1][1][:1]
         resolution = self.card.arch.resolution
         so_far = [to_pixels(_enlarge(image[:1], resolution))[0] for _, image in depths]
-        added = []
+        added: list[np.ndarray] = []
         for block in range(gains.shape[1]):
             without = gains.clone()
             without[:, block] = 0

@@ -1,4 +1,4 @@
-"""Small real files for the tests: a tiny generator's checkpoint and a zip of class folders."""
+"""Small real files for the tests: checkpoints, feature networks, a library of them, and a zip of class folders."""
 
 import io
 import zipfile
@@ -7,33 +7,69 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
+from resgen.card import Card
 from resgen.checkpoint import Checkpoint, save_checkpoint
+from resgen.features import FeatureConfig, FeatureResNet, save_features
 from resgen.generator import GeneratorConfig, ResNetGenerator
+from resgen.library import Library
+from resgen.sampler import Sampler
 
 CLASSES = ("disc", "square", "stripes")
+
+# The same examples in every run, and as many as an issue of this project once asked for.
+settings.register_profile("resgen", max_examples=500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("resgen")
+torch.set_num_threads(1)  # of networks this small, threads do little but wait for one another
+
+
+def untrained(name: str, seed: int, classes: tuple[str, ...]) -> Checkpoint:
+    """A generator of 16 x 16 pixels with random weights."""
+    torch.manual_seed(seed)
+    arch = GeneratorConfig(num_classes=len(classes), widths=(16, 16, 8), z_dim=16, w_dim=12)
+    dataset = {"name": "shapes", "author": "the tests", "licence": "Apache-2.0"}
+    weights = ResNetGenerator(arch).state_dict()
+    means, directions = torch.randn(max(1, len(classes)), 12), torch.randn(2, 12)
+    return Checkpoint(Card(name, arch, classes, ("pc1", "pc2"), dataset), weights, means, directions)
+
+
+def untrained_features(seed: int) -> FeatureResNet:
+    """A classifier of three classes with random weights, far enough apart to tell images from one another."""
+    torch.manual_seed(seed)
+    network = FeatureResNet(FeatureConfig(3, (8, 12, 16)))
+    network.classify.weight.data *= 20
+    network.class_mean.normal_().abs_()
+    network.class_variance.uniform_(0.5, 2)
+    return network
 
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two untrained checkpoints: 'tiny' with three classes, and 'plain' without."""
+    """A folder with two untrained checkpoints: 'tiny' with three classes, a snapshot of its training and two feature networks, and 'plain'.
+
+    Of the networks one knows the classes of 'tiny', and one, which comes first by its name, as many others.
+    """
     folder = tmp_path_factory.mktemp("checkpoints")
-    for seed, (name, classes) in enumerate((("tiny", CLASSES), ("plain", ()))):
-        torch.manual_seed(seed)
-        arch = GeneratorConfig(num_classes=len(classes), widths=(16, 16, 8), z_dim=16, w_dim=12)
-        checkpoint = Checkpoint(
-            name,
-            arch,
-            classes,
-            dataset={"name": "shapes", "author": "the tests", "licence": "Apache-2.0"},
-            direction_names=("pc1", "pc2"),
-            weights=ResNetGenerator(arch).state_dict(),
-            mean_w=torch.randn(max(1, len(classes)), 12),
-            directions=torch.randn(2, 12),
-        )
-        save_checkpoint(checkpoint, folder / f"{name}.safetensors")
+    save_checkpoint(untrained("tiny", 0, CLASSES), folder / "tiny.safetensors")
+    save_checkpoint(untrained("plain", 1, ()), folder / "plain.safetensors")
+    (folder / "snapshots" / "tiny").mkdir(parents=True)
+    save_checkpoint(untrained("tiny@500", 2, CLASSES), folder / "snapshots" / "tiny" / "500.safetensors")
+    (folder / "features").mkdir()
+    save_features(untrained_features(0), folder / "features" / "tiny.safetensors", {"classes": CLASSES})
+    save_features(untrained_features(1), folder / "features" / "clothes.safetensors", {"classes": ("coat", "hat", "shoe")})
     return folder
+
+
+@pytest.fixture(scope="session")
+def library(tiny_folder: Path) -> Library:
+    return Library(tiny_folder, "cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny(library: Library) -> Sampler:
+    return library.sampler("tiny")
 
 
 def draw_shape(name: str, rng: np.random.Generator, side: int = 16) -> Image.Image:

@@ -1,28 +1,33 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
+from resgen import library as library_module
+from resgen.carry import read_recipe
+from resgen.checkpoint import load_checkpoint, save_card
 from resgen.cli import main
-from resgen.composite import Walk
-from resgen.features import FeatureConfig, FeatureResNet, save_features
-from resgen.grid import read_recipe
+from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk
+from resgen.library import Library
+from resgen.recipe import Recipe
+from tests.test_checkpoint import rewrite
 
 PICTURES = {
     "mix": "tiny --rows 1@disc,2 --columns 5,6@square,7 --blocks 2,3",
     "explain": "tiny --image 7@stripes",
-    "compare": "tiny@500 tiny --seeds 0-3",
+    "compare": "tiny@500 tiny --seeds 0-3 --classes disc,square --directions pc1=2 --gains 1,0.5,1",
     "curate": "tiny --class disc --many 20 --keep 5 --order Confidence",
     "direction": "tiny --more 1,2 --less 3 --name bright --seeds 0-2",
-    "walk": "tiny --stops 1,2@disc,3 --seconds 0.5 --fps 12",
+    "walk": "tiny --stops 1,2@disc,3 --seconds 0.5 --fps 12 --no-loop --path w --truncation 0.7",
 }
 
 
@@ -49,81 +54,260 @@ def resgen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     return call
 
 
-def test_a_grid_can_be_made_again_from_itself(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def on_tiny(resgen: Command, tiny_folder: Path) -> Command:
+    """The command line on the tiny checkpoints, where it must succeed."""
+
+    def call(command: str, *words: object) -> Result:
+        made = resgen(command, *words, "--checkpoints", tiny_folder)
+        assert made.returncode == 0, made.stderr
+        return made
+
+    return call
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def test_a_grid_can_be_made_again_from_itself(on_tiny: Command, tmp_path: Path) -> None:
     first, again, npz = tmp_path / "grid.png", tmp_path / "again.png", tmp_path / "out.npz"
     options = f"--classes disc,stripes --truncation .7 --directions pc1=2 --gains 1,0.5,1 --images-dir {tmp_path}/images --npz {npz}".split()
-    made = resgen("sample", "tiny", "--checkpoints", tiny_folder, "--seeds", "0-4,9", *options, "--out", first)
-    assert made.returncode == 0, made.stderr
-    made = resgen("render", first, "--checkpoints", tiny_folder, "--out", again)
-    assert made.returncode == 0 and made.stderr == ""
-    assert np.array_equal(np.asarray(Image.open(first)), np.asarray(Image.open(again)))
+    on_tiny("sample", "tiny", "--seeds", "0-4,9", *options, "--out", first)
+    made = on_tiny("render", first, "--out", again)
+    assert made.stderr == "" and np.array_equal(pixels(first), pixels(again)) and read_recipe(first) == read_recipe(again)
 
     arrays = np.load(npz)
     assert arrays["images"].shape == (12, 16, 16, 3) and arrays["images"].dtype == np.uint8
     assert arrays["seeds"].tolist() == [0, 1, 2, 3, 4, 9] * 2 and arrays["seeds"].dtype == np.int64
     assert arrays["labels"].tolist() == [0] * 6 + [2] * 6 and arrays["labels"].dtype == np.int64
     tile = tmp_path / "images" / "0011-stripes-seed9.png"
-    assert np.array_equal(np.asarray(Image.open(tile)), arrays["images"][11])
-    resgen("render", tile, "--checkpoints", tiny_folder, "--out", tmp_path / "tile.png")
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "tile.png")), arrays["images"][11])
+    assert np.array_equal(pixels(tile), arrays["images"][11])
+    on_tiny("render", tile, "--out", tmp_path / "tile.png")
+    assert np.array_equal(pixels(tmp_path / "tile.png"), arrays["images"][11])
 
 
-def test_another_version_of_the_checkpoint_is_mentioned(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
+def test_every_field_of_a_recipe_can_be_given(on_tiny: Command, tmp_path: Path) -> None:
+    words = "--seeds 3,5 --variation-of 7 --variation-strength 0.4 --class-mix disc=1,square=2 --truncation 0.5 --directions pc1=8"
+    words += " --edits 1:pc2=-1 --sweep pc1 --gains 0,2,1 --columns 5 --scale 2"
+    on_tiny("sample", "tiny", *words.split(), "--out", tmp_path / "a.png")
+    assert read_recipe(tmp_path / "a.png")[0] == Recipe(
+        checkpoint="tiny", seeds=(3, 5), variation_of=7, variation_strength=0.4, class_mix=(("disc", 1.0), ("square", 2.0)), truncation=0.5,
+        directions=(("pc1", 8.0),), edits=((1, (("pc2", -1.0),)),), sweep="pc1", residual_gains=(0.0, 2.0, 1.0), columns=5, scale=2,
+    )  # fmt: skip
+    on_tiny("sample", "tiny", "--plane", "3.5,2,0.5", "--columns", 3, "--out", tmp_path / "b.png")
+    assert read_recipe(tmp_path / "b.png")[0] == Recipe(checkpoint="tiny", plane=(3.5, 2.0, 0.5), columns=3)
+    on_tiny("sample", "tiny", "--seeds", "1", "--classes", "all", "--out", tmp_path / "c.png")
+    assert read_recipe(tmp_path / "c.png")[0].values()["classes"] == ("disc", "square", "stripes")
+
+
+def test_another_checkpoint_in_the_place_of_the_recipes_is_noted(on_tiny: Command, tmp_path: Path) -> None:
+    """A picture always makes itself again, whichever checkpoint drew it."""
+    mix = StyleMix(rows=(Recipe(checkpoint="tiny", seeds=(1,)),), columns=(Recipe(checkpoint="tiny", seeds=(2,)),), blocks=(1,))
+    for recipe in (Recipe(checkpoint="tiny", seeds=(1, 2)), mix):
+        (tmp_path / "recipe.json").write_text(recipe.to_json())
+        on_tiny("render", tmp_path / "recipe.json", "--out", tmp_path / "a.png")
+        on_tiny("render", tmp_path / "a.png", "--checkpoint", "tiny@500", "--out", tmp_path / "b.png")
+        made = on_tiny("render", tmp_path / "b.png", "--out", tmp_path / "c.png")
+        assert not np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png"))
+        assert np.array_equal(pixels(tmp_path / "b.png"), pixels(tmp_path / "c.png")) and made.stderr == ""
+        assert read_recipe(tmp_path / "b.png")[0] == recipe.with_checkpoint("tiny@500")
+
+
+def test_another_version_of_the_checkpoint_is_mentioned(on_tiny: Command, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.json"
     recipe.write_text(json.dumps({"checkpoint": "tiny", "seeds": "1", "checkpoint_sha256": "00"}))
-    made = resgen("render", recipe, "--checkpoints", tiny_folder, "--out", tmp_path / "a.png")
-    assert made.returncode == 0 and "another version" in made.stderr
+    assert "another version" in on_tiny("render", recipe, "--out", tmp_path / "a.png").stderr
 
 
-def test_list_and_info(resgen: Command, tiny_folder: Path) -> None:
-    cards = json.loads(resgen("list", "--json", "--checkpoints", tiny_folder).stdout)
+def test_figures_on_the_card_leave_older_pictures_their_checkpoint(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "checkpoints")
+    resgen("sample", "tiny", "--seeds", "1", "--out", tmp_path / "a.png", "--checkpoints", folder)
+    before = json.loads(resgen("info", "tiny", "--json", "--checkpoints", folder).stdout)
+    save_card(replace(load_checkpoint(folder / "tiny.safetensors").card, metrics={"recall": 0.5}), folder / "tiny.safetensors")
+    after = json.loads(resgen("info", "tiny", "--json", "--checkpoints", folder).stdout)
+    assert after["metrics"] == {"recall": 0.5} and before["metrics"] == {} and after["sha256"] == before["sha256"]
+    made = resgen("render", tmp_path / "a.png", "--out", tmp_path / "b.png", "--checkpoints", folder)
+    assert made.returncode == 0 and made.stderr == ""
+
+
+def test_a_strangers_recipe_loads_what_it_names_from_the_folder_alone(
+    resgen: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library_module, "_download", lambda _: pytest.fail("the Hub was asked"))
+    shutil.copy(tiny_folder / "tiny.safetensors", tmp_path / "mine.safetensors")
+    for name in (str(tmp_path / "mine.safetensors"), "owner/name", "../tiny"):
+        (tmp_path / "stranger.json").write_text(Recipe(checkpoint=name, seeds=(1,)).to_json())
+        made = resgen("render", tmp_path / "stranger.json", "--out", tmp_path / "a.png", "--checkpoints", tiny_folder)
+        assert made.returncode == 2 and made.stderr.startswith("resgen: There is no checkpoint") and made.stderr.count("\n") == 1
+    made = resgen(
+        "render", tmp_path / "stranger.json", "--out", tmp_path / "a.png", "--checkpoint", tmp_path / "mine.safetensors", "--checkpoints", tiny_folder
+    )
+    assert made.returncode == 0 and read_recipe(tmp_path / "a.png")[0].checkpoint == "mine"
+
+
+def test_list_and_info(on_tiny: Command) -> None:
+    cards = json.loads(on_tiny("list", "--json").stdout)
     assert {card["name"] for card in cards} == {"tiny", "plain"}
-    card = json.loads(resgen("info", "tiny", "--json", "--checkpoints", tiny_folder).stdout)
-    assert card["classes"] == ["disc", "square", "stripes"] and card["dataset"]["name"] == "shapes"
-    assert "disc" in resgen("info", "tiny", "--checkpoints", tiny_folder).stdout
+    card = json.loads(on_tiny("info", "tiny", "--json").stdout)
+    assert card["classes"] == ["disc", "square", "stripes"] and card["dataset"]["name"] == "shapes" and len(card["sha256"]) == 64
+    assert "tiny" in on_tiny("list").stdout
 
 
-@pytest.mark.parametrize("command", ["sample", "render", *PICTURES, "invert", "train", "train-features", "evaluate", "info", "list"])
+def test_info_reads_like_a_card(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
+    """Sentences, figures and the whole commands; no dictionaries, no history, nothing that a terminal or its markup obeys."""
+    training = {
+        "images_seen": 64000,
+        "hours": 2.5,
+        "hardware": "two cores [/b] \x1b[2J",
+        "command": "resgen train --data shapes.zip --out runs/shapes " + "--flip " * 30,
+        "stages": [{"from_image": 32000, "command": "resgen train --resume --lr 1e-4"}],
+        "history": [{"images": number, "loss": 0.123456} for number in range(30)],
+    }
+    metrics = {"accuracy": 0.9, "real_test_accuracy": 0.95, "recall": 0.5}
+    header: dict[str, object] = {"training": training, "metrics": metrics, "classes": ["[/b]", "[red]square", "stripes"]}
+    path = rewrite(tiny_folder / "tiny.safetensors", tmp_path / "mine.safetensors", header)
+    told = resgen("info", path)
+    assert told.returncode == 0, told.stderr
+    for words in ("mine", "16 x 16 pixels, 3 residual blocks", "[/b]", "[red]square", "the tests", "64,000 images, 2.5 hours", "0.95", "recall"):
+        assert words in told.stdout, words
+    assert training["command"] in told.stdout and "From image 32,000 on" in told.stdout and "resgen train --resume --lr 1e-4" in told.stdout
+    assert "{" not in told.stdout and "0.123456" not in told.stdout and "\x1b[2J" not in told.stdout and "real_test" not in told.stdout
+
+
+@pytest.mark.parametrize("command", ["sample", "render", *PICTURES, "invert", "train", "train-features", "evaluate", "info", "list", "studio"])
 def test_help_has_an_example(resgen: Command, command: str) -> None:
     made = resgen(command, "--help")
     assert made.returncode == 0 and "Example:" in made.stdout
 
 
-def test_bad_input_is_one_line_and_status_2(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "cut.safetensors").write_bytes((tiny_folder / "tiny.safetensors").read_bytes()[:3000])
-    sample = ["sample", "tiny", "--checkpoints", tiny_folder, "--out", tmp_path / "x.png"]
-    for words in (
-        [*sample, "--seeds", "3-"],
-        [*sample, "--seeds", "0-99999999"],
-        [*sample, "--classes", "cat"],
-        [*sample, "--class-mix", "disc"],
-        [*sample, "--gains", "a"],
-        [*sample, "--truncation", "7"],
-        [*sample, "--device", "abacus"],
-        ["sample", "nobody", "--out", tmp_path / "x.png"],
-        ["sample", tmp_path / "cut.safetensors", "--out", tmp_path / "x.png"],
-        ["render", tmp_path / "none.png", "--out", tmp_path / "x.png"],
-        ["train", "--data", tmp_path / "none", "--out", tmp_path / "run"],
-        ["info", "../tiny"],
-    ):
-        made = resgen(*words)
-        assert made.returncode == 2, (words, made)
-        assert made.stderr.startswith("resgen: ") and made.stderr.count("\n") == 1, made.stderr
-    assert not (tmp_path / "x.png").exists()
+SAMPLE = "sample tiny --seeds 1 --out x.png"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sample tiny --seeds 3- --out x.png",
+        "sample tiny --seeds 0-99999999 --out x.png",
+        f"{SAMPLE} --classes cat",
+        f"{SAMPLE} --class-mix disc",
+        f"{SAMPLE} --class-mix disc=nan",
+        f"{SAMPLE} --gains a",
+        f"{SAMPLE} --gains nan,1,1",
+        f"{SAMPLE} --gains 1,1",
+        f"{SAMPLE} --truncation 7",
+        f"{SAMPLE} --truncation nan",
+        f"{SAMPLE} --scale 1e400",
+        f"{SAMPLE} --columns 1.5",
+        f"{SAMPLE} --directions pc9=1",
+        f"{SAMPLE} --edits -1:pc1=1",
+        f"{SAMPLE} --edits 0:pc1=99",
+        f"{SAMPLE} --latents x",
+        f"{SAMPLE} --device abacus",
+        f"{SAMPLE} --device cpu:x",
+        f"{SAMPLE} --device cuda:999",
+        "sample tiny --seeds 1",
+        "sample tiny --seeds 1 --out file/x.png",
+        "sample tiny --seeds 1 --out folder",
+        "sample tiny --seeds 1 --out ''",
+        "sample tiny --seeds 1 --images-dir file",
+        "sample tiny --seeds 1 --npz file/x.npz",
+        f"sample tiny --seeds 1 --npz {'x' * 300}",
+        "sample nobody --out x.png",
+        "sample ../tiny --out x.png",
+        "sample cut.safetensors --out x.png",
+        "sample file --out x.png",
+        "render none.png --out x.png",
+        "render file --out x.png",
+        "render folder --out x.png",
+        "walk tiny --stops 1 --out x.png",
+        "walk tiny --stops 1,2 --out x.avi",
+        "walk tiny --stops 1,2 --out file/x.gif",
+        "walk tiny --stops 1,2 --seconds nan --out x.gif",
+        "walk tiny --stops 1,2 --path q --out x.gif",
+        "walk tiny --stops 1,2 --seconds 60 --fps 60 --out x.gif",
+        "walk tiny --stops 1,none.png --out x.gif",
+        "mix tiny --rows 1 --columns 2 --blocks nan --out x.png",
+        "mix tiny --rows 1 --columns 2 --blocks inf --out x.png",
+        "mix tiny --rows 1 --columns 2 --blocks 1.7 --out x.png",
+        "mix tiny --rows 1 --columns 2 --blocks 0 --out x.png",
+        "mix tiny --rows 1 --columns 2 --blocks 4 --out x.png",
+        "mix tiny --rows 0-40 --columns 2 --blocks 1 --out x.png",
+        "explain tiny --image 1,2 --out x.png",
+        "compare tiny nobody --out x.png",
+        "compare tiny plain --classes disc --out x.png",
+        "curate plain --out x.png",
+        "curate tiny --keep 999 --out x.png",
+        "curate tiny --order Beauty --out x.png",
+        "curate tiny --first-seed 9223372036854775807 --out x.png",
+        "direction tiny --more 1 --less 1 --out x.png",
+        "direction tiny --more 1 --less 2 --name a;b --out x.png",
+        "invert tiny file --out x.png",
+        "invert tiny none.jpg --out x.png",
+        "info ../tiny",
+        "info folder",
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(resgen: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("no picture")
+    Path("folder").mkdir()
+    Path("cut.safetensors").write_bytes((tiny_folder / "tiny.safetensors").read_bytes()[:3000])
+    made = resgen(*("" if word == "''" else word for word in words.split()), "--checkpoints", tiny_folder)
+    assert made.returncode == 2, made
+    assert made.stderr.startswith("resgen: ") and made.stderr.count("\n") == 1 and len(made.stderr) < 600, made.stderr
+    assert sorted(os.listdir()) == ["cut.safetensors", "file", "folder"] and not os.listdir("folder")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train --data none --out run",
+        "train --data shapes --out run --widths nan",
+        "train --data shapes --out run --widths 1e400",
+        "train --data shapes --out run --widths 0,8",
+        "train --data shapes --out run --widths 8.5",
+        "train-features --data shapes --out x.safetensors --widths nan",
+        "train-features --data shapes --out x.safetensors --widths inf,8",
+    ],
+)
+def test_bad_input_to_training_is_one_line_and_status_2(
+    resgen: Command, shapes_zip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = resgen(*(shapes_zip if word == "shapes" else word for word in words.split()))
+    assert made.returncode == 2 and made.stderr.startswith("resgen: ") and made.stderr.count("\n") == 1, made
+
+
+def test_arrays_of_many_images_need_no_picture(on_tiny: Command, tmp_path: Path) -> None:
+    on_tiny("sample", "tiny", "--seeds", "0-199", "--scale", "16", "--npz", tmp_path / "x.npz")
+    assert np.load(tmp_path / "x.npz")["images"].shape == (200, 16, 16, 3) and [path.name for path in tmp_path.iterdir()] == ["x.npz"]
+
+
+def test_columns_follow_the_count_where_none_are_given(on_tiny: Command, tmp_path: Path) -> None:
+    """A picture of many images in 8 columns would be too tall to be shown."""
+    for seeds, columns in (("0-3", 8), ("0-143", 12)):
+        on_tiny("sample", "tiny", "--seeds", seeds, "--scale", "1", "--out", tmp_path / "x.png")
+        assert read_recipe(tmp_path / "x.png")[0].values()["columns"] == columns
+    on_tiny("sample", "tiny", "--seeds", "0-99", "--columns", "7", "--scale", "1", "--out", tmp_path / "x.png")
+    assert read_recipe(tmp_path / "x.png")[0].values()["columns"] == 7
 
 
 def test_training_a_feature_network_and_judging_with_it(resgen: Command, tiny_folder: Path, shapes_zip: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "checkpoints")
+    before = Library(folder, "cpu").sampler("tiny").checkpoint.sha256
     judge, report = tmp_path / "judge.safetensors", tmp_path / "report.json"
     # A zip of 60 pictures has no full batch of the default size, so the data is given five times.
     data = [word for _ in range(5) for word in ("--data", shapes_zip)]
     made = resgen("train-features", *data, "--test-data", shapes_zip, "--epochs", 1, "--widths", "8,12,16", "--thumbnails", 0, "--out", judge)
     assert made.returncode == 0 and "test accuracy" in made.stdout, made.stderr
-    made = resgen(
-        "evaluate", "tiny", "--checkpoints", tiny_folder, *data, "--test-data", shapes_zip, "--judge", judge, "--samples", 120, "--out", report
-    )
+    words = ["--test-data", shapes_zip, "--judge", judge, "--samples", 120, "--out", report, "--card"]
+    made = resgen("evaluate", "tiny", "--checkpoints", folder, *data, *words)
     assert made.returncode == 0, made.stderr
     figures = json.loads(report.read_text())
     assert figures["samples"] == 120 and 0 <= figures["accuracy"] <= 1 and figures["real_test_recall"] > 0.9
+    shelf = Library(folder, "cpu")
+    assert shelf.card("tiny").metrics == figures and shelf.sampler("tiny").checkpoint.sha256 == before
 
 
 def test_python_m_resgen_refuses_bad_input_without_a_traceback() -> None:
@@ -131,50 +315,59 @@ def test_python_m_resgen_refuses_bad_input_without_a_traceback() -> None:
     assert made.returncode == 2 and made.stderr.startswith("resgen: There is no checkpoint")
 
 
-@pytest.fixture
-def studio_folder(tiny_folder: Path, tmp_path: Path) -> Path:
-    """The tiny checkpoints with a feature network and a snapshot beside them."""
-    folder = shutil.copytree(tiny_folder, tmp_path / "checkpoints")
-    (folder / "features").mkdir()
-    torch.manual_seed(0)
-    save_features(FeatureResNet(FeatureConfig(3, (8, 12, 16))), folder / "features" / "tiny.safetensors", {})
-    (folder / "snapshots" / "tiny").mkdir(parents=True)
-    shutil.copy(folder / "tiny.safetensors", folder / "snapshots" / "tiny" / "500.safetensors")
-    return folder
-
-
 @pytest.mark.parametrize(("command", "words"), PICTURES.items())
-def test_every_kind_of_picture_can_be_made_again_from_itself(resgen: Command, studio_folder: Path, tmp_path: Path, command: str, words: str) -> None:
+def test_every_kind_of_picture_can_be_made_again_from_itself(on_tiny: Command, tmp_path: Path, command: str, words: str) -> None:
     first, again = tmp_path / "first.png", tmp_path / "again.png"
-    made = resgen(command, *words.split(), "--checkpoints", studio_folder, "--out", first)
-    assert made.returncode == 0, made.stderr
-    made = resgen("render", first, "--checkpoints", studio_folder, "--out", again)
-    assert made.returncode == 0 and made.stderr == ""
-    assert np.array_equal(np.asarray(Image.open(first)), np.asarray(Image.open(again)))
+    on_tiny(command, *words.split(), "--out", first)
+    made = on_tiny("render", first, "--out", again)
+    assert made.stderr == "" and np.array_equal(pixels(first), pixels(again)) and read_recipe(first) == read_recipe(again)
+
+
+def test_the_commands_make_the_recipes_that_they_were_told(on_tiny: Command, tmp_path: Path) -> None:
+    def recipe_of(command: str):
+        on_tiny(command, *PICTURES[command].split(), "--out", tmp_path / "x.png")
+        return read_recipe(tmp_path / "x.png")[0]
+
+    def point(seed: int, *classes: str, truncation: float = 1.0) -> Recipe:
+        return Recipe(checkpoint="tiny", seeds=(seed,), classes=classes, truncation=truncation, columns=1, scale=1)
+
+    assert recipe_of("mix") == StyleMix(rows=(point(1, "disc"), point(2)), columns=(point(5), point(6, "square"), point(7)), blocks=(1, 2))
+    assert recipe_of("explain") == AnatomyOf(recipe=point(7, "stripes").changed(scale=4))
+    compared = Recipe(
+        checkpoint="tiny@500", seeds=(0, 1, 2, 3), classes=("disc", "square"), directions=(("pc1", 2.0),), residual_gains=(1.0, 0.5, 1.0)
+    )
+    assert recipe_of("compare") == Comparison(recipe=compared, checkpoints=("tiny@500", "tiny"))
+    stops = (point(1, truncation=0.7), point(2, "disc", truncation=0.7), point(3, truncation=0.7))
+    assert recipe_of("walk") == Walk(stops=stops, seconds=0.5, fps=12, loop=False, path="w")
+    made = recipe_of("direction")
+    assert isinstance(made, Recipe) and made.sweep == "bright" and made.own_directions[0][0] == "bright" and made.seeds == (0, 1, 2)
+    best = recipe_of("curate")
+    assert isinstance(best, Recipe) and best.classes == ("disc",) and len(best.seeds) == 5 and max(best.seeds) < 20
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])
-def test_films_carry_their_recipe(resgen: Command, studio_folder: Path, tmp_path: Path, suffix: str) -> None:
+def test_films_can_be_made_again_from_themselves(on_tiny: Command, tmp_path: Path, suffix: str) -> None:
     film, again = tmp_path / f"walk{suffix}", tmp_path / f"again{suffix}"
-    made = resgen("walk", "tiny", "--stops", "1,2", "--seconds", "0.5", "--fps", "10", "--checkpoints", studio_folder, "--out", film)
-    assert made.returncode == 0, made.stderr
+    on_tiny("walk", "tiny", "--stops", "1,2", "--seconds", "0.5", "--fps", "10", "--out", film)
     recipe, sha256 = read_recipe(film)
     assert isinstance(recipe, Walk) and recipe.frames == 5 and len(sha256) == 64
-    assert resgen("render", film, "--checkpoints", studio_folder, "--out", again).returncode == 0
-    assert read_recipe(again)[0] == recipe
-    made = resgen("walk", "tiny", "--stops", "1,2", "--checkpoints", studio_folder, "--out", tmp_path / "walk.avi")
-    assert made.returncode == 2 and made.stderr.count("\n") == 1 and ".mp4" in made.stderr
+    on_tiny("render", film, "--out", again)
+    assert again.read_bytes() == film.read_bytes()
 
 
-def test_an_image_is_found_again(resgen: Command, studio_folder: Path, tmp_path: Path) -> None:
+def test_a_found_image_goes_on_into_other_commands(on_tiny: Command, tmp_path: Path) -> None:
     target, found = tmp_path / "target.png", tmp_path / "found.png"
-    resgen("sample", "tiny", "--seeds", "9", "--scale", "1", "--checkpoints", studio_folder, "--out", target)
-    made = resgen("invert", "tiny", target, "--steps", "60", "--checkpoints", studio_folder, "--out", found)
-    assert made.returncode == 0 and float(made.stdout.split()[1]) > 25, made.stderr
-    made = resgen(
-        "walk", "tiny", "--stops", f"{found},3", "--path", "w", "--seconds", ".3", "--checkpoints", studio_folder, "--out", tmp_path / "a.gif"
-    )
-    assert made.returncode == 0, made.stderr
-    (tmp_path / "not.png").write_bytes(b"no picture")
-    made = resgen("invert", "tiny", tmp_path / "not.png", "--checkpoints", studio_folder, "--out", found)
-    assert made.returncode == 2 and made.stderr.count("\n") == 1
+    on_tiny("sample", "tiny", "--seeds", "9", "--scale", "1", "--out", target)
+    made = on_tiny("invert", "tiny", target, "--steps", "20", "--out", found)
+    assert float(made.stdout.split()[1]) > 25
+    on_tiny("walk", "tiny", "--stops", f"{found},3", "--path", "w", "--seconds", ".3", "--out", tmp_path / "a.gif")
+    walk = read_recipe(tmp_path / "a.gif")[0]
+    assert isinstance(walk, Walk) and walk.stops[0] == read_recipe(found)[0]
+    on_tiny("mix", "tiny", "--rows", found, "--columns", "3,4", "--blocks", "3", "--out", tmp_path / "mix.png")
+
+
+def test_curating_judges_with_the_classes_of_the_checkpoint(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "checkpoints")
+    (folder / "features" / "tiny.safetensors").unlink()
+    made = resgen("curate", "tiny", "--many", 8, "--keep", 2, "--out", tmp_path / "x.png", "--checkpoints", folder)
+    assert made.returncode == 2 and "no classifier of the classes of tiny" in made.stderr

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from resgen.blocks import MappingNetwork, ResBlock
 from resgen.errors import CheckpointError
 from resgen.generator import GeneratorConfig, ResNetGenerator
 
@@ -12,23 +11,19 @@ def test_shapes() -> None:
     assert image.shape == (5, 1, 28, 28) and config.resolution == 28
 
 
-def test_a_fresh_mapping_keeps_the_latent_alive() -> None:
-    torch.manual_seed(0)
-    w = MappingNetwork(128, 128, 10)(torch.randn(512, 128), torch.eye(10)[:1].expand(512, -1))
-    assert 0.5 < w.std(dim=0).mean() < 2, "images of one class would all start out alike"
-
-
-def test_a_gain_of_zero_leaves_the_skip() -> None:
-    block = ResBlock(4, 4, 8, upsample=True).eval()
-    x, w = torch.randn(2, 4, 4, 4), torch.randn(2, 8)
-    assert torch.equal(block(x, w, 0.0), torch.nn.functional.interpolate(x, scale_factor=2.0))
-    assert not torch.equal(block(x, w, 1.0), block(x, w, 0.0))
-
-
 def test_a_w_for_each_block_equals_one_w_for_all() -> None:
     generator = ResNetGenerator(GeneratorConfig(widths=(8, 8, 8))).eval()
     w = torch.randn(2, 128)
     assert torch.equal(generator.synthesise(w), generator.synthesise(w[:, None].repeat(1, 3, 1)))
+
+
+def test_each_blocks_gain_scales_its_own_branch() -> None:
+    generator = ResNetGenerator(GeneratorConfig(widths=(8, 8, 8))).eval()
+    w, gains = torch.randn(2, 128), torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
+    plain = list(generator.depths(w))
+    dialled = list(generator.depths(w, gains))
+    for depth, ((x, _), (other, _)) in enumerate(zip(plain, dialled, strict=True)):
+        assert torch.allclose(x[0], other[0]) and torch.allclose(x[1], other[1]) == (depth < 1), depth
 
 
 @pytest.mark.parametrize("bad", [{"widths": (10**9,)}, {"base_resolution": 0}, {"widths": ()}, {"image_channels": 2}, {"num_classes": -1}])

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from resgen import grid
+from resgen.carry import read_recipe
 from resgen.errors import RecipeError
 from resgen.plates import Plate
 from resgen.recipe import Recipe
@@ -15,7 +16,7 @@ IMAGES = np.random.default_rng(0).integers(0, 255, (6, 8, 8, 3), dtype=np.uint8)
 
 
 def plate(count: int, columns: int, scale: int = 1, row_labels: tuple[str, ...] = (), column_labels: tuple[str, ...] = ()) -> Plate:
-    return Plate(IMAGES[:count], columns, scale, tuple(f"image {i}" for i in range(count)), row_labels, column_labels)
+    return Plate(IMAGES[:count], columns, scale, tuple(f"image {i}" for i in range(count)), (None,) * count, row_labels, column_labels)
 
 
 def test_a_picture_holds_its_images_in_reading_order() -> None:
@@ -37,41 +38,42 @@ def test_columns_are_labelled() -> None:
     assert head > 10 and picture[:head].max() > 150, "no letters above the columns"
 
 
+def test_a_sprite_is_the_images_edge_to_edge() -> None:
+    sprite = np.asarray(grid.sprite(plate(5, 4, 3)))
+    assert sprite.shape == (16, 32, 3) and np.array_equal(sprite[8:, :8], IMAGES[4]) and not sprite[8:, 8:].any()
+
+
 def test_a_png_carries_its_recipe(tmp_path: Path) -> None:
     recipe = Recipe(checkpoint="tiny", seeds=(1, 5), truncation=0.5)
     path = tmp_path / "grid.png"
     path.write_bytes(grid.png_bytes(grid.compose(plate(2, 2)), recipe, "ab" * 32))
-    assert grid.read_recipe(path) == (recipe, "ab" * 32)
-    (tmp_path / "recipe.json").write_text(recipe.to_json())
-    assert grid.read_recipe(tmp_path / "recipe.json") == (recipe, "")
-
-
-def test_files_without_a_recipe_are_refused(tmp_path: Path) -> None:
-    Image.new("RGB", (4, 4)).save(tmp_path / "bare.png")
-    (tmp_path / "noise.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99))
-    (tmp_path / "bad.json").write_bytes(b"\xff\xfe{")
-    for name in ("bare.png", "noise.png", "bad.json", "missing.png"):
-        with pytest.raises(RecipeError, match=name.split(".")[0]):
-            grid.read_recipe(tmp_path / name)
+    assert read_recipe(path) == (recipe, "ab" * 32)
 
 
 def test_a_zip_holds_each_image_with_a_recipe_of_its_own(tmp_path: Path) -> None:
     recipe = Recipe(checkpoint="tiny", seeds=(4, 9))
     tiles = (recipe.alone(0), recipe.alone(1))
     made = Plate(IMAGES[:2], 2, 1, ("cat, seed 4", "dog, seed 9"), tiles=tiles)
-    with zipfile.ZipFile(io.BytesIO(grid.zip_bytes(made, recipe, ""))) as archive:
+    with zipfile.ZipFile(io.BytesIO(grid.zip_bytes(made, recipe, lambda name: f"sha of {name}"))) as archive:
         assert archive.namelist() == ["0000-cat-seed4.png", "0001-dog-seed9.png", "recipe.json"]
         archive.extractall(tmp_path)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "0001-dog-seed9.png")), IMAGES[1])
-    assert grid.read_recipe(tmp_path / "0001-dog-seed9.png")[0] == Recipe(checkpoint="tiny", seeds=(9,), columns=1, scale=1)
+    assert read_recipe(tmp_path / "0001-dog-seed9.png") == (Recipe(checkpoint="tiny", seeds=(9,), columns=1, scale=1), "sha of tiny")
+    assert read_recipe(tmp_path / "recipe.json") == (recipe, "sha of tiny")
 
 
-def test_a_picture_too_large_to_be_useful_is_refused() -> None:
+def test_images_without_a_recipe_of_their_own_are_no_files() -> None:
+    made = Plate(IMAGES[:2], 2, 1, ("corner", "cat"), tiles=(None, Recipe(checkpoint="tiny", seeds=(1,))))
+    assert [name for name, _ in grid.image_files(made, str)] == ["0001-cat.png"]
+
+
+@pytest.mark.parametrize(("caption", "words"), [("cat, seed 7", "cat-seed7"), ("../../etc", "..-..-etc"), ("salt & pepper, é", "salt-pepper")])
+def test_captions_become_parts_of_file_names(caption: str, words: str) -> None:
+    assert grid.file_words(caption) == words and "/" not in words
+
+
+@pytest.mark.parametrize("columns", [1, 100])
+def test_the_area_of_a_picture_is_bounded_and_not_only_its_sides(columns: int) -> None:
+    images = np.zeros((10_000, 8, 8, 3), np.uint8)
     with pytest.raises(RecipeError, match="pixels"):
-        grid.compose(Plate(np.zeros((3000, 8, 8, 3), np.uint8), 1, 1, ("",) * 3000))
-
-
-def test_an_unwritable_place_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RecipeError, match="could not be written"):
-        grid.write_atomically(tmp_path / "file" / "grid.png", b"x")
+        grid.compose(Plate(images, columns, 16, ("",) * 10_000, (None,) * 10_000))

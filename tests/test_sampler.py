@@ -4,15 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from resgen.errors import RecipeError, ResGenError
-from resgen.recipe import Recipe
-from resgen.sampler import Sampler, load, pick_device
-
-
-@pytest.fixture(scope="module")
-def tiny(tiny_folder: Path) -> Sampler:
-    return load("tiny", "cpu", tiny_folder)
+from resgen.latents import locate
+from resgen.library import Library
+from resgen.recipe import Recipe, pack_vector
+from resgen.sampler import MICRO_BATCH, Sampler, pick_device, to_pixels
+from tests.conftest import CLASSES
 
 
 def test_a_seed_is_bit_identical_alone_in_a_batch_and_in_another_process(tiny: Sampler, tiny_folder: Path, tmp_path: Path) -> None:
@@ -20,7 +21,10 @@ def test_a_seed_is_bit_identical_alone_in_a_batch_and_in_another_process(tiny: S
     assert crowd.shape == (100, 16, 16, 3) and crowd.dtype == np.uint8
     assert np.array_equal(crowd[7], tiny.render(Recipe(seeds=(7,)))[0])
     assert np.array_equal(crowd[93:97], tiny.render(Recipe(seeds=(93, 94, 95, 96))))
-    script = "import numpy, pathlib, sys, resgen; from resgen.sampler import load; numpy.save(sys.argv[2], load('tiny', 'cpu', pathlib.Path(sys.argv[1])).render(resgen.Recipe(seeds=(7,))))"
+    script = (
+        "import numpy, pathlib, sys, resgen;"
+        "numpy.save(sys.argv[2], resgen.load('tiny', 'cpu', pathlib.Path(sys.argv[1])).render(resgen.Recipe(seeds=(7,))))"
+    )
     subprocess.run([sys.executable, "-c", script, str(tiny_folder), str(tmp_path / "seven.npy")], check=True)
     assert np.array_equal(crowd[7], np.load(tmp_path / "seven.npy")[0])
 
@@ -29,15 +33,16 @@ def test_every_part_of_a_recipe_changes_the_picture(tiny: Sampler) -> None:
     plain = Recipe(seeds=(1, 2), classes=("disc",))
     base = tiny.render(plain).astype(int)
     for change in (
-        Recipe(seeds=(1, 3), classes=("disc",)),
-        Recipe(seeds=(1, 2), classes=("square",)),
-        Recipe(seeds=(1, 2), class_mix=(("disc", 1.0), ("square", 1.0))),
-        Recipe(seeds=(1, 2), classes=("disc",), truncation=0.5),
-        Recipe(seeds=(1, 2), classes=("disc",), directions=(("pc1", 2.0),)),
-        Recipe(seeds=(1, 2), classes=("disc",), residual_gains=(1.0, 0.0, 1.0)),
-        Recipe(seeds=(1, 2), classes=("disc",), variation_of=9),
+        {"seeds": (1, 3)},
+        {"classes": ("square",)},
+        {"classes": (), "class_mix": (("disc", 1.0), ("square", 1.0))},
+        {"truncation": 0.5},
+        {"directions": (("pc1", 2.0),)},
+        {"edits": ((1, (("pc1", 2.0),)),)},
+        {"residual_gains": (1.0, 0.0, 1.0)},
+        {"variation_of": 9},
     ):
-        assert abs(tiny.render(change).astype(int) - base).mean() > 0.5, change
+        assert abs(tiny.render(plain.changed(**change)).astype(int) - base).mean() > 0.5, change
 
 
 def test_no_truncation_left_is_one_picture(tiny: Sampler) -> None:
@@ -45,18 +50,126 @@ def test_no_truncation_left_is_one_picture(tiny: Sampler) -> None:
     assert (images == images[:1]).all()
 
 
-def test_labels_are_those_of_the_classes(tiny: Sampler, tiny_folder: Path) -> None:
-    seeds, labels = tiny.name(Recipe(seeds=(5, 6), classes=("square", "disc")))
-    assert seeds.tolist() == [5, 6, 5, 6] and labels.tolist() == [1, 1, 0, 0]
-    assert load("plain", "cpu", tiny_folder).name(Recipe(seeds=(5,)))[1].tolist() == [-1]
+@st.composite
+def drawable(draw: st.DrawFn) -> Recipe:
+    """A recipe of a few images that 'tiny' can draw."""
+    amounts = st.lists(st.tuples(st.sampled_from(["pc1", "pc2", "own"]), st.floats(-10, 10)), max_size=2, unique_by=lambda pair: pair[0])
+    values: dict = {"checkpoint": "tiny", "seeds": tuple(draw(st.lists(st.integers(0, 99), min_size=1, max_size=3)))}
+    values["columns"] = draw(st.integers(2, 3))
+    points = draw(st.sampled_from(["seeds", "latents", "plane", "variations"]))
+    if points == "latents":
+        values["latents"] = tuple(pack_vector([value] * 12) for value in draw(st.lists(st.floats(-1, 1), min_size=1, max_size=2)))
+    elif points == "plane":
+        values["plane"] = (draw(st.floats(0, 1000)), draw(st.floats(0, 1_000_000)), draw(st.floats(0, 2)))
+    elif points == "variations":
+        values |= {"variation_of": 5, "variation_path": ((3, 0.5),) if draw(st.booleans()) else (), "variation_strength": draw(st.floats(0, 1))}
+    if points != "latents":
+        if draw(st.booleans()):
+            values["classes"] = tuple(draw(st.lists(st.sampled_from(CLASSES), max_size=2)))
+        else:
+            values["class_mix"] = (("disc", 1.0), ("square", draw(st.floats(0, 3))))
+    values["own_directions"] = (("own", pack_vector([0.1] * 12)),)
+    values["truncation"] = draw(st.floats(0, 1.5))
+    values["directions"] = tuple(draw(amounts))
+    values["edits"] = tuple(draw(st.dictionaries(st.integers(0, 3), amounts.map(tuple), max_size=2)).items())
+    values["sweep"] = draw(st.sampled_from(["", "pc2", "own"]))
+    values["residual_gains"] = draw(st.sampled_from([(), (0.5, 2.0, 1.0)]))
+    return Recipe(**values)
 
 
-def test_an_unconditional_checkpoint_has_no_classes_to_choose(tiny_folder: Path) -> None:
+@settings(max_examples=40)
+@given(recipe=drawable())
+def test_each_image_alone_is_that_image_of_the_whole(tiny: Sampler, recipe: Recipe) -> None:
+    """To the bit where nothing is added up; sums of directions in another order, and a plane's points in another window, round differently."""
+    whole, exact = tiny.render(recipe), not (recipe.directions or recipe.edits or recipe.sweep or recipe.plane)
+    assert len(whole) == recipe.count
+    for index in {0, recipe.count // 2, recipe.count - 1}:
+        alone = tiny.render(recipe.alone(index))
+        assert len(alone) == 1 and abs(alone[0].astype(int) - whole[index]).max() <= (0 if exact else 1), index
+
+
+def test_an_image_alone_is_that_of_the_whole_beyond_the_limit_of_a_direction(tiny: Sampler) -> None:
+    recipe = Recipe(seeds=(1, 2), directions=(("pc1", 9.0),), edits=((1, (("pc1", 8.0),)),), sweep="pc1", columns=3)
+    whole = tiny.render(recipe).astype(int)
+    assert abs(whole[5] - whole[4]).max() > 2, "three deviations more or less must be seen for this test to tell anything"
+    for index in range(6):
+        assert abs(tiny.render(recipe.alone(index))[0] - whole[index]).max() <= 1
+
+
+def test_batches_are_drawn_when_they_are_asked_for(tiny: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    one_batch = Sampler._draw_batch
+    monkeypatch.setattr(Sampler, "_draw_batch", lambda self, w, gains: drawn.append(len(w)) or one_batch(self, w, gains))
+    points = locate(Recipe(seeds=tuple(range(20))), tiny.checkpoint)
+    work = tiny.draw(points)
+    assert next(work) == (MICRO_BATCH, 20) and drawn == [MICRO_BATCH]
+    assert next(work) == (2 * MICRO_BATCH, 20) and drawn == [MICRO_BATCH] * 2
+    work.close()
+    assert drawn == [MICRO_BATCH] * 2
+
+
+def test_the_network_is_always_given_as_many_images_at_once(tiny: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else another algorithm may be chosen for the last of them, with other last bits."""
+    sizes: set[int] = set()
+    for network, name in ((tiny.generator, "synthesise"), (tiny.generator.mapping, "forward")):
+        run = getattr(network, name)
+        monkeypatch.setattr(network, name, lambda *rows, run=run: sizes.update(map(len, rows)) or run(*rows))
+    for count in (1, 7, 8, 11):
+        assert len(tiny.render(Recipe(seeds=tuple(range(count))))) == count
+    tiny.anatomy(locate(Recipe(seeds=(1,)), tiny.checkpoint))
+    assert sizes == {MICRO_BATCH}
+
+
+def test_progress_is_told_batch_by_batch(tiny: Sampler) -> None:
+    told: list[tuple[int, int]] = []
+    tiny.render(Recipe(seeds=tuple(range(20))), lambda *step: told.append(step))
+    assert told == [(8, 20), (16, 20), (20, 20)]
+
+
+def test_the_latents_given_out_draw_the_same_images(tiny: Sampler) -> None:
+    recipe = Recipe(checkpoint="tiny", seeds=(1, 2), truncation=0.7, directions=(("pc1", 1.0),))
+    latents = tuple(pack_vector(w.ravel().tolist()) for w in tiny.latents(recipe))
+    again = tiny.render(Recipe(checkpoint="tiny", latents=latents))
+    assert abs(again.astype(int) - tiny.render(recipe)).max() <= 2  # half precision
+
+
+def test_anatomy_tells_what_each_block_does(tiny: Sampler) -> None:
+    """What a block changes: the image with its branch less that without it, grey where they are equal, its largest change 1."""
+    recipe = Recipe(checkpoint="tiny", seeds=(7,), residual_gains=(1.0, 0.5, 1.0))
+    anatomy, whole = tiny.anatomy(locate(recipe, tiny.checkpoint)), tiny.render(recipe)[0].astype(int)
+    assert np.array_equal(anatomy.so_far[-1], whole)
+    assert anatomy.so_far.shape == anatomy.added.shape == anatomy.features.shape == (3, 16, 16, 3)
+    for block in range(3):
+        gains = [gain * (place != block) for place, gain in enumerate(recipe.residual_gains)]
+        with_branch_less_without = whole - tiny.render(recipe.changed(residual_gains=gains))[0]
+        shown = anatomy.added[block].astype(float) - 127.5
+        clear = (abs(with_branch_less_without) > 8) & (abs(shown) > 8)
+        assert clear.mean() > 0.05 and (np.sign(shown) == np.sign(with_branch_less_without))[clear].all(), block
+        assert abs(shown).max() > 127
+
+
+def test_the_image_so_far_grows_from_coarse_to_fine(tiny: Sampler) -> None:
+    coarse = tiny.anatomy(locate(Recipe(seeds=(7,)), tiny.checkpoint)).so_far[0]
+    assert np.array_equal(coarse, coarse[::4, ::4].repeat(4, 0).repeat(4, 1))
+
+
+def test_pixels_run_from_minus_one_to_one() -> None:
+    shades = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]).view(1, 1, 1, 5)
+    assert to_pixels(shades)[0, 0].tolist() == [[0] * 3, [0] * 3, [128] * 3, [255] * 3, [255] * 3]
+
+
+def test_an_unconditional_checkpoint_has_no_classes_to_choose(library: Library) -> None:
+    plain = library.sampler("plain")
+    assert plain.render(Recipe(seeds=(5,))).shape == (1, 16, 16, 3)
     with pytest.raises(RecipeError, match="no classes"):
-        load("plain", "cpu", tiny_folder).render(Recipe(classes=("cat",)))
+        plain.render(Recipe(classes=("cat",)))
 
 
-def test_a_missing_device_is_refused() -> None:
+@pytest.mark.parametrize("name", ["tpu", "cpu:x", "cpu:0", "cpu:", "cuda:99", "cuda:-1", "", "meta"])
+def test_a_missing_device_is_refused(name: str) -> None:
+    with pytest.raises(ResGenError, match="is not available here"):
+        pick_device(name)
+
+
+def test_there_is_always_a_device() -> None:
     assert pick_device("auto") in ("cuda", "mps", "cpu") and pick_device("cpu") == "cpu"
-    with pytest.raises(ResGenError, match="tpu"):
-        pick_device("tpu")

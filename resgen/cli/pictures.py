@@ -102,6 +102,8 @@ def sample(
     recipe = Recipe(checkpoint=name, **fields)
     if "columns" not in fields:
         recipe = recipe.changed(columns=min(100, max(8, round(recipe.points**0.5))))
+    if out:
+        _check_size(recipe, shelf.card(name).arch.resolution)
     plate = _draw(recipe, shelf)
     if out:
         _write_picture(plate, recipe, shelf, out)
@@ -109,6 +111,14 @@ def sample(
         _write_images(plate, shelf, images_dir)
     if npz:
         _write_arrays(plate, recipe, shelf, npz)
+
+
+def _check_size(recipe: Recipe, resolution: int) -> None:
+    """Refuse a picture that would be too large before it is drawn for minutes. Raises RecipeError."""
+    from resgen.grid import check_size
+
+    columns = recipe.points if len(recipe.classes) > 1 and not recipe.sweep else min(recipe.columns, recipe.count)
+    check_size(columns * resolution * recipe.scale, -(-recipe.count // columns) * resolution * recipe.scale)
 
 
 def _write_images(plate: "Plate", shelf: "Library", folder: Path) -> None:

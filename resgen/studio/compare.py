@@ -86,7 +86,7 @@ class CompareScreen:
         changes = {name: reader(moved[control]) for name, (control, reader) in readers.items() if control in moved}
         if "classes" in changes:
             changes["class_mix"] = ()
-        checkpoint = kept.checkpoint if kept.checkpoint in names or names == kept.checkpoints else names[0]
+        checkpoint = kept.checkpoint if kept.checkpoint in names or self.names not in moved else names[0]
         return Comparison(recipe=kept.recipe.changed(checkpoint=checkpoint, **changes), checkpoints=names)
 
     def _show(self, comparison: Comparison) -> Values:

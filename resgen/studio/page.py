@@ -19,7 +19,7 @@ from resgen.errors import RecipeError, ResGenError
 from resgen.fields import Declared, Dial, declaration, limits
 from resgen.recipe import PLANE_HEIGHT, PLANE_WIDTH, Recipe
 from resgen.studio.renderer import Renderer, data_uri, media_type
-from resgen.work import Work, finish
+from resgen.work import Work
 
 STATIC = Path(__file__).parent / "static"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -221,12 +221,12 @@ def address(elem_id: str) -> gr.HTML:
 
 
 def make_pins(renderer: Renderer, recipes: Sequence[Recipe]) -> list[dict[str, str]]:
-    """Pins of recipes of one image each. Raises ResGenError."""
-    pins = []
-    for recipe in recipes:
-        plate = finish(renderer.plate(recipe))
-        pins.append({"query": recipe.to_query(), "caption": plate.captions[0], "thumbnail": data_uri(Image.fromarray(plate.images[0]))})
-    return pins
+    """Pins of recipes of one image each, of one checkpoint. Raises ResGenError."""
+    drawn = renderer.single_images(recipes)
+    return [
+        {"query": recipe.to_query(), "caption": caption, "thumbnail": data_uri(Image.fromarray(image))}
+        for recipe, (caption, image) in zip(recipes, drawn, strict=True)
+    ]
 
 
 def pinned(value: Any) -> tuple[Recipe, ...]:

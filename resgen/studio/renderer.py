@@ -4,18 +4,21 @@ import base64
 import io
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TypedDict
 
+import numpy as np
 from PIL import Image
 
 from resgen import grid
 from resgen.composite import AnyRecipe, Walk
 from resgen.errors import RecipeError
 from resgen.film import write_film
+from resgen.latents import join, locate
 from resgen.library import Library
-from resgen.plates import Plate, draw
+from resgen.plates import Plate, draw, name_images
 from resgen.recipe import Recipe
 from resgen.work import Work, finish
 
@@ -97,6 +100,15 @@ class Renderer:
         tile, query = view["resolution"] * walk.scale, walk.to_query()
         return {**view, "tile": tile, "query": query, "frames": fewer.frames, "seconds": walk.seconds}
 
+    def single_images(self, recipes: Sequence[Recipe]) -> list[tuple[str, np.ndarray]]:
+        """The caption and image uint8 [H, W, 3] of each of some recipes of one image, of one checkpoint, drawn together. Raises ResGenError."""
+        if not recipes:
+            return []
+        sampler = self.library.sampler(recipes[0].checkpoint)
+        points = [locate(recipe, sampler.checkpoint) for recipe in recipes]
+        captions = [name_images(recipe, one, sampler)[0] for recipe, one in zip(recipes, points, strict=True)]
+        return list(zip(captions, finish(sampler.draw(join(points))), strict=True))
+
     def png(self, recipe: AnyRecipe) -> bytes:
         """The recipe's picture as a PNG that carries it. Raises ResGenError."""
         return grid.png_bytes(grid.compose(finish(self.plate(recipe))), recipe, self.sha256(recipe.checkpoint))
@@ -118,7 +130,7 @@ class Renderer:
 
     def file_name(self, recipe: Recipe) -> str:
         """A name for the file of one image: 'cat-seed7.png'. Raises ResGenError."""
-        return f"{grid.file_words(finish(self.plate(recipe)).captions[0])}.png"
+        return f"{grid.file_words(self.single_images([recipe])[0][0])}.png"
 
 
 def _key(tile: Recipe) -> str:

@@ -1,0 +1,73 @@
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from resgen import grid
+from resgen.carry import read_recipe
+from resgen.composite import Walk
+from resgen.errors import RecipeError
+from resgen.recipe import Recipe
+
+PIXEL = Image.new("RGB", (1, 1))
+WALK = Walk(stops=(Recipe(seeds=(1,)), Recipe(seeds=(2,))))
+
+
+def test_a_recipe_alone_is_a_file_too(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text(WALK.to_json())
+    assert read_recipe(tmp_path / "recipe.json") == (WALK, "")
+    (tmp_path / "odd.json").write_text(json.dumps({"seeds": "1", "checkpoint_sha256": 7}))
+    assert read_recipe(tmp_path / "odd.json") == (Recipe(seeds=(1,)), "")
+
+
+def test_a_note_after_the_pixels_is_found(tmp_path: Path) -> None:
+    data = grid.png_bytes(PIXEL, WALK, "")
+    start = data.index(b"iTXt") - 4
+    length = int.from_bytes(data[start : start + 4], "big") + 12
+    note, end = data[start : start + length], data.index(b"IEND") - 4
+    moved = data[:start] + data[start + length : end] + note + data[end:]
+    (tmp_path / "late.png").write_bytes(moved)
+    assert moved.index(b"IDAT") < moved.index(b"iTXt") and read_recipe(tmp_path / "late.png")[0] == WALK
+
+
+def plain_animation(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    PIXEL.save(buffer, kind, save_all=True, append_images=[Image.new("RGB", (1, 1), "red")])
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("bare.png", None),
+        ("noise.png", b"\x89PNG\r\n\x1a\n" + bytes(99)),
+        ("bad.json", b"\xff\xfe{"),
+        ("list.json", b"[]"),
+        ("text.mp4", b"ffconcat version 1.0\nfile other.mp4\n"),
+        ("noise.mp4", bytes(1000)),
+        ("bare.gif", plain_animation("GIF")),
+        ("bare.webp", plain_animation("WEBP")),
+        ("noise.gif", b"GIF89a" + bytes(20)),
+        ("photo.jpg", b"\xff\xd8\xff" + bytes(50)),
+        ("empty.png", b""),
+        ("missing.png", None),
+    ],
+)
+def test_files_without_a_recipe_are_refused_in_one_sentence(tmp_path: Path, name: str, data: bytes | None) -> None:
+    if name == "bare.png":
+        PIXEL.save(tmp_path / name)
+    elif data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(RecipeError) as raised:
+        read_recipe(tmp_path / name)
+    assert "\n" not in str(raised.value) and str(tmp_path) not in str(raised.value)
+
+
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    for path in (tmp_path / "pipe.json", tmp_path):
+        with pytest.raises(RecipeError, match="is not a file"):
+            read_recipe(path)

@@ -1,0 +1,184 @@
+import gc
+import hashlib
+import os
+import shutil
+import threading
+import weakref
+from pathlib import Path
+
+import pytest
+
+from resgen import library as module
+from resgen.checkpoint import load_checkpoint, save_card
+from resgen.composite import Walk
+from resgen.errors import CheckpointError
+from resgen.library import Library, list_checkpoints, load
+from resgen.recipe import Recipe
+from resgen.sampler import Sampler
+
+
+@pytest.fixture
+def folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny checkpoints to change."""
+    return shutil.copytree(tiny_folder, tmp_path / "checkpoints")
+
+
+def test_names_in_the_folder_and_snapshots_are_found(library: Library, tiny_folder: Path) -> None:
+    assert library.names() == ["plain", "tiny"] and library.snapshots("tiny") == ["tiny@500"]
+    assert library.path("tiny") == tiny_folder / "tiny.safetensors"
+    assert library.path("tiny@500") == tiny_folder / "snapshots" / "tiny" / "500.safetensors"
+    assert library.card("tiny@500").name == library.sampler("tiny@500").card.name == "tiny@500"
+
+
+@pytest.mark.parametrize(
+    "name", ["nobody", "../tiny", "", "a b", ".", "tiny@", "tiny@1", "../snapshots/tiny@500", "tiny@../tiny/500", "tiny.safetensors"]
+)
+def test_nothing_else_is_found(library: Library, name: str) -> None:
+    for look in (library.path, library.card, library.sampler):
+        with pytest.raises(CheckpointError, match="There is no checkpoint"):
+            look(name)
+
+
+def test_a_recipe_cannot_name_a_path_or_a_repository(library: Library, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_download", lambda _: pytest.fail("a stranger's recipe reached the Hub"))
+    monkeypatch.chdir(tiny_folder)
+    for name in (str(tiny_folder / "tiny.safetensors"), "tiny.safetensors", "./tiny.safetensors", "owner/name"):
+        with pytest.raises(CheckpointError):
+            library.sampler(name)
+
+
+def test_a_path_that_a_user_gives_is_found_by_its_name_from_then_on(tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_folder / "tiny.safetensors", tmp_path / "mine.safetensors")
+    shelf = Library(tiny_folder, "cpu")
+    with pytest.raises(CheckpointError):
+        shelf.path("mine")
+    assert shelf.add(str(tmp_path / "mine.safetensors")) == "mine" and shelf.sampler("mine").card.name == "mine"
+    assert shelf.add("tiny") == "tiny" and shelf.path("mine") == tmp_path / "mine.safetensors"
+    for wrong in ("nobody", "", str(tmp_path / "none.safetensors")):
+        with pytest.raises(CheckpointError, match="There is no checkpoint"):
+            shelf.add(wrong)
+
+
+def test_a_repository_of_the_hub_is_fetched_when_a_user_names_it(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_download", lambda repository: tiny_folder / "plain.safetensors")
+    assert Library(tiny_folder, "cpu").add("owner/name") == "plain"
+
+
+def test_a_damaged_file_is_listed_last_and_refused_when_chosen(folder: Path) -> None:
+    (folder / "aaa-cut.safetensors").write_bytes(b"short")
+    os.mkfifo(folder / "pipe.safetensors")
+    shelf = Library(folder, "cpu")
+    assert shelf.names()[:2] == ["plain", "tiny"] and "aaa-cut" in shelf.names()
+    assert [card.name for card in shelf.cards()] == ["plain", "tiny"] == [card["name"] for card in list_checkpoints(folder)]
+    for name in ("aaa-cut", "pipe"):
+        with pytest.raises(CheckpointError):
+            shelf.sampler(name)
+
+
+def test_the_longest_trained_of_the_largest_come_first(folder: Path) -> None:
+    shelf = Library(folder, "cpu")
+    for name, seen in (("plain", 5), ("tiny", 9)):
+        card = shelf.card(name)
+        save_card(type(card)(card.name, card.arch, card.classes, card.direction_names, training={"images_seen": seen}), shelf.path(name))
+    assert shelf.names() == ["tiny", "plain"]
+
+
+def test_a_sampler_is_loaded_once_and_again_when_its_file_changes(folder: Path) -> None:
+    shelf = Library(folder, "cpu")
+    first = shelf.sampler("tiny")
+    assert shelf.sampler("tiny") is first
+    shutil.copy(folder / "plain.safetensors", folder / "tiny.safetensors")
+    assert shelf.sampler("tiny") is not first and shelf.card("tiny").classes == shelf.sampler("tiny").card.classes == ()
+
+
+def test_what_was_used_longest_ago_is_let_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SAMPLERS_KEPT", 2)
+    shelf = Library(folder, "cpu")
+    kept, dropped = shelf.sampler("tiny"), weakref.ref(shelf.sampler("plain"))
+    assert shelf.sampler("tiny") is kept  # used again
+    shelf.sampler("tiny@500")
+    gc.collect()
+    assert dropped() is None, "it takes up memory for ever"
+    assert shelf.sampler("tiny") is kept and len(shelf._locks) == 0
+
+
+def test_samplers_and_networks_kept_are_bounded() -> None:
+    shelf = Library(device="cpu")
+    assert shelf._samplers.maxsize <= 16 and shelf._features.maxsize <= 8
+
+
+def test_many_who_ask_at_once_share_one_and_nobody_waits_for_another(library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf, loads, go = Library(folder, "cpu"), [], threading.Event()
+
+    def slow(path: Path):
+        loads.append(path.stem)
+        if path.stem == "tiny":
+            go.wait(30)
+        return load_checkpoint(path)
+
+    monkeypatch.setattr(module, "load_checkpoint", slow)
+    found: list[Sampler] = []
+    threads = [threading.Thread(target=lambda: found.append(shelf.sampler("tiny"))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert shelf.sampler("plain").card.name == "plain"  # while 'tiny' is being loaded
+    go.set()
+    for thread in threads:
+        thread.join(30)
+    assert loads.count("tiny") == 1 and len(found) == 4 and len(set(map(id, found))) == 1
+
+
+def test_a_load_that_failed_is_tried_again(folder: Path) -> None:
+    whole = (folder / "tiny.safetensors").read_bytes()
+    (folder / "tiny.safetensors").write_bytes(b"short")
+    shelf = Library(folder, "cpu")
+    with pytest.raises(CheckpointError):
+        shelf.sampler("tiny")
+    (folder / "tiny.safetensors").write_bytes(whole)
+    assert shelf.sampler("tiny").card.classes and not shelf._locks
+
+
+def test_a_classifier_knows_the_very_classes(folder: Path) -> None:
+    """The other network beside it has as many classes, and comes first by its name."""
+    shelf = Library(folder, "cpu")
+    assert shelf.classifier("tiny") is shelf.features("tiny") is shelf.classifier("tiny@500")
+    for name in ("plain", "tiny"):
+        (folder / "features" / "tiny.safetensors").unlink(missing_ok=True)
+        with pytest.raises(CheckpointError, match="no classifier"):
+            shelf.classifier(name)
+    assert shelf.features("tiny") is not None, "any network guides a search"
+
+
+def test_without_networks_there_is_no_classifier(folder: Path) -> None:
+    shutil.rmtree(folder / "features")
+    shelf = Library(folder, "cpu")
+    assert shelf.features("tiny") is None
+    with pytest.raises(CheckpointError, match="train-features"):
+        shelf.classifier("tiny")
+
+
+def test_a_changed_network_is_seen(folder: Path) -> None:
+    shelf = Library(folder, "cpu")
+    first = shelf.classifier("tiny")
+    (folder / "features" / "tiny.safetensors").write_bytes(b"short")
+    with pytest.raises(CheckpointError):
+        shelf.classifier("tiny")
+    shutil.copy(folder / "features" / "clothes.safetensors", folder / "features" / "tiny.safetensors")
+    assert shelf.features("tiny") is not first
+
+
+def test_it_is_known_which_checkpoint_drew_a_picture(folder: Path) -> None:
+    """By its tensors, whatever its card says; early versions noted the hash of the whole file."""
+    shelf, recipe = Library(folder, "cpu"), Recipe(checkpoint="tiny", seeds=(1,))
+    sha256 = shelf.sampler("tiny").checkpoint.sha256
+    early = hashlib.sha256((folder / "tiny.safetensors").read_bytes()).hexdigest()
+    assert shelf.drew(recipe, sha256) and shelf.drew(recipe, early) and shelf.drew(recipe, "") and not shelf.drew(recipe, "00")
+    assert shelf.drew(Walk(stops=(recipe, recipe)), sha256) and not shelf.drew(recipe.with_checkpoint("plain"), sha256)
+    card = shelf.card("tiny")
+    save_card(type(card)(card.name, card.arch, card.classes, card.direction_names, metrics={"recall": 0.5}), shelf.path("tiny"))
+    assert shelf.drew(recipe, sha256) and shelf.card("tiny").metrics == {"recall": 0.5}
+
+
+def test_a_sampler_comes_in_one_line(tiny_folder: Path) -> None:
+    assert load("tiny", "cpu", tiny_folder).card.name == "tiny"
+    assert load(str(tiny_folder / "plain.safetensors"), "cpu").card.name == "plain"

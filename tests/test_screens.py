@@ -1,0 +1,196 @@
+"""A screen's contract, without a browser: what was written is read again, and a control that is moved changes its own field alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from resgen.composite import Comparison, StyleMix, Walk
+from resgen.library import Library
+from resgen.recipe import Recipe, pack_vector
+from resgen.studio.app import Studio
+from resgen.studio.controls import CHOSEN, PLANE, Kept
+from resgen.studio.renderer import Renderer
+from tests.conftest import CLASSES
+
+W_DIM, BLOCKS = 12, 3  # of the checkpoint `tiny`
+EXAMPLES = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+
+halves = st.floats(-4, 4, width=16)
+vectors = st.lists(halves, min_size=W_DIM, max_size=W_DIM).map(pack_vector)
+latents = vectors | st.lists(halves, min_size=W_DIM * BLOCKS, max_size=W_DIM * BLOCKS).map(pack_vector)
+amounts = st.floats(-10, 10) | st.sampled_from([-10.0, -5.0, 0.1, 3.0, 10.0])
+classes = st.lists(st.sampled_from(CLASSES), unique=True, max_size=3).map(tuple)
+
+
+@st.composite
+def drawable(draw: st.DrawFn, single: bool = False) -> Recipe:
+    """Any recipe that `tiny` can draw, with all that a recipe may hold."""
+    own = draw(st.dictionaries(st.sampled_from(["own", "a b", "x-1"]), vectors, max_size=3))
+    directions = st.dictionaries(st.sampled_from(["pc1", "pc2", *own]), amounts, max_size=4).map(lambda found: tuple(found.items()))
+    seeds = draw(st.lists(st.integers(0, 2**63 - 1) | st.integers(0, 30), min_size=1, max_size=1 if single else 4))
+    values: dict[str, Any] = {
+        "checkpoint": "tiny",
+        "seeds": tuple(seeds),
+        "truncation": draw(st.floats(0, 1.5)),
+        "directions": draw(directions),
+        "own_directions": tuple(own.items()),
+        "residual_gains": draw(st.just(()) | st.tuples(*[st.floats(0, 2)] * BLOCKS)),
+        "variation_strength": draw(st.floats(0, 1)),
+        "columns": 1 if single else draw(st.integers(2, 5)),
+        "scale": draw(st.integers(1, 16)),
+    }
+    if not single:
+        values["sweep"] = draw(st.sampled_from(["", "", "pc1", *own]))
+        values["edits"] = tuple(draw(st.dictionaries(st.integers(0, 6), directions, max_size=3)).items())
+    kind = draw(st.sampled_from(["seeds", "latents", "plane", "variations"]))
+    if kind == "latents":
+        return Recipe(**values, latents=tuple(draw(st.lists(latents, min_size=1, max_size=1 if single else 3))))
+    if kind == "plane":
+        values["plane"] = (draw(st.floats(0, 1000)), draw(st.floats(0, 1e6)), draw(st.floats(0, 10)))
+    if kind == "variations":
+        path = draw(st.lists(st.tuples(st.integers(0, 99), st.floats(0, 1)), max_size=2))
+        values |= {"variation_of": draw(st.integers(0, 2**63 - 1)), "variation_path": tuple(path)}
+    if draw(st.booleans()):
+        mix = draw(st.dictionaries(st.sampled_from(CLASSES), st.floats(0, 1000), min_size=1))
+        return Recipe(**values, class_mix=tuple(mix.items()))
+    return Recipe(**values, classes=draw(classes)[: 1 if single else 3])
+
+
+single = drawable(single=True)
+walks = st.builds(
+    Walk,
+    stops=st.lists(single, min_size=2, max_size=3).map(tuple),
+    seconds=st.floats(0.2, 30),
+    fps=st.integers(1, 60),
+    loop=st.booleans(),
+    path=st.sampled_from(["z", "w"]),
+    scale=st.integers(1, 16),
+)
+mixes = st.builds(
+    StyleMix,
+    rows=st.lists(single, min_size=1, max_size=2).map(tuple),
+    columns=st.lists(single, min_size=1, max_size=2).map(tuple),
+    blocks=st.permutations(range(BLOCKS)).flatmap(lambda order: st.integers(0, BLOCKS).map(lambda count: tuple(order[:count]))),
+    scale=st.integers(1, 16),
+)
+comparisons = st.builds(Comparison, recipe=drawable(), checkpoints=st.lists(st.sampled_from(["tiny", "plain"]), min_size=1, max_size=4).map(tuple))
+
+
+@pytest.fixture(scope="module")
+def studio(tiny_folder: Path) -> Studio:
+    with gr.Blocks() as demo:
+        return Studio(Renderer(Library(tiny_folder, "cpu")), demo)
+
+
+def settle(screen: Any, recipe: Any, before: dict[Any, Any] | None = None) -> dict[Any, Any]:
+    """What the page holds once a recipe was written."""
+    values = dict(before) if before else {control: control.value for control in screen.inputs}
+    for control, update in screen.write(recipe).items():
+        if control in values:
+            is_update = isinstance(update, dict) and update.get("__type__") == "update"
+            values[control] = update.get("value", values[control]) if is_update else update
+    return values
+
+
+@EXAMPLES
+@given(recipe=drawable())
+def test_explore_reads_what_it_wrote(studio: Studio, recipe: Recipe) -> None:
+    assert studio.explore.read(settle(studio.explore, recipe)) == recipe
+
+
+@settings(EXAMPLES, max_examples=150)
+@given(first=drawable(), recipe=drawable())
+def test_nothing_of_the_recipe_before_is_left(studio: Studio, first: Recipe, recipe: Recipe) -> None:
+    before = settle(studio.explore, first)
+    assert studio.explore.read(settle(studio.explore, recipe, before)) == recipe
+
+
+@EXAMPLES
+@given(recipe=walks)
+def test_walk_reads_what_it_wrote(studio: Studio, recipe: Walk) -> None:
+    assert studio.walk.read(settle(studio.walk, recipe)) == recipe
+
+
+@EXAMPLES
+@given(recipe=mixes)
+def test_mix_reads_what_it_wrote(studio: Studio, recipe: StyleMix) -> None:
+    assert studio.mix.read(settle(studio.mix, recipe)) == recipe
+
+
+@EXAMPLES
+@given(recipe=comparisons)
+def test_compare_reads_what_it_wrote(studio: Studio, recipe: Comparison) -> None:
+    assert studio.compare.read(settle(studio.compare, recipe)) == recipe
+
+
+@EXAMPLES
+@given(recipe=single)
+def test_invert_reads_what_it_wrote(studio: Studio, recipe: Recipe) -> None:
+    assert studio.invert.read(settle(studio.invert, recipe)) == recipe
+
+
+FULL = Recipe(
+    checkpoint="tiny",
+    seeds=(3, 4),
+    truncation=0.8234567,
+    directions=(("pc1", 8.0), ("pc2", -1.25)),
+    edits=((1, (("pc1", 2.0),)),),
+    residual_gains=(1.0, 0.333, 1.5),
+    class_mix=(("disc", 0.7), ("square", 0.2), ("stripes", 0.1)),
+    columns=5,
+)
+MOVES: dict[str, Callable[[Studio], tuple[Any, Any, dict[str, Any]]]] = {
+    "truncation": lambda s: (s.explore.controls.truncation, 0.5, {"truncation": 0.5}),
+    "a direction": lambda s: (s.explore.controls.directions[1], 3, {"directions": (("pc1", 8.0), ("pc2", 3.0))}),
+    "a direction to nothing": lambda s: (s.explore.controls.directions[1], 0, {"directions": (("pc1", 8.0),)}),
+    "a gain": lambda s: (s.explore.controls.gains[0], 0, {"residual_gains": (0.0, 0.333, 1.5)}),
+    "columns": lambda s: (s.explore.controls.columns, 2, {"columns": 2}),
+    "a share": lambda s: (s.explore.controls.shares[2], 1, {"class_mix": (("disc", 0.7), ("square", 0.2), ("stripes", 0.7))}),
+    "seeds": lambda s: (s.explore.controls.seeds, "7,9", {"seeds": (7, 9), "edits": ()}),
+    "one class": lambda s: (s.explore.controls.class_mode, "One class", {"classes": ("disc",), "class_mix": ()}),
+    "the plane": lambda s: (s.explore.controls.points, PLANE, {"plane": (0.0, 0.0, 0.25)}),
+}
+
+
+@pytest.mark.parametrize("what", MOVES)
+def test_a_moved_control_changes_its_own_field_alone_and_back(studio: Studio, what: str) -> None:
+    control, value, changes = MOVES[what](studio)
+    values = settle(studio.explore, FULL)
+    assert studio.explore.read(values | {control: value}) == FULL.changed(**changes)
+    assert studio.explore.read(values | {control: values[control]}) == FULL
+
+
+def test_seeds_that_are_being_typed_do_not_stop_a_slider(studio: Studio) -> None:
+    c = studio.explore.controls
+    values = settle(studio.explore, FULL) | {c.seeds: "3-", c.truncation: 0.5}
+    assert studio.explore.read(values) == FULL.changed(truncation=0.5)
+
+
+def test_another_checkpoint_keeps_what_belongs_to_any(studio: Studio) -> None:
+    c = studio.explore.controls
+    values = settle(studio.explore, FULL) | {c.checkpoint: "plain"}
+    moved = studio.explore.read(values)
+    assert moved == Recipe(checkpoint="plain", seeds=FULL.seeds, truncation=FULL.truncation, columns=FULL.columns, scale=FULL.scale)
+    assert studio.explore.read(settle(studio.explore, moved, values)) == moved
+    assert studio.explore.read(values | {c.checkpoint: "plain", c.truncation: 0.25}).truncation == 0.25
+
+
+def test_sliders_of_one_image_move_it_alone(studio: Studio) -> None:
+    c = studio.explore.controls
+    values = settle(studio.explore, FULL) | {c.scope: CHOSEN, studio.explore.chosen: {"index": 1, "tile": ""}}
+    for control, update in studio.explore.edit(values).items():
+        values[control] = update["value"] if isinstance(update, dict) and "value" in update else update
+    assert Kept.from_json(values[c.kept]).place == 1 and values[c.directions[0]] == 2
+    assert studio.explore.read(values) == FULL
+    assert studio.explore.read(values | {c.directions[1]: -3}) == FULL.changed(edits=((1, (("pc1", 2.0), ("pc2", -3.0))),))
+
+
+def test_classes_as_rows_without_a_class_are_no_rows(studio: Studio) -> None:
+    c = studio.explore.controls
+    rows = Recipe(checkpoint="tiny", seeds=(1, 2), classes=("disc", "square"))
+    assert studio.explore.read(settle(studio.explore, rows) | {c.row_classes: []}) == rows.changed(classes=())
