@@ -21,13 +21,14 @@ from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, r
 from resgen.errors import CheckpointError, RecipeError
 from resgen.library import Library
 from resgen.plates import draw
-from resgen.recipe import Recipe, pack_vector
+from resgen.recipe import Recipe
 from resgen.studio.about import describe_fully
 from resgen.studio.app import Studio, build, launch_options
 from resgen.studio.controls import Kept
 from resgen.studio.page import plain, watched
 from resgen.studio.renderer import Renderer
 from resgen.work import Work, finish
+from tests import strategies
 
 
 def drawn(recipe: AnyRecipe, folder: Path) -> np.ndarray:
@@ -216,60 +217,17 @@ def _value(control: Any, update: Any) -> Any:
     return update.get("value", getattr(control, "value", None)) if is_update else update
 
 
-W = pack_vector([0.5, -1.25] * 6)
-amounts = st.lists(st.tuples(st.sampled_from(["pc1", "pc2", "mine", "not shown"]), st.floats(-10, 10)), max_size=3, unique_by=lambda pair: pair[0])
-sources = st.one_of(
-    st.fixed_dictionaries({"seeds": st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=5)}),
-    st.fixed_dictionaries({"latents": st.lists(st.just(W), min_size=1, max_size=3)}),
-    st.fixed_dictionaries({"plane": st.tuples(st.floats(0, 1000), st.floats(0, 1e6), st.floats(0, 10))}),
-    st.fixed_dictionaries(
-        {
-            "variation_of": st.integers(0, 2**63 - 1),
-            "variation_strength": st.floats(0, 1),
-            "variation_path": st.lists(st.tuples(st.integers(0, 99), st.floats(0, 1)), max_size=2),
-        }
-    ),
-)
-kinds = st.one_of(
-    st.just({}),
-    st.fixed_dictionaries({"classes": st.lists(st.sampled_from(["disc", "square", "stripes"]), max_size=4)}),
-    st.fixed_dictionaries(
-        {
-            "class_mix": st.lists(
-                st.tuples(st.sampled_from(["disc", "square", "stripes"]), st.floats(0, 1000)), max_size=3, unique_by=lambda pair: pair[0]
-            )
-        }
-    ),
-)
+tiny_recipes = strategies.recipes(checkpoint="tiny")
 
 
-@st.composite
-def recipes(draw: Any) -> Recipe:
-    """Recipes of 'tiny' with more than the controls show."""
-    source = draw(sources)
-    return Recipe(
-        checkpoint="tiny",
-        **source,
-        **({} if "latents" in source else draw(kinds)),
-        truncation=draw(st.floats(0, 1.5)),
-        directions=draw(amounts),
-        own_directions=(("mine", W),),
-        edits=draw(st.lists(st.tuples(st.integers(0, 4), amounts), max_size=2, unique_by=lambda pair: pair[0])),
-        residual_gains=draw(st.lists(st.floats(0, 2), max_size=3)),
-        columns=draw(st.integers(2, 20)),
-        sweep=draw(st.sampled_from(["", "pc1", "mine"])),
-        scale=draw(st.integers(1, 16)),
-    )
-
-
-@given(recipes())
+@given(tiny_recipes)
 def test_explore_reads_what_it_was_written(studio: Studio, recipe: Recipe) -> None:
     controls = studio.explore.controls
     updates = controls.write(Kept(recipe))
     assert controls.read({control: _value(control, updates.get(control)) for control in controls.inputs}) == recipe
 
 
-@given(recipes(), st.sampled_from(["truncation", "columns", "gain", "direction"]))
+@given(tiny_recipes, st.sampled_from(["truncation", "columns", "gain", "direction"]))
 def test_a_control_moved_and_moved_back_changes_nothing(studio: Studio, recipe: Recipe, which: str) -> None:
     controls = studio.explore.controls
     control, away = {
@@ -286,27 +244,15 @@ def test_a_control_moved_and_moved_back_changes_nothing(studio: Studio, recipe: 
 
 
 single = st.builds(lambda seed, psi: Recipe(checkpoint="tiny", seeds=(seed,), truncation=psi, columns=1), st.integers(0, 99), st.floats(0, 1.5))
-walks = st.builds(
-    lambda stops, seconds, fps, loop, path, scale: Walk(stops=tuple(stops), seconds=seconds, fps=fps, loop=loop, path=path, scale=scale),
-    st.lists(single, min_size=2, max_size=4),
-    st.floats(0.2, 60),
-    st.integers(1, 30),
-    st.booleans(),
-    st.sampled_from(["z", "w"]),
-    st.integers(1, 16),
-)
+walks = strategies.walks(strategies.several(single, 4, 2))
 mixes = st.builds(
-    lambda rows, columns, blocks, scale: StyleMix(rows=tuple(rows), columns=tuple(columns), blocks=tuple(blocks), scale=scale),
-    st.lists(single, min_size=1, max_size=2),
-    st.lists(single, min_size=1, max_size=2),
-    st.permutations([0, 1, 2]).flatmap(lambda blocks: st.integers(0, 3).map(lambda count: blocks[:count])),
-    st.integers(1, 16),
+    StyleMix,
+    rows=strategies.several(single, 2, 1),
+    columns=strategies.several(single, 2, 1),
+    blocks=strategies.several(st.integers(0, 2), unique=True),
+    scale=st.integers(1, 16),
 )
-comparisons = st.builds(
-    lambda recipe, names: Comparison(recipe=recipe, checkpoints=tuple(names)),
-    recipes(),
-    st.lists(st.sampled_from(["tiny", "plain"]), min_size=1, max_size=3),
-)
+comparisons = st.builds(Comparison, recipe=tiny_recipes, checkpoints=strategies.several(st.sampled_from(["tiny", "plain"]), 3, 1))
 
 
 @given(walks)
@@ -324,6 +270,6 @@ def test_compare_reads_what_it_was_written(studio: Studio, recipe: Comparison) -
     assert studio.compare.read(written(studio.compare, recipe)) == recipe
 
 
-@given(recipes())
+@given(tiny_recipes)
 def test_invert_reads_what_it_was_written(studio: Studio, recipe: Recipe) -> None:
     assert studio.invert.read(written(studio.invert, recipe)) == recipe

@@ -1,5 +1,6 @@
 """The Explore screen, driven as a person would, judged by the pixels on the page."""
 
+import base64
 import io
 import json
 import re
@@ -33,7 +34,7 @@ from tests.browser.conftest import (
     unfold,
 )  # fmt: skip
 
-# The images of a grid in the page, each drawn back to its own size: [[r, g, b, 255, ...], ...].
+# The images of a grid in the page, each drawn back to its own size: r, g, b, 255, ... of all of them as base64.
 IMAGES = """([where, resolution]) => {
   const from = document.querySelector(`${where} canvas[data-painted]`);
   const [columns, rows] = ["Columns", "Rows"].map(
@@ -42,17 +43,22 @@ IMAGES = """([where, resolution]) => {
   const small = Object.assign(document.createElement("canvas"), { width: resolution, height: resolution });
   const context = small.getContext("2d");
   context.imageSmoothingEnabled = false;
-  return [...Array(columns * rows).keys()].map((index) => {
+  const size = resolution * resolution * 4;
+  const bytes = new Uint8Array(columns * rows * size);
+  for (let index = 0; index < columns * rows; index++) {
     context.drawImage(from, (index % columns) * step, Math.floor(index / columns) * down, step - 2, down - 2, 0, 0, resolution, resolution);
-    return [...context.getImageData(0, 0, resolution, resolution).data];
-  });
+    bytes.set(context.getImageData(0, 0, resolution, resolution).data, index * size);
+  }
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return btoa(text);
 }"""
 
 
 def images(page: Page, resolution: int = 64, where: str = "#grid") -> np.ndarray:
     """The images on the page, [N, H, W, 3]."""
-    flat = np.array(page.evaluate(IMAGES, [where, resolution]), np.uint8)
-    return flat.reshape(len(flat), resolution, resolution, 4)[..., :3]
+    data = base64.b64decode(page.evaluate(IMAGES, [where, resolution]))
+    return np.frombuffer(data, np.uint8).reshape(-1, resolution, resolution, 4)[..., :3]
 
 
 @at_both_widths
