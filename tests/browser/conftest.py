@@ -115,7 +115,7 @@ def visit(browser: Browser, app: App) -> Iterator[Visit]:
         context.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         context.on("weberror", lambda error: errors.append(str(error.error)))
         page = context.new_page()
-        page.goto(link if link.startswith("http") else app.url + "/" + link)
+        page.goto(link if link.startswith(("http", "about:")) else app.url + "/" + link)
         if wait:
             shown(page)
         return page

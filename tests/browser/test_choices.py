@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from resgen.recipe import Recipe
-from tests.browser.conftest import choose, enter, linked, number, pixels, redrawn, shown
+from tests.browser.conftest import Visit, choose, enter, linked, number, pixels, redrawn
 
 
 def explored(page: Page) -> Recipe:
@@ -52,10 +52,9 @@ def test_variations_of_a_variation_are_of_that_image(page: Page) -> None:
     assert pixels(page) == start and explored(page).classes == ()
 
 
-def test_back_from_variations_of_a_link_leaves_no_class_fixed(page: Page) -> None:
+def test_back_from_variations_of_a_link_leaves_no_class_fixed(visit: Visit) -> None:
     recipe = Recipe(checkpoint="fruits", seeds=tuple(range(6)), classes=("banana",), variation_of=3, columns=6)
-    page.goto(page.url.partition("?")[0] + "?" + recipe.to_query())
-    shown(page)
+    page = visit("?" + recipe.to_query())
     redrawn(page, lambda: page.get_by_role("button", name="Back to all seeds").click())
     assert explored(page).variation_of is None and explored(page).classes == ()
 

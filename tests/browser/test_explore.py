@@ -17,7 +17,6 @@ from tests.browser.conftest import (
     Visit,
     at_both_widths,
     choose,
-    draws,
     enter,
     library,
     linked,
@@ -397,11 +396,10 @@ def test_marks_are_cleared_by_hand_and_by_another_generator(page: Page) -> None:
     expect(page.locator("#own-1")).to_contain_text("shiny")
 
 
-def test_each_own_direction_has_a_slider(page: Page) -> None:
+def test_each_own_direction_has_a_slider(visit: Visit) -> None:
     offset = pack_vector([1.0] * library.card("fruits").arch.w_dim)
     recipe = Recipe(checkpoint="fruits", seeds=(1, 2), own_directions=tuple((f"mine {i}", offset) for i in range(5)))
-    page.goto(page.url.partition("?")[0] + "?" + recipe.to_query())
-    draws(page, recipe)
+    page = visit("?" + recipe.to_query())
     unfold(page, "Your own directions")
     expect(page.locator("#own-5")).to_contain_text("mine 4")
 

@@ -135,7 +135,7 @@ def test_a_link_that_cannot_be_followed_still_shows_a_grid(visit: Visit) -> None
     ],
 )
 def test_markup_in_a_link_is_shown_as_text_and_asks_nothing_of_others(visit: Visit, app: App, link: str) -> None:
-    page = visit(wait=False)
+    page = visit("about:blank", wait=False)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{app.url}/?{link}")

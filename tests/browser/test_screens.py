@@ -109,10 +109,10 @@ def test_too_few_stops_are_one_message(page: Page) -> None:
     toast(page, "at least two images")
 
 
-def test_stops_come_from_seeds_of_the_generator_of_the_other_stops(page: Page) -> None:
+def test_stops_come_from_seeds_of_the_generator_of_the_other_stops(visit: Visit) -> None:
     """Also where Explore shows another generator."""
     film = Walk(stops=(Recipe(checkpoint="cifar10", seeds=(1,), columns=1, scale=1), Recipe(checkpoint="cifar10", seeds=(2,), columns=1, scale=1)))
-    page.goto(page.url.partition("?")[0] + "?" + film.to_query())
+    page = visit("?" + film.to_query())
     shown(page, "#walk-player")
     assert "checkpoint=cifar10" in shown(page), "Explore shows the film's generator too"
     redrawn(page, lambda: enter(text(page, "walk-seeds"), "3@ship,4@cat"), "#walk-player")

@@ -31,40 +31,44 @@ def comes_to_rest(app: App) -> float:
     return mark - began
 
 
-def film(page: Page) -> None:
+def film(visit: Visit) -> Page:
     """Begin a film that takes a minute at least."""
     stops = tuple(Recipe(checkpoint="fruits", seeds=(seed,), columns=1, scale=1) for seed in (1, 2, 3))
-    page.goto(page.url.partition("?")[0] + "?" + Walk(stops=stops, seconds=60, fps=30, scale=4).to_query())
+    page = visit("?" + Walk(stops=stops, seconds=60, fps=30, scale=4).to_query())
     shown(page, "#walk-player")
     page.click("#make-film")
     expect(page.locator("#film-progress")).to_contain_text("Drawing frames")
+    return page
 
 
-def inversion(page: Page, folder: Path) -> None:
+def inversion(visit: Visit, folder: Path) -> Page:
     """Begin an inversion that takes a minute at least."""
     Image.fromarray(library.sampler("fruits").render(Recipe(checkpoint="fruits", seeds=(77,)))[0]).save(folder / "photo.png")
+    page = visit()
     open_tab(page, "Invert")
     page.set_input_files("#invert-photo input[type=file]", folder / "photo.png")
     expect(page.locator("#invert-photo")).to_contain_text("photo")
     enter(number(page, "invert-steps"), "1000")
     page.click("#invert-find")
     expect(page.locator("#invert-result")).to_contain_text("Searching, steps")
+    return page
 
 
 @watched
-def test_cancel_ends_a_film(page: Page, app: App) -> None:
-    film(page)
+def test_cancel_ends_a_film(visit: Visit, app: App) -> None:
+    page = film(visit)
     page.click("#cancel-film")
     assert comes_to_rest(app) < LEFT
     expect(page.locator("#film-progress")).to_contain_text("Cancelled")
-    film(page)  # its place is free
+    page.click("#make-film")  # its place is free
+    expect(page.locator("#film-progress")).to_contain_text("Drawing frames")
     page.click("#cancel-film")
     expect(page.locator("#film-progress")).to_contain_text("Cancelled")
 
 
 @watched
-def test_cancel_ends_an_inversion(page: Page, app: App, tmp_path: Path) -> None:
-    inversion(page, tmp_path)
+def test_cancel_ends_an_inversion(visit: Visit, app: App, tmp_path: Path) -> None:
+    page = inversion(visit, tmp_path)
     page.click("#invert-cancel")
     assert comes_to_rest(app) < LEFT
     expect(page.locator("#invert-result")).to_contain_text("Cancelled")
@@ -73,11 +77,7 @@ def test_cancel_ends_an_inversion(page: Page, app: App, tmp_path: Path) -> None:
 @watched
 @pytest.mark.parametrize("work", ["film", "inversion"])
 def test_a_page_that_is_closed_ends_its_work(visit: Visit, app: App, tmp_path: Path, work: str) -> None:
-    page = visit()
-    if work == "film":
-        film(page)
-    else:
-        inversion(page, tmp_path)
+    page = film(visit) if work == "film" else inversion(visit, tmp_path)
     page.close()
     assert comes_to_rest(app) < LEFT
 
