@@ -414,7 +414,13 @@ def train(
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     save_every: Annotated[int, typer.Option(help="Images between saves.", min=1)] = 20_000,
-    features: Annotated[Path | None, typer.Option(help="Feature network, or resnet50 (a download); default: the one shipped.")] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Eyes: lite0, resnet50 (a download) or a network of train-features; default: lite0 where installed.")
+    ] = None,
+    loss: Annotated[str, typer.Option(help="drift, adversary or drift+adversary.")] = "drift",
+    init: Annotated[str, typer.Option(help="A checkpoint whose weights the run begins with.")] = "",
+    drift_share: Annotated[float, typer.Option(help="How much drift weighs beside an adversary.", min=0, max=10)] = 0.5,
+    drift_first: Annotated[int, typer.Option(help="Images of drift alone before the adversary comes.", min=0)] = 0,
     dataset: Annotated[str, typer.Option(help="The data set's name for the card, known ones with author and licence; default: --data.")] = "",
     device: Device = "auto",
 ) -> None:
@@ -426,6 +432,7 @@ def train(
     config = TrainConfig(
         data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, group=group,
         resolution=resolution, widths=_widths(widths) or None, lr=lr, guidance=guidance, flip=flip, seed=seed, save_every=save_every,
+        loss=loss, init=init, drift_share=drift_share, drift_first=drift_first,
     )  # fmt: skip
     # A card travels, so the paths in it are shortened to their last part.
     command = shlex.join(["resgen", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])

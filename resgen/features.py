@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from resgen.efficientnet import PretrainedEyes
 from resgen.errors import CheckpointError, ResGenError
 
 
@@ -42,7 +43,9 @@ class FeatureBlock(nn.Module):
         return F.relu(self.skip(self.pool(x)) + h)
 
     def fold(self) -> None:
-        """Merge the batch norms into their convolutions; only for evaluation."""
+        """Merge the batch norms into their convolutions, once; only for evaluation."""
+        if isinstance(self.bn1, nn.Identity):
+            return
         self.conv1, self.bn1 = fuse_conv_bn_eval(self.conv1, self.bn1), nn.Identity()  # type: ignore[arg-type]
         self.conv2, self.bn2 = fuse_conv_bn_eval(self.conv2, self.bn2), nn.Identity()  # type: ignore[arg-type]
 
@@ -139,7 +142,7 @@ class PretrainedResNet50(nn.Module):
         return self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-Eyes = FeatureResNet | PretrainedResNet50  # what a generator can be trained in
+Eyes = FeatureResNet | PretrainedResNet50 | PretrainedEyes  # what a generator can be trained in
 
 
 def to_float(images: Tensor) -> Tensor:

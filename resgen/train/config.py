@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+LOSSES = ("drift", "adversary", "drift+adversary")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -20,8 +22,21 @@ class TrainConfig:
     flip: bool = False  # mirror real images: for sets without a left and right of their own
     seed: int = 0
     save_every: int = 20_000  # images between saves, history rows and sample grids
+    loss: str = "drift"  # of LOSSES
+    init: str = ""  # name of the checkpoint whose weights the run began with; "": random ones
+    drift_share: float = 0.5  # of drift beside an adversary, as norms of their gradients on the image
+    drift_first: int = 0  # images of drift alone before an adversary comes: one that starts from noise loses the variety
+
+    @property
+    def drifts(self) -> bool:
+        return self.loss != "adversary"
+
+    @property
+    def fights(self) -> bool:
+        """True where there is an adversary."""
+        return self.loss != "drift"
 
     @property
     def real(self) -> int:
-        """New real images of a class for each group."""
-        return max(1, self.group // 2)
+        """New real images of a class for each group: heads see as many as are generated; drift alone remembers the last ones."""
+        return self.group if self.fights else max(1, self.group // 2)
