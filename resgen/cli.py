@@ -434,8 +434,9 @@ def train(
         resolution=resolution, widths=_widths(widths) or None, lr=lr, guidance=guidance, flip=flip, seed=seed, save_every=save_every,
         loss=loss, init=init, drift_share=drift_share, drift_first=drift_first,
     )  # fmt: skip
-    # A card travels, so the paths in it are shortened to their last part.
-    command = shlex.join(["resgen", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
+    # A card travels: paths inside the folder that the command ran in stay as they are, others are shortened to their last part.
+    outside = [word for word in sys.argv[1:] if word.startswith(("/", "~", "../"))]
+    command = shlex.join(["resgen", *(Path(word).name if word in outside else word for word in sys.argv[1:])])
     source = describe_source(dataset or ", ".join(Path(entry).name for entry in data))
     with _progress("Training") as progress:
         train_generator(config, out, resume, features, device, source, command, progress, report=typer.echo)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from resgen.checkpoint import _LABEL, _NAME, SHIPPED, Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint
+from resgen.checkpoint import _LABEL, _NAME, SHIPPED, find_checkpoint, load_checkpoint, save_checkpoint
 from resgen.data import ImageSet, load_images
 from resgen.efficientnet import PretrainedEyes, is_installed
 from resgen.errors import DataError
@@ -43,7 +43,7 @@ def train_generator(
         of_processes = f" times the {team.size} processes" if team.size > 1 else ""
         raise DataError(f"--batch must be a multiple of --group, {config.group}{of_processes}.")
     begun = load_checkpoint(find_checkpoint(config.init)) if config.init else None
-    check_names(config.name, data, begun)
+    check_names(config.name, data)
     trainer = Trainer(config, data, open_eyes(features), device, command, team, begun)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{config.name}.safetensors"
@@ -75,14 +75,12 @@ def open_eyes(features: Path | None) -> Eyes:
     return BY_NAME[name]() if name in BY_NAME else load_features(Path(name))
 
 
-def check_names(name: str, data: ImageSet, begun: Checkpoint | None) -> None:
+def check_names(name: str, data: ImageSet) -> None:
     """Raise DataError before the training for what its checkpoint could not be saved or read with."""
     if not _NAME.fullmatch(name):
         raise DataError(f"A checkpoint cannot be named {name[:80]!r}: give --name letters, digits, '.', '_' and '-', 64 at most.")
     if wrong := [label for label in data.classes if len(data.classes) > 1 and not _LABEL.fullmatch(label)]:
         raise DataError(f"A class cannot be named {wrong[0][:80]!r}: give its folder a name of at most 64 characters without , = < > & and quotes.")
-    if begun and (begun.classes != (data.classes if len(data.classes) > 1 else ()) or begun.arch.resolution != data.images.shape[-1]):
-        raise DataError(f"--init {begun.name} has other classes or another resolution than the images of --data.")
 
 
 def draw_samples(checkpoint: Path, out: Path) -> None:

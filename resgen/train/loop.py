@@ -37,6 +37,14 @@ FROZEN_STEPS = 60  # first ones of a new adversary, in which it learns and the g
 HEAD_START = 3000  # images that weights begun with count for in the average
 
 
+def take_weights(generator: ResNetGenerator, begun: Checkpoint) -> None:
+    """Give a generator every weight of a checkpoint that has its place and shape: of a smaller one the coarse blocks, of other classes all but these."""
+    own = generator.state_dict()
+    generator.load_state_dict(
+        {name: begun.weights[name] if name in begun.weights and begun.weights[name].shape == value.shape else value for name, value in own.items()}
+    )
+
+
 @dataclass(frozen=True)
 class Batch:
     """One step's images of this process."""
@@ -74,11 +82,10 @@ class Trainer:
         self.images, self.labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
         self.by_class = [torch.nonzero(self.labels == c).flatten() for c in range(len(data.classes))]
         torch.manual_seed(config.seed)
-        self.generator = ResNetGenerator(begun.arch if begun else generator_config(config, data))
+        self.generator = ResNetGenerator(generator_config(config, data))
+        self._start_from_background()
         if begun:
-            self.generator.load_state_dict(begun.weights)
-        else:
-            self._start_from_background()
+            take_weights(self.generator, begun)
         self.generator = self.generator.to(memory_format=torch.channels_last).to(self.device)  # type: ignore[call-overload]
         probe = self.features.maps(to_float(self.images[:: len(self.images) // 256 + 1].to(self.device)))
         self.map_scales = [float(m.float().square().mean().sqrt()) for m in probe]  # brings every map to unit size
