@@ -453,16 +453,18 @@ def train_features(
     thumbnails: Annotated[float, typer.Option(help="Weight of predicting a small copy of the image; 0 for a judge.")] = 1.0,
     flip: Annotated[bool, typer.Option(help="Mirror images.")] = False,
     seed: int = 0,
+    device: Device = "auto",
 ) -> None:
     """Train a ResNet whose features a generator is trained in, or that judges."""
     from resgen.data import load_images
     from resgen.features import FeatureConfig
+    from resgen.sampler import pick_device
     from resgen.train.classifier import train_features
 
     images = load_images(data)
     config = FeatureConfig(len(images.classes), _widths(widths), blocks)
     test = load_images(test_data, images.images.shape[-1], train=False) if test_data else None
-    train_features(images, test, out, config, epochs, seed, flip, thumbnails, report=typer.echo)
+    train_features(images, test, out, config, epochs, seed, flip, thumbnails, report=typer.echo, device=pick_device(device))
 
 
 @app.command(epilog="Example: resgen evaluate cifar10 --data cifar10 --test-data cifar10 --judge runs/judge.safetensors --out report.json")
@@ -470,7 +472,9 @@ def evaluate(
     checkpoint: CheckpointArgument,
     data: DataOption,
     test_data: Annotated[list[str], typer.Option(help="Held-out images, for the floor of every figure.")],
-    judge: Annotated[Path, typer.Option(help="A network of `resgen train-features` that this checkpoint was not trained with.")],
+    judge: Annotated[
+        list[str], typer.Option(help="lite2, or a network of `resgen train-features` that this checkpoint was not trained with; again for more.")
+    ],
     out: Annotated[Path | None, typer.Option(help="The figures, as JSON.")] = None,
     neighbours: Annotated[Path | None, typer.Option(help="A picture of samples, each beside its nearest training images.")] = None,
     inception: Annotated[bool, typer.Option("--inception", help="Add FID, KID, precision and recall of the Inception network (a download).")] = False,
@@ -482,20 +486,19 @@ def evaluate(
     """Measure a checkpoint: accuracy, variety, Frechet distance, precision and recall."""
     from rich.table import Table
 
-    from resgen.checkpoint import SHIPPED, find_checkpoint, save_checkpoint
+    from resgen.checkpoint import SHIPPED, find_checkpoint
     from resgen.data import load_images
     from resgen.evaluate import evaluate as measure
-    from resgen.evaluate import neighbour_rows
-    from resgen.features import load_features
+    from resgen.evaluate import load_judges, neighbour_rows, put_on_card
     from resgen.grid import compose, png_bytes, write_atomically
     from resgen.plates import Plate
 
     sampler = _load(checkpoint, device, checkpoints)
     resolution = sampler.checkpoint.arch.resolution
     train_set, test_set = load_images(data, resolution), load_images(test_data, resolution, train=False)
-    network = load_features(judge)
+    judges = load_judges(judge, sampler.device)
     with _progress("Sampling") as progress:
-        figures = measure(sampler, train_set, test_set, network, samples, inception, progress)
+        figures = measure(sampler, train_set, test_set, judges, samples, inception, progress)
     table = Table("figure", "generated", "real test set")
     for key, value in figures.items():
         if not key.startswith("real_test_"):
@@ -504,9 +507,33 @@ def evaluate(
     if out:
         write_atomically(out, json.dumps(figures, indent=2).encode())
     if neighbours:
-        rows = neighbour_rows(sampler, train_set, network, tuple(range(10)), 7)
+        rows = neighbour_rows(sampler, train_set, next(iter(judges.values())), tuple(range(10)), 7)
         plate = Plate(rows, 8, 3, ("",) * len(rows), column_labels=("generated", *(f"nearest {i + 1}" for i in range(7))))
         write_atomically(neighbours, png_bytes(compose(plate), Recipe(sampler.checkpoint.name, tuple(range(10))), sampler.checkpoint.sha256))
     if card:
-        path = find_checkpoint(checkpoint, checkpoints or SHIPPED)
-        save_checkpoint(replace(sampler.checkpoint, metrics=figures), path)
+        put_on_card(find_checkpoint(checkpoint, checkpoints or SHIPPED), figures)
+
+
+@app.command(
+    epilog="Example: resgen name-directions runs/faces/faces.safetensors --data data/faces/images/test --attributes data/faces/images/test.csv"
+)
+def name_directions(
+    checkpoint: CheckpointArgument,
+    data: Annotated[list[str] | None, typer.Option(help="Images that the table tells of.")] = None,
+    attributes: Annotated[Path | None, typer.Option(help="A CSV table with a column 'file' and a row for each image of --data.")] = None,
+    checkpoints: Folder = None,
+) -> None:
+    """Give a checkpoint directions that do what their names say: brightness, size, and what a table of its data knows."""
+    from resgen.checkpoint import SHIPPED, find_checkpoint, load_checkpoint, save_checkpoint
+    from resgen.data import load_images
+    from resgen.train.command import open_eyes
+    from resgen.train.directions import MEASURES, learn_attributes
+    from resgen.train.directions import name_directions as name_them
+
+    path = find_checkpoint(checkpoint, checkpoints or SHIPPED)
+    loaded = load_checkpoint(path)
+    known = learn_attributes(load_images(data or [], loaded.arch.resolution), attributes, open_eyes(None)) if attributes else {}
+    named, faith = name_them(loaded, {**known, **MEASURES})
+    save_checkpoint(named, path)
+    for name, correlation in faith.items():
+        typer.echo(f"{'kept' if name in named.direction_names else 'left out':9} {name}: rank correlation {correlation:.2f}")

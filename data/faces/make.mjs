@@ -1,6 +1,6 @@
 // Drawn faces without end: folders of PNGs, one for each style, with a table of what each face has.
 //
-//     npm ci && node make.mjs --out ../../runs/faces && node make.mjs --out ../../runs/faces --split test --count 500
+//     npm ci && node make.mjs --out images && node make.mjs --out images --split test --count 500
 //
 // A face is a pure function of its style and its seed, so the same command makes the same images everywhere, and
 // the two splits, whose seeds are spelled differently, share none.
@@ -15,7 +15,7 @@ const STYLES = ['adventurer', 'big-smile', 'lorelei', 'micah', 'open-peeps', 'pe
 const BACKGROUNDS = ['b6e3f4', 'c0aede', 'd5f2d0', 'ffd5dc', 'ffdfbf', 'ffffff'];
 // Rare parts are made common enough to be learned.
 const OFTEN = { glassesProbability: 30, facialHairProbability: 30, beardProbability: 30, accessoriesProbability: 35, maskProbability: 0 };
-const COLUMNS = ['file', 'style', 'background', 'hair', 'skin', 'glasses', 'beard', 'mouth'];
+const COLUMNS = ['file', 'style', 'background', 'hair', 'skin', 'glasses', 'beard', 'smile', 'mouth'];
 
 /** What a table can tell of every style, whatever it calls its parts; '' where a style does not know it. */
 function attributes(style, seed, parts) {
@@ -30,8 +30,15 @@ function attributes(style, seed, parts) {
     skin: parts.skinColor ?? parts.baseColor ?? '',
     glasses: Number(hasGlasses),
     beard: Number(hasBeard),
+    smile: smile(parts.mouth ?? parts.face ?? ''),
     mouth: parts.mouth ?? parts.face ?? '',
   };
+}
+
+/** 1 for mouths with a happy name, 0 for others; '' where mouths have only numbers. */
+function smile(mouth) {
+  if (!mouth || mouth.startsWith('variant')) return '';
+  return Number(/smil|laugh|happy|cheek|grin|kawaii|awe|lol/i.test(mouth));
 }
 
 const { values } = parseArgs({
