@@ -60,9 +60,16 @@ class Augmentation:
     @classmethod
     def join(cls, parts: list["Augmentation"], device: torch.device) -> "Augmentation":
         """The changes of several groups of images, one after the other."""
-        tables = zip(*((part.brightness, part.saturation, part.contrast, part.place.T) for part in parts), strict=True)
-        *colours, place = (torch.cat(table).to(device) for table in tables)
-        return cls(*colours, place.T)
+
+        def joined(tables: list[Tensor], dim: int = 0) -> Tensor:
+            return torch.cat(tables, dim).to(device)
+
+        return cls(
+            joined([part.brightness for part in parts]),
+            joined([part.saturation for part in parts]),
+            joined([part.contrast for part in parts]),
+            joined([part.place for part in parts], dim=1),
+        )
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images [N, 3, R, R] in -1..1, changed; what comes in at the edges is mirrored."""

@@ -30,7 +30,8 @@ def _modules(trainer: "Trainer") -> dict[str, torch.nn.Module]:
 
 
 def _optimisers(trainer: "Trainer") -> dict[str, torch.optim.Optimizer]:
-    return {"adam": trainer.optimiser} | ({"heads": trainer.heads_optimiser} if trainer.adversary is not None else {})
+    found: dict[str, torch.optim.Optimizer] = {"adam": trainer.optimiser}
+    return found | ({"heads": trainer.heads_optimiser} if trainer.adversary is not None else {})
 
 
 def save_state(trainer: "Trainer", path: Path) -> None:
