@@ -82,7 +82,10 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
 
     `accuracy`: share whose intended class the judge names; `deviation`: pixel standard deviation within a class
     over the real one; `near_copies`: share nearer to a training image than 1 % of the test images are; and `likeness`.
+    Raises ResGenError where the judge is a classifier of something else.
     """
+    if isinstance(judge, FeatureResNet) and judge.classes not in ((), train.classes):
+        raise ResGenError(f"The judge knows other classes ({', '.join(judge.classes[:3])}...) than the images: train one on them, or use lite2.")
     judge.freeze()
     fake, train, test = shuffled(fake), shuffled(train), shuffled(test)
     reference, held_out, generated = (judge_all(judge, data.images) for data in (train, test, fake))

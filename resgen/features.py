@@ -25,6 +25,11 @@ class FeatureConfig:
     widths: tuple[int, ...] = (48, 96, 192, 384)
     blocks_per_stage: int = 1
 
+    def __post_init__(self) -> None:
+        sizes = [(self.num_classes, 20_000), (self.blocks_per_stage, 64), (len(self.widths), 10), *((width, 4096) for width in self.widths)]
+        if any(type(value) is not int or not 1 <= value <= most for value, most in sizes) or len(self.widths) < 2:
+            raise CheckpointError("A feature network needs two to ten widths of up to 4096 channels and up to 64 blocks in a stage.")
+
 
 class FeatureBlock(nn.Module):
     """Post-activation residual block (He et al. 2015): [N, in, H, W] -> [N, out, H/stride, W/stride]."""
@@ -61,6 +66,7 @@ class FeatureResNet(nn.Module):
     def __init__(self, config: FeatureConfig) -> None:
         super().__init__()
         self.config = config
+        self.classes: tuple[str, ...] = ()  # their names, where its file tells them
         self.stem = nn.Conv2d(3, config.widths[0], 3, 1, 1)
         self.stages = nn.ModuleList(
             nn.Sequential(
@@ -166,12 +172,19 @@ def save_features(network: FeatureResNet, path: Path, card: dict[str, Any]) -> N
 
 
 def load_features(path: Path) -> FeatureResNet:
-    """Read a network written by `save_features`; raises CheckpointError where the file is not one."""
+    """Read a network written by `save_features`; raises CheckpointError where the file is not one. Nothing is allocated before all shapes fit."""
     try:
         with safe_open(path, "pt") as file:
-            arch = json.loads((file.metadata() or {})["resgen-features"])["arch"]
-        network = FeatureResNet(FeatureConfig(**{**arch, "widths": tuple(arch["widths"])}))
-        network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()})
+            header = json.loads((file.metadata() or {})["resgen-features"])
+            config = FeatureConfig(**{**header["arch"], "widths": tuple(header["arch"]["widths"])})
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        with torch.device("meta"):
+            network = FeatureResNet(config)
+        if shapes != {name: tuple(value.shape) for name, value in network.state_dict().items()}:
+            raise ValueError("its tensors are not those of its card")
+        tensors = load_file(path)
+        network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}, assign=True)
+        network.classes = tuple(map(str, header.get("classes", ())))
     except Exception as error:
         raise CheckpointError(f"{path} is not a feature network: make one with `resgen train-features`.") from error
     return network

@@ -129,3 +129,11 @@ def test_each_judge_has_its_own_figures(monkeypatch: pytest.MonkeyPatch, tiny_fo
     put_on_card(tmp_path / "tiny.safetensors", {"frechet": 1.0})
     put_on_card(tmp_path / "tiny.safetensors", {"lite2_frechet": 2.0})
     assert read_card(tmp_path / "tiny.safetensors").metrics == {"frechet": 1.0, "lite2_frechet": 2.0}
+
+
+def test_a_judge_of_other_classes_is_refused() -> None:
+    judge = FeatureResNet(FeatureConfig(2, (8, 12)))
+    judge.classes = ("shirt", "shoe")
+    data = ImageSet(np.zeros((4, 3, 8, 8), np.uint8), np.array([0, 0, 1, 1]), ("cat", "dog"))
+    with pytest.raises(ResGenError, match="shirt, shoe"):
+        compare(data, data, data, judge)

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -207,6 +208,17 @@ def test_a_feature_network_folds_without_change(shapes_zip: Path, tmp_path: Path
 def test_another_file_is_no_feature_network(tiny_folder: Path) -> None:
     with pytest.raises(CheckpointError, match="train-features"):
         load_features(tiny_folder / "tiny.safetensors")
+
+
+@pytest.mark.parametrize("arch", [{"widths": [4096] * 10, "blocks_per_stage": 64}, {"blocks_per_stage": 10**9}, {"widths": [8.5, 9]}])
+def test_a_small_file_cannot_ask_for_a_large_network(tmp_path: Path, arch: dict[str, object]) -> None:
+    save_file(
+        {"x": torch.zeros(1)}, tmp_path / "evil.safetensors", {"resgen-features": json.dumps({"arch": {"num_classes": 3, "widths": [8], **arch}})}
+    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match="train-features"):
+        load_features(tmp_path / "evil.safetensors")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
 
 
 @pytest.mark.parametrize("loss", ["drift", "drift+adversary"])
