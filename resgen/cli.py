@@ -415,7 +415,10 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     save_every: Annotated[int, typer.Option(help="Images between saves.", min=1)] = 20_000,
     features: Annotated[
-        Path | None, typer.Option(help="Eyes: lite0, resnet50 (a download) or a network of train-features; default: lite0 where installed.")
+        Path | None,
+        typer.Option(
+            help="Eyes: lite0, lite0@64 (pixels a side), resnet50 (a download) or a network of train-features; default: lite0 where installed."
+        ),
     ] = None,
     loss: Annotated[str, typer.Option(help="drift, adversary or drift+adversary.")] = "drift",
     init: Annotated[str, typer.Option(help="A checkpoint whose weights the run begins with.")] = "",

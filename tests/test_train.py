@@ -21,11 +21,12 @@ from torchvision.models._api import WeightsEnum
 
 from resgen.checkpoint import load_checkpoint
 from resgen.data import ImageSet, load_images
+from resgen.efficientnet import is_installed
 from resgen.errors import CheckpointError, DataError, ResGenError
 from resgen.features import FeatureConfig, FeatureResNet, PretrainedResNet50, load_features, save_features
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.train.classifier import train_features
-from resgen.train.command import train_generator
+from resgen.train.command import open_eyes, train_generator
 from resgen.train.config import TrainConfig
 from resgen.train.drift import Memory, describe, drift_field, drift_loss
 from resgen.train.loop import Trainer, take_weights
@@ -274,6 +275,21 @@ def test_names_are_checked_before_the_training(tmp_path: Path, eyes: Path) -> No
         with pytest.raises(DataError, match=message):
             train_generator(changed, tmp_path / "out", False, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"lr": float("nan")}, {"lr": -1}, {"seed": 2**62}, {"resolution": -4}, {"loss": "magic"}, {"guidance": 1.0}])
+def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(DataError, match=f"--{next(iter(wrong))}"):
+        TrainConfig((), "", **wrong)  # type: ignore[arg-type]
+
+
+def test_eyes_by_name(eyes: Path) -> None:
+    """Their side is a setting; what is no name is a file."""
+    assert isinstance(open_eyes(eyes), FeatureResNet)
+    if is_installed("lite0"):
+        assert [open_eyes(Path(name)).side for name in ("lite0", "lite0@64")] == [96, 64]  # type: ignore[union-attr]
+    with pytest.raises(CheckpointError):
+        open_eyes(Path("lite0@nonsense"))
 
 
 def test_a_run_begins_with_what_fits_of_a_checkpoint(tiny_folder: Path, shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:

@@ -70,9 +70,11 @@ def train_generator(
 
 
 def open_eyes(features: Path | None) -> Eyes:
-    """The network of --features: a file, a name, or the best there is here."""
-    name = str(features or ("lite0" if is_installed("lite0") else EYES))
-    return BY_NAME[name]() if name in BY_NAME else load_features(Path(name))
+    """The network of --features: a file, 'resnet50', 'lite0' or 'lite0@128' (pixels a side), or the best there is here."""
+    name, _, side = str(features or ("lite0" if is_installed("lite0") else EYES)).partition("@")
+    if name == "lite0" and side.isdecimal() and 32 <= int(side) <= 512:
+        return PretrainedEyes(name, int(side))
+    return BY_NAME[name]() if name in BY_NAME and not side else load_features(features or EYES)
 
 
 def check_names(name: str, data: ImageSet) -> None:
