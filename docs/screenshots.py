@@ -8,12 +8,15 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from resgen.library import load
+from resgen.recipe import Recipe
 from resgen.studio.app import build, launch_options
 
 OUT = Path(__file__).parent / "screens"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 CHROMIUM = next(path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name)))
 PAINTED = 120_000  # milliseconds
+AT_REST = "document.fonts.status === 'loaded' && document.getAnimations().every((one) => one.playState !== 'running' || one.effect.getTiming().iterations === Infinity)"
 
 
 def explore(page: Page) -> None:
@@ -24,6 +27,7 @@ def explore(page: Page) -> None:
     page.get_by_label("Classes as rows").check()
     page.wait_for_function("location.search.includes('classes=')", timeout=PAINTED)
     page.locator("#grid .rg-tiles button").nth(17).click()
+    page.wait_for_selector("#grid .rg-close-up:visible")
 
 
 def walk(page: Page) -> None:
@@ -39,9 +43,10 @@ def mix(page: Page) -> None:
 
 def invert(page: Page) -> None:
     page.set_input_files("#invert-photo input[type=file]", {"name": "photo.png", "mimeType": "image/png", "buffer": PHOTO})
-    page.wait_for_timeout(1000)
+    page.locator("#invert-photo").get_by_text("photo").first.wait_for()
     page.click("#invert-find")
     page.wait_for_selector("#invert-grid canvas[data-painted]", timeout=PAINTED)
+    page.wait_for_selector("#invert-curve canvas, #invert-curve svg", timeout=PAINTED)
 
 
 def compare(page: Page) -> None:
@@ -50,6 +55,7 @@ def compare(page: Page) -> None:
 
 def about(page: Page) -> None:
     page.get_by_text("Named as meant").wait_for()
+    page.wait_for_selector("#curves canvas, #curves svg", timeout=PAINTED)
 
 
 SCREENS: dict[str, Callable[[Page], None]] = {"Explore": explore, "Walk": walk, "Mix": mix, "Invert": invert, "Compare": compare, "About": about}
@@ -70,7 +76,7 @@ def main() -> None:
                     page.wait_for_selector("#grid .rg-canvas[data-painted]", timeout=PAINTED)
                     page.get_by_role("tab", name=name).click()
                     prepare(page)
-                    page.wait_for_timeout(1500)
+                    page.wait_for_function(AT_REST, timeout=PAINTED)
                     picture = Image.open(io.BytesIO(page.screenshot()))
                     picture.save(OUT / f"{name.lower()}-{size}-{scheme}.webp", quality=85)
                     page.close()
@@ -81,11 +87,8 @@ def main() -> None:
 
 def _photo() -> bytes:
     """An image of the shipped generator's own, so that no one's photo is needed."""
-    from resgen.recipe import Recipe
-    from resgen.sampler import load
-
     buffer = io.BytesIO()
-    Image.fromarray(load("fruits", "cpu").render(Recipe("fruits", (77,)))[0]).save(buffer, "PNG")
+    Image.fromarray(load("fruits", "cpu").render(Recipe(checkpoint="fruits", seeds=(77,)))[0]).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -1,25 +1,42 @@
-"""The studio's server side: the renderer, and the public endpoints through gradio_client."""
+"""The studio's server side: the renderer, what the screens read and write, and the public endpoints through gradio_client."""
 
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from resgen import grid
+from resgen.carry import read_recipe
 from resgen.checkpoint import load_checkpoint
-from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk, read, read_query
+from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_dict
 from resgen.errors import CheckpointError, RecipeError
+from resgen.library import Library
 from resgen.plates import draw
 from resgen.recipe import Recipe
-from resgen.sampler import load
 from resgen.studio.about import describe_fully
-from resgen.studio.app import build, launch_options
+from resgen.studio.app import Studio, build, launch_options
+from resgen.studio.controls import Kept
+from resgen.studio.page import plain, watched
 from resgen.studio.renderer import Renderer
+from resgen.work import Work, finish
+from tests import strategies
+
+
+def drawn(recipe: AnyRecipe, folder: Path) -> np.ndarray:
+    """The picture that the recipe is of."""
+    return np.asarray(grid.compose(finish(draw(recipe, Library(folder, "cpu").sampler))))
+
+
+# The public endpoints.
 
 
 @pytest.fixture(scope="module")
@@ -35,117 +52,224 @@ def test_only_the_documented_endpoints_are_public(client: Client) -> None:
     assert set(named) == {"/render", "/walk", "/invert", "/curate", "/checkpoints"}
 
 
+def test_endpoints_are_told_their_fields_as_declared(client: Client) -> None:
+    named: Any = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
+    names = {parameter["parameter_name"] for parameter in named["/render"]["parameters"]}
+    assert {"checkpoint", "recipe", "seeds", "classes", "class_mix", "truncation", "directions", "gains", "columns", "scale"} <= names
+
+
 def test_render_gives_the_picture_of_the_recipe(client: Client, tiny_folder: Path) -> None:
-    path = client.predict("tiny", "0-3", "disc,square", "", 0.8, "pc1=1", 4, 2, "", "", "", "", api_name="/render")
-    recipe = Recipe(checkpoint="tiny", seeds=(0, 1, 2, 3), classes=("disc", "square"), truncation=0.8, directions=(("pc1", 1.0),), columns=4, scale=2)
-    expected = grid.compose(draw(recipe, lambda name: load(name, "cpu", tiny_folder)))
-    assert np.array_equal(np.asarray(Image.open(path)), np.asarray(expected))
-    assert grid.read_recipe(Path(path))[0] == recipe
+    path = client.predict(
+        checkpoint="tiny",
+        seeds="0-3",
+        classes="disc,square",
+        truncation=0.8,
+        directions="pc1=1",
+        gains="1,0.5,1",
+        columns=4,
+        scale=2,
+        api_name="/render",
+    )
+    recipe = Recipe(
+        checkpoint="tiny", seeds=(0, 1, 2, 3), classes=("disc", "square"), truncation=0.8, directions=(("pc1", 1.0),),
+        residual_gains=(1, 0.5, 1), columns=4, scale=2,
+    )  # fmt: skip
+    assert np.array_equal(np.asarray(Image.open(path)), drawn(recipe, tiny_folder))
+    assert read_recipe(Path(path))[0] == recipe
 
 
 def test_the_example_of_the_readme_works(client: Client) -> None:
     path = client.predict(checkpoint="tiny", seeds="0-3", classes="disc", truncation=0.8, api_name="/render")
-    assert grid.read_recipe(Path(path))[0] == Recipe("tiny", (0, 1, 2, 3), classes=("disc",), truncation=0.8)
+    assert read_recipe(Path(path))[0] == Recipe(checkpoint="tiny", seeds=(0, 1, 2, 3), classes=("disc",), truncation=0.8)
 
 
 def test_bad_requests_get_one_sentence(client: Client) -> None:
-    for arguments in (("tiny", "3-"), ("../tiny", "1"), ("tiny", "0-99999")):
-        with pytest.raises(Exception, match=r"Seeds|no checkpoint"):
-            client.predict(*arguments, "", "", 1, "", 8, 3, "", "", "", "", api_name="/render")
+    for checkpoint, seeds in (("tiny", "3-"), ("../tiny", "1"), ("tiny", "0-99999")):
+        with pytest.raises(Exception, match=r"Seeds|no checkpoint|at most 400"):
+            client.predict(checkpoint=checkpoint, seeds=seeds, api_name="/render")
 
 
 def test_checkpoints_are_listed(client: Client) -> None:
     assert {card["name"] for card in client.predict(api_name="/checkpoints")} == {"tiny", "plain"}
 
 
+def test_every_kind_of_picture_comes_from_its_recipe(client: Client, tiny_folder: Path) -> None:
+    one, two = Recipe(checkpoint="tiny", seeds=(1,), columns=1), Recipe(checkpoint="tiny", seeds=(2,), classes=("disc",), columns=1)
+    for recipe in (
+        StyleMix(rows=(one, two), columns=(two,), blocks=(1, 2), scale=2),
+        AnatomyOf(recipe=one),
+        Comparison(recipe=Recipe(checkpoint="tiny", seeds=(1, 2)), checkpoints=("tiny", "tiny")),
+        Recipe(checkpoint="tiny", plane=(1.5, 2.0, 0.5), columns=3),
+        Recipe(checkpoint="tiny", seeds=(1, 2), sweep="pc1", columns=5, edits=((1, (("pc2", 2.0),)),)),
+    ):
+        path = client.predict(recipe=recipe.to_json(), api_name="/render")
+        assert np.array_equal(np.asarray(Image.open(path)), drawn(recipe, tiny_folder)), recipe
+        assert read_recipe(Path(path))[0] == recipe
+
+
+def test_a_film_comes_with_its_recipe(client: Client) -> None:
+    path = client.predict(
+        stops="1,2@disc", checkpoint="tiny", truncation=0.5, format="gif", seconds=1, fps=10, loop=False, path="w", scale=2, api_name="/walk"
+    )
+    walk, _ = read_recipe(Path(path))
+    assert isinstance(walk, Walk) and walk.frames == 10 and walk.stops[1].classes == ("disc",) and walk.path == "w" and not walk.loop
+    with Image.open(path) as film:
+        assert getattr(film, "n_frames", 1) == 10
+    with pytest.raises(Exception, match="two images"):
+        client.predict(stops="1", checkpoint="tiny", api_name="/walk")
+
+
+def test_an_image_is_inverted(client: Client, tiny_folder: Path, tmp_path: Path) -> None:
+    sampler = Library(tiny_folder, "cpu").sampler("tiny")
+    target = sampler.render(Recipe(checkpoint="tiny", seeds=(5,)))[0]
+    Image.fromarray(target).save(tmp_path / "photo.png")
+    found = client.predict(handle_file(tmp_path / "photo.png"), "tiny", 60, api_name="/invert")
+    recipe = read_dict(found["recipe"])
+    assert isinstance(recipe, Recipe)
+    assert found["psnr"] > 20 and np.abs(sampler.render(recipe)[0].astype(int) - target).mean() < 20
+
+
+def test_curating_without_a_feature_network_says_so(client: Client) -> None:
+    with pytest.raises(Exception, match="no classifier"):
+        client.predict(checkpoint="plain", many=20, keep=5, api_name="/curate")
+
+
+# The renderer.
+
+
 def test_a_damaged_checkpoint_is_listed_last_and_refused_when_chosen(tiny_folder: Path, tmp_path: Path) -> None:
     shutil.copy(tiny_folder / "tiny.safetensors", tmp_path)
     (tmp_path / "aaa-cut.safetensors").write_bytes(b"short")
-    renderer = Renderer(tmp_path, "cpu")
-    assert renderer.names() == ["tiny", "aaa-cut"]
+    renderer = Renderer(Library(tmp_path, "cpu"))
+    assert renderer.library.names() == ["tiny", "aaa-cut"]
     with pytest.raises(CheckpointError, match="damaged"):
         renderer.view(Recipe(checkpoint="aaa-cut"))
     assert renderer.view(Recipe(checkpoint="tiny"))["captions"][1].endswith("seed 1")
 
 
 def test_a_card_is_told_with_each_stage_of_its_training(tiny_folder: Path) -> None:
-    tiny = load_checkpoint(tiny_folder / "tiny.safetensors")
+    card = load_checkpoint(tiny_folder / "tiny.safetensors").card
     training = {"images_seen": 9, "command": "resgen train", "stages": [{"from_image": 5, "command": "resgen train --resume"}]}
-    assert "resgen train\n# from image 5 on\nresgen train --resume" in describe_fully(replace(tiny, training=training))
+    told = describe_fully(replace(card, training=training), 1000)
+    assert "    resgen train\n    # from image 5 on\n    resgen train --resume" in told
+
+
+@pytest.mark.parametrize("words", ["<img src=x>", "[a](http://b)", "**bold** `code`", "a_b_c", "# head"])
+def test_words_of_a_card_are_shown_as_they_are(words: str) -> None:
+    assert all(f"\\{sign}" in plain(words) for sign in words if sign in "<>[]()*`_#")
 
 
 def test_a_browser_is_not_asked_to_show_thousands(tiny_folder: Path) -> None:
-    with pytest.raises(RecipeError, match="400"):
-        Renderer(tiny_folder, "cpu").view(Recipe(checkpoint="tiny", seeds=tuple(range(401))))
+    renderer = Renderer(Library(tiny_folder, "cpu"))
+    for recipe in (
+        Recipe(checkpoint="tiny", seeds=tuple(range(401))),
+        Comparison(recipe=Recipe(checkpoint="tiny", seeds=tuple(range(201))), checkpoints=("tiny", "tiny")),
+        Recipe(checkpoint="tiny", plane=(1, 1, 1), columns=21),
+    ):
+        with pytest.raises(RecipeError, match="400"):
+            renderer.view(recipe)
 
 
 def test_a_replaced_file_is_loaded_again(tiny_folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "x.safetensors"
     shutil.copy(tiny_folder / "tiny.safetensors", target)
-    renderer = Renderer(tmp_path, "cpu")
-    assert len(renderer.sampler("x").checkpoint.classes) == 3
+    library = Library(tmp_path, "cpu")
+    assert len(library.sampler("x").card.classes) == 3
     shutil.copy(tiny_folder / "plain.safetensors", target)
-    assert renderer.sampler("x").checkpoint.classes == ()
+    assert library.sampler("x").card.classes == ()
 
 
-def test_every_kind_of_picture_comes_from_its_recipe(client: Client, tiny_folder: Path) -> None:
-    one, two = Recipe("tiny", (1,), columns=1), Recipe("tiny", (2,), classes=("disc",), columns=1)
-    for recipe in (
-        StyleMix((one, two), (two,), (1, 2), 2),
-        AnatomyOf(one),
-        Comparison(Recipe("tiny", (1, 2)), ("tiny", "tiny")),
-        Recipe("tiny", plane=(1.5, 2.0, 0.5), columns=3),
-        Recipe("tiny", (1, 2), sweep="pc1", columns=5, edits=((1, (("pc2", 2.0),)),)),
-    ):
-        path = client.predict("", "", "", "", 1, "", 8, 3, "", "", "", recipe.to_json(), api_name="/render")
-        expected = grid.compose(draw(recipe, lambda name: load(name, "cpu", tiny_folder)))
-        assert np.array_equal(np.asarray(Image.open(path)), np.asarray(expected)), recipe
-        assert grid.read_recipe(Path(path))[0] == recipe
+def test_long_work_ends_where_its_words_are_not_asked_for_any_more() -> None:
+    ended = []
+
+    def count() -> Work[str]:
+        try:
+            for step in range(100):
+                yield step, 100
+        finally:
+            ended.append(step)
+        return "done"
+
+    assert list(watched(count(), "Counting"))[-1] == "done"
+    told = watched(count(), "Counting")
+    assert next(told) == "Counting: 0 of 100"
+    told.close()  # type: ignore[attr-defined]
+    assert ended == [99, 0]
 
 
-def test_a_film_comes_with_its_recipe(client: Client) -> None:
-    path = client.predict("tiny", "1,2@disc", 0.5, 10, False, "w", 1, 2, "gif", api_name="/walk")
-    walk, _ = grid.read_recipe(Path(path))
-    assert isinstance(walk, Walk) and walk.frames == 5 and walk.stops[1].classes == ("disc",)
-    with pytest.raises(Exception, match="two images"):
-        client.predict("tiny", "1", 1, 10, True, "z", 1, 2, "mp4", api_name="/walk")
+# The contract of the screens: what is read is what was written.
 
 
-def test_an_image_is_inverted(client: Client, tiny_folder: Path, tmp_path: Path) -> None:
-    target = load("tiny", "cpu", tiny_folder).render(Recipe("tiny", (5,)))[0]
-    Image.fromarray(target).save(tmp_path / "photo.png")
-    found = client.predict(handle_file(tmp_path / "photo.png"), "tiny", 60, api_name="/invert")
-    again = load("tiny", "cpu", tiny_folder).render(Recipe.from_dict(found["recipe"]))[0]
-    assert found["psnr"] > 25 and abs(again.astype(int) - target).mean() < 15
+@pytest.fixture(scope="module")
+def studio(tiny_folder: Path) -> Studio:
+    with gr.Blocks() as demo:
+        return Studio(Renderer(Library(tiny_folder, "cpu")), demo)
 
 
-def test_curating_without_a_feature_network_says_so(client: Client) -> None:
-    with pytest.raises(Exception, match="no feature network"):
-        client.predict("tiny", "", 20, 5, "Confidence", 0, api_name="/curate")
+def written(screen: Any, recipe: AnyRecipe) -> dict[Any, Any]:
+    """The values of a screen's controls once a recipe was written."""
+    updates = screen.write(recipe)
+    return {control: _value(control, updates.get(control)) for control in screen.inputs}
 
 
-def test_links_of_every_kind_are_read_back() -> None:
-    one, two = Recipe("tiny", (1,), columns=1), Recipe("tiny", (2,), columns=1)
-    for recipe in (StyleMix((one,), (two,), (0,)), Walk((one, two), 2.5, 12, False, "w", 3), Comparison(one, ("a", "b")), AnatomyOf(one), one):
-        assert read_query(recipe.to_query()) == recipe
-        assert read(recipe.to_json()) == recipe
+def _value(control: Any, update: Any) -> Any:
+    is_update = isinstance(update, dict) and update.get("__type__") == "update"
+    return update.get("value", getattr(control, "value", None)) if is_update else update
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        '{"kind": "mix"}',
-        '{"kind": "walk", "stops": [], "seconds": 1}',
-        '{"kind": "walk", "stops": 3}',
-        '{"kind": "dance"}',
-        '{"kind": "compare", "recipe": {"seeds": "1"}, "checkpoints": [1]}',
-        '{"kind": "anatomy", "recipe": {"seeds": "1-5"}}',
-        '{"kind": "walk", "stops": [{"seeds": "1"}, {"seeds": "2"}], "seconds": 1e9}',
-        '{"kind": "walk", "stops": [{"seeds": "1"}, {"seeds": "2"}], "loop": 1}',
-        '{"kind": "mix", "extra": 1}',
-        "[1]",
-    ],
+tiny_recipes = strategies.recipes(checkpoint="tiny")
+
+
+@given(tiny_recipes)
+def test_explore_reads_what_it_was_written(studio: Studio, recipe: Recipe) -> None:
+    controls = studio.explore.controls
+    updates = controls.write(Kept(recipe))
+    assert controls.read({control: _value(control, updates.get(control)) for control in controls.inputs}) == recipe
+
+
+@given(tiny_recipes, st.sampled_from(["truncation", "columns", "gain", "direction"]))
+def test_a_control_moved_and_moved_back_changes_nothing(studio: Studio, recipe: Recipe, which: str) -> None:
+    controls = studio.explore.controls
+    control, away = {
+        "truncation": (controls.truncation, 0.77),
+        "columns": (controls.columns, 7),
+        "gain": (controls.gains[1], 1.3),
+        "direction": (controls.directions[0], 2.5),
+    }[which]
+    updates = controls.write(Kept(recipe))
+    values = {one: _value(one, updates.get(one)) for one in controls.inputs}
+    moved = controls.read({**values, control: away})
+    assert moved == recipe or values[control] != away
+    assert controls.read(values) == recipe
+
+
+single = st.builds(lambda seed, psi: Recipe(checkpoint="tiny", seeds=(seed,), truncation=psi, columns=1), st.integers(0, 99), st.floats(0, 1.5))
+walks = strategies.walks(strategies.several(single, 4, 2))
+mixes = st.builds(
+    StyleMix,
+    rows=strategies.several(single, 2, 1),
+    columns=strategies.several(single, 2, 1),
+    blocks=strategies.several(st.integers(0, 2), unique=True),
+    scale=st.integers(1, 16),
 )
-def test_recipes_of_recipes_are_checked(bad: str) -> None:
-    with pytest.raises(RecipeError):
-        read(bad)
+comparisons = st.builds(Comparison, recipe=tiny_recipes, checkpoints=strategies.several(st.sampled_from(["tiny", "plain"]), 3, 1))
+
+
+@given(walks)
+def test_walk_reads_what_it_was_written(studio: Studio, recipe: Walk) -> None:
+    assert studio.walk.read(written(studio.walk, recipe)) == recipe
+
+
+@given(mixes)
+def test_mix_reads_what_it_was_written(studio: Studio, recipe: StyleMix) -> None:
+    assert studio.mix.read(written(studio.mix, recipe)) == recipe
+
+
+@given(comparisons)
+def test_compare_reads_what_it_was_written(studio: Studio, recipe: Comparison) -> None:
+    assert studio.compare.read(written(studio.compare, recipe)) == recipe
+
+
+@given(tiny_recipes)
+def test_invert_reads_what_it_was_written(studio: Studio, recipe: Recipe) -> None:
+    assert studio.invert.read(written(studio.invert, recipe)) == recipe

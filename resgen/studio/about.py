@@ -36,8 +36,8 @@ class AboutScreen:
     def connect(self, demo: gr.Blocks) -> None:
         """Attach every listener."""
         shown = {self.card, self.figures, self.loss}
-        demo.load(writing(self.show, shown), self.checkpoint, shown, **RAW)
-        self.checkpoint.change(writing(self.show, shown), self.checkpoint, shown, **RAW)
+        demo.load(writing(self.show, shown), self.checkpoint, [*shown], **RAW)
+        self.checkpoint.change(writing(self.show, shown), self.checkpoint, [*shown], **RAW)
 
     def show(self, name: str | None) -> Updates:
         if not name:

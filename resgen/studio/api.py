@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 from gradio.data_classes import FileData
+from gradio.events import api as add_endpoint
 
 from resgen import curate as curating
 from resgen.composite import Walk, read, read_points
@@ -34,7 +34,7 @@ def add_api(renderer: Renderer) -> None:
         ("render", api.render, "render", 2), ("walk", api.walk, "slow", 1), ("invert", api.invert, "slow", 1), ("curate", api.curate, "slow", 1),
         ("checkpoints", api.checkpoints, "render", 2),
     ):  # fmt: skip
-        gr.api(friendly(function), api_name=name, concurrency_limit=limit, concurrency_id=queue)
+        add_endpoint(friendly(function), api_name=name, concurrency_limit=limit, concurrency_id=queue)
 
 
 class Api:

@@ -7,7 +7,7 @@ import gradio as gr
 from resgen.composite import Comparison, read_dict
 from resgen.fields import Dial, declaration, read_names, write_names
 from resgen.recipe import Recipe, format_seeds, parse_seeds
-from resgen.studio.page import LIVE, PIN, QUIET, SAVE, Updates, Values, ask, dialled, download, grid, offer, redraw, save_tile, slider
+from resgen.studio.page import ASK, LIVE, PIN, QUIET, SAVE, Updates, Values, dialled, download, grid, offer, redraw, save_tile, slider
 from resgen.studio.renderer import Renderer
 
 
@@ -101,7 +101,7 @@ class CompareScreen:
 
     def write(self, recipe: Comparison) -> Updates:
         """What makes the screen show a comparison."""
-        return {**self._show(recipe), self.kept: recipe.to_dict(), self.view: ask()}
+        return {**self._show(recipe), self.kept: recipe.to_dict(), self.view: ASK}
 
     # Events.
 

@@ -153,7 +153,7 @@ class Controls:
         recipe, name = kept.recipe, values[self.checkpoint] or kept.recipe.checkpoint
         card = self.library.card(name)
         shown = self.show(kept)
-        moved = {control: values[control] for control in shown if control in values and values[control] != shown[control]}
+        moved: Values = {control: values[control] for control in shown if control in values and values[control] != shown[control]}
         if name != recipe.checkpoint:  # of what was drawn by another generator, what belongs to any
             recipe = Recipe(checkpoint=name, seeds=recipe.seeds, truncation=recipe.truncation, columns=recipe.columns, scale=recipe.scale)
             moved = {control: moved[control] for control in (self.seeds, self.truncation, self.columns, self.scale) if control in moved}

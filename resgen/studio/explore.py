@@ -14,6 +14,7 @@ from resgen.latents import locate
 from resgen.recipe import MAX_SEED, Recipe, parse_seeds
 from resgen.studio.controls import CHOSEN, WHOLE, Controls, Kept
 from resgen.studio.page import (
+    ASK,
     LESS,
     MORE,
     PIN,
@@ -25,7 +26,6 @@ from resgen.studio.page import (
     VARY,
     Updates,
     Values,
-    ask,
     cancelling,
     download,
     friendly,
@@ -102,7 +102,7 @@ class Explore:
     def write(self, recipe: Recipe, before: str = "") -> Updates:
         """What makes the screen show a recipe; ``before`` is the query to go back to from variations. Raises ResGenError."""
         locate(recipe.alone(0), self.library.sampler(recipe.checkpoint).checkpoint)  # what can't be drawn is refused before anything changes
-        return self.controls.write(Kept(recipe, before=before)) | {self.view: ask()}
+        return self.controls.write(Kept(recipe, before=before)) | {self.view: ASK}
 
     # Events.
 
@@ -115,7 +115,7 @@ class Explore:
             self._on(control.input, self.change_layout)
         for control in (c.class_mode.input, c.mixed.change):
             classes = {c.one_class, c.row_classes, c.mixed, *c.shares}
-            control(self.dress_classes, {c.class_mode, c.mixed}, classes, **RAW)
+            control(self.dress_classes, {c.class_mode, c.mixed}, [*classes], **RAW)
         for control in (c.row_classes, c.mixed):
             self._on(control.change, self.follow_choice(control))
         c.seeds.submit(friendly(lambda text: parse_seeds(text) and None), c.seeds, None, **QUIET)
@@ -131,7 +131,7 @@ class Explore:
         offer(self.download_png.click, self.make_png, self.inputs, self.file)
         offer(self.download_zip.click, self.make_zip, self.inputs, self.file)
         curating = self.curate.click(
-            friendly(self.find_best), {self.order, self.many, self.keep, *self.inputs}, {self.found, self.curating}, **SLOW, preprocess=False
+            friendly(self.find_best), {self.order, self.many, self.keep, *self.inputs}, [self.found, self.curating], **SLOW, preprocess=False
         )
         cancelling(self.cancel, curating, self.curating)
         rewrite(curating.success, self.open_found, self.found, self.outputs)
@@ -146,10 +146,10 @@ class Explore:
         offer(self.view.select, self.save_tile, None, self.file)
         sliders = {c.kept, c.scope, *c.directions, *c.own}
         choice = self.view.input(self.choose, None, self.chosen, **QUIET)
-        choice.then(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, sliders, **RAW)
+        choice.then(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
         choice.then(friendly(self.show_anatomy), self.chosen, self.anatomy, **{**QUIET, "trigger_mode": "always_last"})
-        c.scope.input(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, sliders, **RAW)
-        self.view.like(self.count_marks, None, {self.marked, c.marks}, **QUIET)
+        c.scope.input(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
+        self.view.like(self.count_marks, None, [self.marked, c.marks], **QUIET)
         c.clear_marks.click(None, None, None, js="() => window.dispatchEvent(new CustomEvent('resgen-clear-marks'))")
         self._on(c.make_own.click, self.make_own, {self.marked, c.own_name})
         self._on(c.remove_own.click, self.remove_own, {c.own_names})
@@ -191,7 +191,7 @@ class Explore:
 
         def follow(values: Values) -> Updates:
             shown = self.controls.show(Kept.from_json(values[self.kept]))
-            return {self.view: ask()} if values[control] != shown[control] else {}
+            return {self.view: ASK} if values[control] != shown[control] else {}
 
         return follow
 

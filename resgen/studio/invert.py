@@ -60,7 +60,7 @@ class InvertScreen:
         found = self.find.click(
             friendly(self.find_latent),
             {self.photo, self.pasted, self.steps, self.checkpoint},
-            {self.view, self.kept, self.result, self.curve},
+            [self.view, self.kept, self.result, self.curve],
             **SLOW,
         )
         cancelling(self.cancel, found, self.result)

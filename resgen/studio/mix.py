@@ -6,10 +6,10 @@ import gradio as gr
 
 from resgen.composite import StyleMix, read_dict, read_points
 from resgen.studio.page import (
+    ASK,
     QUIET,
     Updates,
     Values,
-    ask,
     download,
     friendly,
     grid,
@@ -83,7 +83,7 @@ class MixScreen:
             self.blocks: gr.update(choices=self._choices(recipe.checkpoint), value=list(recipe.blocks)),
             self.scale: recipe.scale,
             self.kept: recipe.to_dict(),
-            self.view: ask(),
+            self.view: ASK,
         }
 
     def _choices(self, name: str) -> list[tuple[str, int]]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import gradio as gr
-from gradio.components import Component
 from PIL import Image
 
 from resgen.composite import MAX_STOPS, AnyRecipe, read_query
@@ -29,6 +28,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 RAW: dict[str, Any] = {**QUIET, "preprocess": False}
 LIVE: dict[str, Any] = {**RAW, "trigger_mode": "always_last", "concurrency_limit": 2, "concurrency_id": "render"}
 SLOW: dict[str, Any] = {**QUIET, "concurrency_limit": 1, "concurrency_id": "slow"}
+ASK: Any = object()  # what `write` gives a grid or player that is to be drawn, once all that is written with it is in the page
 TOLD_EVERY = 0.25  # seconds between two words of long work; it ends at such a moment when it is cancelled
 
 PIN = ("pin", "Pin", "Keep this image for the other screens; key P")
@@ -49,8 +49,12 @@ class Screen(Protocol):
     """
 
     kept: gr.JSON
-    inputs: set[Component]  # what `read` is given the values of, ``kept`` among them
     view: gr.HTML  # the grid or player that draws the recipe when `write` asks it to
+
+    @property
+    def inputs(self) -> set[Any]:
+        """What `read` is given the values of, ``kept`` among them."""
+        ...
 
     def read(self, values: Values) -> AnyRecipe | None:
         """The recipe that the controls show, None where there is none yet. Raises RecipeError."""
@@ -98,15 +102,21 @@ def redraw(screen: Screen, triggers: Iterable[Any], draw: Callable[[Values], Any
     gr.on([*triggers, screen.view.submit], friendly(draw), set(screen.inputs), screen.view, **LIVE)
 
 
-def ask() -> dict[str, float]:
-    """The value that makes a grid or player ask to be drawn, once all that was written with it is in the page."""
-    return {"ask": time.time()}
-
-
 def rewrite(event: Any, change: Callable[..., Updates], inputs: Any, outputs: set[Any], **options: Any) -> None:
-    """At ``event``, write what ``change`` makes of ``inputs``; then the views that were asked to are drawn."""
-    written = event(writing(change, outputs), inputs, outputs, **{**RAW, **options})
-    written.success(None, None, None, js="() => window.dispatchEvent(new CustomEvent('resgen-written'))")
+    """At ``event``, write what ``change`` makes of ``inputs``; then the grids and players that are given `ASK` are drawn.
+
+    That is told beside their value, which a picture under way may replace at any moment.
+    """
+    asked = gr.JSON(visible=False)
+
+    @wraps(change)
+    def split(*arguments: Any, **more: Any) -> Updates:
+        updates = change(*arguments, **more)
+        views = [view.elem_id for view, update in updates.items() if update is ASK]
+        return {control: update for control, update in updates.items() if update is not ASK} | {asked: views}
+
+    written = event(writing(split, outputs), inputs, outputs | {asked}, **{**RAW, **options})
+    written.success(None, asked, None, js="(views) => window.dispatchEvent(new CustomEvent('resgen-written', { detail: views }))")
 
 
 def writing(change: Callable[..., Updates], outputs: set[Any]) -> Any:
@@ -182,7 +192,7 @@ def _component(name: str, elem_id: str, value: Any = None, begins: str = "", **w
 
 
 def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (PIN, SAVE), shares: bool = True) -> gr.HTML:
-    """A grid of images whose value is `Renderer.view`, or `ask()`; `select` tells an action and the query of its image,
+    """A grid of images whose value is `Renderer.view`; `select` tells an action and the query of its image,
     `input` the chosen one, `submit` asks to be drawn.
 
     ``shares``: the page's address follows it.
@@ -191,7 +201,7 @@ def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (
 
 
 def player(elem_id: str, waiting: str) -> gr.HTML:
-    """Plays a film whose value is `Renderer.film_view`, or `ask()`; `submit` asks to be drawn."""
+    """Plays a film whose value is `Renderer.film_view`; `submit` asks to be drawn."""
     return _component("player", elem_id, begins="view", waiting=waiting)
 
 

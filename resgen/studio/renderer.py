@@ -97,8 +97,8 @@ class Renderer:
         """What the page's player shows: at most `PREVIEW_FRAMES` frames of a walk at their own size. Raises ResGenError."""
         fewer = walk.changed(fps=max(1, min(walk.fps, int(PREVIEW_FRAMES / walk.seconds))))
         view = self.view(fewer)
-        view |= {"tile": view["resolution"] * walk.scale, "query": walk.to_query()}
-        return {**view, "frames": fewer.frames, "seconds": walk.seconds}
+        tile, query = view["resolution"] * walk.scale, walk.to_query()
+        return {**view, "tile": tile, "query": query, "frames": fewer.frames, "seconds": walk.seconds}
 
     def single_images(self, recipes: Sequence[Recipe]) -> list[tuple[str, np.ndarray]]:
         """The caption and image uint8 [H, W, 3] of each of some recipes of one image, of one checkpoint, drawn together. Raises ResGenError."""

@@ -9,12 +9,12 @@ from resgen.composite import Walk, read_dict, read_points
 from resgen.errors import RecipeError
 from resgen.fields import Dial, declaration
 from resgen.studio.page import (
+    ASK,
     QUIET,
     SLOW,
     STATIC,
     Updates,
     Values,
-    ask,
     cancelling,
     dialled,
     download,
@@ -100,7 +100,7 @@ class WalkScreen:
 
     def write(self, recipe: Walk) -> Updates:
         """What makes the screen show a walk. Raises ResGenError."""
-        return {self.stops: make_pins(self.renderer, recipe.stops), **self._show(recipe), self.kept: recipe.to_dict(), self.view: ask()}
+        return {self.stops: make_pins(self.renderer, recipe.stops), **self._show(recipe), self.kept: recipe.to_dict(), self.view: ASK}
 
     # Events.
 
@@ -112,7 +112,7 @@ class WalkScreen:
         self.use_pins.click(lambda tray: tray, self.tray, self.stops, **QUIET)
         self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.stops, self.checkpoint], self.stops, **QUIET)
         self.clear.click(list, None, self.stops, **QUIET)
-        film = self.make.click(friendly(self.make_film), {*self.inputs, self.format}, {self.file, self.progress}, **SLOW, preprocess=False)
+        film = self.make.click(friendly(self.make_film), {*self.inputs, self.format}, [self.file, self.progress], **SLOW, preprocess=False)
         film.success(None, self.file, js=(STATIC / "download.js").read_text())
         cancelling(self.cancel, film, self.progress)
 

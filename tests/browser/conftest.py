@@ -1,7 +1,6 @@
-"""A real app over the shipped checkpoints, and a real Chromium."""
+"""A real app over the shipped checkpoints, a real Chromium, and a page in which no error and no message goes unseen."""
 
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -9,22 +8,56 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from resgen.checkpoint import SHIPPED
+from resgen.composite import AnyRecipe, read_query
+from resgen.library import SHIPPED, Library
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 # A page over a loopback address asks nothing of the network; Chromium itself must not either.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+PATIENCE = 30_000  # milliseconds; what is waited for comes much sooner
+TELL_TOASTS = """(() => {
+  const told = new WeakSet();
+  new MutationObserver(() => {
+    for (const toast of document.querySelectorAll(".toast-body")) {
+      if (!told.has(toast)) window.tellToast(toast.textContent);
+      told.add(toast);
+    }
+  }).observe(document, { childList: true, subtree: true });
+})()"""
+
+at_both_widths = pytest.mark.parametrize("page", list(SIZES), indirect=True)
+library = Library(SHIPPED, "cpu")  # what the page shows is compared with what this draws
+
+expect.set_options(timeout=15_000)
+_toasts: WeakKeyDictionary[BrowserContext, list[str]] = WeakKeyDictionary()  # those that no test has taken yet
+
+
+@dataclass(frozen=True)
+class App:
+    """`python app.py`, running."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def cpu_seconds(self) -> float:
+        """What the process has used so far, in all of its threads (proc_pid_stat(5): user and system time)."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.fixture(scope="session")
-def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`python app.py` on a free port, with the shipped checkpoints and a damaged one."""
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The app on a free port, with the shipped checkpoints and a damaged one."""
     folder = shutil.copytree(SHIPPED, tmp_path_factory.mktemp("app") / "checkpoints")
     (folder / "damaged.safetensors").write_bytes(next(folder.glob("*.safetensors")).read_bytes()[:50_000])
     with socket.socket() as probe:
@@ -35,15 +68,18 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
     url = f"http://127.0.0.1:{port}"
-    for _ in range(240):
+
+    def answers() -> bool:
         if process.poll() is not None:
             pytest.fail(f"the app ended: {log.read_text()}")
         try:
             urllib.request.urlopen(url, timeout=1)
-            break
         except OSError:
-            time.sleep(0.5)
-    yield url
+            return False
+        return True
+
+    until(answers, 120)
+    yield App(url, process)
     process.terminate()
     process.wait()
 
@@ -60,37 +96,158 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
-def page(request: pytest.FixtureRequest, browser: Browser, app_url: str) -> Iterator[Page]:
-    """The app, opened and painted, at both widths; a console error fails the test."""
-    width, height = request.param
-    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
-    page = context.new_page()
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(browser: Browser, app: App) -> Iterator[Visit]:
+    """Opens pages, each of a visitor of its own: `visit(link)`. An error in the console, or a message that the test did not expect, fails it."""
+    contexts: list[BrowserContext] = []
     errors: list[str] = []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(app_url)
-    page.wait_for_selector(".rg-canvas[data-painted]", timeout=60_000)
-    yield page
-    found = list(errors)  # before closing, which breaks off requests under way and says so in the console
-    context.close()
+
+    def open_page(link: str = "", width: str = "desktop", wait: bool = True) -> Page:
+        size = SIZES[width]
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
+        contexts.append(context)
+        _toasts[context] = []
+        context.expose_binding("tellToast", lambda _, words: _toasts[context].append(words))
+        context.add_init_script(TELL_TOASTS)
+        context.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        page = context.new_page()
+        page.goto(link if link.startswith(("http", "about:")) else app.url + "/" + link)
+        if wait:
+            shown(page)
+        return page
+
+    yield open_page
+    found = [*errors]  # before closing, which breaks off requests under way and says so in the console
+    for context in contexts:
+        found += [f"not expected: {words}" for words in _toasts[context]]
+        context.close()
     assert not found, found
 
 
-def pixels(page: Page) -> str:
-    """What the grid's canvas shows."""
-    return page.eval_on_selector(".rg-canvas", "canvas => canvas.toDataURL()")
+@pytest.fixture
+def page(request: pytest.FixtureRequest, visit: Visit) -> Page:
+    """The app, opened and painted, at desktop width or the one that `at_both_widths` says."""
+    return visit(width=getattr(request, "param", "desktop"))
 
 
-def redrawn(page: Page, act: Callable[[], object]) -> str:
-    """Act, wait until the grid shows another recipe, and return its pixels."""
-    before = page.get_attribute(".rg-canvas", "data-painted")
+def until(holds: Callable[[], bool], seconds: float) -> None:
+    """Wait until ``holds`` does."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not within {seconds} seconds"
+        time.sleep(0.05)
+
+
+def toast(page: Page, words: str) -> None:
+    """Wait for the one message that says ``words``, and take it."""
+    message = page.locator(".toast-body").filter(has_text=words)
+    expect(message).to_have_count(1)
+    told = _toasts[page.context]
+    until(lambda: page.evaluate("true") and any(words in one for one in told), 10)  # evaluating lets what the page tells arrive
+    told.remove(next(one for one in told if words in one))
+    message.locator(".toast-close").click()
+    expect(message).to_have_count(0)
+
+
+# What the page shows.
+
+
+def shown(page: Page, where: str = "#grid") -> str:
+    """The query of what a grid or player shows, once it shows something."""
+    page.wait_for_selector(f"{where} canvas[data-painted]", timeout=PATIENCE, state="attached")
+    return page.get_attribute(f"{where} canvas[data-painted]", "data-painted") or ""
+
+
+def pixels(page: Page, where: str = "#grid") -> str:
+    """What the canvas of a grid or player shows, once it shows something."""
+    shown(page, where)
+    return page.eval_on_selector(f"{where} canvas[data-painted]", "canvas => canvas.toDataURL()")
+
+
+def redrawn(page: Page, act: Callable[[], object], where: str = "#grid") -> str:
+    """Act, wait until a grid or player shows another recipe, and return its pixels."""
+    before = shown(page, where)
     act()
-    page.wait_for_function("before => document.querySelector('.rg-canvas').dataset.painted !== before", arg=before, timeout=60_000)
-    return pixels(page)
+    page.wait_for_function(
+        "([where, before]) => document.querySelector(`${where} canvas[data-painted]`).dataset.painted !== before",
+        arg=[where, before],
+        timeout=PATIENCE,
+    )
+    return pixels(page, where)
 
 
-def painted(page: Page, pattern: str) -> None:
-    """Wait until the recipe on screen matches."""
-    page.wait_for_function("pattern => new RegExp(pattern).test(document.querySelector('.rg-canvas').dataset.painted)", arg=pattern, timeout=60_000)
-    assert re.search(pattern, page.url)
+def painted(page: Page, pattern: str, where: str = "#grid") -> None:
+    """Wait until the query of what is on screen matches, and the address says so."""
+    page.wait_for_function(
+        """([where, pattern]) => {
+          const painted = document.querySelector(`${where} canvas[data-painted]`)?.dataset.painted;
+          return painted !== undefined && new RegExp(pattern).test(painted) && (location.search + location.hash).slice(1) === painted;
+        }""",
+        arg=[where, pattern],
+        timeout=PATIENCE,
+    )
+
+
+def draws(page: Page, recipe: AnyRecipe, where: str = "#grid") -> None:
+    """Wait until a recipe is on screen, and its link in the address."""
+    page.wait_for_function(
+        "([where, query]) => document.querySelector(`${where} canvas[data-painted]`)?.dataset.painted === query",
+        arg=[where, recipe.to_query()],
+        timeout=PATIENCE,
+    )
+    assert linked(page) == recipe
+
+
+def linked(page: Page) -> AnyRecipe:
+    """The recipe that the address says."""
+    link = urlsplit(page.url)
+    return read_query(link.fragment or link.query)
+
+
+def settled(page: Page, step: int) -> None:
+    """Wait until what is on screen is an entry of the history, at ``step`` of it."""
+    page.wait_for_function(
+        "step => (history.state?.step || 0) === step && document.querySelector('#undo').disabled === (step === 0)", arg=step, timeout=PATIENCE
+    )
+
+
+# What a hand does.
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def unfold(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name).click()
+
+
+def pin(page: Page, *places: int) -> None:
+    for place in places:
+        page.locator("#grid .rg-tiles button").nth(place).click()
+        page.keyboard.press("p")
+    expect(page.locator("#tray .rg-pin")).to_have_count(len(places))
+
+
+def number(page: Page, control: str) -> Locator:
+    """The box of a slider's number."""
+    return page.locator(f"#{control} input[type=number]")
+
+
+def text(page: Page, control: str) -> Locator:
+    """A box for words."""
+    return page.locator(f"#{control} textarea, #{control} input").first
+
+
+def enter(box: Locator, value: str) -> None:
+    box.fill(value)
+    box.press("Enter")
+
+
+def choose(page: Page, dropdown: str, option: str) -> None:
+    page.click(f"#{dropdown} input")
+    page.get_by_role("option", name=option, exact=True).click()

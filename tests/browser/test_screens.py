@@ -9,252 +9,176 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from resgen import grid
-from resgen.composite import Comparison, StyleMix, Walk, read_query
-from resgen.plates import draw, draw_frames
+from resgen.carry import read_recipe
+from resgen.composite import Comparison, StyleMix, Walk
+from resgen.plates import draw, stream_frames
 from resgen.recipe import Recipe
-from resgen.sampler import Sampler, load
-from tests.browser.conftest import painted, pixels, redrawn
-
-
-def sampler_of(name: str) -> Sampler:
-    return load(name, "cpu")
-
-
-def open_tab(page: Page, name: str) -> None:
-    page.get_by_role("tab", name=name).click()
-
-
-def canvas(page: Page, where: str) -> str:
-    """What the canvas of a grid or player shows, once it shows something."""
-    page.wait_for_selector(f"{where} canvas[data-painted]", timeout=60_000)
-    return page.eval_on_selector(f"{where} canvas[data-painted]", "canvas => canvas.toDataURL()")
+from resgen.work import finish
+from tests.browser.conftest import (
+    SIZES,
+    Visit,
+    at_both_widths,
+    choose,
+    enter,
+    library,
+    linked,
+    number,
+    open_tab,
+    pin,
+    pixels,
+    redrawn,
+    settled,
+    shown,
+    text,
+    toast,
+)  # fmt: skip
 
 
 def changed(page: Page, where: str, before: str) -> str:
-    """Wait until the canvas shows something else."""
+    """Wait until the canvas of a grid or player shows something else."""
     script = "([where, before]) => document.querySelector(`${where} canvas[data-painted]`)?.toDataURL() !== before"
     page.wait_for_function(script, arg=[where, before], timeout=60_000)
-    return canvas(page, where)
+    return pixels(page, where)
 
 
-def pin(page: Page, *places: int) -> None:
-    for place in places:
-        page.locator("#grid .rg-tiles button").nth(place).click()
-        page.keyboard.press("p")
-    expect(page.locator("#tray .rg-pin")).to_have_count(len(places))
+def saved(page: Page, button: str, path: Path) -> Path:
+    """The file that a button gives."""
+    with page.expect_download(timeout=120_000) as download:
+        page.click(button)
+    download.value.save_as(path)
+    return path
 
 
-def set_number(box: Locator, value: str) -> None:
-    box.fill(value)
-    box.press("Enter")
-
-
-def test_pins_are_kept_for_the_next_visit_and_removed(page: Page) -> None:
-    pin(page, 1, 4)
-    later = page.context.new_page()
-    later.goto(page.url)
-    expect(later.locator("#tray .rg-pin")).to_have_count(2, timeout=60_000)
-    later.locator("#tray .rg-pin button").first.click()
-    expect(later.locator("#tray .rg-pin")).to_have_count(1)
-    open_tab(later, "Walk")
-    later.click("#walk-use-pins")
-    expect(later.locator("#stops .rg-pin")).to_have_count(1)
-
-
-def test_undo_and_redo_go_through_what_was_shown(page: Page) -> None:
-    start = pixels(page)
-    expect(page.locator("#undo")).to_be_disabled()
-    page.wait_for_timeout(700)  # a state counts when it was left alone for a while
-    second = redrawn(page, lambda: page.click("#next"))
-    page.wait_for_timeout(700)
-    third = redrawn(page, lambda: page.click("#next"))
-    page.wait_for_timeout(700)
-    assert redrawn(page, lambda: page.click("#undo")) == second
-    assert redrawn(page, lambda: page.click("#undo")) == start
-    assert redrawn(page, lambda: page.click("#redo")) == second
-    assert redrawn(page, lambda: page.click("#redo")) == third
-    expect(page.locator("#seeds textarea, #seeds input").first).to_have_value("48-71")
-
-
-def test_the_r_key_draws_random_seeds(page: Page) -> None:
-    page.locator("#grid .rg-tiles button").first.focus()
-    assert redrawn(page, lambda: page.keyboard.press("r")) != ""
-    assert "seeds=0-23" not in page.url
-
-
-def test_the_seed_plane_moves_under_the_pointer(page: Page) -> None:
-    before = redrawn(page, lambda: page.get_by_label("Seed plane").first.check())
-    assert page.locator("#grid .rg-tiles button").count() == 36
-    pad = page.locator(".rg-pad")
-    pad.scroll_into_view_if_needed()
-    box = pad.bounding_box()
-    assert box
-    page.mouse.move(box["x"] + 100, box["y"] + 100)
-    page.mouse.down()
-    during = redrawn(page, lambda: page.mouse.move(box["x"] + 40, box["y"] + 70, steps=3))
-    page.mouse.up()
-    assert during != before
-    painted(page, "plane=1%2C0.5%2C")
-    pad.focus()
-    page.keyboard.press("ArrowRight")
-    painted(page, "plane=1.1%2C0.5%2C")
-    redrawn(page, lambda: page.get_by_label("Seeds", exact=True).first.check())
-
-
-def test_a_strip_shows_each_image_along_a_direction(page: Page) -> None:
-    page.click("#sweep input")
-    redrawn(page, lambda: page.get_by_role("option").nth(1).click())
-    assert page.locator("#grid .rg-tiles button").count() == 42 and "sweep=" in page.url
-    expect(page.locator("#grid .rg-columns span").last).to_have_text("+3")
-
-
-def test_one_image_is_edited_alone(page: Page) -> None:
-    tiles = page.locator("#grid .rg-tiles button")
-    tiles.nth(1).click()
-    page.get_by_role("radio", name="The chosen image").check()
-    page.wait_for_timeout(1500)
-    crop = """index => { const c = document.querySelector('#grid .rg-canvas'); const s = c.width / 6;
-      const d = c.getContext('2d').getImageData((index % 6) * s + 8, Math.floor(index / 6) * s + 8, s - 18, s - 18).data;
-      return d.reduce((a, b) => a + b, 0); }"""
-    before = [page.evaluate(crop, index) for index in (0, 1, 2)]
-    number = page.locator("#direction-1 input[type=number]")
-    redrawn(page, lambda: set_number(number, "4"))
-    after = [page.evaluate(crop, index) for index in (0, 1, 2)]
-    assert after[0] == before[0] and after[2] == before[2] and after[1] != before[1]
-    assert "edits=1%3A" in page.url
-    page.get_by_label("All images").check()
-    expect(number).to_have_value("0")
-    redrawn(page, lambda: set_number(number, "2"))
-    assert "edits=1%3A" in page.url and "directions=" in page.url
-
-
-def test_the_inside_of_the_network_is_shown_for_the_chosen_image(page: Page) -> None:
-    page.get_by_role("button", name="Inside the network").click()
-    address = page.url
-    page.locator("#grid .rg-tiles button").nth(2).click()
-    first = canvas(page, "#anatomy")
-    assert page.locator("#anatomy .rg-tiles button").count() == 3 * len(sampler_of("fruits").checkpoint.arch.widths)
-    page.locator("#grid .rg-tiles button").nth(3).click()
-    assert changed(page, "#anatomy", first) != first
-    assert page.url == address, "the address is that of the grid"
-
-
-def test_marked_images_make_a_direction_that_the_link_keeps(page: Page, browser: Browser) -> None:
-    tiles = page.locator("#grid .rg-tiles button")
-    for place, mark in ((0, "More"), (1, "More"), (3, "Less")):
-        tiles.nth(place).click()
-        page.locator("#grid").get_by_role("button", name=mark, exact=True).click()
-    page.get_by_role("button", name="Your own directions").click()
-    expect(page.locator("#marks")).to_contain_text("2 marked more, 1 less")
-    page.locator("#own-name input, #own-name textarea").first.fill("fluffy")
-    redrawn(page, lambda: page.click("#make-own"))
-    number = page.locator("#own-1 input[type=number]")
-    expect(page.locator("#own-1")).to_contain_text("fluffy")
-    moved = redrawn(page, lambda: set_number(number, "3"))
-    context = browser.new_context(viewport=page.viewport_size)
-    other = context.new_page()
-    other.goto(page.url)
-    other.wait_for_selector("#grid .rg-canvas[data-painted]", timeout=60_000)
-    assert pixels(other) == moved
-    context.close()
-
-
-def test_curating_keeps_some_of_many(page: Page) -> None:
-    page.get_by_role("button", name="Curate").click()
-    redrawn(page, lambda: page.click("#curate"))
-    recipe = read_query(page.url.partition("?")[2])
-    assert isinstance(recipe, Recipe) and len(recipe.seeds) == 24 and max(recipe.seeds) > 24
-
-
-def test_a_walk_plays_and_is_saved_with_its_recipe(page: Page, browser: Browser, tmp_path: Path) -> None:
+@at_both_widths
+def test_a_walk_plays_and_is_saved_with_its_recipe(page: Page, visit: Visit, tmp_path: Path) -> None:
     pin(page, 0, 5)
     open_tab(page, "Walk")
     page.click("#walk-use-pins")
-    first = canvas(page, "#walk-player")
+    first = pixels(page, "#walk-player")
     assert changed(page, "#walk-player", first) != first, "the film stands still"
     page.locator("#walk-player .rg-play").click()
-    set_number(page.locator("#walk-seconds input[type=number]"), "0.5")
-    page.wait_for_function("() => location.search.includes('0.5')", timeout=60_000)
-    with page.expect_download(timeout=120_000) as download:
-        page.click("#make-film")
-    path = tmp_path / "walk.mp4"
-    download.value.save_as(path)
-    walk, _ = grid.read_recipe(path)
-    assert isinstance(walk, Walk) and len(walk.stops) == 2 and walk.frames == 12
-    shown = read_query(page.url.partition("?")[2])
-    assert shown == walk
-    context = browser.new_context(viewport=page.viewport_size)
-    other = context.new_page()
-    other.goto(page.url)
-    other.wait_for_selector("#walk-player canvas[data-painted]", timeout=60_000)
+    redrawn(page, lambda: enter(number(page, "walk-seconds"), "0.5"), "#walk-player")
+    redrawn(page, lambda: enter(number(page, "walk-fps"), "20"), "#walk-player")
+    redrawn(page, lambda: enter(number(page, "walk-scale"), "2"), "#walk-player")
+    path = saved(page, "#make-film", tmp_path / "walk.mp4")
+    walk, _ = read_recipe(path)
+    assert isinstance(walk, Walk) and len(walk.stops) == 2 and walk.frames == 10 and walk.scale == 2
+    assert linked(page) == walk, "the link says what the film was made of"
+    other = visit(page.url)
+    shown(other, "#walk-player")
     expect(other.locator("#stops .rg-pin")).to_have_count(2)
-    context.close()
+    expect(number(other, "walk-fps")).to_have_value("20")
+
+
+def test_a_walk_in_the_page_is_the_film_of_the_command_line(page: Page) -> None:
+    """Each frame of the player has the pixels of the same frame of `stream_frames`."""
+    pin(page, 0, 5)
+    open_tab(page, "Walk")
+    page.click("#walk-use-pins")
+    shown(page, "#walk-player")
+    page.locator("#walk-player .rg-play").click()
+    redrawn(page, lambda: enter(number(page, "walk-seconds"), "1"), "#walk-player")
+    redrawn(page, lambda: page.get_by_label("Loop").uncheck(), "#walk-player")  # there and back, two frames would be the same
+    walk = linked(page)
+    assert isinstance(walk, Walk) and not walk.loop
+    frames = list(stream_frames(walk, library.sampler(walk.checkpoint)))
+    assert np.array_equal(frames[0], library.sampler(walk.checkpoint).render(walk.stops[0])[0])
+    slider = page.locator("#walk-player input[type=range]")
+    for place in (0, 7, 12, 23):
+        slider.fill(str(place))
+        data = page.eval_on_selector(
+            "#walk-player canvas",
+            """canvas => {
+              const small = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
+              small.getContext("2d").imageSmoothingQuality = "high";
+              small.getContext("2d").drawImage(canvas, 0, 0, 64, 64);
+              return [...small.getContext("2d").getImageData(0, 0, 64, 64).data];
+            }""",
+        )
+        seen = np.array(data, int).reshape(64, 64, 4)[..., :3]
+        off = [np.abs(seen - frame).mean() for frame in frames]
+        assert int(np.argmin(off)) == place and off[place] < 4, f"frame {place} of the page is not that of the film"
 
 
 def test_too_few_stops_are_one_message(page: Page) -> None:
     open_tab(page, "Walk")
     page.click("#make-film")
-    expect(page.locator(".toast-body.error")).to_contain_text("at least two images")
-    page.locator(".toast-close").first.click()
+    toast(page, "at least two images")
 
 
-def test_a_film_can_be_cancelled(page: Page) -> None:
-    pin(page, 0, 5)
-    open_tab(page, "Walk")
-    page.click("#walk-use-pins")
-    canvas(page, "#walk-player")
-    set_number(page.locator("#walk-seconds input[type=number]"), "30")
-    page.click("#make-film")
-    page.wait_for_timeout(500)
-    page.click("#cancel-film")
-    expect(page.locator("#film-progress")).to_contain_text("Cancelled")
+def test_stops_come_from_seeds_of_the_generator_of_the_other_stops(visit: Visit) -> None:
+    """Also where Explore shows another generator."""
+    film = Walk(stops=(Recipe(checkpoint="cifar10", seeds=(1,), columns=1, scale=1), Recipe(checkpoint="cifar10", seeds=(2,), columns=1, scale=1)))
+    page = visit("?" + film.to_query())
+    shown(page, "#walk-player")
+    assert "checkpoint=cifar10" in shown(page), "Explore shows the film's generator too"
+    redrawn(page, lambda: enter(text(page, "walk-seeds"), "3@ship,4@cat"), "#walk-player")
+    walk = linked(page)
+    assert isinstance(walk, Walk) and {stop.checkpoint for stop in walk.stops} == {"cifar10"} and walk.stops[0].classes == ("ship",)
 
 
+@at_both_widths
 def test_a_mix_follows_its_rows_columns_and_blocks(page: Page, tmp_path: Path) -> None:
     open_tab(page, "Mix")
-    first = canvas(page, "#mix-grid")
-    page.get_by_label("Coarse: shape and pose").check()
+    first = pixels(page, "#mix-grid")
+    page.get_by_label("Block 1, 4 px").check()
     second = changed(page, "#mix-grid", first)
-    set_number(page.locator("#mix-row-seeds textarea, #mix-row-seeds input").first, "3@lemon,9@banana")
+    enter(text(page, "mix-row-seeds"), "3@lemon,9@banana")
     changed(page, "#mix-grid", second)
-    with page.expect_download() as download:
-        page.click("#mix-png")
-    path = tmp_path / "mix.png"
-    download.value.save_as(path)
-    mix, _ = grid.read_recipe(path)
-    assert isinstance(mix, StyleMix) and [row.classes for row in mix.rows] == [("lemon",), ("banana",)]
-    assert np.array_equal(np.asarray(Image.open(path)), np.asarray(grid.compose(draw(mix, sampler_of))))
+    path = saved(page, "#mix-png", tmp_path / "mix.png")
+    mix, _ = read_recipe(path)
+    assert isinstance(mix, StyleMix) and [row.classes for row in mix.rows] == [("lemon",), ("banana",)] and 0 in mix.blocks
+    assert linked(page) == mix
+    rows = library.sampler("fruits").render(mix.rows[1])
+    side, table = 64 * mix.scale, Image.open(path).convert("RGB")
+    step = (table.height - side) // len(mix.rows)  # the last row begins two further down
+    seen = table.crop((0, 2 * step, side, 2 * step + side)).resize((64, 64), Image.Resampling.BOX)
+    assert np.abs(np.asarray(seen, int) - rows[0]).mean() < 2, "the second row begins with its own image"
+
+
+def test_any_blocks_may_be_mixed(page: Page) -> None:
+    open_tab(page, "Mix")
+    shown(page, "#mix-grid")
+    names = [f"Block {block}, {2 ** (block + 1)} px" for block in range(1, 6)]
+    for name in names:
+        page.get_by_label(name).uncheck()
+    for name in (names[0], names[3]):
+        redrawn(page, lambda name=name: page.get_by_label(name).check(), "#mix-grid")
+    mix = linked(page)
+    assert isinstance(mix, StyleMix) and mix.blocks == (0, 3)
 
 
 def test_a_picture_is_found_again_and_can_be_pinned(page: Page, tmp_path: Path) -> None:
-    target = sampler_of("fruits").render(Recipe("fruits", (77,)))[0]
+    target = library.sampler("fruits").render(Recipe(checkpoint="fruits", seeds=(77,)))[0]
     path = tmp_path / "photo.png"
     Image.fromarray(target).save(path)
     open_tab(page, "Invert")
     page.set_input_files("#invert-photo input[type=file]", path)
-    set_number(page.locator("#invert-steps input[type=number]"), "50")
-    page.wait_for_timeout(500)
+    expect(page.locator("#invert-photo")).to_contain_text("photo")
+    enter(number(page, "invert-steps"), "40")
     page.click("#invert-find")
     page.wait_for_selector("#invert-grid canvas[data-painted]", timeout=180_000)
     expect(page.locator("#invert-result")).to_contain_text("dB")
     page.locator("#invert-grid .rg-tiles button").nth(1).click()
     page.locator("#invert-grid").get_by_role("button", name="Pin", exact=True).click()
     expect(page.locator("#tray .rg-pin")).to_have_count(1)
-    assert "latents=" in page.url
+    found = linked(page)
+    assert isinstance(found, Recipe) and found.latents
+    assert np.abs(library.sampler("fruits").render(found)[0].astype(int) - target).mean() < 25, "what was found is near to what was given"
 
 
 def test_no_picture_to_invert_is_one_message(page: Page) -> None:
     open_tab(page, "Invert")
     page.click("#invert-find")
-    expect(page.locator(".toast-body.error")).to_contain_text("no picture yet")
+    toast(page, "no picture yet")
 
 
 def test_checkpoints_are_compared_and_scrubbed(page: Page, tmp_path: Path) -> None:
     open_tab(page, "Compare")
-    first = canvas(page, "#compare-grid")
+    first = pixels(page, "#compare-grid")
     moment = page.locator("#moment input[type=range]")
     moment.scroll_into_view_if_needed()
     moment.focus()
@@ -265,13 +189,24 @@ def test_checkpoints_are_compared_and_scrubbed(page: Page, tmp_path: Path) -> No
     page.click("#all-moments")
     changed(page, "#compare-grid", third)
     expect(page.locator("#compare-grid .rg-columns span").last).to_have_text("cifar10")
-    with page.expect_download() as download:
-        page.click("#compare-png")
-    path = tmp_path / "comparison.png"
-    download.value.save_as(path)
-    comparison, _ = grid.read_recipe(path)
+    path = saved(page, "#compare-png", tmp_path / "comparison.png")
+    comparison, _ = read_recipe(path)
     assert isinstance(comparison, Comparison) and len(comparison.checkpoints) > 2
-    assert np.array_equal(np.asarray(Image.open(path)), np.asarray(grid.compose(draw(comparison, sampler_of))))
+    assert np.array_equal(np.asarray(Image.open(path)), np.asarray(grid.compose(finish(draw(comparison, library.sampler)))))
+    plate = finish(draw(comparison, library.sampler))
+    for column, name in enumerate(comparison.checkpoints):
+        own = library.sampler(name).render(comparison.recipe.with_checkpoint(name))
+        assert np.array_equal(plate.images[column :: plate.columns], own), f"the column of {name} is what it draws alone"
+
+
+def test_compared_checkpoints_taken_away_all_at_once_leave_the_picture(page: Page) -> None:
+    open_tab(page, "Compare")
+    before = pixels(page, "#compare-grid")
+    page.locator("#compare-names .token-remove.remove-all").click()
+    expect(page.locator("#compare-names .token")).to_have_count(0)
+    assert pixels(page, "#compare-grid") == before
+    redrawn(page, lambda: choose(page, "compare-names", "cifar10@1024"), "#compare-grid")
+    assert page.locator("#compare-grid .rg-tiles button").count() == 6
 
 
 def test_about_shows_measured_figures_and_curves(page: Page) -> None:
@@ -285,10 +220,7 @@ def test_about_shows_measured_figures_and_curves(page: Page) -> None:
 def test_a_picture_brought_back_restores_its_recipe(page: Page, tmp_path: Path, how: str) -> None:
     start = pixels(page)
     moved = redrawn(page, lambda: page.click("#next"))
-    with page.expect_download() as download:
-        page.click("#download-png")
-    path = tmp_path / "grid.png"
-    download.value.save_as(path)
+    path = saved(page, "#download-png", tmp_path / "grid.png")
     assert redrawn(page, lambda: page.click("#reset")) == start
 
     def bring() -> None:
@@ -317,45 +249,31 @@ def test_a_bad_file_is_one_message(page: Page, tmp_path: Path) -> None:
     with page.expect_file_chooser() as chooser:
         page.click("#open-file")
     chooser.value.set_files(tmp_path / "bare.png")
-    expect(page.locator(".toast-body.error")).to_contain_text("holds no recipe")
+    toast(page, "holds no recipe")
 
 
-def test_four_actions_from_opening_to_sharing(page: Page) -> None:
-    """A newcomer's path: a picture they like, changed, shared."""
-    redrawn(page, lambda: page.click("#random"))  # 1: until they like one
-    page.locator("#grid .rg-tiles button").nth(4).click()  # 2: closer
-    redrawn(page, lambda: set_number(page.locator("#direction-1 input[type=number]"), "3"))  # 3: changed
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.click("#copy-link")  # 4: shared
-    assert page.evaluate("navigator.clipboard.readText()") == page.url
+@pytest.mark.parametrize("width", list(SIZES))
+def test_axe_finds_no_serious_violation_on_any_screen(visit: Visit, width: str) -> None:
+    page = visit(width=width)
+    ready = {"Explore": "#grid canvas", "Walk": "#walk-use-pins", "Mix": "#mix-grid canvas[data-painted]", "Invert": "#invert-find"}
+    ready |= {"Compare": "#compare-grid canvas[data-painted]", "About": "#curves canvas, #curves svg"}
+    for screen, selector in ready.items():
+        open_tab(page, screen)
+        page.locator(selector).first.wait_for()
+        page.wait_for_function(
+            "document.getAnimations().every((one) => one.playState !== 'running' || one.effect.getTiming().iterations === Infinity)"
+        )
+        found = Axe().run(page).response["violations"]
+        serious = [(v["id"], [node["html"][:200] for node in v["nodes"]][:3]) for v in found if v["impact"] in ("serious", "critical")]
+        assert not serious, f"{screen}: {json.dumps(serious, indent=1)}"
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{screen} scrolls sideways"
 
 
-@pytest.mark.parametrize("screen", ["Explore", "Walk", "Mix", "Invert", "Compare", "About"])
-def test_axe_finds_no_serious_violation(page: Page, screen: str) -> None:
-    open_tab(page, screen)
-    page.wait_for_timeout(1500)
-    found = Axe().run(page).response["violations"]
-    serious = [(v["id"], [node["html"][:200] for node in v["nodes"]][:3]) for v in found if v["impact"] in ("serious", "critical")]
-    assert not serious, json.dumps(serious, indent=1)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "the page scrolls sideways"
-
-
-def test_a_walk_in_the_page_is_the_film_of_the_command_line(page: Page) -> None:
-    """The player's first frame has the pixels that `draw_frames` gives."""
-    pin(page, 0, 5)
+def test_a_tab_opened_before_the_first_picture_stays_open(visit: Visit) -> None:
+    page = visit(wait=False)
     open_tab(page, "Walk")
-    page.click("#walk-use-pins")
-    canvas(page, "#walk-player")
-    walk = read_query(page.url.partition("?")[2])
-    assert isinstance(walk, Walk)
-    assert np.array_equal(draw_frames(walk, sampler_of(walk.checkpoint))[0], sampler_of(walk.checkpoint).render(walk.stops[0])[0])
-
-
-def test_a_tab_opened_before_the_first_picture_stays_open(browser: Browser, app_url: str) -> None:
-    page = browser.new_page()
-    page.goto(app_url)
-    open_tab(page, "Walk")
-    page.wait_for_selector("#grid canvas[data-painted]", state="attached", timeout=60_000)
-    page.wait_for_timeout(500)
+    shown(page)
     expect(page.locator("#walk-use-pins")).to_be_visible()
-    page.close()
+    open_tab(page, "Explore")
+    settled(page, 0)
+    expect(page.locator("#grid .rg-tiles")).to_be_visible()

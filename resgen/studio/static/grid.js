@@ -22,8 +22,8 @@ function paint() {
   canvas.width = view.columns * step;
   canvas.height = view.rows * step;
   const context = canvas.getContext("2d");
-  view.captions.forEach((caption, index) => {
-    if (caption) paintImage(context, sprite, view, index, (index % view.columns) * step, Math.floor(index / view.columns) * step, size); // else an empty corner
+  view.captions.forEach((words, index) => {
+    if (words) paintImage(context, sprite, view, index, (index % view.columns) * step, Math.floor(index / view.columns) * step, size); // else an empty corner
   });
   stage.style.maxWidth = find(".rg-columns").style.maxWidth = `${view.columns * (view.tile + gap)}px`;
   canvas.dataset.painted = view.query;
@@ -58,11 +58,11 @@ function layTiles() {
     tiles.append(button);
   }
   [...tiles.children].forEach((button, index) => {
-    const mark = marks.get(view.keys[index])?.kind;
-    const words = mark ? `${view.captions[index]}, marked ${mark}` : view.captions[index];
+    const kind = marks.get(view.keys[index])?.kind;
+    const words = kind ? `${view.captions[index]}, marked ${kind}` : view.captions[index];
     button.setAttribute("aria-label", words || "empty");
     button.title = words;
-    button.dataset.mark = mark || "";
+    button.dataset.mark = kind || "";
     button.setAttribute("aria-pressed", String(index === chosen));
     button.tabIndex = index === Math.max(chosen, 0) ? 0 : -1;
   });

@@ -46,7 +46,7 @@ function keep() {
 function kept() {
   try {
     const pins = JSON.parse(window.localStorage.getItem(KEPT) || "[]");
-    const sound = (pin) => typeof pin.query === "string" && typeof pin.caption === "string" && /^data:image\/png;/.test(pin.thumbnail);
+    const sound = (pin) => typeof pin.query === "string" && typeof pin.caption === "string" && String(pin.thumbnail).startsWith("data:image/png;");
     return Array.isArray(pins) ? pins.filter(sound) : [];
   } catch {
     return [];

@@ -1,16 +1,13 @@
 // What grid.js and player.js begin with. `element`, `trigger`, `props` and `watch` are given by the HTML component; the value is a
-// view of what was drawn, or `{ ask }`, upon which it is asked for once the controls written with it are all in the page.
+// view of what was drawn. The event "resgen-written" names those that are to be drawn, now that all their controls are in the page.
 let latest = 0; // number of the picture that is being decoded, or is on screen
-let asked = false;
 
-window.addEventListener("resgen-written", () => {
-  if (asked) trigger("submit", {});
-  asked = false;
+window.addEventListener("resgen-written", (event) => {
+  if (event.detail?.some((name) => element.closest(`#${name}`))) trigger("submit", {});
 });
 
 // The picture of a view; null where there is none, or a later one came while it was decoded.
 async function decode(view) {
-  asked = Boolean(view?.ask);
   if (!view?.src) return null;
   const number = ++latest;
   const picture = new Image();

@@ -1,0 +1,102 @@
+"""Long work: it tells how it goes, ends when it is cancelled or its page closes, and hurts nothing else when it fails."""
+
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from resgen.composite import Walk
+from resgen.recipe import Recipe
+from tests.browser.conftest import App, Visit, choose, enter, library, number, open_tab, redrawn, shown, toast, unfold, until
+
+LEFT = 1.0  # seconds of work that may still be done after Cancel, or after the page's end
+WATCHED = 0.6  # seconds for which the app must be idle to count as at rest
+watched = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="how much the app computes is read from /proc")
+
+
+def comes_to_rest(app: App) -> float:
+    """Wait until the app computes no more, and return how much it still did, in seconds of work."""
+    began = mark = app.cpu_seconds()
+    since = time.monotonic()
+
+    def rests() -> bool:
+        nonlocal mark, since
+        if app.cpu_seconds() - mark > 0.1:
+            mark, since = app.cpu_seconds(), time.monotonic()
+        return time.monotonic() - since > WATCHED
+
+    until(rests, 20)
+    return mark - began
+
+
+def film(visit: Visit) -> Page:
+    """Begin a film that takes a minute at least."""
+    stops = tuple(Recipe(checkpoint="fruits", seeds=(seed,), columns=1, scale=1) for seed in (1, 2, 3))
+    page = visit("?" + Walk(stops=stops, seconds=60, fps=30, scale=4).to_query())
+    shown(page, "#walk-player")
+    page.click("#make-film")
+    expect(page.locator("#film-progress")).to_contain_text("Drawing frames")
+    return page
+
+
+def inversion(visit: Visit, folder: Path) -> Page:
+    """Begin an inversion that takes a minute at least."""
+    Image.fromarray(library.sampler("fruits").render(Recipe(checkpoint="fruits", seeds=(77,)))[0]).save(folder / "photo.png")
+    page = visit()
+    open_tab(page, "Invert")
+    page.set_input_files("#invert-photo input[type=file]", folder / "photo.png")
+    expect(page.locator("#invert-photo")).to_contain_text("photo")
+    enter(number(page, "invert-steps"), "1000")
+    page.click("#invert-find")
+    expect(page.locator("#invert-result")).to_contain_text("Searching, steps")
+    return page
+
+
+@watched
+def test_cancel_ends_a_film(visit: Visit, app: App) -> None:
+    page = film(visit)
+    page.click("#cancel-film")
+    assert comes_to_rest(app) < LEFT
+    expect(page.locator("#film-progress")).to_contain_text("Cancelled")
+    page.click("#make-film")  # its place is free
+    expect(page.locator("#film-progress")).to_contain_text("Drawing frames")
+    page.click("#cancel-film")
+    expect(page.locator("#film-progress")).to_contain_text("Cancelled")
+
+
+@watched
+def test_cancel_ends_an_inversion(visit: Visit, app: App, tmp_path: Path) -> None:
+    page = inversion(visit, tmp_path)
+    page.click("#invert-cancel")
+    assert comes_to_rest(app) < LEFT
+    expect(page.locator("#invert-result")).to_contain_text("Cancelled")
+
+
+@watched
+@pytest.mark.parametrize("work", ["film", "inversion"])
+def test_a_page_that_is_closed_ends_its_work(visit: Visit, app: App, tmp_path: Path, work: str) -> None:
+    page = film(visit) if work == "film" else inversion(visit, tmp_path)
+    page.close()
+    assert comes_to_rest(app) < LEFT
+
+
+def test_curating_that_fails_is_one_message_and_covers_nothing(page: Page) -> None:
+    unfold(page, "Curate")
+    enter(page.get_by_label("number input for Keep"), "100")
+    enter(number(page, "many"), "50")
+    page.click("#curate")
+    toast(page, "cannot be kept")
+    expect(page.locator("#controls .error, #controls [data-testid=status-tracker].generating")).to_have_count(0)
+    redrawn(page, lambda: enter(number(page, "truncation"), "0.5"))
+
+
+def test_curating_puts_no_spinner_on_the_controls(page: Page) -> None:
+    unfold(page, "Curate")
+    page.click("#curate")
+    expect(page.locator("#curating")).to_contain_text("Drawing")
+    expect(page.locator("#controls .eta-bar, #controls .progress-text, #controls .generating")).to_have_count(0)
+    page.click("#cancel-curate")
+    expect(page.locator("#curating")).to_contain_text("Cancelled")
+    redrawn(page, lambda: choose(page, "checkpoint", "cifar10"))
