@@ -122,7 +122,7 @@ class Discriminator(nn.Module):
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight, gain=2**0.5)
-        nn.init.zeros_(module.bias)
+        nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
 
 class Sngan:
@@ -179,7 +179,7 @@ def save_grid(samples: ImageSet, path: Path) -> None:
     """Ten of each of ten classes."""
     rows = [samples.images[samples.labels == label][:10] for label in range(10)]
     images = np.concatenate(rows).transpose(0, 2, 3, 1)
-    compose(Plate(images, 10, 2, ("",) * len(images))).save(path)
+    compose(Plate(images, 10, 2, ("",) * len(images), (None,) * len(images))).save(path)
 
 
 def main() -> None:

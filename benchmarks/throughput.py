@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/throughput.py
 
-Two trainings side by side take a core each, hence one thread. A step of `resgen train` (the generator it gives 32 x 32 pixels
-of ten classes, the default feature network) stands beside one of a plain SNGAN of the same cost, and both beside what the
-machine can do: a 3 x 3 convolution of 128 channels, forward and backward. Weights and images are random: cost does not
-depend on them. Rounds alternate between the three and the best of each counts, so that a busy machine is fair to all.
+Two trainings side by side take a core each, hence one thread. Steps of `resgen train` (the generator it gives 32 x 32 pixels
+of ten classes), of drift alone in the eyes of `train-features` and of drift and an adversary in EfficientNet-lite0, stand beside one of
+a plain SNGAN, and all beside what the machine can do: a 3 x 3 convolution of 128 channels, forward and backward. Weights and images are random: cost does not
+depend on them. Rounds alternate between them and the best of each counts, so that a busy machine is fair to all.
 """
 
 import time
@@ -17,6 +17,7 @@ from sngan import BATCH, Sngan
 from torch.utils.flop_counter import FlopCounterMode
 
 from resgen.data import ImageSet
+from resgen.efficientnet import PretrainedEyes
 from resgen.features import FeatureConfig, FeatureResNet
 from resgen.train.config import TrainConfig
 from resgen.train.loop import Trainer
@@ -47,8 +48,15 @@ def flops(step: Callable[[], object]) -> int:
 def main() -> None:
     rng = np.random.default_rng(0)
     data = ImageSet(rng.integers(0, 256, (2000, 3, 32, 32), np.uint8), np.arange(2000) % 10, tuple("abcdefghij"))
-    trainer = Trainer(TrainConfig((), "", group=16, guidance=0.25, flip=True), data, FeatureResNet(FeatureConfig()), "cpu", "", Team())
-    steps = {"convolution": convolution(), "resgen train": trainer.step, "SNGAN": Sngan(data).step}
+    drift = Trainer(TrainConfig((), "", group=16, guidance=0.25, flip=True), data, FeatureResNet(FeatureConfig()), "cpu", "", Team())
+    joined = Trainer(TrainConfig((), "", group=16, flip=True, loss="drift+adversary"), data, PretrainedEyes(), "cpu", "", Team())
+
+    def two_steps() -> None:  # drift takes every second one
+        joined.step()
+        joined.step()
+
+    steps = {"convolution": convolution(), "drift": drift.step, "joined": two_steps, "SNGAN": Sngan(data).step}
+    images = {"drift": BATCH, "joined": 2 * BATCH, "SNGAN": BATCH}
     for step in steps.values():
         for _ in range(WARM_UP):
             step()
@@ -61,9 +69,9 @@ def main() -> None:
             best[name] = min(best[name], time.perf_counter() - start)
     limit = cost["convolution"] / best["convolution"]
     print(f"convolution  {limit / 1e12:.3f} TFLOP/s with {torch.get_num_threads()} thread(s)")
-    for name in ("resgen train", "SNGAN"):
+    for name, count in images.items():
         print(
-            f"{name:12} {BATCH / best[name]:5.1f} images/s, {cost[name] / BATCH / 1e9:.2f} GFLOP an image, "
+            f"{name:12} {count / best[name]:5.1f} images/s, {cost[name] / count / 1e9:.2f} GFLOP an image, "
             f"{cost[name] / best[name] / limit:.0%} of the convolution's rate"
         )
 

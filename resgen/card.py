@@ -15,7 +15,8 @@ from resgen.generator import GeneratorConfig
 FORMAT = 1
 HEADER = "resgen"
 NUMBERS = {"images", "images_seen", "hours", "from_image"}  # on a card; figures and history are numbers too, all else is words
-_LABEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff,=<>&\"]{1,64}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)  # of a checkpoint
+LABEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff,=<>&\"]{1,64}")
 _WORDS = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]*")  # no codes that a terminal obeys, nothing that cannot be written as UTF-8
 
 
@@ -99,7 +100,7 @@ def name_of(path: Path) -> str:
 
 
 def _read_labels(raw: Any, path: Path) -> tuple[str, ...]:
-    if not is_list(raw) or not all(isinstance(label, str) and _LABEL.fullmatch(label) for label in raw) or len(set(raw)) != len(raw):
+    if not is_list(raw) or not all(isinstance(label, str) and LABEL.fullmatch(label) for label in raw) or len(set(raw)) != len(raw):
         raise CheckpointError(f"{path.name} has class or direction names that cannot be used.")
     return tuple(raw)
 

@@ -17,6 +17,12 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 SOURCES = {
     "cifar10": {"name": "CIFAR-10", "author": "Alex Krizhevsky, 2009", "licence": "none stated; a usual research set"},
     "fashion-mnist": {"name": "Fashion-MNIST", "author": "Zalando Research, 2017", "licence": "MIT"},
+    "faces": {
+        "name": "Drawn faces",
+        "author": "DiceBear's Adventurer and Lorelei (Lisa Wischofsky), Big Smile (Ashley Seo), Micah (Micah Lanier), "
+        "Open Peeps (Pablo Stanley), Personas (Draftbit), Pixel Art (DiceBear) and Toon Head (Johan Melin), drawn by data/faces",
+        "licence": "Adventurer, Big Smile, Micah, Personas, Toon Head: CC BY 4.0; Lorelei, Open Peeps, Pixel Art: CC0 1.0",
+    },
     "fruits": {"name": "Fruits-360", "author": "Mihai Oltean and Horea Muresan, 2017", "licence": "MIT"},
 }
 DOWNLOADED = ("cifar10", "fashion-mnist")  # by torchvision, into the cache
@@ -55,14 +61,22 @@ def load_images(sources: Sequence[str], resolution: int | None = None, train: bo
         found += list(_list_files(Path(source)))
     if not found:
         raise DataError(f"No image was found in {', '.join(sources)}: give a folder or zip that holds one folder per class.")
-    folders = sorted({folder for folder, _ in found})
+    folders = sorted({folder for folder, _ in found}, key=natural)
+    classes = tuple(_class_name(folder) for folder in folders)
+    if twice := [folder for folder in folders if classes.count(_class_name(folder)) > 1]:
+        raise DataError(f"The folders {' and '.join(map(repr, twice[:2]))} are one class by name: rename one of them.")
     images = []
     for folder, read in found:
         image = _decode(read(), folder, resolution)
         resolution = resolution or image.shape[-1]
         images.append(image)
     labels = np.array([folders.index(folder) for folder, _ in found])
-    return ImageSet(np.stack(images), labels, tuple(_class_name(folder) for folder in folders))
+    return ImageSet(np.stack(images), labels, classes)
+
+
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """A key that sorts names as a person would: 2 before 10."""
+    return tuple((int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name[:1000]) if part)
 
 
 def _class_name(folder: str) -> str:
@@ -73,17 +87,22 @@ def _class_name(folder: str) -> str:
 def _list_files(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """The class folder and a reader of each image in a folder or zip, in a stable order."""
     if source.is_dir():
-        for path in sorted(source.rglob("*")):
-            if path.suffix.lower() in SUFFIXES:
+        for path in sorted(source.rglob("*"), key=lambda path: natural(str(path))):
+            if _is_image(PurePosixPath(*path.relative_to(source).parts)):
                 yield path.parent.name, path.read_bytes
     elif zipfile.is_zipfile(source):
         archive = zipfile.ZipFile(source)
-        for name in sorted(archive.namelist()):
+        for name in sorted(archive.namelist(), key=natural):
             path = PurePosixPath(name)
-            if path.suffix.lower() in SUFFIXES:
+            if _is_image(path):
                 yield path.parent.name, lambda name=name: archive.read(name)
     else:
         raise DataError(f"{source} is neither a folder, a zip nor one of {', '.join(DOWNLOADED)}.")
+
+
+def _is_image(path: PurePosixPath) -> bool:
+    """By its name; what macOS lays beside files (`__MACOSX/`, `._name`) is none."""
+    return path.suffix.lower() in SUFFIXES and not any(part == "__MACOSX" or part.startswith("._") for part in path.parts)
 
 
 def _decode(data: bytes, folder: str, resolution: int | None) -> np.ndarray:

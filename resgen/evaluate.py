@@ -1,17 +1,26 @@
-"""Metrics of generated against real images, in the features of a ResNet that no generator was trained with."""
+"""Metrics of generated against real images, in the features of networks that no generator was trained with.
+
+A judge is a classifier of `resgen train-features`, which knows the data's own classes, or an EfficientNet-lite2, which knows the
+world's. A classifier trained on the data alone flatters a generator that was trained in the eyes of its like, so both are asked.
+"""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resgen.card import read_card
+from resgen.checkpoint import save_card
 from resgen.data import ImageSet
+from resgen.efficientnet import PretrainedEyes
 from resgen.errors import ResGenError
-from resgen.features import FeatureResNet, to_float
+from resgen.features import FeatureResNet, load_features, to_float
 from resgen.latents import locate
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
@@ -21,16 +30,32 @@ KERNEL_SUBSETS = 20  # of up to 1000 images, that the kernel distance is average
 NEAR_QUANTILE = 0.01  # of the test images' distances to their nearest training image: nearer is a near copy
 
 
+Judge = FeatureResNet | PretrainedEyes
+JUDGES = ("lite2",)  # judges that are no file; what they say is told with their name before it
+JUDGE_SIDE = 112  # pixels that EfficientNet-lite2 sees
+RIDGE = 0.1  # of the linear classifier on features of a judge that does not know the classes; features have unit variance
+
+
+def load_judges(names: Sequence[str], device: str) -> dict[str, Judge]:
+    """Prefix of its figures -> judge, for each file or name; the first file's figures have no prefix. Raises ResGenError."""
+    judges: dict[str, Judge] = {}
+    for name in names:
+        prefix = f"{name}_" if name in JUDGES else f"{Path(name).stem}_" if "" in judges else ""
+        network = PretrainedEyes(name, JUDGE_SIDE) if name in JUDGES else load_features(Path(name))
+        judges[prefix] = network.freeze().to(device)
+    return judges
+
+
 def evaluate(
     sampler: Sampler,
     train: ImageSet,
     test: ImageSet,
-    judge: FeatureResNet,
+    judges: dict[str, Judge],
     samples: int,
     inception: bool,
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    """`compare` for ``samples`` images of a checkpoint at truncation 1, seeds 0.., classes in equal shares.
+    """`compare` by each judge for ``samples`` images of a checkpoint at truncation 1, seeds 0.., classes in equal shares.
 
     ``inception`` adds the published metrics, whose network is downloaded. Raises ResGenError where it cannot be, or
     torch-fidelity is not installed.
@@ -42,30 +67,53 @@ def evaluate(
     recipe = Recipe(seeds=tuple(range(samples // max(1, len(classes)))), classes=classes)
     images, labels = sampler.render(recipe, progress), locate(recipe, sampler.checkpoint).labels.numpy()
     fake = ImageSet(images.transpose(0, 3, 1, 2), labels, classes)
-    figures = compare(fake, train, test, judge)
+    figures = {"samples": len(labels)}
+    for prefix, judge in judges.items():
+        figures |= compare(fake, train, test, judge, prefix)
     return figures | compare_inception(fake, train, test, network) if network else figures
 
 
-def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: FeatureResNet) -> dict[str, Any]:
-    """Figures of generated images, and the same of the test set.
+def put_on_card(path: Path, figures: dict[str, Any]) -> None:
+    """Write a checkpoint's file anew with these figures beside those that its card has."""
+    card = read_card(path)
+    save_card(replace(card, metrics={**card.metrics, **figures}), path)
+
+
+def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefix: str = "") -> dict[str, Any]:
+    """One judge's figures of generated images, and the same of the test set, each name beginning with ``prefix``.
 
     `accuracy`: share whose intended class the judge names; `deviation`: pixel standard deviation within a class
     over the real one; `near_copies`: share nearer to a training image than 1 % of the test images are; and `likeness`.
+    Raises ResGenError where the judge is a classifier of something else.
     """
+    if isinstance(judge, FeatureResNet) and judge.classes not in ((), train.classes):
+        raise ResGenError(f"The judge knows other classes ({', '.join(judge.classes[:3])}...) than the images: train one on them, or use lite2.")
     judge.freeze()
     fake, train, test = shuffled(fake), shuffled(train), shuffled(test)
     reference, held_out, generated = (judge_all(judge, data.images) for data in (train, test, fake))
-    figures = {"samples": len(fake.labels), "judge_test_accuracy": round(_accuracy(held_out[1], test.labels), 4)}
-    limit = float(nearest(held_out[0], reference[0])[0][:, 0].quantile(NEAR_QUANTILE))
-    for prefix, data, (features, logits) in (("", fake, generated), ("real_test_", test, held_out)):
+    name_classes = (
+        (lambda seen: judge.classify(seen.to(judge.classify.weight.device))) if isinstance(judge, FeatureResNet) else fit_classifier(reference, train)
+    )
+    figures = {f"{prefix}judge_test_accuracy": round(_accuracy(name_classes, held_out, test), 4)}
+    limit = float(nearest(held_out, reference)[0][:, 0].quantile(NEAR_QUANTILE))
+    for source, data, features in ((prefix, fake, generated), (f"real_test_{prefix}", test, held_out)):
         found = {
-            "accuracy": _accuracy(logits, data.labels),
+            "accuracy": _accuracy(name_classes, features, data),
             "deviation": class_deviation(data) / class_deviation(train),
-            **likeness(reference[0], features),
-            "near_copies": float((nearest(features, reference[0])[0][:, 0] < limit).float().mean()),
+            **likeness(reference, features),
+            "near_copies": float((nearest(features, reference)[0][:, 0] < limit).float().mean()),
         }
-        figures |= {prefix + name: round(value, 4) for name, value in found.items()}
+        figures |= {source + name: round(value, 4) for name, value in found.items()}
     return figures
+
+
+def fit_classifier(features: Tensor, data: ImageSet) -> Callable[[Tensor], Tensor]:
+    """A ridge regression from features [N, D] of ``data`` to its classes: features -> a score for each."""
+    mean, deviation = features.mean(dim=0), features.std(dim=0) + 1e-6
+    x = ((features - mean) / deviation).double()
+    targets = nn.functional.one_hot(torch.from_numpy(data.labels), len(data.classes)).double()
+    weights = torch.linalg.solve(x.T @ x + RIDGE * len(x) * torch.eye(x.shape[1], dtype=torch.double), x.T @ (targets - targets.mean(dim=0)))
+    return lambda seen: ((seen - mean) / deviation).double() @ weights + targets.mean(dim=0)
 
 
 def likeness(real: Tensor, fake: Tensor) -> dict[str, float]:
@@ -117,10 +165,10 @@ def shuffled(data: ImageSet) -> ImageSet:
     return ImageSet(data.images[order], data.labels[order], data.classes)
 
 
-def neighbour_rows(sampler: Sampler, train: ImageSet, judge: FeatureResNet, seeds: tuple[int, ...], count: int) -> np.ndarray:
+def neighbour_rows(sampler: Sampler, train: ImageSet, judge: Judge, seeds: tuple[int, ...], count: int) -> np.ndarray:
     """For each seed the generated image and its ``count`` nearest training images by the judge's features, uint8 [seeds x (1 + count), R, R, 3]."""
     images = sampler.render(Recipe(seeds=seeds))
-    _, places = nearest(judge_all(judge, images.transpose(0, 3, 1, 2))[0], judge_all(judge, train.images)[0], count)
+    _, places = nearest(judge_all(judge, images.transpose(0, 3, 1, 2)), judge_all(judge, train.images), count)
     found = train.images[places.numpy()].transpose(0, 1, 3, 4, 2)
     return np.concatenate([images[:, None], found], axis=1).reshape(-1, *images.shape[1:])
 
@@ -132,15 +180,16 @@ def nearest(points: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tens
 
 
 @torch.inference_mode()
-def judge_all(judge: FeatureResNet, images: np.ndarray, batch: int = 250) -> tuple[Tensor, Tensor]:
-    """Pooled features [N, D] and class logits [N, classes] of uint8 images [N, 3, H, W]."""
-    features = [judge.pooled(to_float(torch.from_numpy(images[start : start + batch]))) for start in range(0, len(images), batch)]
-    pooled = torch.cat(features)
-    return pooled, judge.classify(pooled)
+def judge_all(judge: Judge, images: np.ndarray, batch: int = 250) -> Tensor:
+    """Pooled features [N, D], on the CPU, of uint8 images [N, 3, H, W]."""
+    device = next(iter(judge.state_dict().values())).device
+    return torch.cat([judge.pooled(to_float(part.to(device))).cpu() for part in torch.from_numpy(images).split(batch)])
 
 
-def _accuracy(logits: Tensor, labels: np.ndarray) -> float:
-    return float((logits.argmax(1).numpy() == labels).mean())
+def _accuracy(name_classes: Callable[[Tensor], Tensor], features: Tensor, data: ImageSet) -> float:
+    with torch.inference_mode():
+        scores = name_classes(features)
+    return float((scores.argmax(1).cpu().numpy() == data.labels).mean())
 
 
 def class_deviation(data: ImageSet) -> float:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from resgen.efficientnet import PretrainedEyes
 from resgen.errors import CheckpointError, ResGenError
 
 
@@ -23,6 +24,11 @@ class FeatureConfig:
     num_classes: int = 10
     widths: tuple[int, ...] = (48, 96, 192, 384)
     blocks_per_stage: int = 1
+
+    def __post_init__(self) -> None:
+        sizes = [(self.num_classes, 20_000), (self.blocks_per_stage, 64), (len(self.widths), 10), *((width, 4096) for width in self.widths)]
+        if any(type(value) is not int or not 1 <= value <= most for value, most in sizes) or len(self.widths) < 2:
+            raise CheckpointError("A feature network needs two to ten widths of up to 4096 channels and up to 64 blocks in a stage.")
 
 
 class FeatureBlock(nn.Module):
@@ -42,7 +48,9 @@ class FeatureBlock(nn.Module):
         return F.relu(self.skip(self.pool(x)) + h)
 
     def fold(self) -> None:
-        """Merge the batch norms into their convolutions; only for evaluation."""
+        """Merge the batch norms into their convolutions, once; only for evaluation."""
+        if isinstance(self.bn1, nn.Identity):
+            return
         self.conv1, self.bn1 = fuse_conv_bn_eval(self.conv1, self.bn1), nn.Identity()  # type: ignore[arg-type]
         self.conv2, self.bn2 = fuse_conv_bn_eval(self.conv2, self.bn2), nn.Identity()  # type: ignore[arg-type]
 
@@ -58,6 +66,7 @@ class FeatureResNet(nn.Module):
     def __init__(self, config: FeatureConfig) -> None:
         super().__init__()
         self.config = config
+        self.classes: tuple[str, ...] = ()  # their names, where its file tells them
         self.stem = nn.Conv2d(3, config.widths[0], 3, 1, 1)
         self.stages = nn.ModuleList(
             nn.Sequential(
@@ -139,7 +148,7 @@ class PretrainedResNet50(nn.Module):
         return self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-Eyes = FeatureResNet | PretrainedResNet50  # what a generator can be trained in
+Eyes = FeatureResNet | PretrainedResNet50 | PretrainedEyes  # what a generator can be trained in
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -163,12 +172,19 @@ def save_features(network: FeatureResNet, path: Path, card: dict[str, Any]) -> N
 
 
 def load_features(path: Path) -> FeatureResNet:
-    """Read a network written by `save_features`; raises CheckpointError where the file is not one."""
+    """Read a network written by `save_features`; raises CheckpointError where the file is not one. Nothing is allocated before all shapes fit."""
     try:
         with safe_open(path, "pt") as file:
-            arch = json.loads((file.metadata() or {})["resgen-features"])["arch"]
-        network = FeatureResNet(FeatureConfig(**{**arch, "widths": tuple(arch["widths"])}))
-        network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()})
+            header = json.loads((file.metadata() or {})["resgen-features"])
+            config = FeatureConfig(**{**header["arch"], "widths": tuple(header["arch"]["widths"])})
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        with torch.device("meta"):
+            network = FeatureResNet(config)
+        if shapes != {name: tuple(value.shape) for name, value in network.state_dict().items()}:
+            raise ValueError("its tensors are not those of its card")
+        tensors = load_file(path)
+        network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}, assign=True)
+        network.classes = tuple(map(str, header.get("classes", ())))
     except Exception as error:
         raise CheckpointError(f"{path} is not a feature network: make one with `resgen train-features`.") from error
     return network

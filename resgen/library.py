@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from cachetools import LRUCache
 
-from resgen.card import Card, name_of, read_card, read_metadata
+from resgen.card import NAME, Card, name_of, read_card, read_metadata
 from resgen.checkpoint import load_checkpoint
 from resgen.composite import AnyRecipe
 from resgen.errors import CheckpointError
@@ -19,7 +19,6 @@ from resgen.features import FeatureResNet, load_features
 from resgen.sampler import Sampler, pick_device
 
 SAMPLERS_KEPT, FEATURES_KEPT = 12, 6
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _INSIDE, _BESIDE = Path(__file__).resolve().parent / "checkpoints", Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = _INSIDE if _INSIDE.is_dir() else _BESIDE  # in an installed package, else in the repository
 
@@ -45,7 +44,7 @@ class Library:
         return readable + [name for name in self._stems() if name not in readable]
 
     def _stems(self) -> list[str]:
-        return sorted(path.stem for path in self.folder.glob("*.safetensors") if _NAME.fullmatch(path.stem))
+        return sorted(path.stem for path in self.folder.glob("*.safetensors") if NAME.fullmatch(path.stem))
 
     def cards(self) -> list[Card]:
         """The cards that can be read: those of the largest images first, and of these the longest trained."""
@@ -59,7 +58,7 @@ class Library:
 
     def snapshots(self, name: str) -> list[str]:
         """The snapshots of a checkpoint's training, early to late: 'cifar10@4000' is snapshots/cifar10/4000.safetensors."""
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             return []
         files = (self.folder / "snapshots" / name).glob("*.safetensors")
         moments = sorted(int(path.stem) for path in files if re.fullmatch(r"\d{1,12}", path.stem, re.ASCII))
@@ -90,7 +89,7 @@ class Library:
     def _find(self, name: str) -> Path | None:
         if name in self._added:
             return self._added[name]
-        if _NAME.fullmatch(name) and (self.folder / f"{name}.safetensors").is_file():
+        if NAME.fullmatch(name) and (self.folder / f"{name}.safetensors").is_file():
             return self.folder / f"{name}.safetensors"
         origin, _, images = name.partition("@")
         return self.folder / "snapshots" / origin / f"{images}.safetensors" if name in self.snapshots(origin) else None

@@ -46,3 +46,31 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
     for source in ("empty", "text.txt", "missing", "bad"):
         with pytest.raises(DataError):
             load_images([str(tmp_path / source)])
+
+
+def test_what_macos_lays_beside_images_is_skipped(tmp_path: Path) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "x.png")
+    with zipfile.ZipFile(tmp_path / "mac.zip", "w") as archive:
+        archive.write(tmp_path / "x.png", "cats/x.png")
+        for name in ("__MACOSX/cats/._x.png", "cats/._x.png", "__MACOSX/x.png"):
+            archive.writestr(name, b"no picture")
+    data = load_images([str(tmp_path / "mac.zip")])
+    assert len(data.images) == 1 and data.classes == ("cats",)
+
+
+def test_numbers_sort_as_numbers(tmp_path: Path) -> None:
+    for number in (10, 2, 1, 0):
+        (tmp_path / f"{number}-class{number}").mkdir()
+        for index in (10, 9):
+            Image.new("L", (2, 2), 20 * number + index).save(tmp_path / f"{number}-class{number}" / f"{index}.png")
+    data = load_images([str(tmp_path)])
+    assert data.classes == ("class0", "class1", "class2", "class10")
+    assert data.images[:, 0, 0, 0].tolist() == [9, 10, 29, 30, 49, 50, 209, 210]
+
+
+def test_two_folders_of_one_class_are_refused(tmp_path: Path) -> None:
+    for folder in ("1-a", "2-a"):
+        (tmp_path / folder).mkdir()
+        Image.new("L", (2, 2)).save(tmp_path / folder / "x.png")
+    with pytest.raises(DataError, match="'1-a' and '2-a'"):
+        load_images([str(tmp_path)])

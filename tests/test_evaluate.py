@@ -1,3 +1,5 @@
+import shutil
+from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
@@ -7,10 +9,11 @@ import torch
 from torch import nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
+from resgen.card import read_card
 from resgen.data import ImageSet
 from resgen.errors import ResGenError
-from resgen.evaluate import class_deviation, compare, compare_inception, evaluate, likeness, load_inception
-from resgen.features import FeatureConfig, FeatureResNet
+from resgen.evaluate import class_deviation, compare, compare_inception, evaluate, fit_classifier, likeness, load_inception, load_judges, put_on_card
+from resgen.features import FeatureConfig, FeatureResNet, save_features
 
 
 def test_frechet_and_kernel_distance_of_known_gaussians() -> None:
@@ -100,4 +103,37 @@ def test_a_missing_library_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("resgen.evaluate.find_spec", lambda _: None)
     nothing: Any = None
     with pytest.raises(ResGenError, match=r"\[evaluate\]"):
-        evaluate(nothing, nothing, nothing, nothing, 100, False, lambda *_: None)
+        evaluate(nothing, nothing, nothing, {}, 100, False, lambda *_: None)
+
+
+def test_a_judge_that_does_not_know_the_classes_learns_them_from_real_images() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = np.arange(300) % 3
+    features = torch.randn(300, 8, generator=generator) + 4 * torch.eye(3, 8)[torch.from_numpy(labels)]
+    name_classes = fit_classifier(features, ImageSet(np.zeros((300, 3, 1, 1), np.uint8), labels, ("a", "b", "c")))
+    fresh = torch.randn(300, 8, generator=generator) + 4 * torch.eye(3, 8)[torch.from_numpy(labels)]
+    assert (name_classes(fresh).argmax(1).numpy() == labels).mean() > 0.95
+
+
+def test_each_judge_has_its_own_figures(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, tmp_path: Path) -> None:
+    """A file's stand plain, those of a judge by name behind its name; the card keeps what it had beside them."""
+    monkeypatch.setattr("resgen.evaluate.PretrainedEyes", lambda *_: FeatureResNet(FeatureConfig(3, (8, 12))))
+    save_features(FeatureResNet(FeatureConfig(3, (8, 12))), tmp_path / "own.safetensors", {})
+    judges = load_judges([str(tmp_path / "own.safetensors"), "lite2"], "cpu")
+    assert list(judges) == ["", "lite2_"]
+    generator = np.random.default_rng(0)
+    data = ImageSet(generator.integers(0, 256, (60, 3, 8, 8), np.uint8), np.arange(60) % 3, ("a", "b", "c"))
+    figures = compare(data, data, data, judges[""]) | compare(data, data, data, judges["lite2_"], "lite2_")
+    assert {"frechet", "real_test_frechet", "lite2_frechet", "real_test_lite2_recall", "lite2_judge_test_accuracy"} < figures.keys()
+    shutil.copy(tiny_folder / "tiny.safetensors", tmp_path)
+    put_on_card(tmp_path / "tiny.safetensors", {"frechet": 1.0})
+    put_on_card(tmp_path / "tiny.safetensors", {"lite2_frechet": 2.0})
+    assert read_card(tmp_path / "tiny.safetensors").metrics == {"frechet": 1.0, "lite2_frechet": 2.0}
+
+
+def test_a_judge_of_other_classes_is_refused() -> None:
+    judge = FeatureResNet(FeatureConfig(2, (8, 12)))
+    judge.classes = ("shirt", "shoe")
+    data = ImageSet(np.zeros((4, 3, 8, 8), np.uint8), np.array([0, 0, 1, 1]), ("cat", "dog"))
+    with pytest.raises(ResGenError, match="shirt, shoe"):
+        compare(data, data, data, judge)

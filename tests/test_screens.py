@@ -78,7 +78,7 @@ mixes = st.builds(
     blocks=st.permutations(range(BLOCKS)).flatmap(lambda order: st.integers(0, BLOCKS).map(lambda count: tuple(order[:count]))),
     scale=st.integers(1, 16),
 )
-comparisons = st.builds(Comparison, recipe=drawable(), checkpoints=st.lists(st.sampled_from(["tiny", "plain"]), min_size=1, max_size=4).map(tuple))
+comparisons = st.builds(Comparison, recipe=drawable(), checkpoints=st.lists(st.sampled_from(["tiny", "tiny@500"]), min_size=1, max_size=4).map(tuple))
 
 
 @pytest.fixture(scope="module")

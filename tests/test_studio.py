@@ -1,4 +1,4 @@
-"""The studio's server side: the renderer, what the screens read and write, and the public endpoints through gradio_client."""
+"""The studio's server side: the renderer, and the public endpoints through gradio_client."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,12 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from resgen import grid
@@ -23,12 +20,10 @@ from resgen.library import Library
 from resgen.plates import draw
 from resgen.recipe import Recipe
 from resgen.studio.about import describe_fully
-from resgen.studio.app import Studio, build, launch_options
-from resgen.studio.controls import Kept
+from resgen.studio.app import build, launch_options
 from resgen.studio.page import plain, watched
 from resgen.studio.renderer import Renderer
 from resgen.work import Work, finish
-from tests import strategies
 
 
 def drawn(recipe: AnyRecipe, folder: Path) -> np.ndarray:
@@ -195,81 +190,3 @@ def test_long_work_ends_where_its_words_are_not_asked_for_any_more() -> None:
     assert next(told) == "Counting: 0 of 100"
     told.close()  # type: ignore[attr-defined]
     assert ended == [99, 0]
-
-
-# The contract of the screens: what is read is what was written.
-
-
-@pytest.fixture(scope="module")
-def studio(tiny_folder: Path) -> Studio:
-    with gr.Blocks() as demo:
-        return Studio(Renderer(Library(tiny_folder, "cpu")), demo)
-
-
-def written(screen: Any, recipe: AnyRecipe) -> dict[Any, Any]:
-    """The values of a screen's controls once a recipe was written."""
-    updates = screen.write(recipe)
-    return {control: _value(control, updates.get(control)) for control in screen.inputs}
-
-
-def _value(control: Any, update: Any) -> Any:
-    is_update = isinstance(update, dict) and update.get("__type__") == "update"
-    return update.get("value", getattr(control, "value", None)) if is_update else update
-
-
-tiny_recipes = strategies.recipes(checkpoint="tiny")
-
-
-@given(tiny_recipes)
-def test_explore_reads_what_it_was_written(studio: Studio, recipe: Recipe) -> None:
-    controls = studio.explore.controls
-    updates = controls.write(Kept(recipe))
-    assert controls.read({control: _value(control, updates.get(control)) for control in controls.inputs}) == recipe
-
-
-@given(tiny_recipes, st.sampled_from(["truncation", "columns", "gain", "direction"]))
-def test_a_control_moved_and_moved_back_changes_nothing(studio: Studio, recipe: Recipe, which: str) -> None:
-    controls = studio.explore.controls
-    control, away = {
-        "truncation": (controls.truncation, 0.77),
-        "columns": (controls.columns, 7),
-        "gain": (controls.gains[1], 1.3),
-        "direction": (controls.directions[0], 2.5),
-    }[which]
-    updates = controls.write(Kept(recipe))
-    values = {one: _value(one, updates.get(one)) for one in controls.inputs}
-    moved = controls.read({**values, control: away})
-    assert moved == recipe or values[control] != away
-    assert controls.read(values) == recipe
-
-
-single = st.builds(lambda seed, psi: Recipe(checkpoint="tiny", seeds=(seed,), truncation=psi, columns=1), st.integers(0, 99), st.floats(0, 1.5))
-walks = strategies.walks(strategies.several(single, 4, 2))
-mixes = st.builds(
-    StyleMix,
-    rows=strategies.several(single, 2, 1),
-    columns=strategies.several(single, 2, 1),
-    blocks=strategies.several(st.integers(0, 2), unique=True),
-    scale=st.integers(1, 16),
-)
-comparisons = st.builds(Comparison, recipe=tiny_recipes, checkpoints=strategies.several(st.sampled_from(["tiny", "plain"]), 3, 1))
-
-
-@given(walks)
-def test_walk_reads_what_it_was_written(studio: Studio, recipe: Walk) -> None:
-    assert studio.walk.read(written(studio.walk, recipe)) == recipe
-
-
-@given(mixes)
-def test_mix_reads_what_it_was_written(studio: Studio, recipe: StyleMix) -> None:
-    assert studio.mix.read(written(studio.mix, recipe)) == recipe
-
-
-@given(comparisons)
-def test_compare_reads_what_it_was_written(studio: Studio, recipe: Comparison) -> None:
-    assert studio.compare.read(written(studio.compare, recipe)) == recipe
-
-
-@given(tiny_recipes)
-def test_invert_reads_what_it_was_written(studio: Studio, recipe: Recipe) -> None:
-    assert studio.invert.read(written(studio.invert, recipe)) == recipe

@@ -54,7 +54,16 @@ def train(
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     save_every: Annotated[int, typer.Option(help="Images between saves.", min=1)] = 20_000,
-    features: Annotated[Path | None, typer.Option(help="Feature network, or resnet50 (a download); default: the one shipped.")] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="Eyes: lite0, lite0@64 (pixels a side), resnet50 (a download) or a network of train-features; default: lite0 where installed."
+        ),
+    ] = None,
+    loss: Annotated[str, typer.Option(help="drift, adversary or drift+adversary.")] = "drift",
+    init: Annotated[str, typer.Option(help="A checkpoint whose weights the run begins with.")] = "",
+    drift_share: Annotated[float, typer.Option(help="How much drift weighs beside an adversary.", min=0, max=10)] = 0.5,
+    drift_first: Annotated[int, typer.Option(help="Images of drift alone before the adversary comes.", min=0)] = 0,
     dataset: Annotated[str, typer.Option(help="The data set's name for the card, known ones with author and licence; default: --data.")] = "",
     device: Device = "auto",
 ) -> None:
@@ -66,9 +75,11 @@ def train(
     config = TrainConfig(
         data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, group=group,
         resolution=resolution, widths=_widths(widths) or None, lr=lr, guidance=guidance, flip=flip, seed=seed, save_every=save_every,
+        loss=loss, init=init, drift_share=drift_share, drift_first=drift_first,
     )  # fmt: skip
-    # A card travels, so the paths in it are shortened to their last part.
-    command = shlex.join(["resgen", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
+    # A card travels: paths inside the folder that the command ran in stay as they are, others are shortened to their last part.
+    outside = [word for word in sys.argv[1:] if word.startswith(("/", "~", "../"))]
+    command = shlex.join(["resgen", *(Path(word).name if word in outside else word for word in sys.argv[1:])])
     source = describe_source(dataset or ", ".join(Path(entry).name for entry in data))
     with progress("Training") as tell:
         train_generator(config, out, resume, features, device, source, command, tell, report=typer.echo)
@@ -84,23 +95,27 @@ def train_features(
     thumbnails: Annotated[float, typer.Option(help="Weight of predicting a small copy of the image; 0 for a judge.")] = 1.0,
     flip: Annotated[bool, typer.Option(help="Mirror images.")] = False,
     seed: int = 0,
+    device: Device = "auto",
 ) -> None:
     """Train a ResNet whose features a generator is trained in, or that judges."""
     from resgen.data import load_images
     from resgen.features import FeatureConfig
+    from resgen.sampler import pick_device
     from resgen.train.classifier import train_features
 
     images = load_images(data)
     config = FeatureConfig(len(images.classes), _widths(widths), blocks)
     test = load_images(test_data, images.images.shape[-1], train=False) if test_data else None
-    train_features(images, test, out, config, epochs, seed, flip, thumbnails, report=typer.echo)
+    train_features(images, test, out, config, epochs, seed, flip, thumbnails, report=typer.echo, device=pick_device(device))
 
 
 def evaluate(
     checkpoint: CheckpointArgument,
     data: DataOption,
     test_data: Annotated[list[str], typer.Option(help="Held-out images, for the floor of every figure.")],
-    judge: Annotated[Path, typer.Option(help="A network of `resgen train-features` that this checkpoint was not trained with.")],
+    judge: Annotated[
+        list[str], typer.Option(help="lite2, or a network of `resgen train-features` that this checkpoint was not trained with; again for more.")
+    ],
     out: Annotated[Path | None, typer.Option(help="The figures, as JSON.")] = None,
     neighbours: Annotated[Path | None, typer.Option(help="A picture of samples, each beside its nearest training images.")] = None,
     inception: Annotated[bool, typer.Option("--inception", help="Add FID, KID, precision and recall of the Inception network (a download).")] = False,
@@ -110,13 +125,9 @@ def evaluate(
     checkpoints: Folder = None,
 ) -> None:
     """Measure a checkpoint: accuracy, variety, Frechet distance, precision and recall."""
-    from dataclasses import replace
-
-    from resgen.checkpoint import save_card
     from resgen.data import load_images
     from resgen.evaluate import evaluate as measure
-    from resgen.evaluate import neighbour_rows
-    from resgen.features import load_features
+    from resgen.evaluate import load_judges, neighbour_rows, put_on_card
     from resgen.files import write_atomically
     from resgen.grid import compose, png_bytes
     from resgen.plates import Plate
@@ -125,17 +136,40 @@ def evaluate(
     name = shelf.add(checkpoint)
     sampler, resolution = shelf.sampler(name), shelf.card(name).arch.resolution
     train_set, test_set = load_images(data, resolution), load_images(test_data, resolution, train=False)
-    network = load_features(judge)
+    judges = load_judges(judge, sampler.device)
     with progress("Sampling") as tell:
-        figures = measure(sampler, train_set, test_set, network, samples, inception, tell)
+        figures = measure(sampler, train_set, test_set, judges, samples, inception, tell)
     Console().print(figures_table(figures))
     if out:
         write_atomically(out, json.dumps(figures, indent=2).encode())
     if neighbours:
-        rows = neighbour_rows(sampler, train_set, network, tuple(range(10)), 7)
+        rows = neighbour_rows(sampler, train_set, next(iter(judges.values())), tuple(range(10)), 7)
         labels = ("generated", *(f"nearest {i + 1}" for i in range(7)))
         plate = Plate(rows, 8, 3, ("",) * len(rows), (None,) * len(rows), column_labels=labels)
         recipe = Recipe(checkpoint=name, seeds=tuple(range(10)))
         write_atomically(neighbours, png_bytes(compose(plate), recipe, sampler.checkpoint.sha256))
     if card:
-        save_card(replace(shelf.card(name), metrics=figures), shelf.path(name))
+        put_on_card(shelf.path(name), figures)
+
+
+def name_directions(
+    checkpoint: CheckpointArgument,
+    data: Annotated[list[str] | None, typer.Option(help="Images that the table tells of.")] = None,
+    attributes: Annotated[Path | None, typer.Option(help="A CSV table with a column 'file' and a row for each image of --data.")] = None,
+    checkpoints: Folder = None,
+) -> None:
+    """Give a checkpoint directions that do what their names say: brightness, size, and what a table of its data knows."""
+    from resgen.checkpoint import load_checkpoint, save_checkpoint
+    from resgen.data import load_images
+    from resgen.train.command import open_eyes
+    from resgen.train.directions import MEASURES, learn_attributes
+    from resgen.train.directions import name_directions as name_them
+
+    shelf = library(checkpoints)
+    path = shelf.path(shelf.add(checkpoint))
+    loaded = load_checkpoint(path)
+    known = learn_attributes(load_images(data or [], loaded.card.arch.resolution), attributes, open_eyes(None)) if attributes else {}
+    named, faith = name_them(loaded, {**known, **MEASURES})
+    save_checkpoint(named, path)
+    for name, correlation in faith.items():
+        typer.echo(f"{'kept' if name in named.card.direction_names else 'left out':9} {name}: rank correlation {correlation:.2f}")

@@ -44,9 +44,10 @@ class Api:
         self.renderer, self.library = renderer, renderer.library
         self.first = next(iter(self.library.names()), "")
         self._folder = tempfile.TemporaryDirectory(prefix="resgen-")  # gone with the process; Gradio keeps its own copies for a while
-        fields = ("seeds", "classes", "class_mix", "truncation", "directions", "residual_gains", "sweep", "plane", "columns", "scale")
-        self.render = _with_fields(self._render, Recipe, fields)
-        self.walk = _with_fields(self._walk, Walk, ("seconds", "fps", "loop", "path", "scale"))
+        self.render = _with_fields(
+            self._render, Recipe, "checkpoint seeds classes class_mix truncation directions columns scale residual_gains sweep plane recipe"
+        )
+        self.walk = _with_fields(self._walk, Walk, "checkpoint stops seconds fps loop path truncation scale format")
 
     def _hand_out(self, name: str, data: bytes) -> str:
         path = Path(tempfile.mkdtemp(dir=self._folder.name)) / name
@@ -135,23 +136,22 @@ class Api:
         return [card.to_dict() for card in self.library.cards()]
 
 
-def _with_fields(function: Callable[..., Any], of: type[Declared], names: tuple[str, ...]) -> Callable[..., Any]:
-    """``function`` with a typed and described parameter for each of these fields, as declared, in place of its ``**fields``."""
-    own = [parameter for parameter in inspect.signature(function).parameters.values() if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
-    made = [_parameter(of, name) for name in names]
-    order = [*own, *made]
+def _with_fields(function: Callable[..., Any], of: type[Declared], order: str) -> Callable[..., Any]:
+    """``function`` with parameters in this order: its own, and in place of its ``**fields`` one for each field, typed and described as declared."""
+    own = inspect.signature(function).parameters
+    names = order.split()
+    parameters = [own.get(name) or _parameter(of, name) for name in names]
 
     def endpoint(*arguments: Any) -> Any:
-        values = dict(zip((parameter.name for parameter in order), arguments, strict=False))
-        fields = {name: values.pop(parameter.name) for name, parameter in zip(names, made, strict=True) if parameter.name in values}
-        return function(**values, **fields)
+        return function(**dict(zip(names, arguments, strict=False)))
 
-    helps = "".join(f"            {made[i].name}: {of.model_fields[name].description}\n" for i, name in enumerate(names))
+    made = [(parameter.name, name) for parameter, name in zip(parameters, names, strict=True) if name not in own]
+    helps = "".join(f"            {called}: {of.model_fields[name].description}\n" for called, name in made)
     head, returns, tail = (function.__doc__ or "").partition("\n        Returns:")
     endpoint.__doc__ = f"{head.rstrip()}\n{helps}{returns}{tail}"
     endpoint.__name__ = function.__name__.lstrip("_")
-    endpoint.__signature__ = inspect.Signature(order, return_annotation=FileData)  # type: ignore[attr-defined]
-    endpoint.__annotations__ = {parameter.name: parameter.annotation for parameter in order} | {"return": FileData}
+    endpoint.__signature__ = inspect.Signature(parameters, return_annotation=FileData)  # type: ignore[attr-defined]
+    endpoint.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": FileData}
     return endpoint
 
 

@@ -100,7 +100,8 @@ class CompareScreen:
         }
 
     def write(self, recipe: Comparison) -> Updates:
-        """What makes the screen show a comparison."""
+        """What makes the screen show a comparison. Raises ResGenError."""
+        self.renderer.check(recipe)
         return {**self._show(recipe), self.kept: recipe.to_dict(), self.view: ASK}
 
     # Events.

@@ -101,7 +101,7 @@ class Explore:
 
     def write(self, recipe: Recipe, before: str = "") -> Updates:
         """What makes the screen show a recipe; ``before`` is the query to go back to from variations. Raises ResGenError."""
-        locate(recipe.alone(0), self.library.sampler(recipe.checkpoint).checkpoint)  # what can't be drawn is refused before anything changes
+        self.renderer.check(recipe)  # what can't be drawn is refused before anything changes
         return self.controls.write(Kept(recipe, before=before)) | {self.view: ASK}
 
     # Events.

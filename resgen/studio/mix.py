@@ -114,7 +114,7 @@ class MixScreen:
         name = values[self.checkpoint]
         rows, columns = (read_points(values[text], name) for text in (self.row_seeds, self.column_seeds))
         blocks = len(self.library.card(name).arch.widths)
-        return self.write(StyleMix(rows=rows, columns=columns, blocks=tuple(range((blocks + 1) // 2, blocks)), scale=FIRST_SCALE))
+        return self.write(StyleMix(rows=rows, columns=columns, blocks=tuple(range(blocks // 2, blocks)), scale=FIRST_SCALE))
 
     def draw(self, values: Values) -> Any:
         recipe = self.read(values)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from resgen import grid
-from resgen.composite import AnyRecipe, Walk
+from resgen.composite import AnyRecipe, Comparison, Walk
 from resgen.errors import RecipeError
 from resgen.film import write_film
 from resgen.latents import join, locate
@@ -65,6 +65,13 @@ class Renderer:
         if pixels > MAX_SHOWN_PIXELS:
             raise RecipeError("These images are too large to be shown at once; ask for fewer.")
         return draw(recipe, self.library.sampler)
+
+    def check(self, recipe: AnyRecipe) -> None:
+        """Raise ResGenError where a recipe cannot be drawn: too much of it, or names that its checkpoint does not have."""
+        self.plate(recipe).close()
+        for name in recipe.checkpoints if isinstance(recipe, Comparison) else (recipe.checkpoint,):
+            for part in (recipe,) if isinstance(recipe, Recipe) else recipe.parts():
+                locate(part.with_checkpoint(name), self.library.sampler(name).checkpoint)
 
     def view(self, recipe: AnyRecipe) -> GridView:
         """What the page's grid shows for a recipe. Raises ResGenError."""

@@ -23,11 +23,13 @@ def train_features(
     flip: bool,
     thumbnail_weight: float,
     report: Callable[[str], None],
+    device: str = "cpu",
     batch: int = 256,
 ) -> dict[str, Any]:
-    """One-cycle SGD on classification (and thumbnails); writes ``out`` after each epoch and returns its card."""
+    """One-cycle SGD on classification (and thumbnails); writes ``out`` after each epoch and returns its card. Fewer images than ``batch`` are one batch."""
     torch.manual_seed(seed)
-    network = FeatureResNet(config).to(memory_format=torch.channels_last)
+    network = FeatureResNet(config).to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
+    batch = min(batch, len(data.labels))
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     steps = len(data.labels) // batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.2, total_steps=epochs * steps, pct_start=0.2)
@@ -38,11 +40,11 @@ def train_features(
         order, total = torch.randperm(len(labels)), 0.0
         for step in range(steps):
             picks = order[step * batch : (step + 1) * batch]
-            x = shift(to_float(images[picks]))
+            x = shift(to_float(images[picks].to(device)))
             x = cutout(mirror(x) if flip else x, 0.25).contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast(x.device.type, torch.bfloat16):
                 logits, thumbnails = network(x)
-            loss = F.cross_entropy(logits.float(), labels[picks])
+            loss = F.cross_entropy(logits.float(), labels[picks].to(device))
             if thumbnail_weight:
                 target = F.interpolate(x, thumbnails.shape[-2:], mode="area")
                 loss = loss + thumbnail_weight * F.mse_loss(thumbnails.float(), target)
@@ -66,8 +68,9 @@ def train_features(
 def measure_classes(network: FeatureResNet, data: ImageSet, batch: int = 500) -> None:
     """Fill the network's mean and variance of each class's pooled features."""
     network.eval()
-    pooled = torch.cat([network.pooled(to_float(torch.from_numpy(data.images[i : i + batch]))) for i in range(0, len(data.labels), batch)])
-    labels = torch.from_numpy(data.labels)
+    device = network.class_mean.device
+    pooled = torch.cat([network.pooled(to_float(part.to(device))) for part in torch.from_numpy(data.images).split(batch)])
+    labels = torch.from_numpy(data.labels).to(device)
     for label in range(network.config.num_classes):
         network.class_mean[label] = pooled[labels == label].mean(dim=0)
         network.class_variance[label] = pooled[labels == label].var(dim=0, unbiased=False)
@@ -78,10 +81,10 @@ def measure_classes(network: FeatureResNet, data: ImageSet, batch: int = 500) ->
 def accuracy(network: FeatureResNet, data: ImageSet, batch: int = 500) -> float:
     """Share of ``data`` whose class the network names."""
     network.eval()
-    hits = 0
-    for start in range(0, len(data.labels), batch):
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, _ = network(to_float(torch.from_numpy(data.images[start : start + batch])))
-        hits += int((logits.argmax(1) == torch.from_numpy(data.labels[start : start + batch])).sum())
+    device, hits = network.class_mean.device, 0
+    for images, labels in zip(torch.from_numpy(data.images).split(batch), torch.from_numpy(data.labels).split(batch), strict=True):
+        with torch.autocast(device.type, torch.bfloat16):
+            logits, _ = network(to_float(images.to(device)))
+        hits += int((logits.argmax(1).cpu() == labels).sum())
     network.train()
     return hits / len(data.labels)

@@ -5,12 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from resgen.card import LABEL, NAME
 from resgen.checkpoint import load_checkpoint, save_checkpoint
-from resgen.data import load_images
+from resgen.data import ImageSet, load_images
+from resgen.efficientnet import PretrainedEyes, is_installed
 from resgen.errors import DataError
-from resgen.features import PretrainedResNet50, load_features
+from resgen.features import Eyes, PretrainedResNet50, load_features
 from resgen.grid import compose
-from resgen.library import SHIPPED
+from resgen.library import SHIPPED, Library
 from resgen.plates import draw
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler, pick_device
@@ -20,8 +22,8 @@ from resgen.train.loop import Trainer, run
 from resgen.train.parallel import join, leave
 from resgen.work import finish
 
-EYES = SHIPPED / "features" / "cifar10.safetensors"  # the default of --features: photographs of all sorts taught them
-PRETRAINED = Path("resnet50")  # --features that are downloaded
+EYES = SHIPPED / "features" / "cifar10.safetensors"  # where EfficientNet is not installed: photographs of all sorts taught them
+BY_NAME = {"lite0": PretrainedEyes, "resnet50": PretrainedResNet50}  # --features that are no file
 FEW_CLASSES, LARGE_GROUP, SMALL_GROUP = 20, 16, 4  # many classes need many in a batch, hence small groups
 
 
@@ -43,9 +45,11 @@ def train_generator(
     if config.batch % (config.group * team.size):
         of_processes = f" times the {team.size} processes" if team.size > 1 else ""
         raise DataError(f"--batch must be a multiple of --group, {config.group}{of_processes}.")
-    eyes = PretrainedResNet50() if features == PRETRAINED else load_features(features or EYES)
+    library = Library(device="cpu")
+    begun = load_checkpoint(library.path(library.add(config.init))) if config.init else None
+    check_names(config.name, data)
+    trainer = Trainer(config, data, open_eyes(features), device, command, team, begun)
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(config, data, eyes, device, command, team)
     path = out / f"{config.name}.safetensors"
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
@@ -67,6 +71,22 @@ def train_generator(
         run(trainer, out, resume, *[lambda *_: None] * 3)
     leave()
     return path
+
+
+def open_eyes(features: Path | None) -> Eyes:
+    """The network of --features: a file, 'resnet50', 'lite0' or 'lite0@128' (pixels a side), or the best there is here."""
+    name, _, side = str(features or ("lite0" if is_installed("lite0") else EYES)).partition("@")
+    if name == "lite0" and side.isdecimal() and 32 <= int(side) <= 512:
+        return PretrainedEyes(name, int(side))
+    return BY_NAME[name]() if name in BY_NAME and not side else load_features(features or EYES)
+
+
+def check_names(name: str, data: ImageSet) -> None:
+    """Raise DataError before the training for what its checkpoint could not be saved or read with."""
+    if not NAME.fullmatch(name):
+        raise DataError(f"A checkpoint cannot be named {name[:80]!r}: give --name letters, digits, '.', '_' and '-', 64 at most.")
+    if wrong := [label for label in data.classes if len(data.classes) > 1 and not LABEL.fullmatch(label)]:
+        raise DataError(f"A class cannot be named {wrong[0][:80]!r}: give its folder a name of at most 64 characters without , = < > & and quotes.")
 
 
 def draw_samples(checkpoint: Path, out: Path) -> None:

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from resgen.errors import DataError
+
+LOSSES = ("drift", "adversary", "drift+adversary")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -20,8 +24,35 @@ class TrainConfig:
     flip: bool = False  # mirror real images: for sets without a left and right of their own
     seed: int = 0
     save_every: int = 20_000  # images between saves, history rows and sample grids
+    loss: str = "drift"  # of LOSSES
+    init: str = ""  # name of the checkpoint whose weights the run began with; "": random ones
+    drift_share: float = 0.5  # of drift beside an adversary, as norms of their gradients on the image
+    drift_first: int = 0  # images of drift alone before an adversary comes: one that starts from noise loses the variety
+
+    def __post_init__(self) -> None:
+        limits = {
+            "lr": (self.lr, 0, 1),
+            "guidance": (self.guidance, 0, 0.9),
+            "drift-share": (self.drift_share, 0, 10),
+            "resolution": (self.resolution or 4, 4, 1024),
+            "seed": (self.seed, 0, 2**31 - 1),  # seeds of steps and groups are made of it, and must fit 63 bits
+        }
+        for name, (value, low, high) in limits.items():
+            if not low <= value <= high:  # nan is not
+                raise DataError(f"--{name} must be a number from {low} to {high}.")
+        if self.loss not in LOSSES:
+            raise DataError(f"--loss must be one of {', '.join(LOSSES)}.")
+
+    @property
+    def drifts(self) -> bool:
+        return self.loss != "adversary"
+
+    @property
+    def fights(self) -> bool:
+        """True where there is an adversary."""
+        return self.loss != "drift"
 
     @property
     def real(self) -> int:
-        """New real images of a class for each group."""
-        return max(1, self.group // 2)
+        """New real images of a class for each group: heads see as many as are generated; drift alone remembers the last ones."""
+        return self.group if self.fights else max(1, self.group // 2)

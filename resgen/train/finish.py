@@ -18,6 +18,7 @@ SAMPLES = 8192  # latents that means and directions are measured on
 PRINCIPAL, FACTORISED = 12, 6  # directions of each kind
 SEEN_ON = 32  # images that a direction's visible effect is measured on
 KEPT_ROWS = 200  # of the history on the card
+LOSS_NAMES = ("drift", "heads", "named")  # figures of the history on the card
 
 
 @torch.no_grad()
@@ -26,18 +27,25 @@ def to_checkpoint(trainer: Trainer, dataset: dict[str, str], hours: float, histo
     generator, classes = trainer.average.eval(), trainer.classes
     mean_w, names, directions = latent_statistics(generator, trainer.device)
     step = max(1, len(history) // KEPT_ROWS)
+    begun, before = trainer.begun, trainer.begun.get("images_seen", 0)
+    stages = [{**stage, "from_image": before + stage["from_image"]} for stage in trainer.stages]
+    if begun:
+        stages = [{"from_image": 0, "command": begun.get("command", "")}, *begun.get("stages", []), *stages]
     card = Card(
         name=trainer.config.name,
         arch=generator.config,
         classes=classes if generator.config.num_classes else (),
         dataset={**dataset, "images": len(trainer.labels)},
         training={
-            "images_seen": trainer.images_seen,
-            "hours": round(hours, 2),
-            "command": trainer.stages[0]["command"],
-            "stages": trainer.stages[1:],
+            "images_seen": before + trainer.images_seen,
+            "hours": round(begun.get("hours", 0) + hours, 2),
+            "command": stages[0]["command"],
+            "stages": stages[1:],
             "hardware": hardware(trainer.device),
-            "history": [{"images": int(row["images"]), "drift": float(row["drift"])} for row in history[::step]],
+            "history": [
+                {name: before * (name == "images") + float(row[name]) for name in ("images", *LOSS_NAMES) if row.get(name) not in (None, "")}
+                for row in history[::step]
+            ],
         },
         direction_names=names,
     )

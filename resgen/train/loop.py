@@ -1,41 +1,59 @@
-"""`resgen train`: the loop, its saves and its resumption.
+"""`resgen train`: one step of it, and the loop with its saves.
 
 Everything random in a step is drawn from a seed made of the run's seed and the step's number, so a run
 that was killed and resumed takes the same steps as one that never stopped.
 """
 
 import copy
-import csv
-import json
-import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
 from resgen.errors import CheckpointError
 from resgen.features import Eyes, to_float
 from resgen.generator import GeneratorConfig, ResNetGenerator
-from resgen.train.augment import mirror
+from resgen.train.adversary import Adversary
+from resgen.train.augment import Augmentation, mirror
 from resgen.train.config import TrainConfig
 from resgen.train.drift import Memory, describe, drift_loss
 from resgen.train.parallel import Team
+from resgen.train.state import HISTORY, STATE, load_state, read_history, save_state, write_history
 
-STATE = "state.safetensors"
-HISTORY = "history.csv"
-ADJUSTABLE = {"data", "images", "lr", "guidance", "save_every"}  # settings that may change on the way
 REAL_MEMORY, FAKE_MEMORY = 3200, 1280  # images remembered of all classes together: memory bounds real ones, age the generated
 MOST_REAL, MOST_FAKE = 64, 32  # of a class
 OTHERS = 32  # images of any class that repel, with guidance
 MILESTONES = tuple(1000 * 4**power for power in range(8))  # images after which a snapshot is kept, to show how a generator learns
+DRIFT_EVERY = 2  # steps with an adversary: drift takes every second one, twice as strongly
+CLASS_RATE = 3.0  # factor of the step size of a class's own latent, with an adversary: realism must not outrun the class
+FROZEN_STEPS = 60  # first ones of a new adversary, in which it learns and the generator waits
+HEAD_START = 3000  # images that weights begun with count for in the average
+
+
+def take_weights(generator: ResNetGenerator, begun: Checkpoint) -> None:
+    """Give a generator every weight of a checkpoint that has its place and shape: of a smaller one the coarse blocks, of other classes all but these."""
+    own = generator.state_dict()
+    generator.load_state_dict(
+        {name: begun.weights[name] if name in begun.weights and begun.weights[name].shape == value.shape else value for name, value in own.items()}
+    )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's images of this process."""
+
+    real: Tensor  # [groups x real, 3, R, R] in -1..1
+    real_labels: Tensor
+    z: Tensor  # [groups x group, z_dim]
+    labels: Tensor
+    changes: tuple[Augmentation, Augmentation]  # of real and of generated images, for an adversary
 
 
 def generator_config(config: TrainConfig, data: ImageSet) -> GeneratorConfig:
@@ -53,27 +71,33 @@ def generator_config(config: TrainConfig, data: ImageSet) -> GeneratorConfig:
 
 
 class Trainer:
-    """Generator, averaged generator, optimiser and memories; one `step` at a time."""
+    """Generator, averaged generator, adversary, optimisers and memories; one `step` at a time."""
 
-    def __init__(self, config: TrainConfig, data: ImageSet, features: Eyes, device: str, command: str, team: Team) -> None:
+    def __init__(
+        self, config: TrainConfig, data: ImageSet, features: Eyes, device: str, command: str, team: Team, begun: Checkpoint | None = None
+    ) -> None:
         self.config, self.device, self.team = config, torch.device(device), team
         self.features = features.freeze().to(self.device)
         self.classes = data.classes
         self.images, self.labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
         self.by_class = [torch.nonzero(self.labels == c).flatten() for c in range(len(data.classes))]
         torch.manual_seed(config.seed)
-        arch = generator_config(config, data)
-        self.generator = ResNetGenerator(arch).to(memory_format=torch.channels_last).to(self.device)
-        probe = self.features.maps(to_float(self.images[:: len(self.images) // 256 + 1].to(self.device)))
-        self.map_scales = [float(m.square().mean().sqrt()) for m in probe]  # brings every map to unit size
+        self.generator = ResNetGenerator(generator_config(config, data))
         self._start_from_background()
+        if begun:
+            take_weights(self.generator, begun)
+        self.generator = self.generator.to(memory_format=torch.channels_last).to(self.device)  # type: ignore[call-overload]
+        probe = self.features.maps(to_float(self.images[:: len(self.images) // 256 + 1].to(self.device)))
+        self.map_scales = [float(m.float().square().mean().sqrt()) for m in probe]  # brings every map to unit size
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         team.share_batch_norms(self.generator)
         self.optimiser = torch.optim.Adam(self._parameter_groups(), config.lr, betas=(0.0, 0.99))
+        self.adversary = self._make_adversary(probe) if config.fights else None
         classes = len(data.classes)
         self.real_memory = Memory(max(config.real, min(MOST_REAL, REAL_MEMORY // classes)))
         self.fake_memory = Memory(min(MOST_FAKE, FAKE_MEMORY // classes))
         self.steps_done = 0
+        self.begun = begun.card.training if begun else {}  # what the card told of the weights before this run
         self.stages: list[dict[str, Any]] = [{"from_image": 0, "command": command}]
 
     def _start_from_background(self) -> None:
@@ -83,12 +107,22 @@ class Trainer:
         with torch.no_grad():
             bias.copy_(colour[: len(bias)])
 
+    def _make_adversary(self, probe: list[Tensor]) -> Adversary:
+        """Heads and namer for the eyes' maps, and their optimiser."""
+        adversary = Adversary(self._unit(probe), self.generator.config.num_classes).to(memory_format=torch.channels_last).to(self.device)  # type: ignore[call-overload]
+        self.team.share_batch_norms(adversary)
+        self.heads_optimiser = torch.optim.Adam(adversary.parameter_groups(self.config.lr))
+        return adversary
+
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """A class's own latent moves only in the steps that draw it, so it moves the further the rarer these are."""
         own = [p for name, p in self.generator.named_parameters() if name == "mapping.embed"]
         rest = [p for name, p in self.generator.named_parameters() if name != "mapping.embed"]
-        groups = self.config.batch // self.config.group
-        return [{"params": own, "factor": max(1.0, len(self.by_class) / groups)}, {"params": rest, "factor": 1.0}]
+        factor = max(1.0, len(self.by_class) * self.config.group / self.config.batch) * (CLASS_RATE if self.config.fights else 1)
+        return [{"params": own, "factor": factor}, {"params": rest, "factor": 1.0}]
+
+    def _unit(self, maps: list[Tensor]) -> list[Tensor]:
+        return [feature_map / scale for feature_map, scale in zip(maps, self.map_scales, strict=True)]
 
     @property
     def images_seen(self) -> int:
@@ -101,40 +135,92 @@ class Trainer:
         self._set_learning_rate()
         labels = self._choose_classes()
         others = self.real_memory.draw(OTHERS) if self.config.guidance else None
-        places = self.team.share(len(labels))
-        draws = [self._draw(labels[place], step_seed * 1009 + place) for place in places]
-        real, z = (torch.cat(parts) for parts in zip(*draws, strict=True))
-        mine = [labels[place] for place in places]
+        batch = self._draw_batch(labels, step_seed)
         with torch.autocast(self.device.type, torch.bfloat16):
-            fake = self._generate(z, torch.tensor(mine, device=self.device).repeat_interleave(self.config.group))
-            with torch.no_grad():
-                real_maps = self.features.maps(real)
-            fake_maps = self.features.maps(fake.float())
-        self._remember(self.real_memory, labels, describe(real, real_maps, self.map_scales), self.config.real)
-        fake_parts = describe(fake, fake_maps, self.map_scales)
-        loss = torch.stack([self._group_loss(place, label, fake_parts, others) for place, label in enumerate(mine)]).mean()
-        self._remember(self.fake_memory, labels, fake_parts, self.config.group)
+            fake = self._generate(batch.z, batch.labels).float()
+        fights = self.adversary is not None and self.images_seen >= self.config.drift_first
+        losses: dict[str, Tensor] = {}
+        gradient = torch.zeros_like(fake)
+        if fights:
+            gradient, losses = self._resist(batch, fake)
+        if self.config.drifts and not (fights and self.steps_done % DRIFT_EVERY):
+            drift, losses["drift"] = self._drift(batch, fake, labels, others)
+            share = DRIFT_EVERY * self.config.drift_share * self._norm(gradient) / self._norm(drift) if fights else 1.0
+            gradient = gradient + share * drift
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        fake.backward(gradient)
         self.team.average_gradients(self.generator)
-        self.optimiser.step()
+        if not fights or self.images_seen >= self.config.drift_first + FROZEN_STEPS * self.config.batch:
+            self.optimiser.step()
         self.steps_done += 1
-        update_average(self.average, self.generator, self.images_seen, self.config.batch, self.config.ema_images)
-        return {"drift": self.team.mean(loss.detach())}
+        counted = self.images_seen + (10 * HEAD_START if self.begun else 0)
+        update_average(self.average, self.generator, counted, self.config.batch, self.config.ema_images)
+        return {name: self.team.mean(loss.detach()) for name, loss in losses.items()}
+
+    def _resist(self, batch: Batch, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The adversary's gradient on the images ``fake``, and its own update. It sees only changed images, so that it knows none by heart."""
+        assert self.adversary is not None
+        change_real, change_fake = batch.changes
+        with torch.autocast(self.device.type, torch.bfloat16):
+            with torch.no_grad():
+                real_maps = self._unit(self.features.maps(change_real(batch.real)))
+            fake_maps = self._unit(self.features.maps(change_fake(fake)))
+            loss, named = self.adversary.judge(fake_maps, batch.labels)
+        (gradient,) = torch.autograd.grad(loss, fake)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            heads, naming = self.adversary.learn(real_maps, batch.real_labels, [m.detach() for m in fake_maps], batch.labels)
+        self.heads_optimiser.zero_grad(set_to_none=True)
+        (heads + naming).backward()
+        self.team.average_gradients(self.adversary)
+        self.heads_optimiser.step()
+        return gradient, {"heads": heads, "named": named}
+
+    def _drift(self, batch: Batch, fake: Tensor, labels: list[int], others: list[Tensor] | None) -> tuple[Tensor, Tensor]:
+        """The drifting loss's gradient on the images ``fake``, and the loss."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            with torch.no_grad():
+                real_maps = self.features.maps(batch.real)
+            fake_maps = self.features.maps(fake)
+        self._remember(self.real_memory, labels, describe(batch.real, real_maps, self.map_scales), self.config.real)
+        fake_parts = describe(fake, fake_maps, self.map_scales)
+        mine = enumerate(labels[place] for place in self.team.share(len(labels)))
+        loss = torch.stack([self._group_loss(place, label, fake_parts, others) for place, label in mine]).mean()
+        self._remember(self.fake_memory, labels, fake_parts, self.config.group)
+        return torch.autograd.grad(loss, fake)[0], loss
+
+    def _norm(self, gradient: Tensor) -> float:
+        """Of the whole team's gradient, up to a factor that all gradients share."""
+        return self.team.mean(gradient.square().sum()) ** 0.5 + 1e-12
 
     def _choose_classes(self) -> list[int]:
         """A class for each group of the batch; none comes twice before all have come."""
         groups, classes = self.config.batch // self.config.group, len(self.by_class)
         return torch.cat([torch.randperm(classes) for _ in range(-(-groups // classes))])[:groups].tolist()
 
-    def _draw(self, label: int, seed: int) -> tuple[Tensor, Tensor]:
-        """A group's real images -1..1 [real, 3, R, R] and z [group, z_dim], by a seed of their own: whichever process draws them."""
+    def _draw_batch(self, labels: list[int], step_seed: int) -> Batch:
+        """This process's share of the groups, each drawn by a seed of its own: whichever process draws it."""
+        places = self.team.share(len(labels))
+        draws = [self._draw(labels[place], step_seed * 1009 + place) for place in places]
+        real, z, *changes = zip(*draws, strict=True)
+        own = torch.tensor([labels[place] for place in places], device=self.device)
+        joined = [Augmentation.join(list(parts), self.device) for parts in changes]
+        return Batch(
+            torch.cat(real).contiguous(memory_format=torch.channels_last),
+            own.repeat_interleave(self.config.real),
+            torch.cat(z),
+            own.repeat_interleave(self.config.group),
+            (joined[0], joined[1]),
+        )
+
+    def _draw(self, label: int, seed: int) -> tuple[Tensor, Tensor, Augmentation, Augmentation]:
+        """A group's real images -1..1 [real, 3, R, R], z [group, z_dim], and how an adversary's eyes see both."""
         torch.manual_seed(seed)
         own = self.by_class[label]
         images = to_float(self.images[own[torch.randint(len(own), (self.config.real,))]].to(self.device))
         if self.config.flip:
-            images = mirror(images).contiguous(memory_format=torch.channels_last)
-        return images, torch.randn(self.config.group, self.generator.config.z_dim).to(self.device)
+            images = mirror(images)
+        z = torch.randn(self.config.group, self.generator.config.z_dim).to(self.device)
+        return images, z, Augmentation.draw(self.config.real), Augmentation.draw(self.config.group)
 
     def _generate(self, z: Tensor, labels: Tensor) -> Tensor:
         classes = self.generator.config.num_classes
@@ -168,45 +254,6 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
 
-    # Saving and resuming.
-
-    def _modules(self) -> dict[str, torch.nn.Module]:
-        return {"generator": self.generator, "average": self.average}
-
-    def save(self, path: Path) -> None:
-        """Write everything a later `load` needs, atomically."""
-        tensors = {f"{key}.{name}": value for key, module in self._modules().items() for name, value in module.state_dict().items()}
-        for index, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"adam.{index}.{name}": value for name, value in state.items()}
-        header = {"steps": self.steps_done, "config": asdict(self.config), "stages": self.stages}
-        partial = path.with_name(path.name + ".part")
-        save_file({name: value.contiguous().clone() for name, value in tensors.items()}, partial, {"resgen-training": json.dumps(header)})
-        os.replace(partial, path)
-
-    def load(self, path: Path) -> None:
-        """Take up a run where `save` left it; raises CheckpointError where a setting that has shaped it differs.
-
-        Other settings may be changed on the way: that begins a new stage, which the card tells.
-        """
-        with safe_open(path, "pt") as file:
-            header = json.loads(file.metadata()["resgen-training"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        wanted = json.loads(json.dumps(asdict(self.config)))
-        changed = {name for name, value in wanted.items() if header["config"].get(name) != value}
-        if fixed := sorted(changed - ADJUSTABLE):
-            raise CheckpointError(f"{path.parent} was begun with another {', '.join(fixed)}; resume with the same settings or choose another --out.")
-        self.steps_done = header["steps"]
-        stage = {"from_image": self.images_seen, "command": self.stages[0]["command"]}
-        self.stages = header["stages"] + ([stage] if changed - {"data", "save_every"} else [])
-        for key, module in self._modules().items():
-            module.load_state_dict({n.removeprefix(key + "."): t for n, t in tensors.items() if n.startswith(key + ".")})
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("adam."):
-                _, index, field = name.split(".")
-                state.setdefault(int(index), {})[field] = tensor
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
-
 
 @torch.no_grad()
 def update_average(average: torch.nn.Module, generator: torch.nn.Module, images_seen: int, batch: int, ema_images: int) -> None:
@@ -234,14 +281,14 @@ def run(
     state, history = out / STATE, out / HISTORY
     rows: list[dict[str, Any]] = []
     if resume and state.exists():
-        trainer.load(state)
-        rows = [row for row in _read_history(history) if int(row["images"]) <= trainer.images_seen]
+        load_state(trainer, state)
+        rows = [row for row in read_history(history) if row["images"] <= trainer.images_seen]
         if rows and trainer.images_seen >= trainer.config.images:
             on_save(rows)  # nothing is left to train, but the checkpoint may be written anew
     elif state.exists():
         raise CheckpointError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
     out.mkdir(parents=True, exist_ok=True)
-    before, started, since_save = float(rows[-1]["seconds"]) if rows else 0.0, time.monotonic(), time.monotonic()
+    before, started, since_save = rows[-1]["seconds"] if rows else 0.0, time.monotonic(), time.monotonic()
     rate, kept = 0.0, []
     while trainer.images_seen < trainer.config.images:
         tick = time.monotonic()
@@ -254,36 +301,18 @@ def run(
         if any(seen_before < milestone <= seen for milestone in MILESTONES):
             on_milestone(before + time.monotonic() - started)
         if seen >= trainer.config.images or seen // trainer.config.save_every != seen_before // trainer.config.save_every:
-            mean = {key: round(sum(entry[key] for entry in kept) / len(kept), 4) for key in losses}
             speed = len(kept) * trainer.config.batch / (time.monotonic() - since_save)
-            rows.append(
-                {
-                    "images": trainer.images_seen,
-                    **mean,
-                    "images_per_second": round(speed, 1),
-                    "seconds": round(before + time.monotonic() - started, 1),
-                }
-            )
+            seconds = before + time.monotonic() - started
+            rows.append({"images": seen, **_mean(kept), "images_per_second": round(speed, 1), "seconds": round(seconds, 1)})
             if trainer.team.leads:
-                trainer.save(state)
-                _write_history(history, rows)
+                write_history(history, rows)  # first: rows beyond the state are dropped on the way back, missing ones would stay missing
+                save_state(trainer, state)
             trainer.forget()
             on_save(rows)
             kept, since_save = [], time.monotonic()
 
 
-def _read_history(path: Path) -> list[dict[str, Any]]:
-    """Its rows; none where a kill came between the first state and its history."""
-    if not path.exists():
-        return []
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
-def _write_history(path: Path, rows: list[dict[str, Any]]) -> None:
-    partial = path.with_name(path.name + ".part")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[-1]))
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(partial, path)
+def _mean(kept: list[dict[str, float]]) -> dict[str, float]:
+    """Of each loss over the steps that had it."""
+    found = {name: [losses[name] for losses in kept if name in losses] for losses in kept for name in losses}
+    return {name: round(sum(values) / len(values), 4) for name, values in found.items()}

@@ -113,11 +113,11 @@ class SharedBatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        values = x.float()
-        moments = torch.stack([values.mean(dim=(0, 2, 3)), values.square().mean(dim=(0, 2, 3))])
-        mean, square = (_Sum.apply(moments) / distributed.get_world_size()).unbind()
-        variance = square - mean.square()
-        self._remember(mean.detach(), variance.detach(), x.numel() // x.shape[1] * distributed.get_world_size())
+        values, size = x.float(), distributed.get_world_size()
+        mean = _Sum.apply(values.mean(dim=(0, 2, 3))) / size
+        # Of the distances from the common mean: the mean square less the square of the mean would lose all digits where the mean is large.
+        variance = _Sum.apply((values - mean[:, None, None]).square().mean(dim=(0, 2, 3))) / size
+        self._remember(mean.detach(), variance.detach(), x.numel() // x.shape[1] * size)
         mean, variance = mean[:, None, None], variance[:, None, None]
         normed = (values - mean) * torch.rsqrt(variance + self.eps)
         if self.affine:

@@ -1,0 +1,125 @@
+"""An adversary that looks through frozen eyes (Projected GAN, Sauer et al. 2021, arXiv 2111.01007).
+
+Small heads learn to tell real from generated images by fixed random mixtures of the eyes' feature maps. They say what makes an
+image look real, which the drifting loss hardly does; that keeps the variety, which an adversary alone loses. Beside
+them a namer learns the classes of real images: the generator pays where its image could not be named, and only there, so
+that realism does not cost the class, and variety within a class costs nothing.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+MIXED = (64, 96, 128, 192)  # channels of the four maps after mixing, fine to coarse
+HEAD, PROJECTED = 128, 64  # channels of a head, and of its projection on the class
+FEWEST_PLACES = 5  # a side: heads do not look more coarsely
+NAMED = 0.9  # an image that the namer gives this share is clear enough
+CLASS_WEIGHT = 1.0  # of the namer's loss, as the adversary's
+NAMER_HIDDEN, NAMER_RATE, NAMER_MAPS = 256, 1e-3, 2  # layer, step size, and how many of the deepest maps it looks at
+
+
+def frozen(conv: nn.Conv2d) -> nn.Conv2d:
+    """A random convolution that keeps its input's size and is never trained."""
+    nn.init.kaiming_normal_(conv.weight)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return conv.requires_grad_(False)
+
+
+class Mixture(nn.Module):
+    """Fixed random mixing of maps [N, C, r, r], of channels and then of scales, coarse into fine: the heads cannot pick the easy ones."""
+
+    def __init__(self, channels: list[int]) -> None:
+        super().__init__()
+        widths = MIXED[-len(channels) :]
+        self.channels = nn.ModuleList(frozen(nn.Conv2d(before, after, 1)) for before, after in zip(channels, widths, strict=True))
+        self.scales = nn.ModuleList(frozen(nn.Conv2d(coarse, fine, 3, padding=1)) for fine, coarse in pairwise(widths))
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        mixed = [mix(feature_map) for mix, feature_map in zip(self.channels, maps, strict=True)]
+        found = [mixed[-1]]
+        for scale, fine in zip(reversed(self.scales), reversed(mixed[:-1]), strict=True):
+            coarse = F.interpolate(scale(found[0]), size=fine.shape[-2:], mode="bilinear")
+            found.insert(0, (coarse + fine) * 0.5**0.5)
+        return found
+
+
+class Head(nn.Module):
+    """A mixed map [N, C, r, r] and labels [N] -> scores [N, places], higher for real: of the image, plus of its class (Miyato & Koyama 2018)."""
+
+    def __init__(self, channels: int, places: int, classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        while places > FEWEST_PLACES:
+            layers += [spectral_norm(nn.Conv2d(channels, HEAD, 4, 2, 1)), nn.BatchNorm2d(HEAD), nn.LeakyReLU(0.2)]
+            channels, places = HEAD, places // 2
+        layers += [spectral_norm(nn.Conv2d(channels, HEAD, 3, 1, 1)), nn.BatchNorm2d(HEAD), nn.LeakyReLU(0.2)]
+        self.body = nn.Sequential(*layers, spectral_norm(nn.Conv2d(HEAD, HEAD, 1)), nn.LeakyReLU(0.2))
+        self.score = spectral_norm(nn.Conv2d(HEAD, 1, 1))
+        self.classes = classes
+        if classes:
+            self.of_class = spectral_norm(nn.Conv2d(HEAD, PROJECTED, 1))
+            self.embed = spectral_norm(nn.Linear(classes, PROJECTED))
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        h = self.body(x)
+        score = self.score(h)[:, 0]
+        if self.classes:
+            embedded = self.embed(F.one_hot(labels, self.classes).to(h.dtype)) * self.classes**0.5  # spectrally normed: brought to unit size
+            score = score + (self.of_class(h) * embedded[:, :, None, None]).sum(dim=1) / PROJECTED**0.5
+        return score.flatten(1)
+
+
+class Adversary(nn.Module):
+    """Mixture, heads and namer for maps shaped as ``probe``'s; all maps that it is given are of unit size."""
+
+    def __init__(self, probe: list[Tensor], classes: int) -> None:
+        super().__init__()
+        self.mixture = Mixture([feature_map.shape[1] for feature_map in probe])
+        with torch.no_grad():
+            shapes = [mixed.shape for mixed in self.mixture([feature_map[:1].float() for feature_map in probe])]
+        self.heads = nn.ModuleList(Head(shape[1], shape[2], classes) for shape in shapes)
+        self.namer = None
+        if classes:
+            seen = sum(feature_map.shape[1] for feature_map in probe[-NAMER_MAPS:])
+            self.namer = nn.Sequential(nn.Linear(seen, NAMER_HIDDEN), nn.ReLU(), nn.Dropout(0.2), nn.Linear(NAMER_HIDDEN, classes))
+
+    def parameter_groups(self, rate: float) -> list[dict[str, object]]:
+        """Heads and namer for Adam, each with a step size of its own."""
+        groups: list[dict[str, object]] = [{"params": list(self.heads.parameters()), "lr": rate, "betas": (0.0, 0.99)}]
+        if self.namer is not None:
+            groups.append({"params": list(self.namer.parameters()), "lr": NAMER_RATE, "betas": (0.9, 0.99)})
+        return groups
+
+    def scores(self, maps: list[Tensor], labels: Tensor) -> Tensor:
+        """What all heads say [N, all places]."""
+        return torch.cat([head(mixed, labels) for head, mixed in zip(self.heads, self.mixture(maps), strict=True)], dim=1).float()
+
+    def log_shares(self, maps: list[Tensor]) -> Tensor:
+        """Logarithm of the share that the namer gives each class [N, classes]."""
+        assert self.namer is not None
+        pooled = [feature_map.float().mean(dim=(2, 3)) for feature_map in maps[-NAMER_MAPS:]]
+        with torch.autocast(maps[0].device.type, enabled=False):
+            return F.log_softmax(self.namer(torch.cat(pooled, dim=1)), dim=1)
+
+    def judge(self, maps: list[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
+        """What the generator pays for images with these maps, and the share of their own class that the namer sees, both as means."""
+        self.requires_grad_(False)
+        loss, named = -self.scores(maps, labels).mean(), torch.ones((), device=labels.device)
+        if self.namer is not None:
+            self.namer.eval()
+            own = self.log_shares(maps)[torch.arange(len(labels)), labels]
+            loss, named = loss + CLASS_WEIGHT * F.relu(math.log(NAMED) - own).mean(), own.exp().mean()
+        return loss, named.detach()
+
+    def learn(self, real: list[Tensor], real_labels: Tensor, fake: list[Tensor], fake_labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses of the heads (hinge, 0 where they know all and 2 where nothing) and of the namer, which looks at real images alone."""
+        self.heads.requires_grad_(True)
+        heads = F.relu(1 - self.scores(real, real_labels)).mean() + F.relu(1 + self.scores(fake, fake_labels)).mean()
+        if self.namer is None:
+            return heads, torch.zeros_like(heads)
+        self.namer.requires_grad_(True).train()
+        return heads, F.nll_loss(self.log_shares(real), real_labels)

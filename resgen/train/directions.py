@@ -1,0 +1,205 @@
+"""Directions with names: where w moves as a picture grows brighter, a head larger, glasses appear.
+
+For each thing that can be measured of an image, the direction is the mean shift of w, within its class, for one standard deviation more
+of it. It is kept where it does what its name says: along it the measure rises, for nearly every seed.
+"""
+
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from resgen.checkpoint import Checkpoint
+from resgen.data import ImageSet, natural
+from resgen.errors import DataError
+from resgen.features import Eyes, to_float
+from resgen.generator import ResNetGenerator
+
+Measure = Callable[[Tensor], Tensor]  # images [N, 3, R, R] in -1..1 -> numbers [N]
+
+SAMPLES = 4096  # latents that a direction is found on
+STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # standard deviations that it is tried at
+TRIED_SEEDS = 20
+FAITHFUL = 0.9  # mean rank correlation of step and measure, over the seeds, of a direction that is kept
+MIXED_UP = 0.9  # cosine with one kept before, from which on it would be the same slider again
+RIDGE = 0.1  # of the regression from the eyes' features to a table's columns
+LUMA = torch.tensor([0.299, 0.587, 0.114])
+
+
+def brightness(images: Tensor) -> Tensor:
+    return images.mean(dim=(1, 2, 3))
+
+
+def warmth(images: Tensor) -> Tensor:
+    """Red less blue."""
+    return (images[:, 0] - images[:, 2]).mean(dim=(1, 2))
+
+
+def saturation(images: Tensor) -> Tensor:
+    return (images.amax(dim=1) - images.amin(dim=1)).mean(dim=(1, 2))
+
+
+def contrast(images: Tensor) -> Tensor:
+    return images.mean(dim=1).flatten(1).std(dim=1)
+
+
+def sharpness(images: Tensor) -> Tensor:
+    """What a small blur takes away, as a share of what there is."""
+    grey = images.mean(dim=1, keepdim=True)
+    lost = grey - F.avg_pool2d(grey, 3, 1, 1, count_include_pad=False)
+    return lost.abs().mean(dim=(1, 2, 3)) / (grey.flatten(1).std(dim=1) + 0.05)
+
+
+def backdrop(images: Tensor) -> Tensor:
+    """Brightness of the upper corners."""
+    reach = images.shape[-1] // 8
+    return torch.cat([images[..., :reach, :reach], images[..., :reach, -reach:]], dim=3).mean(dim=(1, 2, 3))
+
+
+def figure(images: Tensor) -> Tensor:
+    """How far each pixel is from the colour of the border: a soft outline of what is drawn [N, R, R], summing to its size."""
+    border = torch.cat([images[:, :, 0], images[:, :, :, 0], images[:, :, :, -1]], dim=2).median(dim=2).values
+    return (images - border[:, :, None, None]).abs().mean(dim=1).mul(3).clamp(0, 1)
+
+
+def size(images: Tensor) -> Tensor:
+    return figure(images).mean(dim=(1, 2))
+
+
+def place(images: Tensor, dim: int) -> Tensor:
+    """Centre of what is drawn along rows (1) or columns (2), in -1..1."""
+    outline = figure(images)
+    profile = outline.sum(dim=3 - dim)
+    return (profile * torch.linspace(-1, 1, profile.shape[1])).sum(dim=1) / (profile.sum(dim=1) + 1e-6)
+
+
+MEASURES: dict[str, Measure] = {
+    "brightness": brightness,
+    "warmth": warmth,
+    "saturation": saturation,
+    "contrast": contrast,
+    "sharpness": sharpness,
+    "backdrop": backdrop,
+    "size": size,
+    "to the right": lambda images: place(images, 2),
+    "downwards": lambda images: place(images, 1),
+}
+
+
+@torch.no_grad()
+def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tuple[Checkpoint, dict[str, float]]:
+    """The checkpoint with a direction for each measure that has a faithful one, before those it had; and the rank correlation of all tried."""
+    generator = checkpoint.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    w, spread = sample_latents(generator)
+    images = draw(generator, w)
+    found: dict[str, Tensor] = {}
+    faith: dict[str, float] = {}
+    for name, measure in measures.items():
+        values = measure(images)
+        values = values - class_means(values[:, None], generator.config.num_classes)[:, 0]
+        shift = spread.T @ ((values - values.mean()) / (values.std() + 1e-9)) / len(w)
+        unit = shift / shift.norm().clamp_min(1e-9)
+        direction = unit * (spread @ unit).std()
+        faith[name] = rank_correlation(generator, w[:TRIED_SEEDS], direction, measure)
+        alike = [F.cosine_similarity(direction, other, dim=0) for other in found.values()]
+        if faith[name] >= FAITHFUL and all(cosine.abs() < MIXED_UP for cosine in alike):
+            found[name] = direction
+    before = checkpoint.card.direction_names
+    kept = [i for i, name in enumerate(before) if name not in measures]
+    card = replace(checkpoint.card, direction_names=(*found, *(before[i] for i in kept)))
+    return replace(checkpoint, card=card, directions=torch.stack([*found.values(), *checkpoint.directions[kept]])), faith
+
+
+def sample_latents(generator: ResNetGenerator) -> tuple[Tensor, Tensor]:
+    """Latents w [SAMPLES, w_dim] of all classes in turn, and the same less the mean of their class."""
+    classes = generator.config.num_classes
+    z = torch.randn(SAMPLES, generator.config.z_dim, generator=torch.Generator("cpu").manual_seed(1))
+    weights = F.one_hot(torch.arange(SAMPLES) % classes, classes).float() if classes else None
+    w = generator.mapping(z, weights)
+    return w, w - class_means(w, classes)
+
+
+def class_means(values: Tensor, classes: int) -> Tensor:
+    """Of rows [N, D] whose classes come in turn, each row's class's mean."""
+    groups = max(1, classes)
+    labels = torch.arange(len(values)) % groups
+    return torch.stack([values[labels == label].mean(dim=0) for label in range(groups)])[labels]
+
+
+def draw(generator: ResNetGenerator, w: Tensor) -> Tensor:
+    """Images [N, 3, R, R] in -1..1 of latents [N, w_dim]."""
+    return torch.cat([generator.synthesise(part).clamp(-1, 1).expand(-1, 3, -1, -1) for part in w.split(64)])
+
+
+def rank_correlation(generator: ResNetGenerator, w: Tensor, direction: Tensor, measure: Measure) -> float:
+    """Spearman's, of step and measure, averaged over the seeds."""
+    values = torch.stack([measure(draw(generator, w + step * direction)) for step in STEPS])  # [steps, seeds]
+    ranks = values.argsort(dim=0).argsort(dim=0).double() - (len(STEPS) - 1) / 2
+    steps = torch.arange(len(STEPS)).double() - (len(STEPS) - 1) / 2
+    return float((steps @ ranks / steps.square().sum()).mean())
+
+
+@torch.no_grad()
+def learn_attributes(data: ImageSet, table: Path, eyes: Eyes) -> dict[str, Measure]:
+    """A measure for each column of a CSV table of the images of ``data``, one row each: numbers as they are, colours as how light and how warm.
+
+    Columns of words are left out, and the column 'file' gives the order. Raises DataError.
+    """
+    columns = read_table(table, len(data.labels))
+    network = eyes.freeze()
+    seen = torch.cat([look(network, to_float(part)) for part in torch.from_numpy(data.images).split(250)])
+    mean, deviation = seen.mean(dim=0), seen.std(dim=0) + 1e-6
+    x = ((seen - mean) / deviation).double()
+
+    def fit(values: Tensor) -> Measure:
+        known = values.isfinite()
+        rows, middle = x[known], values[known].mean()
+        weights = torch.linalg.solve(rows.T @ rows + RIDGE * len(rows) * torch.eye(x.shape[1]).double(), rows.T @ (values[known] - middle))
+        return lambda images: torch.cat([((look(network, part) - mean) / deviation).double() @ weights for part in images.split(250)]).float()
+
+    return {name: fit(values) for name, values in columns.items()}
+
+
+def look(network: Eyes, images: Tensor) -> Tensor:
+    """The two deepest maps, averaged over space [N, channels]."""
+    return torch.cat([m.float().mean(dim=(2, 3)) for m in network.maps(images)[-2:]], dim=1)
+
+
+def read_table(path: Path, count: int) -> dict[str, Tensor]:
+    """Numbers [count] by name, in the natural order of the column 'file'; unknown ones are nan. Raises DataError."""
+    try:
+        with path.open(newline="") as file:
+            rows = sorted(csv.DictReader(file), key=lambda row: natural(row["file"]))
+    except (OSError, KeyError, TypeError, csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a table of images with a column 'file'.") from error
+    if len(rows) != count:
+        raise DataError(f"{path} tells of {len(rows)} images, and there are {count}.")
+    found: dict[str, Tensor] = {}
+    for name in rows[0]:
+        cells = [row[name] or "" for row in rows]
+        if any(cell.startswith("#") for cell in cells):
+            colours = torch.tensor([_rgb(cell) for cell in cells]).double()
+            found |= {f"light {name}": colours @ LUMA.double(), f"warm {name}": colours[:, 0] - colours[:, 2]}
+        elif name != "file" and any(cells) and all(_is_number(cell) for cell in cells if cell):
+            found[name] = torch.tensor([float(cell or "nan") for cell in cells]).double()
+    return {name: values for name, values in found.items() if values[values.isfinite()].std() > 0}
+
+
+def _rgb(text: str) -> tuple[float, ...]:
+    """'#rrggbb' -> three numbers of 0..1; nan for anything else."""
+    try:
+        return tuple(np.frombuffer(bytes.fromhex(text[1:7].ljust(6, "x")), np.uint8) / 255)
+    except ValueError:
+        return (float("nan"),) * 3
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return np.isfinite(float(text))
+    except ValueError:
+        return False

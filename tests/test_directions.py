@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from resgen.checkpoint import Checkpoint, load_checkpoint
+from resgen.data import ImageSet
+from resgen.errors import DataError
+from resgen.features import FeatureConfig, FeatureResNet
+from resgen.train import directions
+from resgen.train.directions import MEASURES, draw, learn_attributes, name_directions, read_table
+
+
+@pytest.fixture
+def tiny(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
+    monkeypatch.setattr(directions, "SAMPLES", 384)
+    monkeypatch.setattr(directions, "FAITHFUL", 0.8)  # an untrained generator has crooked ways
+    return load_checkpoint(tiny_folder / "tiny.safetensors")
+
+
+def test_a_named_direction_does_what_its_name_says(tiny: Checkpoint) -> None:
+    named, faith = name_directions(tiny, MEASURES)
+    assert named.card.direction_names[-2:] == ("pc1", "pc2") and faith["brightness"] >= 0.8
+    generator, w = tiny.build(), torch.randn(20, 12, generator=torch.Generator().manual_seed(5))
+    for name in named.card.direction_names[:-2]:
+        offset = named.directions[named.card.direction_names.index(name)]
+        less, more = (MEASURES[name](draw(generator, w + step * offset)) for step in (-1, 1))
+        assert (more > less).float().mean() > 0.8, name
+    assert torch.equal(named.directions[-2:], tiny.directions)
+
+
+def test_naming_again_changes_nothing(tiny: Checkpoint) -> None:
+    once, _ = name_directions(tiny, MEASURES)
+    twice, _ = name_directions(once, MEASURES)
+    assert once.card.direction_names == twice.card.direction_names and torch.equal(once.directions, twice.directions)
+
+
+def test_what_no_direction_moves_gets_no_name(tiny: Checkpoint) -> None:
+    named, faith = name_directions(tiny, {"noise": lambda images: torch.rand(len(images))})
+    assert named.card.direction_names == ("pc1", "pc2") and abs(faith["noise"]) < 0.5
+
+
+def test_measures_of_drawn_shapes() -> None:
+    images = torch.ones(4, 3, 32, 32)
+    images[0, :, 12:20, 12:20] = -1  # a small square in the middle
+    images[1, :, 4:28, 4:28] = -1  # a large one
+    images[2, :, 12:20, 22:30] = -1  # to the right
+    images[3, :, 22:30, 12:20] = torch.tensor([1.0, -1.0, -1.0])[:, None, None]  # red and lower
+    assert MEASURES["size"](images)[1] > 4 * MEASURES["size"](images)[0]
+    assert MEASURES["to the right"](images).argmax() == 2 and MEASURES["downwards"](images).argmax() == 3
+    assert MEASURES["warmth"](images).argmax() == 3 and MEASURES["brightness"](images).argmin() == 1
+    assert (MEASURES["backdrop"](images) == 1).all()
+
+
+def test_a_table_tells_what_images_have(tmp_path: Path) -> None:
+    """Numbers and colours become measures, words do not; rows are in the natural order of the files."""
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    shade = rng.integers(0, 256, 60)
+    images = np.broadcast_to(shade[:, None, None, None], (60, 3, 16, 16)).astype(np.uint8)
+    rows = [f"a/{i}.png,#{shade[i]:02x}{shade[i]:02x}{shade[i]:02x},{shade[i] / 10},word" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,hair,number,mouth", *reversed(rows)]))
+    table = read_table(tmp_path / "t.csv", 60)
+    assert table.keys() == {"light hair", "number"} and table["number"].tolist() == pytest.approx((shade / 10).tolist())
+    data = ImageSet(images, np.zeros(60, int), ("a",))
+    measures = learn_attributes(data, tmp_path / "t.csv", FeatureResNet(FeatureConfig(3, (8, 12, 16))))
+    seen = measures["light hair"](torch.from_numpy(images).float() / 127.5 - 1)
+    assert np.corrcoef(seen.numpy(), shade)[0, 1] > 0.9
+    with pytest.raises(DataError, match="60 images, and there are 3"):
+        read_table(tmp_path / "t.csv", 3)
+    (tmp_path / "t.csv").write_text("name\n1\n")
+    with pytest.raises(DataError, match="'file'"):
+        read_table(tmp_path / "t.csv", 1)
