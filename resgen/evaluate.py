@@ -4,6 +4,9 @@ A judge is a classifier of `resgen train-features`, which knows the data's own c
 world's. A classifier trained on the data alone flatters a generator that was trained in the eyes of its like, so both are asked.
 """
 
+import contextlib
+import hashlib
+import os
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,11 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from resgen.card import read_card
 from resgen.checkpoint import save_card
-from resgen.data import ImageSet
+from resgen.data import CACHE, ImageSet
 from resgen.efficientnet import PretrainedEyes
 from resgen.errors import ResGenError
 from resgen.features import FeatureResNet, load_features, to_float
@@ -90,7 +95,8 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
         raise ResGenError(f"The judge knows other classes ({', '.join(judge.classes[:3])}...) than the images: train one on them, or use lite2.")
     judge.freeze()
     fake, train, test = shuffled(fake), shuffled(train), shuffled(test)
-    reference, held_out, generated = (judge_all(judge, data.images) for data in (train, test, fake))
+    reference, held_out = (judge_real(judge, data.images) for data in (train, test))
+    generated = judge_all(judge, fake.images)
     name_classes = (
         (lambda seen: judge.classify(seen.to(judge.classify.weight.device))) if isinstance(judge, FeatureResNet) else fit_classifier(reference, train)
     )
@@ -184,6 +190,24 @@ def judge_all(judge: Judge, images: np.ndarray, batch: int = 250) -> Tensor:
     """Pooled features [N, D], on the CPU, of uint8 images [N, 3, H, W]."""
     device = next(iter(judge.state_dict().values())).device
     return torch.cat([judge.pooled(to_float(part.to(device))).cpu() for part in torch.from_numpy(images).split(batch)])
+
+
+def judge_real(judge: Judge, images: np.ndarray) -> Tensor:
+    """`judge_all`, kept in the cache: the same real images are the measure of every checkpoint."""
+    told = hashlib.sha256(images.tobytes())
+    for value in judge.state_dict().values():
+        told.update(value.cpu().flatten().float().numpy().tobytes())
+    path = CACHE / "judged" / f"{told.hexdigest()[:32]}-{getattr(judge, 'side', 0)}.safetensors"
+    try:
+        return load_file(path)["features"]
+    except (OSError, SafetensorError, KeyError):
+        features = judge_all(judge, images)
+    with contextlib.suppress(OSError):  # a cache that cannot be written is no reason to stop
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.part")
+        save_file({"features": features.contiguous()}, partial)
+        os.replace(partial, path)
+    return features
 
 
 def _accuracy(name_classes: Callable[[Tensor], Tensor], features: Tensor, data: ImageSet) -> float:

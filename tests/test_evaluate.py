@@ -12,8 +12,24 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from resgen.card import read_card
 from resgen.data import ImageSet
 from resgen.errors import ResGenError
-from resgen.evaluate import class_deviation, compare, compare_inception, evaluate, fit_classifier, likeness, load_inception, load_judges, put_on_card
+from resgen.evaluate import (
+    class_deviation,
+    compare,
+    compare_inception,
+    evaluate,
+    fit_classifier,
+    judge_real,
+    likeness,
+    load_inception,
+    load_judges,
+    put_on_card,
+)
 from resgen.features import FeatureConfig, FeatureResNet, save_features
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("resgen.evaluate.CACHE", tmp_path / "cache")
 
 
 def test_frechet_and_kernel_distance_of_known_gaussians() -> None:
@@ -129,6 +145,21 @@ def test_each_judge_has_its_own_figures(monkeypatch: pytest.MonkeyPatch, tiny_fo
     put_on_card(tmp_path / "tiny.safetensors", {"frechet": 1.0})
     put_on_card(tmp_path / "tiny.safetensors", {"lite2_frechet": 2.0})
     assert read_card(tmp_path / "tiny.safetensors").metrics == {"frechet": 1.0, "lite2_frechet": 2.0}
+
+
+def test_real_images_are_judged_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By their pixels and the judge's weights: another judge, or other images, are judged anew; a damaged cache is no trouble."""
+    monkeypatch.setattr("resgen.evaluate.CACHE", tmp_path)
+    images = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 8), np.uint8)
+    torch.manual_seed(0)
+    judge, other = (FeatureResNet(FeatureConfig(2, (8, 12))).freeze() for _ in range(2))
+    first = judge_real(judge, images)
+    monkeypatch.setattr("resgen.evaluate.judge_all", lambda network, seen: torch.zeros(len(seen), 12))
+    assert torch.equal(judge_real(judge, images), first) and first.abs().max() > 0
+    assert judge_real(other, images).abs().max() == judge_real(judge, images[:5]).abs().max() == 0
+    for path in (tmp_path / "judged").iterdir():
+        path.write_text("damaged")
+    assert judge_real(judge, images).abs().max() == 0
 
 
 def test_a_judge_of_other_classes_is_refused() -> None:
