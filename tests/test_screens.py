@@ -14,7 +14,7 @@ from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
 from resgen.studio.app import Studio
 from resgen.studio.controls import CHOSEN, PLANE, Kept
-from resgen.studio.renderer import Renderer
+from resgen.studio.renderer import MAX_IMAGES, Renderer
 from tests.conftest import CLASSES
 
 W_DIM, BLOCKS = 12, 3  # of the checkpoint `tiny`
@@ -78,7 +78,8 @@ mixes = st.builds(
     blocks=st.permutations(range(BLOCKS)).flatmap(lambda order: st.integers(0, BLOCKS).map(lambda count: tuple(order[:count]))),
     scale=st.integers(1, 16),
 )
-comparisons = st.builds(Comparison, recipe=drawable(), checkpoints=st.lists(st.sampled_from(["tiny", "tiny@500"]), min_size=1, max_size=4).map(tuple))
+columns = st.lists(st.sampled_from(["tiny", "tiny@500"]), min_size=1, max_size=4).map(tuple)
+comparisons = st.builds(Comparison, recipe=drawable(), checkpoints=columns).filter(lambda comparison: comparison.count <= MAX_IMAGES)
 
 
 @pytest.fixture(scope="module")
