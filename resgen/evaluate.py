@@ -174,7 +174,7 @@ def shuffled(data: ImageSet) -> ImageSet:
 def neighbour_rows(sampler: Sampler, train: ImageSet, judge: Judge, seeds: tuple[int, ...], count: int) -> np.ndarray:
     """For each seed the generated image and its ``count`` nearest training images by the judge's features, uint8 [seeds x (1 + count), R, R, 3]."""
     images = sampler.render(Recipe(seeds=seeds))
-    _, places = nearest(judge_all(judge, images.transpose(0, 3, 1, 2)), judge_all(judge, train.images), count)
+    _, places = nearest(judge_all(judge, images.transpose(0, 3, 1, 2)), judge_real(judge, train.images), count)
     found = train.images[places.numpy()].transpose(0, 1, 3, 4, 2)
     return np.concatenate([images[:, None], found], axis=1).reshape(-1, *images.shape[1:])
 

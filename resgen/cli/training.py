@@ -57,7 +57,7 @@ def train(
     features: Annotated[
         Path | None,
         typer.Option(
-            help="Eyes: lite0, lite0@64 (pixels a side), resnet50 (a download) or a network of train-features; default: lite0 where installed."
+            help="Eyes: lite0, lite0@64 (pixels a side), resnet50 (a download) or a network of train-features; default: lite0 for an adversary."
         ),
     ] = None,
     loss: Annotated[str, typer.Option(help="drift, adversary or drift+adversary.")] = "drift",

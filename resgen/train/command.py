@@ -22,7 +22,7 @@ from resgen.train.loop import Trainer, run
 from resgen.train.parallel import join, leave
 from resgen.work import finish
 
-EYES = SHIPPED / "features" / "cifar10.safetensors"  # where EfficientNet is not installed: photographs of all sorts taught them
+EYES = SHIPPED / "features" / "cifar10.safetensors"  # for drift alone, and where EfficientNet is not installed: photographs of all sorts taught them
 BY_NAME = {"lite0": PretrainedEyes, "resnet50": PretrainedResNet50}  # --features that are no file
 FEW_CLASSES, LARGE_GROUP, SMALL_GROUP = 20, 16, 4  # many classes need many in a batch, hence small groups
 
@@ -48,7 +48,7 @@ def train_generator(
     library = Library(device="cpu")
     begun = load_checkpoint(library.path(library.add(config.init))) if config.init else None
     check_names(config.name, data)
-    trainer = Trainer(config, data, open_eyes(features), device, command, team, begun)
+    trainer = Trainer(config, data, open_eyes(features, best=config.fights), device, command, team, begun)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{config.name}.safetensors"
 
@@ -73,12 +73,13 @@ def train_generator(
     return path
 
 
-def open_eyes(features: Path | None) -> Eyes:
-    """The network of --features: a file, 'resnet50', 'lite0' or 'lite0@128' (pixels a side), or the best there is here."""
-    name, _, side = str(features or ("lite0" if is_installed("lite0") else EYES)).partition("@")
+def open_eyes(features: Path | None, best: bool = True) -> Eyes:
+    """The network of --features: a file, 'resnet50', 'lite0' or 'lite0@128' (pixels a side); by default the ``best`` there is here, or the own ones."""
+    features = features or (Path("lite0") if best and is_installed("lite0") else EYES)
+    name, _, side = str(features).partition("@")
     if name == "lite0" and side.isdecimal() and 32 <= int(side) <= 512:
         return PretrainedEyes(name, int(side))
-    return BY_NAME[name]() if name in BY_NAME and not side else load_features(features or EYES)
+    return BY_NAME[name]() if name in BY_NAME and not side else load_features(features)
 
 
 def check_names(name: str, data: ImageSet) -> None:

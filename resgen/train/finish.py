@@ -43,7 +43,7 @@ def to_checkpoint(trainer: Trainer, dataset: dict[str, str], hours: float, histo
             "stages": stages[1:],
             "hardware": hardware(trainer.device),
             "history": [
-                {name: before * (name == "images") + float(row[name]) for name in ("images", *LOSS_NAMES) if row.get(name) not in (None, "")}
+                {"images": before + row["images"], **{name: float(row[name]) for name in LOSS_NAMES if row.get(name) not in (None, "")}}
                 for row in history[::step]
             ],
         },
