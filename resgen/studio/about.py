@@ -21,6 +21,7 @@ FIGURES = {
     "inception_precision": ("Precision, Inception", "share of images among real ones"),
     "inception_recall": ("Recall, Inception", "share of real images among these"),
 }
+JUDGES = {"lite2_": ", by EfficientNet-lite2", "": ""}  # what figures begin with on a card: who measured them
 
 
 class AboutScreen:
@@ -74,12 +75,12 @@ def describe_fully(card: Card, weights: int) -> str:
 
 def figures_table(card: Card) -> list[list[str]]:
     """Measured figures beside those of real test images."""
-    metrics = card.metrics
-    rows = []
-    for key, (name, meaning) in FIGURES.items():
-        if key in metrics:
-            real = metrics.get(f"real_test_{key}")
-            rows.append([name, f"{metrics[key]:.3g}", "" if real is None else f"{real:.3g}", meaning])
+    metrics, rows = card.metrics, list[list[str]]()
+    for prefix, judge in JUDGES.items():
+        for key, (name, meaning) in FIGURES.items():
+            if (figure := metrics.get(prefix + key)) is not None:
+                real = metrics.get(f"real_test_{prefix}{key}")
+                rows.append([name + judge, f"{figure:.3g}", "" if real is None else f"{real:.3g}", meaning])
     return rows or [["Not measured yet", "", "", "run `resgen evaluate --card`"]]
 
 

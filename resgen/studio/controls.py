@@ -360,7 +360,7 @@ def describe(card: Card) -> str:
     facts = [f"{card.arch.resolution} x {card.arch.resolution} px", f"{len(card.classes)} classes" if card.classes else "no classes"]
     if seen := card.training.get("images_seen"):
         facts.append(f"{seen:,} images seen in training")
-    if accuracy := card.metrics.get("accuracy"):
+    if accuracy := card.metrics.get("lite2_accuracy") or card.metrics.get("accuracy"):
         facts.append(f"a judge names {accuracy:.0%} of its classes")
     lines = [" · ".join(facts)]
     if name := card.dataset.get("name"):
