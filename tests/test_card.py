@@ -65,4 +65,5 @@ def test_shipped_checkpoints_are_small_and_documented(name: str) -> None:
     card = read_card(path)
     assert path.stat().st_size < 10_000_000 and len(card.classes) >= 10 and len(card.direction_names) >= 8
     assert all(card.dataset[key] for key in ("name", "author", "licence"))
-    assert card.training["command"] and card.training["images_seen"] > 0 and card.metrics["accuracy"] > 0
+    assert card.training["command"] and card.training["images_seen"] > 0
+    assert any(card.metrics.get(name, 0) > 0 for name in ("accuracy", "lite2_accuracy"))
