@@ -7,7 +7,24 @@ import gradio as gr
 from resgen.composite import Comparison, read_dict
 from resgen.fields import Dial, declaration, read_names, write_names
 from resgen.recipe import Recipe, format_seeds, parse_seeds
-from resgen.studio.page import ASK, LIVE, PIN, QUIET, SAVE, Updates, Values, dialled, download, grid, offer, redraw, save_tile, slider
+from resgen.studio.page import (
+    ASK,
+    LIVE,
+    PIN,
+    QUIET,
+    SAVE,
+    Updates,
+    Values,
+    dialled,
+    download,
+    follow,
+    grid,
+    offer,
+    redraw,
+    save_tile,
+    slider,
+    written_last,
+)
 from resgen.studio.renderer import Renderer
 
 
@@ -109,8 +126,9 @@ class CompareScreen:
     def connect(self, demo: gr.Blocks, tab: gr.Tab) -> None:
         """Attach every listener."""
         dials = (self.truncation, self.scale)
-        changes = [self.names.change, self.seeds.submit, self.classes.submit, tab.select]
+        changes = [self.seeds.submit, self.classes.submit, tab.select]
         redraw(self, [*changes, *(dial.input for dial in dials), *(dial.release for dial in dials)], self.draw)
+        follow(self, [self.names.change], written_last(self))
         demo.load(self.set_moments, self.learner, self.moment, **QUIET)
         self.learner.change(self.set_moments, self.learner, self.moment, **QUIET)
         self.moment.input(self.choose_moment, [self.learner, self.moment], [self.names, self.moment], **LIVE)

@@ -28,6 +28,7 @@ from resgen.studio.page import (
     Values,
     cancelling,
     download,
+    follow,
     friendly,
     grid,
     offer,
@@ -116,8 +117,7 @@ class Explore:
         for control in (c.class_mode.input, c.mixed.change):
             classes = {c.one_class, c.row_classes, c.mixed, *c.shares}
             control(self.dress_classes, {c.class_mode, c.mixed}, [*classes], **RAW)
-        for control in (c.row_classes, c.mixed):
-            self._on(control.change, self.follow_choice(control))
+        follow(self, [c.row_classes.change, c.mixed.change], lambda values: Kept.from_json(values[self.kept]).recipe)
         c.seeds.submit(friendly(lambda text: parse_seeds(text) and None), c.seeds, None, **QUIET)
         for button, move in ((c.previous, -1), (c.next, 1), (c.random, 0)):
             self._on(button.click, self.move_seeds(move))
@@ -185,15 +185,6 @@ class Explore:
         c = self.controls
         dressed = c.dress_classes(values[c.class_mode], values[c.mixed])
         return {control: gr.update(**more) for control, more in dressed.items()}
-
-    def follow_choice(self, control: gr.Dropdown) -> Any:
-        """A listener that has the picture drawn when a choice of several was changed by hand: of those Gradio tells no more than the change."""
-
-        def follow(values: Values) -> Updates:
-            shown = self.controls.show(Kept.from_json(values[self.kept]))
-            return {self.view: ASK} if values[control] != shown[control] else {}
-
-        return follow
 
     def move_seeds(self, direction: int) -> Any:
         """A listener that steps to the next (1) or previous (-1) seeds, or to random ones (0)."""

@@ -11,6 +11,7 @@ from resgen.studio.page import (
     Updates,
     Values,
     download,
+    follow,
     friendly,
     grid,
     make_pins,
@@ -21,6 +22,7 @@ from resgen.studio.page import (
     rewrite,
     save_tile,
     slider,
+    written_last,
 )  # fmt: skip
 from resgen.studio.renderer import Renderer
 
@@ -93,7 +95,8 @@ class MixScreen:
 
     def connect(self, tab: gr.Tab) -> None:
         """Attach every listener."""
-        redraw(self, [self.rows.change, self.columns.change, self.blocks.input, self.scale.input, self.scale.release], self.draw)
+        redraw(self, [self.blocks.input, self.scale.input, self.scale.release], self.draw)
+        follow(self, [self.rows.change, self.columns.change], written_last(self))
         for button, target in ((self.pins_to_rows, self.rows), (self.pins_to_columns, self.columns)):
             button.click(lambda tray: tray, self.tray, target, **QUIET)
         for text, target in ((self.row_seeds, self.rows), (self.column_seeds, self.columns)):

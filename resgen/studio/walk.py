@@ -18,6 +18,7 @@ from resgen.studio.page import (
     cancelling,
     dialled,
     download,
+    follow,
     friendly,
     make_pins,
     pin_list,
@@ -26,6 +27,7 @@ from resgen.studio.page import (
     redraw,
     slider,
     watched,
+    written_last,
 )  # fmt: skip
 from resgen.studio.renderer import FilmView, Renderer
 
@@ -107,8 +109,9 @@ class WalkScreen:
     def connect(self) -> None:
         """Attach every listener."""
         dials = (self.seconds, self.fps, self.scale)
-        changes = [self.stops.change, self.path.input, self.loop.input, *(dial.input for dial in dials), *(dial.release for dial in dials)]
+        changes = [self.path.input, self.loop.input, *(dial.input for dial in dials), *(dial.release for dial in dials)]
         redraw(self, changes, self.preview)
+        follow(self, [self.stops.change], written_last(self))
         self.use_pins.click(lambda tray: tray, self.tray, self.stops, **QUIET)
         self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.stops, self.checkpoint], self.stops, **QUIET)
         self.clear.click(list, None, self.stops, **QUIET)
