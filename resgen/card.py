@@ -31,6 +31,7 @@ class Card:
     dataset: dict[str, Any] = field(default_factory=dict[str, Any])  # name, author, licence
     training: dict[str, Any] = field(default_factory=dict[str, Any])  # images seen, command, hardware
     metrics: dict[str, float] = field(default_factory=dict[str, float])  # measured by `resgen evaluate`
+    earlier: tuple[str, ...] = ()  # SHA-256 of files with the same tensors and another card: early pictures noted it
 
     def header(self) -> dict[str, Any]:
         """What is written into the file."""
@@ -42,12 +43,13 @@ class Card:
             "training": self.training,
             "metrics": self.metrics,
             "directions": self.direction_names,
+            "earlier": self.earlier,
         }
 
     def to_dict(self) -> dict[str, Any]:
         """All there is to know, ready for JSON."""
         more = {"name": self.name, "resolution": self.arch.resolution, "blocks": len(self.arch.widths)}
-        return more | self.header() | {"classes": list(self.classes), "directions": list(self.direction_names)}
+        return more | self.header() | {"classes": list(self.classes), "directions": list(self.direction_names), "earlier": list(self.earlier)}
 
     @property
     def block_names(self) -> tuple[str, ...]:
@@ -91,7 +93,8 @@ def parse_card(metadata: dict[str, str], path: Path) -> Card:
     classes, names = (_read_labels(header.get(key, []), path) for key in ("classes", "directions"))
     if len(classes) != arch.num_classes:
         raise CheckpointError(f"{path.name} names {len(classes)} classes, but its generator has {arch.num_classes}.")
-    return Card(name_of(path), arch, classes, names, **_read_tables(header))
+    earlier = tuple(value for value in raw if isinstance(value, str) and len(value) == 64) if is_list(raw := header.get("earlier")) else ()
+    return Card(name_of(path), arch, classes, names, earlier=earlier, **_read_tables(header))
 
 
 def name_of(path: Path) -> str:

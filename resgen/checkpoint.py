@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,16 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 def save_card(card: Card, path: Path) -> None:
     """Give the checkpoint in ``path`` another card, its tensors as they are. Raises CheckpointError or FileError."""
-    read_card(path)
+    card = replace(card, earlier=(*read_card(path).earlier, file_hash(path)))
     with _open(path) as file:
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     save_atomically(path, lambda partial: save_file(tensors, partial, metadata={HEADER: json.dumps(card.header())}))
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -1,6 +1,5 @@
 """Where checkpoints, samplers and feature networks are found, loaded and kept: one library for every face of the program."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 from cachetools import LRUCache
 
 from resgen.card import NAME, Card, name_of, read_card, read_metadata
-from resgen.checkpoint import load_checkpoint
+from resgen.checkpoint import file_hash, load_checkpoint
 from resgen.composite import AnyRecipe
 from resgen.errors import CheckpointError
 from resgen.features import FeatureResNet, load_features
@@ -153,7 +152,8 @@ class Library:
         Early versions noted that of the whole file.
         """
         path = self.path(recipe.checkpoint)
-        return sha256 in ("", self.sampler(recipe.checkpoint).checkpoint.sha256) or sha256 == _file_hash(path, _stamp(path))
+        known = ("", self.sampler(recipe.checkpoint).checkpoint.sha256, *self.card(recipe.checkpoint).earlier)
+        return sha256 in known or sha256 == _file_hash(path, _stamp(path))
 
 
 def load(source: str, device: str = "auto", folder: Path = SHIPPED) -> Sampler:
@@ -180,8 +180,7 @@ def _card(path: Path, stamp: tuple[int, int]) -> Card:
 
 @lru_cache(256)
 def _file_hash(path: Path, stamp: tuple[int, int]) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_hash(path)
 
 
 @lru_cache(256)

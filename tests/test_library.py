@@ -4,12 +4,13 @@ import os
 import shutil
 import threading
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from resgen import library as module
-from resgen.checkpoint import load_checkpoint, save_card
+from resgen.checkpoint import file_hash, load_checkpoint, save_card
 from resgen.composite import Walk
 from resgen.errors import CheckpointError
 from resgen.library import Library, list_checkpoints, load
@@ -182,3 +183,14 @@ def test_it_is_known_which_checkpoint_drew_a_picture(folder: Path) -> None:
 def test_a_sampler_comes_in_one_line(tiny_folder: Path) -> None:
     assert load("tiny", "cpu", tiny_folder).card.name == "tiny"
     assert load(str(tiny_folder / "plain.safetensors"), "cpu").card.name == "plain"
+
+
+def test_pictures_of_early_versions_know_a_checkpoint_that_was_given_another_card(tiny_folder: Path, tmp_path: Path) -> None:
+    """They noted the hash of the file as it was; a new card makes another file of the same generator."""
+    path = tmp_path / "tiny.safetensors"
+    path.write_bytes((tiny_folder / "tiny.safetensors").read_bytes())
+    library, noted = Library(tmp_path, "cpu"), file_hash(path)
+    for figure in (0.25, 0.5):
+        save_card(replace(library.card("tiny"), metrics={"recall": figure}), path)
+        assert file_hash(path) != noted and library.drew(Recipe(checkpoint="tiny"), noted)
+    assert not library.drew(Recipe(checkpoint="tiny"), "0" * 64)
