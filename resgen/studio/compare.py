@@ -23,7 +23,6 @@ from resgen.studio.page import (
     redraw,
     save_tile,
     slider,
-    written_last,
 )
 from resgen.studio.renderer import Renderer
 
@@ -128,7 +127,7 @@ class CompareScreen:
         dials = (self.truncation, self.scale)
         changes = [self.seeds.submit, self.classes.submit, tab.select]
         redraw(self, [*changes, *(dial.input for dial in dials), *(dial.release for dial in dials)], self.draw)
-        follow(self, [self.names.change], written_last(self))
+        follow(self, [self.names.change])
         demo.load(self.set_moments, self.learner, self.moment, **QUIET)
         self.learner.change(self.set_moments, self.learner, self.moment, **QUIET)
         self.moment.input(self.choose_moment, [self.learner, self.moment], [self.names, self.moment], **LIVE)

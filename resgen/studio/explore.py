@@ -117,7 +117,7 @@ class Explore:
         for control in (c.class_mode.input, c.mixed.change):
             classes = {c.one_class, c.row_classes, c.mixed, *c.shares}
             control(self.dress_classes, {c.class_mode, c.mixed}, [*classes], **RAW)
-        follow(self, [c.row_classes.change, c.mixed.change], lambda values: Kept.from_json(values[self.kept]).recipe)
+        follow(self, [c.row_classes.change, c.mixed.change])
         c.seeds.submit(friendly(lambda text: parse_seeds(text) and None), c.seeds, None, **QUIET)
         for button, move in ((c.previous, -1), (c.next, 1), (c.random, 0)):
             self._on(button.click, self.move_seeds(move))

@@ -22,7 +22,6 @@ from resgen.studio.page import (
     rewrite,
     save_tile,
     slider,
-    written_last,
 )  # fmt: skip
 from resgen.studio.renderer import Renderer
 
@@ -96,7 +95,7 @@ class MixScreen:
     def connect(self, tab: gr.Tab) -> None:
         """Attach every listener."""
         redraw(self, [self.blocks.input, self.scale.input, self.scale.release], self.draw)
-        follow(self, [self.rows.change, self.columns.change], written_last(self))
+        follow(self, [self.rows.change, self.columns.change])
         for button, target in ((self.pins_to_rows, self.rows), (self.pins_to_columns, self.columns)):
             button.click(lambda tray: tray, self.tray, target, **QUIET)
         for text, target in ((self.row_seeds, self.rows), (self.column_seeds, self.columns)):

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import gradio as gr
 from PIL import Image
 
-from resgen.composite import MAX_STOPS, AnyRecipe, read_dict, read_query
+from resgen.composite import MAX_STOPS, AnyRecipe, read_query
 from resgen.errors import RecipeError, ResGenError
 from resgen.fields import Declared, Dial, declaration, limits
 from resgen.recipe import PLANE_HEIGHT, PLANE_WIDTH, Recipe
@@ -119,23 +119,13 @@ def rewrite(event: Any, change: Callable[..., Updates], inputs: Any, outputs: se
     written.success(None, asked, None, js="(views) => window.dispatchEvent(new CustomEvent('resgen-written', { detail: views }))")
 
 
-def follow(screen: Screen, triggers: Iterable[Any], kept: Callable[[Values], AnyRecipe | None]) -> None:
-    """Have a screen drawn at ``triggers``, changes that come from a hand or from `write` alike: only where it shows another recipe than ``kept``.
+def follow(screen: Screen, triggers: Iterable[Any]) -> None:
+    """Have a screen drawn at ``triggers``, changes that come from a hand or from `write` alike.
 
-    What `write` sets arrives in the page piece by piece, and is drawn once it is all there.
+    What `write` sets arrives in the page piece by piece: such a change is drawn once all pieces are there.
     """
-
-    def ask(values: Values) -> Updates:
-        recipe = screen.read(values)
-        return {screen.view: ASK} if recipe is not None and recipe != kept(values) else {}
-
     for trigger in triggers:
-        rewrite(trigger, ask, screen.inputs, {screen.view})
-
-
-def written_last(screen: Screen) -> Callable[[Values], AnyRecipe | None]:
-    """What gives the recipe that a screen was last set to, where it keeps that alone."""
-    return lambda values: read_dict(values[screen.kept]) if values[screen.kept] else None
+        rewrite(trigger, lambda: {screen.view: ASK}, None, {screen.view})
 
 
 def writing(change: Callable[..., Updates], outputs: set[Any]) -> Any:

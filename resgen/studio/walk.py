@@ -27,7 +27,6 @@ from resgen.studio.page import (
     redraw,
     slider,
     watched,
-    written_last,
 )  # fmt: skip
 from resgen.studio.renderer import FilmView, Renderer
 
@@ -111,7 +110,7 @@ class WalkScreen:
         dials = (self.seconds, self.fps, self.scale)
         changes = [self.path.input, self.loop.input, *(dial.input for dial in dials), *(dial.release for dial in dials)]
         redraw(self, changes, self.preview)
-        follow(self, [self.stops.change], written_last(self))
+        follow(self, [self.stops.change])
         self.use_pins.click(lambda tray: tray, self.tray, self.stops, **QUIET)
         self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.stops, self.checkpoint], self.stops, **QUIET)
         self.clear.click(list, None, self.stops, **QUIET)
