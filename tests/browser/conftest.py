@@ -215,6 +215,11 @@ def settled(page: Page, step: int) -> None:
     )
 
 
+def settled_beyond(page: Page, step: int) -> None:
+    """The same at ``step`` or later: on a slow machine a picture on the way may have been an entry of its own."""
+    page.wait_for_function("step => (history.state?.step || 0) >= step", arg=step, timeout=PATIENCE)
+
+
 # What a hand does.
 
 

@@ -27,6 +27,7 @@ from tests.browser.conftest import (
     pixels,
     redrawn,
     settled,
+    settled_beyond,
     shown,
     text,
     toast,
@@ -163,13 +164,14 @@ def test_what_is_on_screen_is_what_the_controls_say_in_whatever_order_pictures_c
       slider.dispatchEvent(new Event('input', { bubbles: true }));
       for (const button of buttons[1]) document.querySelector(button).click();
     }"""
+    settled(page, 0)
     start = pixels(page)
     page.evaluate(turn, ["3", [["#next"], []]])
     painted(page, r"seeds=24-47.*directions=\w+%3D3")
-    settled(page, 1)  # nothing came after it for a while
+    settled_beyond(page, 1)  # nothing came after it for a while
     page.evaluate(turn, ["-3", [[], ["#reset"]]])
     painted(page, r"^(?!.*directions)")
-    settled(page, 2)
+    settled_beyond(page, 2)
     assert pixels(page) == start
 
 

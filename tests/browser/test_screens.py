@@ -18,6 +18,7 @@ from resgen.plates import draw, stream_frames
 from resgen.recipe import Recipe
 from resgen.work import finish
 from tests.browser.conftest import (
+    PATIENCE,
     SIZES,
     Visit,
     at_both_widths,
@@ -146,7 +147,8 @@ def test_any_blocks_may_be_mixed(page: Page) -> None:
     for name in names:
         page.get_by_label(name).uncheck()
     for name in (names[0], names[3]):
-        redrawn(page, lambda name=name: page.get_by_label(name).check(), "#mix-grid")
+        page.get_by_label(name).check()
+    page.wait_for_function("""() => decodeURIComponent(location.search).includes('"blocks":[0,3]')""", timeout=PATIENCE)
     mix = linked(page)
     assert isinstance(mix, StyleMix) and mix.blocks == (0, 3)
 
