@@ -1,7 +1,6 @@
 """ResNet feature networks: the eyes of the training, and independent judges for the metrics."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from resgen.efficientnet import PretrainedEyes
 from resgen.errors import CheckpointError, ResGenError
+from resgen.files import save_atomically
 
 
 @dataclass(frozen=True)
@@ -166,9 +166,7 @@ def save_features(network: FeatureResNet, path: Path, card: dict[str, Any]) -> N
     """Write weights, config and ``card`` to one .safetensors file, atomically."""
     header = {"format": 1, "arch": asdict(network.config), **card}
     tensors = {name: half(value) for name, value in network.state_dict().items()}
-    partial = path.with_name(path.name + ".part")
-    save_file(tensors, partial, metadata={"resgen-features": json.dumps(header)})
-    os.replace(partial, path)
+    save_atomically(path, lambda partial: save_file(tensors, partial, metadata={"resgen-features": json.dumps(header)}))
 
 
 def load_features(path: Path) -> FeatureResNet:

@@ -76,16 +76,20 @@ def friendly(function: Callable[..., Any]) -> Any:
         try:
             return function(*args, **kwargs)
         except ResGenError as error:
-            raise gr.Error(html.escape(str(error)), title="That did not work", print_exception=False) from error
+            raise _toast(error) from error
 
     @wraps(function)
     def guarded_steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
         try:
             yield from function(*args, **kwargs)
         except ResGenError as error:
-            raise gr.Error(html.escape(str(error)), title="That did not work", print_exception=False) from error
+            raise _toast(error) from error
 
     return guarded_steps if inspect.isgeneratorfunction(function) else guarded
+
+
+def _toast(error: ResGenError) -> gr.Error:
+    return gr.Error(html.escape(str(error)), title="That did not work", print_exception=False)
 
 
 def warn(message: str) -> None:

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from resgen.errors import CheckpointError
+from resgen.files import save_atomically
 
 if TYPE_CHECKING:
     from resgen.train.loop import Trainer
@@ -41,9 +42,8 @@ def save_state(trainer: "Trainer", path: Path) -> None:
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"{key}.{index}.{name}": value for name, value in state.items()}
     header = {"steps": trainer.steps_done, "config": asdict(trainer.config), "stages": trainer.stages}
-    partial = path.with_name(path.name + ".part")
-    save_file({name: value.contiguous().clone() for name, value in tensors.items()}, partial, {HEADER: json.dumps(header)})
-    os.replace(partial, path)
+    copies = {name: value.contiguous().clone() for name, value in tensors.items()}
+    save_atomically(path, lambda partial: save_file(copies, partial, {HEADER: json.dumps(header)}))
 
 
 def load_state(trainer: "Trainer", path: Path) -> None:
