@@ -52,6 +52,11 @@ class Card:
         return more | self.header() | {"classes": list(self.classes), "directions": list(self.direction_names), "earlier": list(self.earlier)}
 
     @property
+    def resolution(self) -> int:
+        """Pixels a side of an image."""
+        return self.arch.resolution
+
+    @property
     def block_names(self) -> tuple[str, ...]:
         """What each residual block is called, coarse to fine: 'block 1, 4 px'."""
         return tuple(f"block {i + 1}, {self.arch.base_resolution * 2**i} px" for i in range(len(self.arch.widths)))

@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import parse_qsl, urlencode
@@ -101,6 +102,7 @@ class Walk(Composite):
     ] = 24
     loop: Annotated[bool, Field(title="Loop", description="Return to the first image.")] = True
     path: Annotated[Literal["z", "w"], Field(title="Path", description="z: turn the noise; w: straight lines.")] = "z"
+    pace: Annotated[Literal["even", "eased"], Field(title="Pace", description="even, or eased: slower near each stop.")] = "even"
     scale: Scale = 6
 
     @model_validator(mode="after")
@@ -124,7 +126,8 @@ class Walk(Composite):
     def positions(self) -> list[float]:
         """Where each frame stands: 0 is the first stop, 1.5 half-way from the second to the third."""
         legs = len(self.stops) if self.loop else len(self.stops) - 1
-        return [legs * frame / (self.frames - (not self.loop)) for frame in range(self.frames)]
+        even = [legs * frame / (self.frames - (not self.loop)) for frame in range(self.frames)]
+        return even if self.pace == "even" else [math.floor(at) + _ease(at % 1) for at in even]
 
 
 class Comparison(Composite):
@@ -168,6 +171,11 @@ class AnatomyOf(Composite):
     @property
     def count(self) -> int:
         return 1
+
+
+def _ease(share: float) -> float:
+    """0..1 -> 0..1, at rest at both ends."""
+    return share * share * (3 - 2 * share)
 
 
 AnyRecipe = Recipe | Composite

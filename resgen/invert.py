@@ -1,6 +1,7 @@
 """An image -> the latent that draws it: optimisation of w, one w for each block (Abdal et al. 2019), from the likeliest of many starts."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from torch.nn import functional as F
 from resgen.errors import DataError
 from resgen.features import FeatureResNet
 from resgen.recipe import Recipe, pack_vector
-from resgen.sampler import Sampler
+from resgen.sampler import Sampler, to_pixels
 from resgen.work import Work
 
 CANDIDATES = 512  # random images among which the starts are looked for
 STARTS = 4  # of them, improved side by side
 STEPS = 400
+WATCHED_STEPS = 8  # between two images that a watcher is shown
 MAX_PHOTO_PIXELS = 60_000_000
 PHOTO_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 FEATURE_SHARE = 0.2  # of the steps, the first ones: all starts, and features compared too, since pixels alone get stuck far away
@@ -35,15 +37,20 @@ class Inversion:
     losses: tuple[float, ...]  # mean squared error in -1..1 after each step
 
 
-def load_photo(path: Path, resolution: int) -> np.ndarray:
-    """A PNG, JPEG, WebP, GIF, BMP or TIFF -> uint8 [R, R, 3]: upright, on white, the middle square. Raises DataError."""
+def load_photo(path: Path, resolution: int, crop: tuple[float, float, float] = (1.0, 0.5, 0.5)) -> np.ndarray:
+    """A PNG, JPEG, WebP, GIF, BMP or TIFF -> uint8 [R, R, 3]: upright, on white, a square of it. Raises DataError.
+
+    ``crop``: how many times smaller the square is than the largest one, and where it lies, 0 at the left and top to 1.
+    """
+    nearer, across, down = crop
     try:
         picture = Image.open(path, formats=PHOTO_FORMATS)
         if picture.width * picture.height > MAX_PHOTO_PIXELS:
             raise DataError(f"This picture has {picture.width:,} x {picture.height:,} pixels; make it smaller first.")
-        side = min(picture.size)
         picture = _eight_bits(ImageOps.exif_transpose(picture))
-        square = ImageOps.fit(picture, (side, side)).convert("RGBA")
+        side = max(1, round(min(picture.size) / nearer))
+        left, top = round((picture.width - side) * across), round((picture.height - side) * down)
+        square = picture.crop((left, top, left + side, top + side)).convert("RGBA")
     except DataError:
         raise
     except Exception as error:  # decoders fail in many ways on a file that only looks like a picture
@@ -67,10 +74,12 @@ def invert(
     features: FeatureResNet | None = None,
     steps: int = STEPS,
     seed: int = 0,
+    watch: Callable[[np.ndarray], object] | None = None,
 ) -> Work[Inversion]:
     """The latent whose image is nearest to ``target``, uint8 [R, R, 3] of the generator's resolution.
 
-    The same arguments give the same latent on one device. ``features`` guides the beginning of the way.
+    The same arguments give the same latent on one device. ``features`` guides the beginning of the way; ``watch`` is shown the best
+    image so far, uint8 [R, R, 3], now and then.
     """
     if target.shape[:2] != (sampler.card.arch.resolution,) * 2:
         raise DataError(f"{sampler.card.name} draws {sampler.card.arch.resolution} pixels a side; give an image of that size.")
@@ -92,6 +101,8 @@ def invert(
         least = error.detach().min().item()
         if least < best:
             best, best_w = least, w.detach()[error.argmin()].clone()
+        if watch is not None and step % WATCHED_STEPS == 0:
+            watch(to_pixels(drawn.detach()[error.argmin()][None])[0])
         optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()
         optimiser.step()

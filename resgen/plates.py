@@ -117,13 +117,17 @@ def _draw_comparison(comparison: Comparison, sampler_of: SamplerOf) -> Work[Plat
     for name in comparison.checkpoints:
         drawing = _draw_grid(comparison.recipe.with_checkpoint(name), sampler_of(name))
         plates.append((yield from within(drawing, len(plates), len(comparison.checkpoints))))
-    if len({plate.images.shape for plate in plates}) > 1:
-        raise RecipeError("Compare: these checkpoints draw images of different sizes or numbers; choose some that draw the same.")
-    count = len(plates[0].images)
-    images = np.stack([plate.images for plate in plates], axis=1).reshape(-1, *plates[0].images.shape[1:])
+    count, side = len(plates[0].images), max(plate.images.shape[1] for plate in plates)
+    images = np.stack([_enlarged(plate.images, side) for plate in plates], axis=1).reshape(-1, side, side, 3)
     captions = tuple(f"{plates[0].captions[i]}, {name}" for i in range(count) for name in comparison.checkpoints)
     tiles = tuple(plate.tiles[i] for i in range(count) for plate in plates)
     return Plate(images, len(plates), comparison.recipe.scale, captions, column_labels=comparison.checkpoints, tiles=tiles)
+
+
+def _enlarged(images: np.ndarray, side: int) -> np.ndarray:
+    """Images uint8 [N, H, W, 3] at ``side`` pixels, each pixel as it is: smaller ones beside larger ones stay what they are."""
+    places = np.arange(side) * images.shape[1] // side
+    return images[:, places][:, :, places]
 
 
 def _draw_anatomy(anatomy: AnatomyOf, sampler: Sampler) -> Plate:

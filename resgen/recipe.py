@@ -200,9 +200,10 @@ class Recipe(Declared):
     ] = ()
     plane: Annotated[
         tuple[PlaneX, PlaneY, PlaneStep] | None,
-        Field(title="Plane", description="x,y,step: a window of the seed plane, columns x columns, in place of seeds."),
+        Field(title="Plane", description="x,y,step: a window of the seed plane around a point, in place of seeds."),
         Text(_read_plane, write_numbers),
     ] = None
+    plane_rows: Annotated[int, Field(ge=0, le=100, title="Plane rows", description="Rows of the plane's window; 0: as many as columns.")] = 0
     classes: Annotated[
         tuple[Label, ...],
         Field(max_length=20_000, title="Classes", description="Class names, a row of images each; none: drawn from the seed."),
@@ -274,7 +275,7 @@ class Recipe(Declared):
     @property
     def points(self) -> int:
         """How many different latents there are before classes and a sweep multiply them."""
-        return len(self.latents) or (self.columns**2 if self.plane is not None else len(self.seeds))
+        return len(self.latents) or (len(self.plane_points) if self.plane is not None else len(self.seeds))
 
     @property
     def count(self) -> int:
@@ -293,8 +294,8 @@ class Recipe(Declared):
         """The (x, y) of each point of the plane's window, row by row."""
         assert self.plane is not None
         x, y, step = self.plane
-        offsets = [(place - (self.columns - 1) / 2) * step for place in range(self.columns)]
-        return tuple((x + dx, y + dy) for dy in offsets for dx in offsets)
+        across, down = ([(place - (count - 1) / 2) * step for place in range(count)] for count in (self.columns, self.plane_rows or self.columns))
+        return tuple((x + dx, y + dy) for dy in down for dx in across)
 
     def alone(self, index: int) -> "Recipe":
         """The recipe of one of its images, by its place; of own directions only those that it uses.
@@ -312,6 +313,7 @@ class Recipe(Declared):
             seeds=Recipe().seeds if self.latents or self.plane else (self.seeds[point],),
             latents=self.latents[point : point + 1],
             plane=plane,
+            plane_rows=0,
             classes=self.classes[label : label + 1],
             directions=kept,
             own_directions=tuple(own for own in self.own_directions if own[0] in dict(directions)),

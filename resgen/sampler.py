@@ -99,19 +99,17 @@ class Sampler:
     @torch.inference_mode()
     def anatomy(self, points: Points) -> Anatomy:
         """What each block does for the first of the points."""
-        w, gains = self._pad(self.map(points)[:1]), self._pad(points.gains[:1])
-        depths = list(self.generator.depths(w, gains))
-        finished = depths[-1][1][:1]
-        resolution = self.card.arch.resolution
+        w, gains = self.map(points)[:1], points.gains[:1]
+        depths = list(self.generator.depths(self._pad(w), self._pad(gains)))
+        resolution, blocks = self.card.arch.resolution, gains.shape[1]
         so_far = [to_pixels(_enlarge(image[:1], resolution))[0] for _, image in depths]
-        added: list[np.ndarray] = []
-        for block in range(gains.shape[1]):
-            without = gains.clone()
-            without[:, block] = 0
-            difference = finished - self.generator.synthesise(w, without)[:1]
-            added.append(to_pixels(difference / difference.abs().amax().clamp_min(1e-3))[0])
+        without = gains * (1 - torch.eye(blocks))  # one row for each block that is left out
+        parts = [without[start : start + MICRO_BATCH] for start in range(0, blocks, MICRO_BATCH)]
+        others = torch.cat([self.generator.synthesise(self._pad(w), self._pad(part))[: len(part)] for part in parts])
+        changes = depths[-1][1][:1] - others
+        changes /= changes.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-3)
         features = [to_pixels(_montage(x[0, :16], resolution))[0] for x, _ in depths]
-        return Anatomy(np.stack(so_far), np.stack(added), np.stack(features))
+        return Anatomy(np.stack(so_far), to_pixels(changes), np.stack(features))
 
     def _pad(self, rows: Tensor) -> Tensor:
         """Rows [n, ...] -> [MICRO_BATCH, ...] on the device, the last one repeated."""

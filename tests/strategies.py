@@ -42,6 +42,7 @@ def recipes(draw: st.DrawFn, single: bool = False, checkpoint: str | None = None
     elif points == "plane":
         values["plane"] = (draw(numbers(0, PLANE_WIDTH)), draw(numbers(0, PLANE_HEIGHT)), draw(numbers(0, 10)))
         values["columns"] = min(values["columns"], 9)
+        values["plane_rows"] = draw(st.integers(0, 1 if single else 9))
     elif points == "variations":
         values |= {"variation_of": draw(seeds), "variation_strength": draw(numbers(0, 1))}
         values["variation_path"] = draw(several(st.tuples(seeds, numbers(0, 1))))
@@ -74,7 +75,7 @@ def images(most: int = 3, least: int = 1) -> st.SearchStrategy[tuple[Recipe, ...
 
 def walks(stops: st.SearchStrategy[tuple[Recipe, ...]] | None = None) -> st.SearchStrategy[Walk]:
     times = st.one_of(st.tuples(numbers(0.2, 30), st.integers(1, 60)), st.tuples(numbers(0.2, 60), st.integers(1, 30)))
-    rest = {"loop": st.booleans(), "path": st.sampled_from("zw"), "scale": st.integers(1, 16)}
+    rest = {"loop": st.booleans(), "path": st.sampled_from("zw"), "pace": st.sampled_from(["even", "eased"]), "scale": st.integers(1, 16)}
     return st.builds(
         lambda stops, time, **rest: Walk(stops=stops, seconds=time[0], fps=time[1], **rest), images(3, 2) if stops is None else stops, times, **rest
     )

@@ -13,7 +13,7 @@ from resgen.composite import Comparison, StyleMix, Walk
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
 from resgen.studio.app import Studio
-from resgen.studio.controls import CHOSEN, PLANE, Kept
+from resgen.studio.controls import CHOSEN, Kept
 from resgen.studio.renderer import MAX_IMAGES, Renderer
 from tests.conftest import CLASSES
 
@@ -52,6 +52,7 @@ def drawable(draw: st.DrawFn, single: bool = False) -> Recipe:
         return Recipe(**values, latents=tuple(draw(st.lists(latents, min_size=1, max_size=1 if single else 3))))
     if kind == "plane":
         values["plane"] = (draw(st.floats(0, 1000)), draw(st.floats(0, 1e6)), draw(st.floats(0, 10)))
+        values["plane_rows"] = draw(st.integers(0, 1 if single else 4))
     if kind == "variations":
         path = draw(st.lists(st.tuples(st.integers(0, 99), st.floats(0, 1)), max_size=2))
         values |= {"variation_of": draw(st.integers(0, 2**63 - 1)), "variation_path": tuple(path)}
@@ -69,6 +70,7 @@ walks = st.builds(
     fps=st.integers(1, 60),
     loop=st.booleans(),
     path=st.sampled_from(["z", "w"]),
+    pace=st.sampled_from(["even", "eased"]),
     scale=st.integers(1, 16),
 )
 mixes = st.builds(
@@ -145,16 +147,25 @@ FULL = Recipe(
     class_mix=(("disc", 0.7), ("square", 0.2), ("stripes", 0.1)),
     columns=5,
 )
+
+
+def turned(amounts: dict[str, float], sweep: str = "") -> dict[str, Any]:
+    """What the page's dials of directions tell."""
+    return {"names": ["pc1", "pc2"], "own": [], "amounts": amounts, "sweep": sweep}
+
+
 MOVES: dict[str, Callable[[Studio], tuple[Any, Any, dict[str, Any]]]] = {
     "truncation": lambda s: (s.explore.controls.truncation, 0.5, {"truncation": 0.5}),
-    "a direction": lambda s: (s.explore.controls.directions[1], 3, {"directions": (("pc1", 8.0), ("pc2", 3.0))}),
-    "a direction to nothing": lambda s: (s.explore.controls.directions[1], 0, {"directions": (("pc1", 8.0),)}),
-    "a gain": lambda s: (s.explore.controls.gains[0], 0, {"residual_gains": (0.0, 0.333, 1.5)}),
+    "a direction": lambda s: (s.explore.controls.directions, turned({"pc1": 5, "pc2": 3}), {"directions": (("pc1", 8.0), ("pc2", 3.0))}),
+    "a direction to nothing": lambda s: (s.explore.controls.directions, turned({"pc1": 5}), {"directions": (("pc1", 8.0),)}),
+    "all directions to nothing": lambda s: (s.explore.controls.directions, turned({}), {"directions": ()}),
+    "a strip": lambda s: (s.explore.controls.directions, turned({"pc1": 5, "pc2": -1.2}, "pc2"), {"sweep": "pc2"}),
+    "a gain": lambda s: (s.explore.controls.blocks, {"names": ["1", "2", "3"], "gains": [0, 0.33, 1.5]}, {"residual_gains": (0.0, 0.333, 1.5)}),
     "columns": lambda s: (s.explore.controls.columns, 2, {"columns": 2}),
     "a share": lambda s: (s.explore.controls.shares[2], 1, {"class_mix": (("disc", 0.7), ("square", 0.2), ("stripes", 0.7))}),
     "seeds": lambda s: (s.explore.controls.seeds, "7,9", {"seeds": (7, 9), "edits": ()}),
     "one class": lambda s: (s.explore.controls.class_mode, "One class", {"classes": ("disc",), "class_mix": ()}),
-    "the plane": lambda s: (s.explore.controls.points, PLANE, {"plane": (0.0, 0.0, 0.25)}),
+    "the plane": lambda s: (s.explore.controls.plane, [1, 2, 0.5], {"plane": (1.0, 2.0, 0.5), "plane_rows": 1, "edits": ()}),
 }
 
 
@@ -186,9 +197,10 @@ def test_sliders_of_one_image_move_it_alone(studio: Studio) -> None:
     values = settle(studio.explore, FULL) | {c.scope: CHOSEN, studio.explore.chosen: {"index": 1, "tile": ""}}
     for control, update in studio.explore.edit(values).items():
         values[control] = update["value"] if isinstance(update, dict) and "value" in update else update
-    assert Kept.from_json(values[c.kept]).place == 1 and values[c.directions[0]] == 2
+    assert Kept.from_json(values[c.kept]).place == 1 and values[c.directions]["amounts"] == {"pc1": 2}
     assert studio.explore.read(values) == FULL
-    assert studio.explore.read(values | {c.directions[1]: -3}) == FULL.changed(edits=((1, (("pc1", 2.0), ("pc2", -3.0))),))
+    moved = values | {c.directions: turned({"pc1": 2, "pc2": -3})}
+    assert studio.explore.read(moved) == FULL.changed(edits=((1, (("pc1", 2.0), ("pc2", -3.0))),))
 
 
 def test_classes_as_rows_without_a_class_are_no_rows(studio: Studio) -> None:

@@ -162,7 +162,7 @@ def render(
     _write(read, shelf, out)
 
 
-@options_of(Walk, "seconds", "fps", "loop", "path", "scale")
+@options_of(Walk, "seconds", "fps", "loop", "path", "pace", "scale")
 @options_of(Recipe, "truncation")
 def walk(
     checkpoint: CheckpointArgument,

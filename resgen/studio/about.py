@@ -1,11 +1,15 @@
 """The About screen: cards with measured figures and training curves, and how it works in one picture."""
 
+from typing import Any, TypedDict
+
 import gradio as gr
 import pandas as pd
 
 from resgen.card import Card
-from resgen.studio.page import RAW, STATIC, Updates, plain, writing
-from resgen.studio.renderer import Renderer
+from resgen.errors import ResGenError
+from resgen.recipe import Recipe
+from resgen.studio.page import QUIET, RAW, STATIC, Updates, component, plain, writing
+from resgen.studio.renderer import GridView, Renderer
 
 # What a figure is called on the page, and what it means.
 FIGURES = {
@@ -24,21 +28,48 @@ FIGURES = {
 JUDGES = {"lite2_": ", by EfficientNet-lite2", "": ""}  # what figures begin with on a card: who measured them
 
 
+SHELF_SAMPLES = 6
+
+
+class Shelved(TypedDict):
+    """What the page's shelf is told of one generator."""
+
+    name: str
+    view: GridView
+    facts: list[str]
+
+
 class AboutScreen:
     """Builds the screen inside an open `gr.Blocks`, and connects it."""
 
     def __init__(self, renderer: Renderer, checkpoint: gr.Dropdown) -> None:
-        self.library, self.checkpoint = renderer.library, checkpoint
+        self.renderer, self.library, self.checkpoint = renderer, renderer.library, checkpoint
         gr.HTML((STATIC / "how.html").read_text(), elem_id="how")
+        gr.Markdown("## Generators")
+        self.shelf = component("shelf", "shelf", begins=("view",))
         self.card = gr.Markdown(elem_id="about-card")
         self.figures = gr.Dataframe(headers=["Figure", "Generated", "Real test images", "Meaning"], interactive=False, wrap=True, elem_id="figures")
         self.loss = gr.LinePlot(x="images", y="amount", color="figure", title="Through the training", height=260, elem_id="curves", visible=False)
 
-    def connect(self, demo: gr.Blocks) -> None:
+    def connect(self, demo: gr.Blocks, tab: gr.Tab) -> None:
         """Attach every listener."""
+        tab.select(self.fill_shelf, self.shelf, self.shelf, **QUIET)
         shown = {self.card, self.figures, self.loss}
         demo.load(writing(self.show, shown), self.checkpoint, [*shown], **RAW)
         self.checkpoint.change(writing(self.show, shown), self.checkpoint, [*shown], **RAW)
+
+    def fill_shelf(self, shelf: Any) -> Any:
+        """All generators side by side, once: six samples of each, and what its card says."""
+        if shelf:
+            return gr.skip()
+        found: list[Shelved] = []
+        for card in self.library.cards():
+            try:
+                view = self.renderer.view(Recipe(checkpoint=card.name, seeds=tuple(range(SHELF_SAMPLES)), columns=3))
+            except ResGenError:
+                continue
+            found.append({"name": card.name, "view": view, "facts": short_facts(card)})
+        return found
 
     def show(self, name: str | None) -> Updates:
         if not name:
@@ -50,6 +81,22 @@ class AboutScreen:
             self.figures: figures_table(sampler.card),
             self.loss: gr.update(value=curves, visible=not curves.empty),
         }
+
+
+def short_facts(card: Card) -> list[str]:
+    """A few words for each thing to know."""
+    facts = [
+        f"{card.resolution} x {card.resolution} px, {len(card.classes)} classes" if card.classes else f"{card.resolution} x {card.resolution} px"
+    ]
+    for key, words in (("lite2_accuracy", "named as meant"), ("accuracy", "named as meant by its own judge")):
+        if (figure := card.metrics.get(key)) is not None:
+            facts.append(f"{figure:.0%} {words}")
+            break
+    if (distance := card.metrics.get("lite2_frechet")) is not None:
+        facts.append(f"Fréchet {distance:.0f} (real {card.metrics.get('real_test_lite2_frechet', 0):.0f})")
+    if licence := card.dataset.get("licence"):
+        facts.append(f"data: {licence}")
+    return facts
 
 
 def describe_fully(card: Card, weights: int) -> str:

@@ -47,7 +47,7 @@ class Api:
         self.render = _with_fields(
             self._render, Recipe, "checkpoint seeds classes class_mix truncation directions columns scale residual_gains sweep plane recipe"
         )
-        self.walk = _with_fields(self._walk, Walk, "checkpoint stops seconds fps loop path truncation scale format")
+        self.walk = _with_fields(self._walk, Walk, "checkpoint stops seconds fps loop path pace truncation scale format")
 
     def _hand_out(self, name: str, data: bytes) -> str:
         path = Path(tempfile.mkdtemp(dir=self._folder.name)) / name

@@ -20,11 +20,13 @@ from resgen.studio.compare import CompareScreen
 from resgen.studio.explore import Explore
 from resgen.studio.invert import InvertScreen
 from resgen.studio.mix import MixScreen
-from resgen.studio.page import STATIC, Updates, address, pin_list, rewrite, warn
+from resgen.studio.page import QUIET, STATIC, Updates, address, component, pin_list, rewrite, warn
 from resgen.studio.renderer import Renderer
 from resgen.studio.walk import WalkScreen
 
 CACHE_SECONDS = 3600
+NARROW = "window.matchMedia('(max-width: 768px)').matches"
+OPENED = f"() => [window.location.search + window.location.hash, {NARROW}]"
 
 
 class Studio:
@@ -34,33 +36,49 @@ class Studio:
         self.library = renderer.library
         self.address = address("address")
         with gr.Row(elem_id="head"):
-            gr.Markdown("# ResGen\nImages from residual networks: turn the seeds and latents, watch them change.", elem_id="title")
+            gr.Markdown("# ResGen", elem_id="title")
             self.opener = gr.UploadButton("Open a picture", size="sm", file_types=[".png", ".mp4", ".gif", ".webp", ".json"], elem_id="open-file")
-        self.tray = pin_list("tray", "Pinned", "Click an image and pin it (key P) to walk, mix and compare with it.", tray=True)
+            component("bar", "bar")
         with gr.Tabs(elem_id="screens") as self.tabs:
             with gr.Tab("Explore", id="explore"):
                 self.explore = Explore(renderer)
+                with gr.Row(elem_id="pinned"):
+                    self.tray = pin_list("tray", "Pinned", "Choose an image and pin it (key P): films and mixes are made of pins.", tray=True)
+                    self.film_pins = gr.Button("Make film", size="sm", min_width=60, elem_id="film-pins")
+                    self.mix_pins = gr.Button("Mix", size="sm", min_width=60, elem_id="mix-pins")
             checkpoint = self.explore.controls.checkpoint
-            with gr.Tab("Walk", id="walk"):
+            with gr.Tab("Walk", id="walk") as walk_tab:
                 self.walk = WalkScreen(renderer, self.tray, checkpoint)
             with gr.Tab("Mix", id="mix") as mix_tab:
                 self.mix = MixScreen(renderer, self.tray, checkpoint)
             with gr.Tab("Invert", id="invert"):
                 self.invert = InvertScreen(renderer, checkpoint)
             with gr.Tab("Compare", id="compare") as compare_tab:
-                self.compare = CompareScreen(renderer)
-            with gr.Tab("About", id="about"):
+                self.compare = CompareScreen(renderer, self.tray)
+            with gr.Tab("About", id="about") as about_tab:
                 self.about = AboutScreen(renderer, checkpoint)
         self.explore.connect()
-        self.walk.connect()
+        self.walk.connect(walk_tab)
         self.mix.connect(mix_tab)
         self.invert.connect()
         self.compare.connect(demo, compare_tab)
-        self.about.connect(demo)
+        self.about.connect(demo, about_tab)
         everything = {self.tabs, *self.explore.outputs, *self.walk.outputs, *self.mix.outputs, *self.compare.outputs}
-        rewrite(demo.load, self.open_page, self.address, everything, js="() => window.location.search + window.location.hash")
+        opened = rewrite(demo.load, self.open_page, [self.address, self.explore.narrow], everything | {self.explore.narrow}, js=OPENED)
+        opened.then(lambda: renderer.samples(self.library.names()), None, self.explore.samples, **QUIET)
+        self._connect_pins()
         rewrite(self.address.select, self.follow, None, everything)
         rewrite(self.opener.upload, self.open_file, self.opener, everything, preprocess=True)
+
+    def _connect_pins(self) -> None:
+        """From the pinned images to the screens that are made of them."""
+        tiles = (self.mix.view, self.invert.view, self.compare.view, self.tray, self.mix.rows, self.mix.columns)
+        gathered = {self.tabs, *self.explore.outputs}
+        for images in tiles:
+            rewrite(images.select, self.open_image, None, gathered)
+        for button, screen, take in ((self.film_pins, "walk", self.walk.take_pins), (self.mix_pins, "mix", self.mix.take_pins)):
+            outputs = {self.tabs, *(self.walk.outputs if screen == "walk" else self.mix.outputs)}
+            rewrite(button.click, lambda tray, screen=screen, take=take: {self.tabs: gr.update(selected=screen), **take(tray)}, self.tray, outputs)
 
     def show(self, recipe: AnyRecipe) -> Updates:
         """What opens a recipe on the screen it belongs to. Raises ResGenError."""
@@ -74,30 +92,39 @@ class Studio:
         assert isinstance(shown, Recipe)
         return {self.tabs: gr.update(selected="explore"), **self.explore.write(shown)}
 
-    def open_page(self, link: str) -> Updates:
+    def open_image(self, event: gr.EventData) -> Updates:
+        """One image in Explore: a pin that was clicked, or what an image of another screen was asked for."""
+        if getattr(event, "action", "open") != "open":
+            return {}
+        recipe = read_query(getattr(event, "tile", None) or event.query)
+        assert isinstance(recipe, Recipe)
+        return self.show(recipe)
+
+    def open_page(self, link: str, narrow: bool) -> Updates:
         """The page's first picture: what its link says, or the best checkpoint's first seeds; Explore is never left empty."""
-        first = self.explore.first_picture()
+        first = self.explore.first_picture(narrow=narrow)
         try:
-            recipe = self._read(link)
+            recipe = self._read(link, narrow)
             shown = self.show(recipe)
             if isinstance(recipe, Recipe):
                 del shown[self.tabs]  # a page opens on Explore; who has gone on to another tab meanwhile stays there
-                return shown
-            return {**self.explore.write(self.explore.first_picture(recipe.checkpoint)), **shown}
+            else:
+                shown = {**self.explore.write(self.explore.first_picture(recipe.checkpoint, narrow)), **shown}
         except ResGenError as error:
             warn(f"This link could not be followed: {error}")
-            return self.explore.write(first)
+            shown = self.explore.write(first)
+        return shown | {self.explore.narrow: narrow}
 
     def follow(self, event: gr.EventData) -> Updates:
         """What the browser's Back or Forward goes to."""
-        return self.show(self._read(event.link))
+        return self.show(self._read(event.link, event.narrow))
 
-    def _read(self, link: str) -> AnyRecipe:
+    def _read(self, link: str, narrow: bool) -> AnyRecipe:
         """The recipe of the address's part after '?' or '#'; where it says nothing, the first picture; where no checkpoint, the best."""
         recipe = read_query(str(link or "").lstrip("?#"))
         if not isinstance(recipe, Recipe) or recipe.checkpoint:
             return recipe
-        first = self.explore.first_picture()
+        first = self.explore.first_picture(narrow=narrow)
         return first if recipe == Recipe() else first.changed(**recipe.changes() | {"checkpoint": first.checkpoint})
 
     def open_file(self, path: str) -> Updates:

@@ -1,15 +1,18 @@
 """The Compare screen: the same seeds by several checkpoints, and by one generator through its training."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
 from resgen.composite import Comparison, read_dict
-from resgen.fields import Dial, declaration, read_names, write_names
+from resgen.errors import RecipeError
+from resgen.fields import Dial, declaration
 from resgen.recipe import Recipe, format_seeds, parse_seeds
 from resgen.studio.page import (
     ASK,
     LIVE,
+    OPEN,
     PIN,
     QUIET,
     SAVE,
@@ -18,9 +21,12 @@ from resgen.studio.page import (
     dialled,
     download,
     follow,
+    friendly,
     grid,
     offer,
+    pinned,
     redraw,
+    rewrite,
     save_tile,
     slider,
 )
@@ -30,27 +36,25 @@ from resgen.studio.renderer import Renderer
 class CompareScreen:
     """Builds the screen inside an open `gr.Blocks`, and connects it."""
 
-    def __init__(self, renderer: Renderer) -> None:
-        self.renderer, self.library = renderer, renderer.library
+    def __init__(self, renderer: Renderer, tray: gr.HTML) -> None:
+        self.renderer, self.library, self.tray = renderer, renderer.library, tray
         names = self.library.names()
         learners = [name for name in names if self.library.snapshots(name)]
         moments = [moment for name in learners for moment in self.library.snapshots(name)]
-        with gr.Row():
-            with gr.Column(scale=3):
-                self.view = grid("compare-grid", "Choose checkpoints to see the same seeds side by side.", (PIN, SAVE))
-                self.download = gr.Button("Save PNG", size="sm", elem_id="compare-png")
-            with gr.Column(scale=1, elem_classes="controls"):
+        with gr.Row(elem_classes="bench"):
+            with gr.Column(elem_classes="stage"):
+                self.view = grid("compare-grid", "Choose checkpoints to see the same seeds side by side.", (PIN, OPEN, SAVE))
+                with gr.Row(elem_classes="rg-line"):
+                    self.download = gr.Button("Save PNG", size="sm", elem_id="compare-png")
+            with gr.Column(elem_classes="side"):
                 info = "One column each; name@images is a snapshot."
                 self.names = gr.Dropdown(
                     names + moments, value=self._first_choice(), multiselect=True, label="Checkpoints", info=info, elem_id="compare-names"
                 )
                 self.seeds = gr.Textbox("0-5", label="Seeds", info="One row each: 0-5,42. Press Enter.", elem_id="compare-seeds")
-                self.classes = gr.Textbox(
-                    "",
-                    label="Class",
-                    info="Empty: each seed draws its own. Several, with commas: rows of each. Press Enter.",
-                    elem_id="compare-class",
-                )
+                info = "None: each seed draws its own. Several: rows of each."
+                self.classes = gr.Dropdown([], multiselect=True, label="Class", info=info, elem_id="compare-class")
+                self.use_pins = gr.Button("Take pinned images", size="sm", elem_id="compare-use-pins")
                 self.truncation = slider(Recipe, "truncation", elem_id="compare-truncation")
                 self.scale = slider(Recipe, "scale", elem_id="compare-scale")
                 self._build_learning(learners)
@@ -62,7 +66,10 @@ class CompareScreen:
             info = "A checkpoint with snapshots of its training."
             self.learner = gr.Dropdown(learners, value=next(iter(learners), None), label="How it learns", info=info, elem_id="learner")
             self.moment = gr.Slider(0, 1, 1, step=1, label="Images seen", info="Drag through the training.", elem_id="moment")
-            self.whole = gr.Button("All moments side by side", size="sm", elem_id="all-moments")
+            with gr.Row():
+                self.play = gr.Button("Play", size="sm", min_width=60, elem_id="play-training")
+                self.whole = gr.Button("All moments side by side", size="sm", elem_id="all-moments")
+            self.timer = gr.Timer(1.0, active=False)
 
     def _first_choice(self) -> list[str]:
         """What the screen opens with: a generator through its training where there are snapshots, else the best checkpoint."""
@@ -96,7 +103,7 @@ class CompareScreen:
         shown = self._show(kept)
         moved = {control: value for control, value in values.items() if control in shown and value != shown[control]}
         readers = {
-            "seeds": (self.seeds, parse_seeds), "classes": (self.classes, read_names), "truncation": (self.truncation, float),
+            "seeds": (self.seeds, parse_seeds), "classes": (self.classes, tuple), "truncation": (self.truncation, float),
             "scale": (self.scale, int),
         }  # fmt: skip
         changes = {name: reader(moved[control]) for name, (control, reader) in readers.items() if control in moved}
@@ -110,7 +117,7 @@ class CompareScreen:
         return {
             self.names: list(comparison.checkpoints),
             self.seeds: format_seeds(recipe.seeds),
-            self.classes: write_names(recipe.classes),
+            self.classes: list(recipe.classes),
             self.truncation: dialled(declaration(Recipe, "truncation", Dial), recipe.truncation),
             self.scale: recipe.scale,
         }
@@ -118,16 +125,26 @@ class CompareScreen:
     def write(self, recipe: Comparison) -> Updates:
         """What makes the screen show a comparison. Raises ResGenError."""
         self.renderer.check(recipe)
-        return {**self._show(recipe), self.kept: recipe.to_dict(), self.view: ASK}
+        shown = self._show(recipe) | {self.classes: gr.update(value=list(recipe.recipe.classes), choices=self._classes(recipe.checkpoints))}
+        return {**shown, self.kept: recipe.to_dict(), self.view: ASK}
+
+    def _classes(self, names: Sequence[str]) -> list[str]:
+        """The classes that all of some checkpoints know."""
+        known = [self.library.card(name).classes for name in names]
+        return [label for label in known[0] if all(label in others for others in known[1:])] if known else []
 
     # Events.
 
     def connect(self, demo: gr.Blocks, tab: gr.Tab) -> None:
         """Attach every listener."""
         dials = (self.truncation, self.scale)
-        changes = [self.seeds.submit, self.classes.submit, tab.select]
+        changes = [self.seeds.submit, tab.select]
         redraw(self, [*changes, *(dial.input for dial in dials), *(dial.release for dial in dials)], self.draw)
-        follow(self, [self.names.change])
+        follow(self, [self.names.change, self.classes.change])
+        gr.on([self.names.change, tab.select], friendly(self.dress_classes), self.names, self.classes, **QUIET)
+        rewrite(self.use_pins.click, self.take_pins, self.inputs | {self.tray}, self.outputs)
+        self.play.click(self.toggle, self.play, [self.timer, self.play], **QUIET)
+        self.timer.tick(self.next_moment, [self.learner, self.moment], [self.names, self.moment], **LIVE)
         demo.load(self.set_moments, self.learner, self.moment, **QUIET)
         self.learner.change(self.set_moments, self.learner, self.moment, **QUIET)
         self.moment.input(self.choose_moment, [self.learner, self.moment], [self.names, self.moment], **LIVE)
@@ -138,6 +155,31 @@ class CompareScreen:
     def set_moments(self, name: str | None) -> Any:
         moments = len(self.library.snapshots(name)) if name else 0
         return gr.update(maximum=max(1, moments), value=max(1, moments), label=f"Images seen: {self._moment_label(name, moments)}")
+
+    def dress_classes(self, names: list[str] | None) -> Any:
+        return gr.update(choices=self._classes(names or ()))
+
+    def take_pins(self, values: Values) -> Updates:
+        """The pinned images by each of the checkpoints."""
+        pins = pinned(values[self.tray])
+        if not pins or any(pin.latents or pin.plane or pin.variation_of is not None for pin in pins):
+            raise RecipeError("Compare draws seeds: pin images that come from seeds.")
+        names = values[self.names] or [pins[0].checkpoint]
+        labels = {pin.classes for pin in pins}
+        seeds = tuple(dict.fromkeys(seed for pin in pins for seed in pin.seeds))
+        recipe = Recipe(checkpoint=names[0], seeds=seeds, classes=labels.pop() if len(labels) == 1 else (), truncation=pins[0].truncation)
+        return self.write(Comparison(recipe=recipe, checkpoints=tuple(names)))
+
+    @staticmethod
+    def toggle(label: str) -> tuple[Any, Any]:
+        """Play through the training, or pause, as the button says."""
+        return gr.update(active=label == "Play"), gr.update(value="Pause" if label == "Play" else "Play")
+
+    def next_moment(self, name: str, moment: float) -> tuple[list[str], Any]:
+        """The moment after ``moment``; after the last one the first."""
+        following = (int(moment) + 1) % len(self._moments(name))
+        names, _ = self.choose_moment(name, following)
+        return names, gr.update(value=following, label=f"Images seen: {self._moment_label(name, following)}")
 
     def choose_moment(self, name: str, moment: float) -> tuple[list[str], Any]:
         """Show one moment of a training."""

@@ -1,8 +1,9 @@
 """The Explore screen's controls, and how they map to a recipe and back."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import gradio as gr
 
@@ -11,18 +12,29 @@ from resgen.composite import read_dict
 from resgen.errors import RecipeError
 from resgen.fields import Dial, Pairs, declaration
 from resgen.library import Library
-from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, MAX_OWN_DIRECTIONS, SHARE_DIAL, STEP_DIAL, Recipe, format_seeds, parse_seeds
-from resgen.studio.page import Updates, Values, dialled, pad, plain, slider
+from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, SHARE_DIAL, Recipe, format_seeds, parse_seeds
+from resgen.studio.page import Updates, Values, blocks, dialled, directions, generators, plain, plane, slider
 
 ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
-SEEDS, PLANE = "Seeds", "Seed plane"
 WHOLE, CHOSEN = "All images", "The chosen image"
-NO_SWEEP = "none"
-FIRST_DIRECTIONS = 12  # shown at once; the rest in a fold of their own
-MAX_DIRECTIONS = 24  # sliders
-SHOWN_BLOCKS = 10  # dials
+FIRST_DIRECTIONS = 8  # shown at once
 SHOWN_SHARES = 6  # sliders of a mixture
-FIRST_STEP = 0.25  # of the seed plane
+
+
+class DirectionsView(TypedDict):
+    """What the page's dials of directions are told, and tell."""
+
+    names: list[str]  # the checkpoint's
+    own: list[str]
+    amounts: dict[str, float]  # of those that are not zero
+    sweep: str  # the one that each image is shown along, '' for none
+
+
+class BlocksView(TypedDict):
+    """What the page's strip of residual blocks is told, and tells."""
+
+    names: list[str]
+    gains: list[float]
 
 
 @dataclass(frozen=True)
@@ -47,25 +59,27 @@ class Kept:
 
 
 class Controls:
-    """Creates the components where it is called."""
+    """Creates the components where `build` is called; the strip of blocks stands elsewhere."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        names = library.names()
-        self.checkpoint = gr.Dropdown(names, label="Checkpoint", info="The trained generator that draws.", elem_id="checkpoint")
+
+    def build_blocks(self) -> None:
+        self.blocks = blocks("blocks")
+
+    def build(self) -> None:
+        self.checkpoint = generators("checkpoint", self.library.names())
         self.card = gr.Markdown(elem_id="card")
-        self._build_points()
-        self._build_classes()
-        self.truncation = slider(Recipe, "truncation", elem_id="truncation")
-        self._build_directions()
-        with gr.Accordion("Residual blocks", open=False):
-            gr.Markdown(
-                "How much each residual block adds: 0 leaves only its skip connection, 1 is as trained. Choose an image to see what each does."
-            )
-            self.gains = [self._dial(GAIN_DIAL, 1, label=f"Block {i + 1}", elem_id=f"block-{i + 1}") for i in range(SHOWN_BLOCKS)]
-        with gr.Accordion("Layout", open=False):
-            self.columns = slider(Recipe, "columns", elem_id="columns")
-            self.scale = slider(Recipe, "scale", elem_id="scale")
+        with gr.Column(elem_id="group-seeds", elem_classes="group"):
+            self._build_points()
+            with gr.Accordion("Layout", open=False):
+                self.columns = slider(Recipe, "columns", elem_id="columns")
+                self.scale = slider(Recipe, "scale", elem_id="scale", label="Size of saved pictures")
+        with gr.Column(elem_id="group-class", elem_classes="group"):
+            self._build_classes()
+        with gr.Column(elem_id="group-change", elem_classes="group"):
+            self.truncation = slider(Recipe, "truncation", elem_id="truncation")
+            self._build_directions()
         self.kept = gr.JSON(None, visible=False)  # `Kept`
 
     @staticmethod
@@ -74,29 +88,25 @@ class Controls:
         return gr.Slider(dial.low, dial.high, value, step=dial.step, **more)
 
     def _build_points(self) -> None:
-        self.points = gr.Radio([SEEDS, PLANE], value=SEEDS, label="Images from", info="Numbers, or a field to wander in.", elem_id="points")
-        with gr.Group() as self.seed_group:
+        with gr.Column(elem_classes="rg-tight") as self.seed_group:
             self.seeds = gr.Textbox(label="Seeds", info="One image for each number: 0-15,42. Press Enter to draw.", elem_id="seeds", max_lines=2)
             with gr.Row():
                 self.previous = gr.Button("Previous", size="sm", min_width=60)
                 self.random = gr.Button("Random", size="sm", min_width=60, elem_id="random")
                 self.next = gr.Button("Next", size="sm", min_width=60, elem_id="next")
-        with gr.Group(visible=False) as self.plane_group:
-            self.pad = pad("plane-pad")
-            info = "How far apart neighbours are, in seeds: less is nearer."
-            self.step = self._dial(STEP_DIAL, FIRST_STEP, label="Distance", info=info, elem_id="plane-step")
-        with gr.Group(visible=False) as self.latent_group:
+        with gr.Column(visible=False, elem_classes="rg-tight") as self.latent_group:
             gr.Markdown("These images were found or mixed, not drawn from seeds.")
             self.leave_latents = gr.Button("Back to seeds", size="sm")
-        with gr.Group(visible=False) as self.variation_group:
+        with gr.Column(visible=False, elem_classes="rg-tight") as self.variation_group:
             self.variation = gr.Markdown(elem_id="variation")
             self.variation_strength = slider(Recipe, "variation_strength", elem_id="variation-strength")
             self.leave_variations = gr.Button("Back to all seeds", size="sm")
+        self.plane = plane("plane")
 
     def _build_classes(self) -> None:
-        with gr.Group(visible=False) as self.class_group:
+        with gr.Column(visible=False, elem_classes="rg-tight") as self.class_group:
             self.class_mode = gr.Radio([ANY, ONE, ROWS, MIX], value=ANY, label="Class", info="What the images show.", elem_id="class-mode")
-            self.one_class = gr.Dropdown([], label="Class to show", info="All images show this.", visible=False, elem_id="one-class")
+            self.one_class = gr.Dropdown([], label="Class to show", visible=False, elem_id="one-class")
             self.row_classes = gr.Dropdown(
                 [], multiselect=True, label="Rows", info="A row of the seeds for each class.", visible=False, elem_id="row-classes"
             )
@@ -105,45 +115,30 @@ class Controls:
             self.shares = [self._dial(SHARE_DIAL, 1, label="Share", visible=False, elem_id=f"share-{i + 1}") for i in range(SHOWN_SHARES)]
 
     def _build_directions(self) -> None:
-        with gr.Accordion("Directions", open=True):
-            self.scope = gr.Radio([WHOLE, CHOSEN], value=WHOLE, label="Move", info="Every image, or only the one you clicked.", elem_id="scope")
-            first = [self._direction(i) for i in range(FIRST_DIRECTIONS)]
-            with gr.Accordion("More directions", open=False, visible=False) as self.more_directions:
-                rest = [self._direction(i) for i in range(FIRST_DIRECTIONS, MAX_DIRECTIONS)]
-            self.directions = first + rest
-            self.sweep = gr.Dropdown([NO_SWEEP], value=NO_SWEEP, label="Strip", info="Each image as a row along one direction.", elem_id="sweep")
-        with gr.Accordion("Your own directions", open=False):
-            gr.Markdown("Click images and mark some **More**, some **Less** of what you mean. Their difference is a direction.")
+        self.scope = gr.Radio([WHOLE, CHOSEN], value=WHOLE, label="Directions move", elem_id="scope")
+        self.directions = directions("directions", FIRST_DIRECTIONS)
+        with gr.Accordion("Make a direction of your own", open=False):
+            gr.Markdown("Choose images and mark some **More**, some **Less** of what you mean. Their difference is a direction.")
             self.marks = gr.Markdown("Nothing is marked yet.", elem_id="marks")
             self.own_name = gr.Textbox(label="Its name", info="Up to 40 letters, digits and spaces.", max_length=40, elem_id="own-name")
             with gr.Row():
                 self.make_own = gr.Button("Make the direction", size="sm", elem_id="make-own")
                 self.clear_marks = gr.Button("Clear marks", size="sm", min_width=60, elem_id="clear-marks")
-            self.own = [self._dial(AMOUNT_DIAL, 0, label="Own", visible=False, elem_id=f"own-{i + 1}") for i in range(MAX_OWN_DIRECTIONS)]
-            with gr.Row(visible=False) as self.own_group:
-                self.own_names = gr.Dropdown([], label="Of your own", min_width=120, elem_id="own-names")
-                self.remove_own = gr.Button("Remove", size="sm", min_width=60, elem_id="remove-own")
-
-    def _direction(self, i: int) -> gr.Slider:
-        return self._dial(AMOUNT_DIAL, 0, label=f"Direction {i + 1}", elem_id=f"direction-{i + 1}", visible=i < FIRST_DIRECTIONS)
 
     @property
     def inputs(self) -> set[Any]:
         """What `read` is given the values of."""
         return {
-            self.kept, self.checkpoint, self.seeds, self.points, self.pad, self.step, self.variation_strength, self.class_mode, self.one_class,
-            self.row_classes, self.mixed, *self.shares, self.truncation, *self.directions, *self.own, self.sweep, *self.gains, self.columns,
-            self.scale,
+            self.kept, self.checkpoint, self.seeds, self.plane, self.variation_strength, self.class_mode, self.one_class, self.row_classes,
+            self.mixed, *self.shares, self.truncation, self.directions, self.blocks, self.columns, self.scale,
         }  # fmt: skip
 
     @property
     def live(self) -> list[Any]:
         """Events that redraw the grid: while a control is moved, and once more when it is let go."""
-        sliders = [
-            self.step, self.variation_strength, *self.shares, self.truncation, *self.directions, *self.own, *self.gains, self.columns, self.scale
-        ]  # fmt: skip
-        others = [self.class_mode.input, self.one_class.input, self.pad.input, self.seeds.submit]
-        return [*(control.input for control in sliders), *(control.release for control in sliders), *others]
+        dials = [self.variation_strength, *self.shares, self.truncation, self.directions, self.blocks, self.columns, self.scale]
+        others = [self.class_mode.input, self.one_class.input, self.plane.input, self.seeds.submit]
+        return [*(control.input for control in dials), *(control.release for control in dials), *others]
 
     # From values to a recipe.
 
@@ -159,10 +154,10 @@ class Controls:
             moved = {control: moved[control] for control in (self.seeds, self.truncation, self.columns, self.scale) if control in moved}
         changes = {
             **self._take_seeds(moved),
-            **self._take_plane(values, moved),
+            **self._take_plane(recipe, moved),
             **self._take_classes(recipe, values, moved, card),
             **self._take_directions(replace(kept, recipe=recipe), moved, card),
-            **self._take_gains(recipe, moved, card),
+            **self._take_gains(recipe, shown, moved, card),
             **{
                 name: moved[control]
                 for name, control in (
@@ -171,8 +166,6 @@ class Controls:
                 if control in moved
             },
         }  # fmt: skip
-        if self.sweep in moved:
-            changes["sweep"] = "" if moved[self.sweep] in (None, NO_SWEEP) else moved[self.sweep]
         return recipe.changed(**changes) if changes else recipe
 
     def _take_seeds(self, moved: Values) -> dict[str, Any]:
@@ -182,13 +175,17 @@ class Controls:
         except RecipeError:
             return {}
 
-    def _take_plane(self, values: Values, moved: Values) -> dict[str, Any]:
-        if not moved.keys() & {self.points, self.pad, self.step}:
+    def _take_plane(self, recipe: Recipe, moved: Values) -> dict[str, Any]:
+        """Another window; one that is entered from seeds is as large as their grid."""
+        if self.plane not in moved:
             return {}
-        if values[self.points] != PLANE:
-            return {"plane": None}
-        x, y = values[self.pad] or (0, 0)
-        return {"plane": (x, y, values[self.step]), "latents": (), "variation_of": None, "variation_path": ()}
+        if moved[self.plane] is None:
+            return {"plane": None, "plane_rows": 0}
+        changes: dict[str, Any] = {"plane": tuple(moved[self.plane])}
+        if recipe.plane is None:
+            changes |= {"latents": (), "variation_of": None, "variation_path": (), "edits": (), "sweep": ""}
+            changes |= {"classes": recipe.classes[:1], "plane_rows": math.ceil(len(recipe.seeds) / recipe.columns)}
+        return changes
 
     def _take_classes(self, recipe: Recipe, values: Values, moved: Values, card: Card) -> dict[str, Any]:
         if not moved.keys() & {self.class_mode, self.one_class, self.row_classes, self.mixed, *self.shares} or recipe.latents or not card.classes:
@@ -215,26 +212,25 @@ class Controls:
         )
 
     def _take_directions(self, kept: Kept, moved: Values, card: Card) -> dict[str, Any]:
-        recipe = kept.recipe
-        changed = {name: moved[control] for name, control in self._direction_sliders(recipe, card).items() if control in moved}
-        if not changed:
+        if self.directions not in moved:
             return {}
-        amounts = tuple((name, value) for name, value in (dict(_amounts(kept)) | changed).items() if value)
+        recipe, now, shown = kept.recipe, moved[self.directions], self._show_directions(kept, card)
+        changes: dict[str, Any] = {"sweep": now["sweep"]} if now["sweep"] != shown["sweep"] else {}
+        names = [*card.direction_names, *(name for name, _ in recipe.own_directions)]
+        turned = {name: now["amounts"].get(name, 0) for name in names if now["amounts"].get(name, 0) != shown["amounts"].get(name, 0)}
+        if not turned:
+            return changes
+        amounts = tuple((name, value) for name, value in (dict(_amounts(kept)) | turned).items() if value)
         if kept.place < 0:
-            return {"directions": amounts}
-        return {"edits": (*((place, pairs) for place, pairs in recipe.edits if place != kept.place), (kept.place, amounts))}
+            return changes | {"directions": amounts}
+        return changes | {"edits": (*((place, pairs) for place, pairs in recipe.edits if place != kept.place), (kept.place, amounts))}
 
-    def _direction_sliders(self, recipe: Recipe, card: Card) -> dict[str, gr.Slider]:
-        """The slider of each direction that has one."""
-        own = [name for name, _ in recipe.own_directions]
-        return dict([*zip(card.direction_names, self.directions, strict=False), *zip(own, self.own, strict=False)])
-
-    def _take_gains(self, recipe: Recipe, moved: Values, card: Card) -> dict[str, Any]:
-        blocks = len(card.arch.widths)
-        changed = {i: moved[control] for i, control in enumerate(self.gains[:blocks]) if control in moved}
-        if not changed:
+    def _take_gains(self, recipe: Recipe, shown: Values, moved: Values, card: Card) -> dict[str, Any]:
+        if self.blocks not in moved:
             return {}
-        gains = tuple(changed.get(i, gain) for i, gain in enumerate(recipe.residual_gains or (1.0,) * blocks))
+        before, now = shown[self.blocks]["gains"], moved[self.blocks]["gains"]
+        exact = recipe.residual_gains or (1.0,) * len(card.block_names)
+        gains = tuple(gain if was == is_now else is_now for gain, was, is_now in zip(exact, before, now, strict=False))
         return {"residual_gains": () if all(gain == 1 for gain in gains) else gains}
 
     # From a recipe to values.
@@ -243,22 +239,26 @@ class Controls:
         """What each control shows of a recipe. Raises ResGenError where its generator is not there."""
         recipe = kept.recipe
         card = self.library.card(recipe.checkpoint)
-        amounts, gains = dict(_amounts(kept)), recipe.residual_gains
-        sliders = {control: name for name, control in self._direction_sliders(recipe, card).items()}
         return {
             self.checkpoint: recipe.checkpoint,
             self.seeds: format_seeds(recipe.seeds),
-            self.points: PLANE if recipe.plane else SEEDS,
-            self.pad: list(recipe.plane[:2]) if recipe.plane else [0, 0],
-            self.step: dialled(STEP_DIAL, recipe.plane[2]) if recipe.plane else FIRST_STEP,
+            self.plane: list(recipe.plane) if recipe.plane else None,
             self.variation_strength: self._dialled("variation_strength", recipe),
             **self._show_classes(recipe, card),
             self.truncation: self._dialled("truncation", recipe),
-            **{control: dialled(AMOUNT_DIAL, amounts.get(sliders.get(control, ""), 0)) for control in (*self.directions, *self.own)},
-            self.sweep: recipe.sweep or NO_SWEEP,
-            **{control: dialled(GAIN_DIAL, gains[i]) if i < len(gains) else 1 for i, control in enumerate(self.gains)},
+            self.directions: self._show_directions(kept, card),
+            self.blocks: _show_blocks(recipe, card),
             self.columns: recipe.columns,
             self.scale: recipe.scale,
+        }
+
+    def _show_directions(self, kept: Kept, card: Card) -> DirectionsView:
+        amounts = {name: dialled(AMOUNT_DIAL, amount) for name, amount in _amounts(kept)}
+        return {
+            "names": list(card.direction_names),
+            "own": [name for name, _ in kept.recipe.own_directions],
+            "amounts": {name: amount for name, amount in amounts.items() if amount},
+            "sweep": kept.recipe.sweep,
         }
 
     @staticmethod
@@ -293,24 +293,15 @@ class Controls:
 
     def _dress(self, recipe: Recipe, card: Card) -> Mapping[Any, dict[str, Any]]:
         """Choices, labels and visibility of the controls."""
-        choices, own = list(card.classes), [name for name, _ in recipe.own_directions]
-        labels = {control: name for name, control in self._direction_sliders(recipe, card).items()}
-        blocks = [name.capitalize() for name in card.block_names]
+        choices = list(card.classes)
         return {
-            self.points: {"visible": not recipe.latents},
             **{dropdown: {"choices": choices} for dropdown in (self.one_class, self.row_classes, self.mixed)},
-            **{control: {"label": labels.get(control, ""), "visible": control in labels} for control in (*self.directions, *self.own)},
-            self.sweep: {"choices": [NO_SWEEP, *card.direction_names, *own]},
-            **{control: {"label": blocks[i] if i < len(blocks) else "", "visible": i < len(blocks)} for i, control in enumerate(self.gains)},
-            self.own_names: {"choices": own, "value": own[0] if own else None},
             self.variation: {"value": _describe_variation(recipe)},
             **{
                 group: {"visible": visible}
                 for group, visible in (
-                    (self.seed_group, not recipe.plane and not recipe.latents), (self.plane_group, bool(recipe.plane)),
-                    (self.latent_group, bool(recipe.latents)), (self.variation_group, recipe.variation_of is not None),
-                    (self.class_group, bool(choices) and not recipe.latents), (self.own_group, bool(own)),
-                    (self.more_directions, len(card.direction_names) > FIRST_DIRECTIONS),
+                    (self.seed_group, not recipe.plane and not recipe.latents), (self.latent_group, bool(recipe.latents)),
+                    (self.variation_group, recipe.variation_of is not None), (self.class_group, bool(choices) and not recipe.latents),
                 )
             },
         }  # fmt: skip
@@ -330,13 +321,18 @@ class Controls:
     @property
     def outputs(self) -> set[Any]:
         """What `write` sets."""
-        groups = {self.seed_group, self.plane_group, self.latent_group, self.variation_group, self.class_group, self.own_group, self.more_directions}
-        return self.inputs | groups | {self.card, self.scope, self.own_names, self.variation}
+        groups = {self.seed_group, self.latent_group, self.variation_group, self.class_group}
+        return self.inputs | groups | {self.card, self.scope, self.variation}
 
 
 def _amounts(kept: Kept) -> Pairs:
     """What the direction sliders stand for: directions of all images, or those of the one that is edited."""
     return kept.recipe.directions if kept.place < 0 else dict(kept.recipe.edits).get(kept.place, ())
+
+
+def _show_blocks(recipe: Recipe, card: Card) -> BlocksView:
+    gains = recipe.residual_gains or (1.0,) * len(card.block_names)
+    return {"names": list(card.block_names), "gains": [dialled(GAIN_DIAL, gain) for gain in gains]}
 
 
 def _strongest(recipe: Recipe) -> float:

@@ -15,6 +15,7 @@ from resgen.recipe import MAX_SEED, Recipe, parse_seeds
 from resgen.studio.controls import CHOSEN, WHOLE, Controls, Kept
 from resgen.studio.page import (
     ASK,
+    LATEST,
     LESS,
     MORE,
     PIN,
@@ -35,15 +36,17 @@ from resgen.studio.page import (
     redraw,
     rewrite,
     save_tile,
+    tell,
     warn,
     watched,
     writing,
 )  # fmt: skip
 from resgen.studio.renderer import GridView, Renderer
 
-START = {"seeds": tuple(range(24)), "columns": 6}  # what an opened page shows
-TILE = 128  # pixels a side that an image is enlarged to at first
-PLANE_COLUMNS = 6
+FIRST = {"seeds": tuple(range(24)), "columns": 6}  # what an opened page shows
+FIRST_NARROW = {"seeds": tuple(range(16)), "columns": 4}  # on a phone: large enough for a thumb
+TILE = 128  # pixels a side that an image of a saved picture has at first
+ENDS = 3.0  # standard deviations at the two ends of a direction that are shown
 SWEEP_SEEDS, SWEEP_COLUMNS = 6, 7
 
 
@@ -52,28 +55,34 @@ class Explore:
 
     def __init__(self, renderer: Renderer) -> None:
         self.renderer, self.library = renderer, renderer.library
-        with gr.Row():
-            with gr.Column(scale=3, elem_id="picture"):
-                self.view = grid("grid", "Loading the first images ...", (PIN, VARY, MORE, LESS, SAVE))
+        self.controls = Controls(self.library)
+        with gr.Row(elem_id="workbench"):
+            with gr.Column(elem_id="picture"):
+                self.view = grid("grid", "Loading the first images ...", (PIN, VARY, MORE, LESS, SAVE), wanders=True)
                 with gr.Row(elem_id="actions"):
+                    self.undo = gr.Button("Undo", size="sm", min_width=60, elem_id="undo")
+                    self.redo = gr.Button("Redo", size="sm", min_width=60, elem_id="redo")
+                    self.before = gr.Button("Before", size="sm", min_width=60, elem_id="before")
+                    self.reset = gr.Button("Reset", size="sm", min_width=60, elem_id="reset")
                     self.copy_link = gr.Button("Copy link", size="sm", min_width=60, elem_id="copy-link")
                     self.download_png = gr.Button("Save PNG", size="sm", min_width=60, elem_id="download-png")
                     self.download_zip = gr.Button("Save zip", size="sm", min_width=60, elem_id="download-zip")
-                    self.undo = gr.Button("Undo", size="sm", min_width=60, elem_id="undo")
-                    self.redo = gr.Button("Redo", size="sm", min_width=60, elem_id="redo")
-                    self.reset = gr.Button("Reset", size="sm", min_width=60, elem_id="reset")
-                with gr.Accordion("Inside the network: what each residual block does for the chosen image", open=False, elem_id="inside"):
-                    self.anatomy = grid("anatomy", "Choose an image above.", (), shares=False)
+                self.controls.build_blocks()
+            with gr.Column(elem_id="controls", elem_classes="controls"):
+                self.controls.build()
                 self._build_curating()
-            with gr.Column(scale=1, elem_id="controls", elem_classes="controls"):
-                self.controls = Controls(self.library)
         self.kept = self.controls.kept
         self.file = gr.JSON(visible=False)
+        self.narrow = gr.Checkbox(False, visible=False)  # whether the page is as narrow as a phone
         self.chosen = gr.JSON({"index": -1, "tile": ""}, visible=False)
         self.marked = gr.JSON({"more": [], "less": []}, visible=False)
+        self.anatomy = tell("anatomy", "resgen-anatomy")
+        self.ends = tell("ends", "resgen-ends")
+        self.original = tell("original", "resgen-before")
+        self.samples = tell("samples", "resgen-samples")
 
     def _build_curating(self) -> None:
-        with gr.Accordion("Curate: draw many, keep the best", open=False):
+        with gr.Accordion("Draw many, keep the best", open=False, elem_id="curating-fold"):
             self.order = gr.Radio(
                 list(ORDERS), value=next(iter(ORDERS)), label="Best first by", info="A classifier looks at every image.", elem_id="order"
             )
@@ -112,8 +121,8 @@ class Explore:
         c = self.controls
         redraw(self, c.live, self.draw)
         self._on(c.checkpoint.input, self.change_checkpoint)
-        for control in (c.points, c.sweep):
-            self._on(control.input, self.change_layout)
+        self._on(c.plane.release, self.rest)
+        self._on(c.directions.select, self.change_directions)
         for control in (c.class_mode.input, c.mixed.change):
             classes = {c.one_class, c.row_classes, c.mixed, *c.shares}
             control(self.dress_classes, {c.class_mode, c.mixed}, [*classes], **RAW)
@@ -133,36 +142,42 @@ class Explore:
         curating = self.curate.click(
             friendly(self.find_best), {self.order, self.many, self.keep, *self.inputs}, [self.found, self.curating], **SLOW, preprocess=False
         )
-        cancelling(self.cancel, curating, self.curating)
+        cancelling(self.cancel, [curating], self.curating)
         rewrite(curating.success, self.open_found, self.found, self.outputs)
 
     def _on(self, event: Any, change: Any, more: set[Any] | None = None) -> None:
         """At ``event``, show the recipe that ``change`` makes of what the controls show."""
-        rewrite(event, change, self.inputs | (more or set()), self.outputs)
+        rewrite(event, change, self.inputs | {self.narrow} | (more or set()), self.outputs)
 
     def _connect_images(self) -> None:
         c = self.controls
         self._on(self.view.select, self.vary)
         offer(self.view.select, self.save_tile, None, self.file)
-        sliders = {c.kept, c.scope, *c.directions, *c.own}
+        sliders = {c.kept, c.scope, c.directions}
         choice = self.view.input(self.choose, None, self.chosen, **QUIET)
         choice.then(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
-        choice.then(friendly(self.show_anatomy), self.chosen, self.anatomy, **{**QUIET, "trigger_mode": "always_last"})
+        self.view.input(friendly(self.show_anatomy), None, self.anatomy, **LATEST)
+        self.view.expand(friendly(self.show_ends), None, self.ends, **LATEST)
+        self.view.undo(friendly(self.show_original), self.inputs, self.original, **RAW)
+        self.before.click(None, js="() => {}")
         c.scope.input(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
         self.view.like(self.count_marks, None, [self.marked, c.marks], **QUIET)
         c.clear_marks.click(None, None, None, js="() => window.dispatchEvent(new CustomEvent('resgen-clear-marks'))")
         self._on(c.make_own.click, self.make_own, {self.marked, c.own_name})
-        self._on(c.remove_own.click, self.remove_own, {c.own_names})
 
     def draw(self, values: Values) -> GridView:
         return self.renderer.view(self.read(values))
 
-    def first_picture(self, name: str = "") -> Recipe:
+    def first_picture(self, name: str = "", narrow: bool = False) -> Recipe:
         """What is shown at first of a checkpoint, or of the best. Raises ResGenError where there is none."""
         name = name or next(iter(self.library.names()), "")
         if not name:
             raise ResGenError(f"There is no checkpoint in {self.library.folder.name}/; train one or copy a .safetensors file there.")
-        return Recipe(checkpoint=name, **START, scale=self._scale(name))
+        return Recipe(checkpoint=name, **self._first(narrow), scale=self._scale(name))
+
+    @staticmethod
+    def _first(narrow: Any) -> dict[str, Any]:
+        return FIRST_NARROW if narrow else FIRST
 
     def _scale(self, name: str) -> int:
         return max(1, min(16, TILE // self.library.card(name).arch.resolution))
@@ -171,15 +186,24 @@ class Explore:
         """Another generator, with the seeds, truncation and layout there are."""
         return self.write(self.read(values))
 
-    def change_layout(self, values: Values) -> Updates:
-        """To and from the seed plane or a strip: both need a number of columns that suits them."""
+    def rest(self, values: Values) -> Updates:
+        """The window of the seed plane has come to rest, or was left: what hangs on it is shown."""
+        return self.write(self.read(values), Kept.from_json(values[self.kept]).before)
+
+    def change_directions(self, values: Values, event: gr.EventData) -> Updates:
+        """To and from a strip, or without one of the user's own directions."""
         recipe = self.read(values)
-        if recipe.plane:
-            return self.write(recipe.changed(columns=PLANE_COLUMNS, sweep="", edits=()))
-        if recipe.sweep:
-            return self.write(recipe.changed(columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], edits=()))
-        seeds = START["seeds"] if len(recipe.seeds) <= SWEEP_SEEDS else recipe.seeds
-        return self.write(recipe.changed(columns=START["columns"], seeds=seeds))
+        if event.action == "remove":
+            return self.write(_without_own(recipe, event.name))
+        if not event.name:
+            return self.write(recipe.changed(sweep="", **self._after_strip(recipe, values[self.narrow])))
+        return self.write(
+            recipe.changed(sweep=event.name, columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], plane=None, plane_rows=0, edits=())
+        )
+
+    def _after_strip(self, recipe: Recipe, narrow: Any) -> dict[str, Any]:
+        first = self._first(narrow)
+        return first if len(recipe.seeds) <= SWEEP_SEEDS else {"columns": first["columns"]}
 
     def dress_classes(self, values: Values) -> Updates:
         c = self.controls
@@ -200,7 +224,7 @@ class Explore:
         return move
 
     def start_over(self, values: Values) -> Updates:
-        return self.write(self.first_picture(values[self.controls.checkpoint]))
+        return self.write(self.first_picture(values[self.controls.checkpoint], values[self.narrow]))
 
     def vary(self, values: Values, event: gr.EventData) -> Updates:
         """Variations of an image, which may be a variation itself."""
@@ -214,7 +238,11 @@ class Explore:
             origin, path = target.variation_of, (*target.variation_path, (target.seeds[0], target.variation_strength))
         label = self._label(target)
         varied = target.changed(
-            **START, scale=self._scale(target.checkpoint), classes=(label,) if label else (), variation_of=origin, variation_path=path
+            **self._first(values[self.narrow]),
+            scale=self._scale(target.checkpoint),
+            classes=(label,) if label else (),
+            variation_of=origin,
+            variation_path=path,
         )
         before = Kept.from_json(values[self.kept]).before or now.to_query()
         return self.write(varied, before if now.variation_of is not None else now.to_query())
@@ -234,7 +262,9 @@ class Explore:
 
     def leave_latents(self, values: Values) -> Updates:
         recipe = self.read(values)
-        return self.write(recipe.changed(latents=(), edits=(), columns=START["columns"], scale=self._scale(recipe.checkpoint)))
+        return self.write(
+            recipe.changed(latents=(), edits=(), columns=self._first(values[self.narrow])["columns"], scale=self._scale(recipe.checkpoint))
+        )
 
     def save_tile(self, event: gr.EventData) -> dict[str, str] | None:
         return save_tile(self.renderer, event)
@@ -255,13 +285,32 @@ class Explore:
         if place == kept.place:
             return {}  # the sliders go on with what they moved, and may have moved since
         updates = c.write(replace(kept, recipe=recipe, place=place))
-        return {control: updates[control] for control in (c.kept, *c.directions, *c.own)}
+        return {control: updates[control] for control in (c.kept, c.directions)}
 
-    def show_anatomy(self, chosen: dict[str, Any]) -> Any:
-        recipe = read_query(chosen["tile"]) if chosen["tile"] else None
-        if not isinstance(recipe, Recipe):
+    def show_anatomy(self, event: gr.EventData) -> Any:
+        """What each block does for the image that the screen goes by."""
+        recipe = self._told(event)
+        return self.renderer.view(AnatomyOf(recipe=recipe)) if recipe else gr.skip()
+
+    def show_ends(self, event: gr.EventData) -> Any:
+        """The image that the screen goes by at both ends of each direction, but for what it is turned to already."""
+        recipe = self._told(event)
+        if recipe is None:
             return gr.skip()
-        return self.renderer.view(AnatomyOf(recipe=recipe.changed(scale=3)))
+        whole = read_query(event.whole)
+        bare = recipe.changed(directions=(), edits=(), own_directions=whole.own_directions if isinstance(whole, Recipe) else ())
+        names = [*(name for name, _ in bare.own_directions), *self.library.card(bare.checkpoint).direction_names]
+        return {"view": self.renderer.ends(bare, names, ENDS), "names": names}
+
+    @staticmethod
+    def _told(event: gr.EventData) -> Recipe | None:
+        recipe = read_query(event.tile) if event.tile else None
+        return recipe if isinstance(recipe, Recipe) else None
+
+    def show_original(self, values: Values) -> GridView:
+        """The same images before anything was turned."""
+        recipe = self.read(values)
+        return self.renderer.view(recipe.changed(truncation=1.0, directions=(), edits=(), residual_gains=()))
 
     def count_marks(self, event: gr.EventData) -> Updates:
         more, less = list(event.more), list(event.less)
@@ -273,19 +322,6 @@ class Explore:
         more, less = ([read_query(query) for query in marked[kind]] for kind in ("more", "less"))
         name = (values[self.controls.own_name] or "").strip() or "own"
         return self.write(make_direction(recipe, name, more, less, self.library.sampler(recipe.checkpoint)))
-
-    def remove_own(self, values: Values) -> Updates:
-        """Without one of the user's own directions, and all that moves along it."""
-        recipe, name = self.read(values), values[self.controls.own_names]
-        edits = tuple((place, tuple(pair for pair in pairs if pair[0] != name)) for place, pairs in recipe.edits)
-        return self.write(
-            recipe.changed(
-                own_directions=tuple(own for own in recipe.own_directions if own[0] != name),
-                directions=tuple(pair for pair in recipe.directions if pair[0] != name),
-                edits=edits,
-                sweep="" if recipe.sweep == name else recipe.sweep,
-            )
-        )
 
     def find_best(self, values: Values) -> Iterator[Updates]:
         recipe = self.read(values)
@@ -309,3 +345,13 @@ class Explore:
     def make_zip(self, values: Values) -> dict[str, str]:
         recipe = self.read(values)
         return download(f"{recipe.checkpoint}.zip", self.renderer.zip(recipe))
+
+
+def _without_own(recipe: Recipe, name: str) -> Recipe:
+    """Without one of the user's own directions, and all that moves along it."""
+    return recipe.changed(
+        own_directions=tuple(own for own in recipe.own_directions if own[0] != name),
+        directions=tuple(pair for pair in recipe.directions if pair[0] != name),
+        edits=tuple((place, tuple(pair for pair in pairs if pair[0] != name)) for place, pairs in recipe.edits),
+        sweep="" if recipe.sweep == name else recipe.sweep,
+    )

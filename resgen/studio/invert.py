@@ -1,5 +1,6 @@
-"""The Invert screen: a photo -> the latent that draws it, to be pinned and used everywhere."""
+"""The Invert screen: a photo -> the latent that draws it, forming in sight; then to be pinned, edited and used everywhere."""
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,29 +14,38 @@ from resgen.errors import DataError
 from resgen.invert import Inversion, invert, load_photo
 from resgen.plates import Plate
 from resgen.recipe import Recipe
-from resgen.studio.page import SLOW, Updates, Values, cancelling, friendly, grid, offer, redraw, save_tile, watched
+from resgen.studio.page import OPEN, PIN, QUIET, SAVE, SLOW, Updates, Values, cancelling, friendly, grid, offer, redraw, save_tile, watched
 from resgen.studio.renderer import GridView, Renderer
 
 
 class InvertScreen:
     """Builds the screen inside an open `gr.Blocks`, and connects it."""
 
-    def __init__(self, renderer: Renderer, checkpoint: gr.Dropdown) -> None:
+    def __init__(self, renderer: Renderer, checkpoint: gr.HTML) -> None:
         self.renderer, self.library, self.checkpoint = renderer, renderer.library, checkpoint
-        with gr.Row():
-            with gr.Column(scale=3):
-                self.view = grid("invert-grid", "Give a picture: the latent is looked for that draws it.")
+        with gr.Row(elem_classes="bench"):
+            with gr.Column(elem_classes="stage"):
+                self.view = grid("invert-grid", "Give a picture: the latent is looked for that draws it.", (PIN, OPEN, SAVE))
                 self.result = gr.Markdown(elem_id="invert-result", elem_classes="rg-told")
-                self.curve = gr.LinePlot(x="step", y="error", title="Error at each step", visible=False, height=220, elem_id="invert-curve")
-            with gr.Column(scale=1, elem_classes="controls"):
-                self.photo = gr.File(label="Picture", file_types=["image"], file_count="single", elem_id="invert-photo", height=140)
-                self.pasted = gr.Image(label="Or paste one", sources=["clipboard"], type="filepath", height=160, elem_id="invert-paste")
-                self.steps = gr.Slider(20, 1000, 400, step=20, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps")
-                with gr.Row():
-                    self.find = gr.Button("Find its latent", variant="primary", elem_id="invert-find")
-                    self.cancel = gr.Button("Cancel", elem_id="invert-cancel")
+            with gr.Column(elem_classes="side"):
+                self._build_controls()
         self.kept = gr.JSON(None, visible=False)
+        self.example_seed = gr.JSON(None, visible=False)  # of the generator's own picture that is looked for, in place of a photo
         self.file = gr.JSON(visible=False)
+
+    def _build_controls(self) -> None:
+        self.photo = gr.File(label="Picture", file_types=["image"], file_count="single", elem_id="invert-photo", height=120)
+        self.pasted = gr.Image(label="Or paste one", sources=["clipboard"], type="filepath", height=120, elem_id="invert-paste")
+        self.example = gr.Button("Try a picture of the generator's own", size="sm", elem_id="invert-example")
+        with gr.Accordion("Crop", open=False):
+            self.zoom = gr.Slider(1, 5, 1, step=0.05, label="Nearer", elem_id="invert-zoom")
+            self.across = gr.Slider(0, 1, 0.5, step=0.01, label="From left to right", elem_id="invert-across")
+            self.down = gr.Slider(0, 1, 0.5, step=0.01, label="From top to bottom", elem_id="invert-down")
+        self.steps = gr.Slider(20, 1000, 400, step=20, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps")
+        with gr.Row():
+            self.find = gr.Button("Find its latent", variant="primary", elem_id="invert-find")
+            self.cancel = gr.Button("Cancel", elem_id="invert-cancel")
+        self.curve = gr.LinePlot(x="step", y="error", title="Error at each step", visible=False, height=200, elem_id="invert-curve")
 
     # The contract of a screen.
 
@@ -49,7 +59,7 @@ class InvertScreen:
         return recipe if isinstance(recipe, Recipe) else None
 
     def write(self, recipe: Recipe) -> Updates:
-        """What makes the screen show a found image."""
+        """What makes the screen show an image that was found."""
         return {self.kept: recipe.to_dict()}
 
     # Events.
@@ -57,48 +67,71 @@ class InvertScreen:
     def connect(self) -> None:
         """Attach every listener."""
         redraw(self, [], self.draw)
-        found = self.find.click(
-            friendly(self.find_latent),
-            {self.photo, self.pasted, self.steps, self.checkpoint},
-            [self.view, self.kept, self.result, self.curve],
-            **SLOW,
-        )
-        cancelling(self.cancel, found, self.result)
+        given = {self.photo, self.pasted, self.example_seed, self.zoom, self.across, self.down, self.checkpoint}
+        outputs = [self.view, self.kept, self.result, self.curve]
+        for photo in (self.photo, self.pasted):
+            chosen = photo.upload if photo is self.photo else photo.input
+            chosen(lambda: None, None, self.example_seed, **QUIET).then(friendly(self.show_target), given, self.view, **QUIET)
+        gr.on([dial.input for dial in (self.zoom, self.across, self.down)], friendly(self.show_target), given, self.view, **QUIET)
+        found = self.find.click(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW)
+        seed = self.example.click(lambda: secrets.randbelow(1_000_000), None, self.example_seed, **QUIET)
+        own = seed.then(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW)
+        cancelling(self.cancel, [found, own], self.result)
         offer(self.view.select, self.save_tile, None, self.file)
 
     def draw(self, values: Values) -> Any:
         recipe = self.read(values)
         return self.renderer.view(recipe) if recipe else gr.skip()
 
-    def find_latent(self, values: Values) -> Iterator[Updates]:
-        path, name = values[self.photo] or values[self.pasted], values[self.checkpoint]
+    def target(self, values: Values) -> np.ndarray:
+        """The picture that is looked for, uint8 [R, R, 3]. Raises ResGenError where there is none."""
+        name = values[self.checkpoint]
+        if values[self.example_seed] is not None:
+            return self.renderer.single_images([Recipe(checkpoint=name, seeds=(int(values[self.example_seed]),), columns=1)])[0][1]
+        path = values[self.photo] or values[self.pasted]
         if not path:
             raise DataError("There is no picture yet: choose a file, or paste one.")
-        target = load_photo(Path(path), self.library.card(name).arch.resolution)
-        yield {self.result: "Searching ..."}
-        work = invert(target, self.library.sampler(name), self.library.features(name), int(values[self.steps]))
-        for told in watched(work, "Searching, steps"):
+        crop = (values[self.zoom], values[self.across], values[self.down])
+        return load_photo(Path(path), self.library.card(name).resolution, crop)
+
+    def show_target(self, values: Values) -> Any:
+        """The picture as it will be looked for, before it is."""
+        if not (values[self.photo] or values[self.pasted]):
+            return gr.skip()
+        return self._beside(values[self.checkpoint], [self.target(values)], ("your picture",))
+
+    def find_latent(self, values: Values) -> Iterator[Updates]:
+        target, name = self.target(values), values[self.checkpoint]
+        yield {self.result: "Searching ...", self.view: self._beside(name, [target], ("your picture",))}
+        latest = [target]
+        work = invert(
+            target, self.library.sampler(name), self.library.features(name), int(values[self.steps]), watch=lambda seen: latest.append(seen)
+        )
+        for told in watched(work, f"Searching with {name}, steps"):
             if isinstance(told, Inversion):
                 yield self.show_found(target, told)
             else:
-                yield {self.result: told}
+                yield {self.result: told, self.view: self._beside(name, [target, latest[-1]], ("your picture", "as near as yet"))}
+                del latest[:-1]
 
     def show_found(self, target: np.ndarray, found: Inversion) -> Updates:
         """The picture beside what the generator draws, and how near it came."""
-        words = f"**{found.psnr:.1f} dB** PSNR: above 30 it is hard to tell from yours. Choose the found image to pin it, then walk, mix or edit it."
+        words = f"**{found.psnr:.1f} dB** PSNR: above 30 it is hard to tell from yours. Choose the found image to pin it or to go on in Explore."
         curve = pd.DataFrame({"step": range(1, len(found.losses) + 1), "error": found.losses})
+        images, captions = [target, found.image], ("your picture", "what the generator draws")
         return {
             **self.write(found.recipe),
-            self.view: self._beside(target, found),
+            self.view: self._beside(found.recipe.checkpoint, images, captions, found),
             self.result: words,
             self.curve: gr.update(value=curve, visible=True),
         }
 
-    def _beside(self, target: np.ndarray, found: Inversion) -> GridView:
-        captions = ("your picture", "what the generator draws")
-        plate = Plate(np.stack([target, found.image]), 2, 8, captions, tiles=(None, found.recipe), column_labels=("yours", "found"))
-        status = f"{found.psnr:.1f} dB after {len(found.losses)} steps by {found.recipe.checkpoint}"
-        return self.renderer.view_plate(plate, found.recipe, status)
+    def _beside(self, name: str, images: list[np.ndarray], captions: tuple[str, ...], found: Inversion | None = None) -> GridView:
+        """Pictures side by side; the last one can be pinned once it is ``found``."""
+        tiles = (None, found.recipe if found else None)[: len(images)]
+        status = f"{found.psnr:.1f} dB after {len(found.losses)} steps by {name}" if found else f"to be drawn by {name}"
+        plate = Plate(np.stack(images), len(images), 8, captions, tiles=tiles, column_labels=captions)
+        return self.renderer.view_plate(plate, found.recipe if found else None, status)
 
     def save_tile(self, event: gr.EventData) -> Any:
         return save_tile(self.renderer, event)

@@ -5,9 +5,14 @@ from typing import Any
 import gradio as gr
 
 from resgen.composite import StyleMix, read_dict, read_points
+from resgen.errors import RecipeError
+from resgen.recipe import Recipe
 from resgen.studio.page import (
     ASK,
+    OPEN,
+    PIN,
     QUIET,
+    SAVE,
     Updates,
     Values,
     download,
@@ -33,11 +38,15 @@ class MixScreen:
 
     def __init__(self, renderer: Renderer, tray: gr.HTML, checkpoint: gr.Dropdown) -> None:
         self.renderer, self.library, self.tray, self.checkpoint = renderer, renderer.library, tray, checkpoint
-        with gr.Row():
-            with gr.Column(scale=3):
-                self.view = grid("mix-grid", "Take rows and columns: each image of the table is the row's, styled after the column's.")
-                self.download = gr.Button("Save PNG", size="sm", elem_id="mix-png")
-            with gr.Column(scale=1, elem_classes="controls"):
+        with gr.Row(elem_classes="bench"):
+            with gr.Column(elem_classes="stage"):
+                self.view = grid(
+                    "mix-grid", "Take rows and columns: each image of the table is the row's, styled after the column's.", (PIN, OPEN, SAVE)
+                )
+                with gr.Row(elem_classes="rg-line"):
+                    self.download = gr.Button("Save PNG", size="sm", elem_id="mix-png")
+                    self.swap = gr.Button("Swap rows and columns", size="sm", elem_id="mix-swap")
+            with gr.Column(elem_classes="side"):
                 self.rows = pin_list("mix-rows", "Rows", "Images that keep their shape.")
                 self.columns = pin_list("mix-columns", "Columns", "Images that lend their style.")
                 with gr.Row():
@@ -100,6 +109,7 @@ class MixScreen:
             button.click(lambda tray: tray, self.tray, target, **QUIET)
         for text, target in ((self.row_seeds, self.rows), (self.column_seeds, self.columns)):
             text.submit(friendly(self.take_seeds), [text, self.rows, self.columns, self.checkpoint], target, **QUIET)
+        rewrite(self.swap.click, self.swapped, self.inputs, self.outputs)
         offer(self.download.click, self.make_png, self.inputs, self.file)
         offer(self.view.select, self.save_tile, None, self.file)
         rewrite(tab.select, self.open, {*self.inputs, self.row_seeds, self.column_seeds, self.checkpoint}, self.outputs)
@@ -114,9 +124,25 @@ class MixScreen:
         if values[self.rows] or values[self.columns]:
             return {}
         name = values[self.checkpoint]
-        rows, columns = (read_points(values[text], name) for text in (self.row_seeds, self.column_seeds))
-        blocks = len(self.library.card(name).arch.widths)
+        return self._begin(*(read_points(values[text], name) for text in (self.row_seeds, self.column_seeds)))
+
+    def take_pins(self, tray: Any) -> Updates:
+        """Each pinned image with each: half of them as rows, half as columns."""
+        images = pinned(tray)
+        if len(images) < 2:
+            raise RecipeError("Pin at least two images: one lends its style to the other.")
+        half = (len(images) + 1) // 2
+        return self._begin(images[:half], images[half:])
+
+    def _begin(self, rows: tuple[Recipe, ...], columns: tuple[Recipe, ...]) -> Updates:
+        """A table whose images take the finer half of their blocks from the columns."""
+        blocks = len(self.library.card(rows[0].checkpoint).block_names)
         return self.write(StyleMix(rows=rows, columns=columns, blocks=tuple(range(blocks // 2, blocks)), scale=FIRST_SCALE))
+
+    def swapped(self, values: Values) -> Updates:
+        """Rows as columns and columns as rows."""
+        recipe = self.read(values)
+        return self.write(recipe.changed(rows=recipe.columns, columns=recipe.rows)) if recipe else {}
 
     def draw(self, values: Values) -> Any:
         recipe = self.read(values)

@@ -17,7 +17,7 @@ from PIL import Image
 from resgen.composite import MAX_STOPS, AnyRecipe, read_query
 from resgen.errors import RecipeError, ResGenError
 from resgen.fields import Declared, Dial, declaration, limits
-from resgen.recipe import PLANE_HEIGHT, PLANE_WIDTH, Recipe
+from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, PLANE_HEIGHT, PLANE_WIDTH, STEP_DIAL, Recipe
 from resgen.studio.renderer import Renderer, data_uri, media_type
 from resgen.work import Work
 
@@ -27,15 +27,19 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # a class of the generator before.
 RAW: dict[str, Any] = {**QUIET, "preprocess": False}
 LIVE: dict[str, Any] = {**RAW, "trigger_mode": "always_last", "concurrency_limit": 2, "concurrency_id": "render"}
+LATEST: dict[str, Any] = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 2, "concurrency_id": "beside"}  # what hangs on a picture
 SLOW: dict[str, Any] = {**QUIET, "concurrency_limit": 1, "concurrency_id": "slow"}
 ASK: Any = object()  # what `write` gives a grid or player that is to be drawn, once all that is written with it is in the page
 TOLD_EVERY = 0.25  # seconds between two words of long work; it ends at such a moment when it is cancelled
 
 PIN = ("pin", "Pin", "Keep this image for the other screens; key P")
+OPEN = ("open", "Open in Explore", "Go on with this image: turn it, vary it")
 VARY = ("vary", "Make variations", "Images that differ a little from this one")
 MORE = ("more", "More", "Mark as having more of what your own direction shall mean")
 LESS = ("less", "Less", "Mark as having less of it")
 SAVE = ("save", "Save image", "A PNG that remembers how it was made")
+
+_PLANE: dict[str, Any] = {"width": PLANE_WIDTH, "height": PLANE_HEIGHT, "low": STEP_DIAL.low, "high": STEP_DIAL.high}
 
 Values = dict[Any, Any]  # of components, by component
 Updates = dict[Any, Any]
@@ -106,10 +110,10 @@ def redraw(screen: Screen, triggers: Iterable[Any], draw: Callable[[Values], Any
     gr.on([*triggers, screen.view.submit], friendly(draw), set(screen.inputs), screen.view, **LIVE)
 
 
-def rewrite(event: Any, change: Callable[..., Updates], inputs: Any, outputs: set[Any], **options: Any) -> None:
+def rewrite(event: Any, change: Callable[..., Updates], inputs: Any, outputs: set[Any], **options: Any) -> Any:
     """At ``event``, write what ``change`` makes of ``inputs``; then the grids and players that are given `ASK` are drawn.
 
-    That is told beside their value, which a picture under way may replace at any moment.
+    That is told beside their value, which a picture under way may replace at any moment. Returns the last of the events.
     """
     asked = gr.JSON(visible=False)
 
@@ -120,7 +124,7 @@ def rewrite(event: Any, change: Callable[..., Updates], inputs: Any, outputs: se
         return {control: update for control, update in updates.items() if update is not ASK} | {asked: views}
 
     written = event(writing(split, outputs), inputs, outputs | {asked}, **{**RAW, **options})
-    written.success(None, asked, None, js="(views) => window.dispatchEvent(new CustomEvent('resgen-written', { detail: views }))")
+    return written.success(None, asked, None, js="(views) => window.dispatchEvent(new CustomEvent('resgen-written', { detail: views }))")
 
 
 def follow(screen: Screen, triggers: Iterable[Any]) -> None:
@@ -172,9 +176,9 @@ def plain(words: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+!|~:/&-])", r"\\\1", words)
 
 
-def cancelling(button: gr.Button, work: Any, words: gr.HTML | gr.Markdown) -> None:
-    """Let ``button`` end ``work``, an event of a listener that makes steps, and say so."""
-    button.click(None, cancels=[work]).then(lambda: "Cancelled.", None, words, **QUIET)
+def cancelling(button: gr.Button, works: Sequence[Any], words: gr.HTML | gr.Markdown) -> None:
+    """Let ``button`` end ``works``, events of listeners that make steps, and say so."""
+    button.click(None, cancels=list(works)).then(lambda: "Cancelled.", None, words, **QUIET)
 
 
 # Components.
@@ -195,42 +199,74 @@ def dialled(dial: Dial, value: float) -> float:
     return round(max(low, min(high, round(value / dial.step) * dial.step)), 6)
 
 
-def _component(name: str, elem_id: str, value: Any = None, begins: str = "", **words: str | int) -> gr.HTML:
-    """A component of ``static``: NAME.html, in which {{word}} stands for each of ``words``, and NAME.js after the script ``begins``."""
+def component(name: str, elem_id: str, value: Any = None, begins: Sequence[str] = (), **words: str | float) -> gr.HTML:
+    """A component of ``static``: NAME.html, in which {{word}} stands for each of ``words``, and NAME.js after the scripts ``begins``."""
     template = (STATIC / f"{name}.html").read_text()
     for word, text in words.items():
         template = template.replace("{{" + word + "}}", html.escape(str(text)))
-    script = "".join((STATIC / f"{part}.js").read_text() for part in (begins, name) if part)
+    script = "".join((STATIC / f"{part}.js").read_text() for part in (*begins, name))
     return gr.HTML(value, html_template=template, js_on_load=script, apply_default_css=False, elem_id=elem_id)
 
 
-def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (PIN, SAVE), shares: bool = True) -> gr.HTML:
-    """A grid of images whose value is `Renderer.view`; `select` tells an action and the query of its image,
-    `input` the chosen one, `submit` asks to be drawn.
+def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (PIN, SAVE), wanders: bool = False) -> gr.HTML:
+    """A grid of images whose value is `Renderer.view`; the page's address follows it. `select` tells an action and the query of its
+    image, `input` the chosen one (else the first), `expand` another such image whatever is turned, `submit` asks to be drawn, `undo` for
+    the same images before anything was turned.
 
-    ``shares``: the page's address follows it.
+    ``wanders``: dragging it moves the window of the seed plane.
     """
-    return _component("grid", elem_id, begins="view", waiting=waiting, actions=json.dumps(actions), shares="yes" if shares else "")
+    begins = ("view", "fit")
+    words = {"waiting": waiting, "actions": json.dumps(actions), "wanders": "yes" if wanders else "", **_PLANE}
+    return component("grid", elem_id, begins=begins, **words)
 
 
 def player(elem_id: str, waiting: str) -> gr.HTML:
     """Plays a film whose value is `Renderer.film_view`; `submit` asks to be drawn."""
-    return _component("player", elem_id, begins="view", waiting=waiting)
+    return component("player", elem_id, begins=("view",), waiting=waiting)
 
 
-def pin_list(elem_id: str, heading: str, hint: str, tray: bool = False) -> gr.HTML:
-    """A list of pinned images, its value a list of {query, caption, thumbnail}."""
-    return _component("pins", elem_id, [], heading=heading, hint=hint, tray="yes" if tray else "", most=MAX_STOPS)
+def pin_list(elem_id: str, heading: str, hint: str, tray: bool = False, ordered: bool = False) -> gr.HTML:
+    """A list of pinned images, its value a list of {query, caption, thumbnail}; `select` tells which one is clicked.
+
+    ``tray``: it collects what is pinned anywhere; ``ordered``: its images can be moved to another place.
+    """
+    return component("pins", elem_id, [], heading=heading, hint=hint, tray="yes" if tray else "", ordered="yes" if ordered else "", most=MAX_STOPS)
 
 
-def pad(elem_id: str) -> gr.HTML:
-    """A pad to drag across the seed plane, its value [x, y]; `input` comes while it moves."""
-    return _component("pad", elem_id, [0, 0], width=PLANE_WIDTH - 1, height=PLANE_HEIGHT - 1)
+def plane(elem_id: str) -> gr.HTML:
+    """The window of the seed plane, [x, y, step] or None; `input` comes while it moves, `release` when it rests."""
+    return component("plane", elem_id, begins=("fit", "dial"), step=STEP_DIAL.step, **_PLANE)
+
+
+def directions(elem_id: str, first: int) -> gr.HTML:
+    """A dial for each direction, its value a `DirectionsView`; ``first`` are shown at once. `input` comes while a dial moves,
+    `release` when it rests, `select` tells that a direction shall be a strip, or be removed."""
+    return component("directions", elem_id, {}, ("view", "dial"), first=first, **_dial_words(AMOUNT_DIAL))
+
+
+def blocks(elem_id: str) -> gr.HTML:
+    """The strip of residual blocks, its value a `BlocksView`; events as those of `directions`."""
+    return component("blocks", elem_id, {}, ("view", "dial"), **_dial_words(GAIN_DIAL))
+
+
+def generators(elem_id: str, names: Sequence[str]) -> gr.HTML:
+    """A generator chosen by its picture, its value a name; `input` when it is chosen."""
+    return component("generators", elem_id, next(iter(names), None), ("view",), names=json.dumps(names))
+
+
+def tell(elem_id: str, event: str) -> gr.HTML:
+    """Hands its value on to the rest of the page as an event."""
+    return component("tell", elem_id, event=event)
+
+
+def _dial_words(dial: Dial) -> dict[str, float]:
+    assert dial.low is not None and dial.high is not None
+    return {"low": dial.low, "high": dial.high, "step": dial.step}
 
 
 def address(elem_id: str) -> gr.HTML:
     """Keeps the browser's history of what was on screen; `select` tells the link that Back or Forward goes to."""
-    return _component("address", elem_id, "")
+    return component("address", elem_id, "")
 
 
 def make_pins(renderer: Renderer, recipes: Sequence[Recipe]) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from resgen import grid
 from resgen.composite import AnyRecipe, Comparison, Walk
-from resgen.errors import RecipeError
+from resgen.errors import RecipeError, ResGenError
 from resgen.film import write_film
 from resgen.latents import join, locate
 from resgen.library import Library
@@ -25,6 +25,7 @@ from resgen.work import Work, finish
 MAX_IMAGES = 400  # a grid in the browser
 MAX_SHOWN_PIXELS = 50_000_000  # of the images of a grid at their own size
 PREVIEW_FRAMES = 72
+SAMPLE_SEED = 5  # of the picture that stands for a generator
 
 
 class GridView(TypedDict):
@@ -49,6 +50,7 @@ class FilmView(GridView):
 
     frames: int
     seconds: float
+    stops: list[int]  # the frame at each stop
 
 
 class Renderer:
@@ -83,8 +85,8 @@ class Renderer:
         status = f"{count} image{'s' * (count > 1)} by {recipe.checkpoint} in {milliseconds:.0f} ms on {self.library.device.upper()}"
         return self.view_plate(plate, recipe, status)
 
-    def view_plate(self, plate: Plate, recipe: AnyRecipe, status: str) -> GridView:
-        """The view of a plate that is drawn."""
+    def view_plate(self, plate: Plate, recipe: AnyRecipe | None, status: str) -> GridView:
+        """The view of a plate that is drawn; without a recipe the page's address does not follow it."""
         return {
             "src": data_uri(grid.sprite(plate)),
             "rows": math.ceil(len(plate.images) / plate.columns),
@@ -96,7 +98,7 @@ class Renderer:
             "keys": [_key(tile) if tile else "" for tile in plate.tiles],
             "rowLabels": plate.row_labels,
             "columnLabels": plate.column_labels,
-            "query": recipe.to_query(),
+            "query": recipe.to_query() if recipe else "",
             "status": status,
         }
 
@@ -105,7 +107,9 @@ class Renderer:
         fewer = walk.changed(fps=max(1, min(walk.fps, int(PREVIEW_FRAMES / walk.seconds))))
         view = self.view(fewer)
         tile, query = view["resolution"] * walk.scale, walk.to_query()
-        return {**view, "tile": tile, "query": query, "frames": fewer.frames, "seconds": walk.seconds}
+        status = view["status"].replace("images", "frames", 1)
+        stops = [min(range(fewer.frames), key=lambda frame: abs(fewer.positions[frame] - stop)) for stop in range(len(walk.stops))]
+        return {**view, "tile": tile, "query": query, "status": status, "frames": fewer.frames, "seconds": walk.seconds, "stops": stops}
 
     def single_images(self, recipes: Sequence[Recipe]) -> list[tuple[str, np.ndarray]]:
         """The caption and image uint8 [H, W, 3] of each of some recipes of one image, of one checkpoint, drawn together. Raises ResGenError."""
@@ -115,6 +119,24 @@ class Renderer:
         points = [locate(recipe, sampler.checkpoint) for recipe in recipes]
         captions = [name_images(recipe, one, sampler)[0] for recipe, one in zip(recipes, points, strict=True)]
         return list(zip(captions, finish(sampler.draw(join(points))), strict=True))
+
+    def ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
+        """An image at both ends of each direction, two images a name. Raises ResGenError."""
+        moved = [recipe.changed(directions=((name, sign * amount),)) for name in names for sign in (-1, 1)]
+        drawn = self.single_images(moved)
+        images = np.stack([image for _, image in drawn]) if drawn else np.zeros((0, 1, 1, 3), np.uint8)
+        return self.view_plate(Plate(images, 2, 1, tuple(caption for caption, _ in drawn), tiles=(None,) * len(drawn)), recipe, "")
+
+    def samples(self, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Each generator that can be read and a picture by it, as a data URI."""
+        found: list[tuple[str, str]] = []
+        for name in names:
+            try:
+                [(_, image)] = self.single_images([Recipe(checkpoint=name, seeds=(SAMPLE_SEED,), columns=1, scale=1)])
+            except ResGenError:
+                continue
+            found.append((name, data_uri(Image.fromarray(image))))
+        return found
 
     def png(self, recipe: AnyRecipe) -> bytes:
         """The recipe's picture as a PNG that carries it. Raises ResGenError."""

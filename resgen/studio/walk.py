@@ -25,6 +25,7 @@ from resgen.studio.page import (
     pinned,
     player,
     redraw,
+    rewrite,
     slider,
     watched,
 )  # fmt: skip
@@ -39,26 +40,26 @@ class WalkScreen:
 
     def __init__(self, renderer: Renderer, tray: gr.HTML, checkpoint: gr.Dropdown) -> None:
         self.renderer, self.tray, self.checkpoint = renderer, tray, checkpoint
-        with gr.Row():
-            with gr.Column(scale=3):
+        with gr.Row(elem_classes="bench"):
+            with gr.Column(elem_classes="stage"):
                 self.view = player("walk-player", "Pin two images or more in Explore, or take some seeds: the film passes through them.")
-                with gr.Row():
-                    self.make = gr.Button("Make film", variant="primary", elem_id="make-film")
-                    self.cancel = gr.Button("Cancel", elem_id="cancel-film")
+                self.stops = pin_list("stops", "Stops", "None yet: take pinned images, or seeds.", ordered=True)
+                with gr.Row(elem_classes="rg-line"):
+                    self.make = gr.Button("Save film", variant="primary", size="sm", elem_id="make-film")
+                    self.cancel = gr.Button("Cancel", size="sm", elem_id="cancel-film")
                 self.progress = gr.HTML(elem_id="film-progress", elem_classes="rg-told")
-            with gr.Column(scale=1, elem_classes="controls"):
+            with gr.Column(elem_classes="side"):
                 self._build_controls()
         self.kept = gr.JSON(None, visible=False)
         self.file = gr.JSON(visible=False)
 
     def _build_controls(self) -> None:
-        self.stops = pin_list("stops", "Stops", "No stops yet.")
-        with gr.Row():
-            self.use_pins = gr.Button("Take pinned images", size="sm", elem_id="walk-use-pins")
-            self.clear = gr.Button("Clear", size="sm", min_width=60)
+        self.use_pins = gr.Button("Take pinned images", size="sm", elem_id="walk-use-pins")
         self.seeds = gr.Textbox(START, label="Stops from seeds", info="3,7@cat,10-12: seeds, of a class after @. Press Enter.", elem_id="walk-seeds")
         paths = [("Turn the noise (slerp in z)", "z"), ("Straight line (linear in w)", "w")]
         self.path = gr.Radio(paths, value="z", label="Path", info="How the images between two stops are found.", elem_id="walk-path")
+        paces = [("Even", "even"), ("Slower at each stop", "eased")]
+        self.pace = gr.Radio(paces, value="even", label="Pace", elem_id="walk-pace")
         self.loop = gr.Checkbox(True, label="Loop", info="Return to the first stop.", elem_id="walk-loop")
         self.seconds = slider(Walk, "seconds", elem_id="walk-seconds")
         self.fps = slider(Walk, "fps", elem_id="walk-fps")
@@ -71,7 +72,12 @@ class WalkScreen:
 
     @property
     def inputs(self) -> set[Any]:
-        return {self.kept, self.stops, self.seconds, self.fps, self.loop, self.path, self.scale}
+        return {self.kept, self.stops, *self._fields.values()}
+
+    @property
+    def _fields(self) -> dict[str, Any]:
+        """The control of each field but the stops."""
+        return {"seconds": self.seconds, "fps": self.fps, "loop": self.loop, "path": self.path, "pace": self.pace, "scale": self.scale}
 
     @property
     def outputs(self) -> set[Any]:
@@ -84,20 +90,14 @@ class WalkScreen:
         stops = pinned(values[self.stops])
         if len(stops) < 2:
             return None
-        controls = {"seconds": self.seconds, "fps": self.fps, "loop": self.loop, "path": self.path, "scale": self.scale}
         if not isinstance(kept, Walk):
-            return Walk(stops=stops, **{name: values[control] for name, control in controls.items()})
+            return Walk(stops=stops, **{name: values[control] for name, control in self._fields.items()})
         shown = self._show(kept)
-        return kept.changed(stops=stops, **{name: values[control] for name, control in controls.items() if values[control] != shown[control]})
+        return kept.changed(stops=stops, **{name: values[control] for name, control in self._fields.items() if values[control] != shown[control]})
 
     def _show(self, walk: Walk) -> Values:
-        return {
-            self.seconds: dialled(declaration(Walk, "seconds", Dial), walk.seconds),
-            self.fps: walk.fps,
-            self.loop: walk.loop,
-            self.path: walk.path,
-            self.scale: walk.scale,
-        }
+        exact = {control: getattr(walk, name) for name, control in self._fields.items()}
+        return exact | {self.seconds: dialled(declaration(Walk, "seconds", Dial), walk.seconds)}
 
     def write(self, recipe: Walk) -> Updates:
         """What makes the screen show a walk. Raises ResGenError."""
@@ -105,18 +105,31 @@ class WalkScreen:
 
     # Events.
 
-    def connect(self) -> None:
+    def connect(self, tab: gr.Tab) -> None:
         """Attach every listener."""
+        rewrite(tab.select, self.open, {*self.inputs, self.seeds, self.checkpoint}, self.outputs)
         dials = (self.seconds, self.fps, self.scale)
-        changes = [self.path.input, self.loop.input, *(dial.input for dial in dials), *(dial.release for dial in dials)]
+        changes = [self.path.input, self.pace.input, self.loop.input, *(dial.input for dial in dials), *(dial.release for dial in dials)]
         redraw(self, changes, self.preview)
         follow(self, [self.stops.change])
         self.use_pins.click(lambda tray: tray, self.tray, self.stops, **QUIET)
         self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.stops, self.checkpoint], self.stops, **QUIET)
-        self.clear.click(list, None, self.stops, **QUIET)
         film = self.make.click(friendly(self.make_film), {*self.inputs, self.format}, [self.file, self.progress], **SLOW, preprocess=False)
         film.success(None, self.file, js=(STATIC / "download.js").read_text())
-        cancelling(self.cancel, film, self.progress)
+        cancelling(self.cancel, [film], self.progress)
+
+    def open(self, values: Values) -> Updates:
+        """What the screen shows when it is first opened: a film through the seeds that its box names."""
+        if values[self.stops]:
+            return {}
+        return self.write(Walk(stops=read_points(values[self.seeds], values[self.checkpoint])))
+
+    def take_pins(self, tray: Any) -> Updates:
+        """A film through the pinned images."""
+        stops = pinned(tray)
+        if len(stops) < 2:
+            raise RecipeError("Pin at least two images: a film passes from one to the next.")
+        return self.write(Walk(stops=stops))
 
     def take_seeds(self, text: str, stops: Any, checkpoint: str) -> list[dict[str, str]]:
         """Stops from seeds, of the generator that the stops so far come from."""

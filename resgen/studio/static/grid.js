@@ -1,44 +1,76 @@
-// A grid of images: one canvas painted from a sprite, one button over each image, and a close-up of the chosen one.
-// The template's data: `actions`, [name, label, help] of each button under the close-up; `shares`, whether the address follows it.
+// A grid of images: one canvas painted from a sprite, one button over each image, and a place for the chosen one.
+// the grid; `wanders`, whether dragging it moves the window of the seed plane, of `width` x `height` with steps from `low` to `high`.
 const settings = element.querySelector(".rg-view").dataset;
 const find = (selector) => element.querySelector(selector);
+const pane = find(".rg-pane");
 const stage = find(".rg-stage");
 const canvas = find(".rg-canvas");
 const tiles = find(".rg-tiles");
 const closeUp = find(".rg-close-up");
 const largeCanvas = closeUp.querySelector("canvas");
 const caption = closeUp.querySelector("figcaption");
-let sprite = new Image();
+const narrow = window.matchMedia("(max-width: 768px)");
 const marks = new Map(); // an image's key -> { kind: "more" or "less", query }
-const LARGE = 448; // pixels a side of the close-up
+const LARGE = 512; // pixels a side of the chosen image
+const GAP = 2;
+const LEAST = 16; // CSS pixels a side that an image is shown at, however many there are
+const MOST = 512;
+let sprite = new Image();
 let view = null;
 let chosen = -1;
+let columns = 1; // as laid out here: a phone shows fewer
+let tile = LEAST; // CSS pixels a side of an image
+let told = ""; // which image the ends of directions were asked for
+let looked = null; // a picture of the strip that is looked at
+
+const rows = () => Math.ceil(view.captions.length / columns);
+const isPlain = () => !view.rowLabels.length && !view.columnLabels.length && !planeOf(view) && settings.wanders;
+
+function lay() {
+  columns = columnsFor(narrow.matches, isPlain(), view.columns, view.captions.length);
+  label(find(".rg-rows"), view.rowLabels);
+  label(find(".rg-columns"), view.columnLabels);
+  const beside = view.rowLabels.length ? find(".rg-rows").offsetWidth + 8 : 0;
+  const above = view.columnLabels.length ? find(".rg-columns").offsetHeight : 0;
+  tile = fit(pane.clientWidth - beside, pane.clientHeight - above, columns, rows(), GAP, LEAST, MOST);
+  stage.style.width = find(".rg-columns").style.width = `${columns * (tile + GAP)}px`;
+  stage.style.height = `${rows() * (tile + GAP)}px`;
+  layTiles();
+}
 
 function paint() {
-  const gap = 2;
+  if (view) paintView(view, sprite);
+}
+
+function paintView(shown, picture) {
   const ratio = Math.min(window.devicePixelRatio || 1, 2);
-  const size = Math.round(view.tile * ratio);
-  const step = size + Math.round(gap * ratio);
-  canvas.width = view.columns * step;
-  canvas.height = view.rows * step;
+  const step = Math.round((tile + GAP) * ratio);
+  const size = step - Math.round(GAP * ratio);
+  canvas.width = columns * step;
+  canvas.height = rows() * step;
   const context = canvas.getContext("2d");
-  view.captions.forEach((words, index) => {
-    if (words) paintImage(context, sprite, view, index, (index % view.columns) * step, Math.floor(index / view.columns) * step, size); // else an empty corner
+  shown.captions.forEach((words, index) => {
+    if (words) paintImage(context, picture, shown, index, (index % columns) * step, Math.floor(index / columns) * step, size); // else an empty corner
   });
-  stage.style.maxWidth = find(".rg-columns").style.maxWidth = `${view.columns * (view.tile + gap)}px`;
-  canvas.dataset.painted = view.query;
-  if (chosen >= 0) paintCloseUp();
+  canvas.dataset.painted = shown.query;
+  shift();
+  paintCloseUp();
 }
 
 function paintCloseUp() {
-  largeCanvas.width = largeCanvas.height = LARGE;
-  const context = largeCanvas.getContext("2d");
-  paintImage(context, sprite, view, chosen, 0, 0, LARGE);
-  caption.textContent = view.captions[chosen];
+  const shown = looked || (chosen >= 0 && { view, picture: sprite, index: chosen, caption: view.captions[chosen] });
+  largeCanvas.hidden = !shown;
+  find(".rg-nothing").hidden = Boolean(shown);
+  closeUp.classList.toggle("rg-open", chosen >= 0);
+  caption.textContent = shown ? shown.caption : "";
+  if (shown) {
+    largeCanvas.width = largeCanvas.height = LARGE;
+    paintImage(largeCanvas.getContext("2d"), shown.picture, shown.view, shown.index, 0, 0, LARGE);
+  }
   closeUp.querySelectorAll("[data-action]").forEach((button) => {
     const { action } = button.dataset;
-    button.disabled = action !== "close" && !view.tiles[chosen];
-    if (action === "more" || action === "less") button.setAttribute("aria-pressed", String(marks.get(view.keys[chosen])?.kind === action));
+    button.disabled = chosen < 0 || (action !== "close" && !view.tiles[chosen]);
+    if (action === "more" || action === "less") button.setAttribute("aria-pressed", String(chosen >= 0 && marks.get(view.keys[chosen])?.kind === action));
   });
 }
 
@@ -49,8 +81,8 @@ function thumbnail(index) {
 }
 
 function layTiles() {
-  tiles.style.gridTemplateColumns = `repeat(${view.columns}, 1fr)`;
-  tiles.style.gridTemplateRows = `repeat(${view.rows}, 1fr)`;
+  tiles.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
+  tiles.style.gridTemplateRows = `repeat(${rows()}, 1fr)`;
   while (tiles.children.length > view.captions.length) tiles.lastChild.remove();
   while (tiles.children.length < view.captions.length) {
     const button = document.createElement("button");
@@ -66,8 +98,6 @@ function layTiles() {
     button.setAttribute("aria-pressed", String(index === chosen));
     button.tabIndex = index === Math.max(chosen, 0) ? 0 : -1;
   });
-  label(find(".rg-rows"), view.rowLabels);
-  label(find(".rg-columns"), view.columnLabels);
 }
 
 function label(place, words) {
@@ -77,37 +107,48 @@ function label(place, words) {
 }
 
 function layActions() {
-  const buttons = [...(JSON.parse(settings.actions)), ["close", "Close", "Back to the grid"]].map(([action, text, help]) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: text, title: help });
+  const actions = JSON.parse(settings.actions);
+  closeUp.hidden = !actions.length;
+  const buttons = [...actions, ["close", "Close", "Back to the grid"]].map(([action, text, help]) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: text, title: help, disabled: true });
     button.dataset.action = action;
     return button;
   });
   find(".rg-actions").replaceChildren(...buttons);
 }
 
+// The image that others of the screen go by: the chosen one, else the first.
+function tellChosen() {
+  const place = Math.max(chosen, 0);
+  trigger("input", { index: chosen, tile: view.tiles[place] });
+  const which = view.keys[place] + new URLSearchParams(view.query).get("own_directions");
+  if (settings.wanders && which !== told) trigger("expand", { tile: view.tiles[place], whole: view.query });
+  told = which;
+}
+
 function choose(index) {
   chosen = index;
-  closeUp.hidden = index < 0;
+  if (index >= 0) window.dispatchEvent(new CustomEvent("resgen-chosen"));
   layTiles();
-  if (index >= 0) paintCloseUp();
-  trigger("input", { index, tile: index < 0 ? "" : view.tiles[index] });
+  paintCloseUp();
+  tellChosen();
 }
 
 async function show() {
   const next = props.value;
   const picture = await decode(next);
   if (!picture) return;
-  const before = chosen >= 0 ? view.tiles[chosen] : "";
+  const before = view ? view.tiles[Math.max(chosen, 0)] : null;
   if (view && checkpointOf(next) !== checkpointOf(view)) clearMarks();
   sprite = picture;
   view = next;
-  if (chosen >= view.captions.length) choose(-1);
+  if (chosen >= view.captions.length) chosen = -1;
   find(".rg-loading").hidden = true;
   stage.hidden = false;
-  layTiles();
+  lay();
   paint();
   find(".rg-status").textContent = view.status;
-  if (chosen >= 0 && view.tiles[chosen] !== before) trigger("input", { index: chosen, tile: view.tiles[chosen] }); // what hangs on it follows
+  if (view.tiles[Math.max(chosen, 0)] !== before) tellChosen(); // what hangs on it follows
   share();
 }
 
@@ -138,18 +179,121 @@ function clearMarks() {
 
 function showMarks() {
   layTiles();
-  if (chosen >= 0) paintCloseUp();
+  paintCloseUp();
   const marked = (wanted) => [...marks.values()].filter(({ kind }) => kind === wanted).map(({ query }) => query);
   trigger("like", { more: marked("more"), less: marked("less") });
 }
 
+// Wandering: the picture is dragged, the window of the seed plane moves the other way. What is drawn already goes with the hand
+// until what lies there now comes.
+
+const planeOf = (shown) => new URLSearchParams(shown.query).get("plane")?.split(",").map(Number);
+const fingers = new Map(); // pointers that are down
+let drag = null; // { x, y, start: the window, moved }
+let wanted = null; // the window that was asked for last
+let wasDragged = false; // the click that ends a drag is no choice
+
+// The window that is on screen; of seeds, the one in which the image at a pointer stays where it is.
+function windowAt(event) {
+  const plane = planeOf(view);
+  if (plane) return plane;
+  const [column, row] = tileAt(event).map(Math.floor);
+  const query = new URLSearchParams(view.tiles[Math.min(row * columns + column, view.tiles.length - 1)]);
+  const seed = Number(query.get("seeds"));
+  if (!query.has("seeds") || query.has("variation_of")) return null;
+  return windowAround([seed % Number(settings.width), Math.floor(seed / Number(settings.width))], column, row, columns, rows(), 0.25);
+}
+
+// A pointer's place on the grid, in images.
+function tileAt(event) {
+  const box = stage.getBoundingClientRect();
+  return [((event.clientX - box.left) / box.width) * columns, ((event.clientY - box.top) / box.height) * rows()];
+}
+
+function wander(plane, rests = false) {
+  if (plane) wanted = onPlane(plane, Number(settings.width), Number(settings.height));
+  window.dispatchEvent(new CustomEvent("resgen-wander", { detail: { plane, rests } }));
+}
+
+// Move what is painted to where it lies in the window that is wanted.
+function shift() {
+  const plane = view && planeOf(view);
+  if (plane && wanted && Math.abs(plane[2] - wanted[2]) < 1e-4) {
+    const [right, down] = [0, 1].map((axis) => (plane[axis] - wanted[axis]) / plane[2]);
+    if (Math.abs(right) + Math.abs(down) < 1e-3) wanted = null;
+    canvas.style.transform = wanted && Math.abs(right) < columns && Math.abs(down) < columns ? `translate(${right * (tile + GAP)}px, ${down * (tile + GAP)}px)` : "";
+  } else canvas.style.transform = drag?.moved && !plane ? `translate(${drag.right}px, ${drag.down}px)` : "";
+}
+
+function zoom(event, factor) {
+  const plane = wanted || windowAt(event);
+  if (!plane) return;
+  const [column, row] = tileAt(event);
+  wander(zoomed(plane, factor, column - columns / 2, row - rows() / 2, Number(settings.low), Number(settings.high)));
+}
+
+function startDrag(event) {
+  wasDragged = false;
+  if (!view || event.button) return;
+  fingers.set(event.pointerId, event);
+  drag = fingers.size === 1 ? { x: event.clientX, y: event.clientY, start: windowAt(event), right: 0, down: 0, moved: false } : null;
+}
+
+function followDrag(event) {
+  if (!fingers.has(event.pointerId)) return;
+  const before = apart();
+  fingers.set(event.pointerId, event);
+  if (before && apart()) return zoom(event, before / apart());
+  if (!drag?.start) return;
+  [drag.right, drag.down] = [event.clientX - drag.x, event.clientY - drag.y];
+  if (!drag.moved && Math.hypot(drag.right, drag.down) < 6) return;
+  if (!drag.moved) tiles.setPointerCapture(event.pointerId);
+  drag.moved = wasDragged = true;
+  wander(dragged(drag.start, drag.right / (tile + GAP), drag.down / (tile + GAP)));
+  shift();
+}
+
+// How far two fingers are apart, 0 where there are not two.
+function apart() {
+  const [one, two] = [...fingers.values()];
+  return two ? Math.hypot(one.clientX - two.clientX, one.clientY - two.clientY) : 0;
+}
+
+function endDrag(event) {
+  fingers.delete(event.pointerId);
+  const moved = drag?.moved;
+  drag = null;
+  if (moved) wander(null, true);
+}
+
+if (settings.wanders) {
+  let resting = 0;
+  tiles.addEventListener("pointerdown", startDrag);
+  tiles.addEventListener("pointermove", followDrag);
+  for (const end of ["pointerup", "pointercancel"]) tiles.addEventListener(end, endDrag);
+  tiles.addEventListener("dragstart", (event) => event.preventDefault());
+  tiles.addEventListener(
+    "wheel",
+    (event) => {
+      if (!view || event.ctrlKey) return;
+      event.preventDefault();
+      zoom(event, 1.0015 ** event.deltaY);
+      clearTimeout(resting);
+      resting = setTimeout(() => wander(null, true), 300);
+    },
+    { passive: false },
+  );
+}
+
+// Choosing, by mouse, touch and keys.
+
 tiles.addEventListener("click", (event) => {
   const index = [...tiles.children].indexOf(event.target.closest("button"));
-  if (index >= 0) choose(index === chosen ? -1 : index);
+  if (index >= 0 && !wasDragged) choose(index === chosen ? -1 : index);
 });
 
 tiles.addEventListener("keydown", (event) => {
-  const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -view.columns, ArrowDown: view.columns };
+  const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
   const from = [...tiles.children].indexOf(document.activeElement);
   const to = from + (moves[event.key] || 0);
   if (event.key === "Escape") choose(-1);
@@ -177,15 +321,55 @@ closeUp.addEventListener("keydown", (event) => {
   choose(-1);
 });
 
+// Before and after: while the key or the button is held, the same images without what was turned.
+
+let original = null; // { view, picture } of the images before anything was turned
+let comparing = false;
+
+function compare(on) {
+  if (comparing === on || !view) return;
+  comparing = on;
+  stage.classList.toggle("rg-before", on);
+  if (on && JSON.stringify(original?.view.keys) !== JSON.stringify(view.keys)) trigger("undo");
+  else if (on) paintView(original.view, original.picture);
+  else paint();
+}
+
+async function takeOriginal(shown) {
+  const picture = new Image();
+  picture.src = shown.src;
+  await picture.decode();
+  original = { view: shown, picture };
+  if (comparing && JSON.stringify(shown.keys) === JSON.stringify(view.keys)) paintView(shown, picture);
+}
+
 // Keys belong to a text field only while one is typed in: a slider is no text.
-window.addEventListener("keydown", (event) => {
-  const typing = event.target.closest?.("input:not([type=range]):not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable]");
-  if (!element.offsetParent || !settings.shares || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+const typed = (event) => event.target.closest?.("input:not([type=range]):not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable]");
+
+function command(event) {
+  if (!element.offsetParent || !settings.wanders || typed(event) || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "p") pin();
   if (event.key === "r") document.querySelector("#random")?.click();
-});
+  if (event.key === "b") compare(true);
+}
 
-window.addEventListener("resgen-clear-marks", clearMarks);
+if (settings.wanders) {
+  window.addEventListener("keydown", command);
+  window.addEventListener("keyup", (event) => event.key === "b" && compare(false));
+  window.addEventListener("resgen-before", ({ detail }) => takeOriginal(detail));
+  window.addEventListener("resgen-hold", ({ detail }) => compare(detail));
+  window.addEventListener("resgen-look", ({ detail }) => {
+    looked = detail && { ...detail, picture: detail.picture };
+    paintCloseUp();
+  });
+  window.addEventListener("resgen-clear-marks", clearMarks);
+}
+
+new ResizeObserver(() => {
+  if (!view || !pane.clientWidth) return;
+  lay();
+  paint();
+}).observe(pane);
 whenSeen(share);
 layActions();
 watch("value", show);

@@ -1,10 +1,14 @@
 // A list of pinned images, each { query, caption, thumbnail }. `data-tray` marks the one that collects what is pinned anywhere
-// in the page, and that the browser keeps for the next visit.
+// in the page, and that the browser keeps for the next visit; `data-ordered` one whose order matters: its images are dragged to
+// another place, or moved by Alt and an arrow key. A click tells which image it was: by the event "resgen-jump" where the order
+// matters, elsewhere by `select`, { query }.
 const KEPT = "resgen-pins";
-const { tray: isTray, most } = element.querySelector(".rg-pins").dataset;
+const { tray: isTray, most, ordered } = element.querySelector(".rg-pins").dataset;
 const list = element.querySelector(".rg-pins-list");
+const clear = element.querySelector(".rg-clear");
 
 let current = [];
+let lifted = null; // { index, x, moved } of the image that is dragged
 
 function set(next) {
   current = next.slice(-Number(most));
@@ -18,20 +22,72 @@ function show() {
   draw();
 }
 
+const madeBy = (pin) => `${pin.caption} by ${new URLSearchParams(pin.query).get("checkpoint")}`;
+
+function button(className, label, act) {
+  const made = Object.assign(document.createElement("button"), { type: "button", className, title: label });
+  made.setAttribute("aria-label", label);
+  made.addEventListener("click", act);
+  return made;
+}
+
+function lay(pin, index) {
+  const item = Object.assign(document.createElement("div"), { className: "rg-pin" });
+  item.setAttribute("role", "listitem");
+  const open = button("rg-pin-open", madeBy(pin), () => tell(pin, index));
+  open.append(Object.assign(document.createElement("img"), { src: pin.thumbnail, alt: "", draggable: false }));
+  const remove = button("rg-pin-remove", `Remove ${pin.caption}`, () => set(current.filter((_, other) => other !== index)));
+  remove.textContent = "×";
+  item.append(open, remove);
+  if (ordered) makeMovable(open, index);
+  return item;
+}
+
+function tell(pin, index) {
+  if (lifted?.moved) return;
+  if (ordered) window.dispatchEvent(new CustomEvent("resgen-jump", { detail: index }));
+  else trigger("select", { query: pin.query });
+}
+
+function makeMovable(open, index) {
+  open.addEventListener("pointerdown", (event) => {
+    open.setPointerCapture(event.pointerId);
+    lifted = { index, x: event.clientX, moved: false };
+  });
+  open.addEventListener("pointermove", (event) => {
+    if (lifted?.index !== index) return;
+    lifted.moved ||= Math.abs(event.clientX - lifted.x) > 8;
+    if (lifted.moved) open.parentElement.style.transform = `translateX(${event.clientX - lifted.x}px)`;
+  });
+  open.addEventListener("pointerup", (event) => lifted?.moved && move(index, placeAt(event.clientX)));
+  open.addEventListener("pointercancel", draw);
+  open.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step || !event.altKey) return;
+    event.preventDefault();
+    move(index, Math.max(0, Math.min(current.length - 1, index + step)));
+    list.children[Math.max(0, Math.min(current.length - 1, index + step))].firstChild.focus();
+  });
+}
+
+// The place in the list that a point lies at.
+function placeAt(x) {
+  const centres = [...list.children].map((item) => item.offsetLeft + item.offsetWidth / 2);
+  const left = x - list.getBoundingClientRect().left + list.offsetLeft + list.scrollLeft;
+  return centres.reduce((nearest, centre, place) => (Math.abs(centre - left) < Math.abs(centres[nearest] - left) ? place : nearest), 0);
+}
+
+function move(from, to) {
+  const next = [...current];
+  next.splice(to, 0, ...next.splice(from, 1));
+  if (from === to) draw();
+  else set(next);
+}
+
 function draw() {
   element.querySelector(".rg-pins-hint").hidden = current.length > 0;
-  list.replaceChildren(
-    ...current.map((pin, index) => {
-      const item = Object.assign(document.createElement("div"), { className: "rg-pin", title: pin.caption });
-      item.setAttribute("role", "listitem");
-      const image = Object.assign(document.createElement("img"), { src: pin.thumbnail, alt: pin.caption });
-      const remove = Object.assign(document.createElement("button"), { type: "button", textContent: "×", title: `Remove ${pin.caption}` });
-      remove.setAttribute("aria-label", `Remove ${pin.caption}`);
-      remove.addEventListener("click", () => set(current.filter((_, other) => other !== index)));
-      item.append(image, remove);
-      return item;
-    }),
-  );
+  clear.hidden = !current.length;
+  list.replaceChildren(...current.map(lay));
   if (isTray) keep();
 }
 
@@ -53,9 +109,14 @@ function kept() {
   }
 }
 
+clear.addEventListener("click", () => set([]));
 if (isTray) {
   window.addEventListener("resgen-pin", (event) => {
     if (!current.some((pin) => pin.query === event.detail.query)) set([...current, event.detail]);
+  });
+  // Another window of the same browser has pinned or removed something.
+  window.addEventListener("storage", (event) => {
+    if (event.key === KEPT && JSON.stringify(kept()) !== JSON.stringify(current)) set(kept());
   });
 }
 

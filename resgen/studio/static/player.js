@@ -35,7 +35,7 @@ async function show() {
   if (!picture) return;
   sprite = picture;
   view = next;
-  canvas.width = canvas.height = Math.max(view.tile, 256);
+  canvas.width = canvas.height = Math.max(view.tile, 512);
   slider.max = view.frames - 1;
   slider.value = Math.min(slider.value, view.frames - 1);
   element.querySelector(".rg-loading").hidden = true;
@@ -51,6 +51,13 @@ play.addEventListener("click", () => setPlaying(!playing));
 slider.addEventListener("input", () => {
   setPlaying(false);
   paint(Number(slider.value));
+});
+// A click on a stop of the film.
+window.addEventListener("resgen-jump", ({ detail }) => {
+  if (!view || !element.offsetParent || view.stops[detail] === undefined) return;
+  setPlaying(false);
+  slider.value = view.stops[detail];
+  paint(view.stops[detail]);
 });
 whenSeen(() => say(view));
 watch("value", show);

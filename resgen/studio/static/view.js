@@ -29,7 +29,7 @@ function paintImage(context, sprite, view, index, x, y, size) {
 
 // What is on screen takes the page's address over, now and whenever its screen comes into view.
 function say(view) {
-  if (view && element.offsetParent) window.dispatchEvent(new CustomEvent("resgen-shown", { detail: { query: view.query } }));
+  if (view?.query && element.offsetParent) window.dispatchEvent(new CustomEvent("resgen-shown", { detail: { query: view.query } }));
 }
 
 function whenSeen(act) {

@@ -1,0 +1,115 @@
+// What belongs to the whole page: light or dark, full screen, the sheet of keys, and on a phone the group of controls that is shown.
+const THEME = "resgen-theme";
+const GROUPS = { seeds: "Seeds", class: "Class", change: "Change", blocks: "Blocks" };
+const theme = element.querySelector(".rg-theme");
+const keys = element.querySelector(".rg-keys");
+
+// What the browser keeps for the next visit; storage may be full or forbidden, and the page then forgets it.
+function recall(name) {
+  try {
+    return window.localStorage.getItem(name) || "";
+  } catch {
+    return "";
+  }
+}
+
+function keep(name, value) {
+  try {
+    window.localStorage.setItem(name, value);
+  } catch {
+    // See above.
+  }
+}
+
+function setTheme(name) {
+  document.body.classList.toggle("dark", name === "dark");
+  theme.textContent = name === "dark" ? "Light" : "Dark";
+}
+
+theme.addEventListener("click", () => {
+  const name = document.body.classList.contains("dark") ? "light" : "dark";
+  setTheme(name);
+  keep(THEME, name);
+});
+
+function toggleFull() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else document.documentElement.requestFullscreen?.();
+}
+
+const typed = (event) => event.target.closest?.("input:not([type=range]):not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable]");
+
+window.addEventListener("keydown", (event) => {
+  if (typed(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "f") toggleFull();
+  if (event.key === "?") keys.showModal();
+});
+element.querySelector(".rg-full").addEventListener("click", toggleFull);
+element.querySelector(".rg-help").addEventListener("click", () => keys.showModal());
+
+// The button "Before" counts while it is held, by a pointer or by a key.
+function connectBefore() {
+  const button = document.querySelector("#before");
+  if (!button) return setTimeout(connectBefore, 100);
+  const hold = (on) => window.dispatchEvent(new CustomEvent("resgen-hold", { detail: on }));
+  for (const begin of ["pointerdown", "keydown"]) button.addEventListener(begin, (event) => (event.key ? [" ", "Enter"].includes(event.key) : true) && hold(true));
+  for (const end of ["pointerup", "pointerleave", "pointercancel", "keyup", "blur"]) button.addEventListener(end, () => hold(false));
+}
+
+function showGroup(name) {
+  document.querySelector("#workbench").dataset.group = name;
+  for (const button of groups.children) button.setAttribute("aria-pressed", String(button.dataset.name === name));
+}
+
+const groups = Object.assign(document.createElement("div"), { className: "rg-groups" });
+groups.setAttribute("role", "group");
+groups.setAttribute("aria-label", "Which controls are shown");
+for (const [name, words] of Object.entries(GROUPS)) {
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: words });
+  button.dataset.name = name;
+  button.addEventListener("click", () => showGroup(name));
+  groups.append(button);
+}
+
+// The groups' buttons stand between the picture and the controls.
+function placeGroups() {
+  const actions = document.querySelector("#actions");
+  if (!actions) return setTimeout(placeGroups, 100);
+  actions.after(groups);
+  showGroup("seeds");
+}
+
+// Three hints on the picture itself at a first visit, one after the other, each gone once it was followed.
+const HINTS = [
+  ["resgen-wander", "Drag the picture to wander between seeds"],
+  ["resgen-chosen", "Choose an image to see it large"],
+  ["resgen-turned", "Turn a direction, or switch a block off"],
+];
+const FOLLOWED = "resgen-hints-followed";
+
+function hint() {
+  const main = document.querySelector("#grid .rg-main");
+  if (!main) return setTimeout(hint, 100);
+  const shown = Object.assign(document.createElement("div"), { className: "rg-hint" });
+  const followed = new Set(recall(FOLLOWED).split(","));
+  const next = () => {
+    const [, words] = HINTS.find(([name]) => !followed.has(name)) || [];
+    shown.textContent = words || "";
+    shown.hidden = !words;
+  };
+  for (const [name] of HINTS) {
+    window.addEventListener(name, () => {
+      if (followed.has(name)) return;
+      followed.add(name);
+      keep(FOLLOWED, [...followed].join(","));
+      next();
+    });
+  }
+  main.append(shown);
+  next();
+}
+
+hint();
+setTheme(recall(THEME) || (document.body.classList.contains("dark") ? "dark" : "light"));
+connectBefore();
+placeGroups();

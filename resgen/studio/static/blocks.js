@@ -1,0 +1,97 @@
+// The strip of residual blocks: of each one the image so far and what the block adds, an on/off and a dial of how much.
+// The value: { names, gains }. `input` comes while a dial moves, `release` when it is let go.
+// The event "resgen-anatomy" brings the pictures as a view with a row of the image so far, one of what each block adds, one of features.
+const settings = element.querySelector(".rg-blocks").dataset;
+const [low, high, step] = ["low", "high", "step"].map((name) => Number(settings[name]));
+const list = element.querySelector(".rg-blocks-list");
+const ROWS = ["The image so far", "What it adds", "What it looks for"];
+const SIDE = 96; // pixels a side of a picture
+let laid = "";
+let blocks = [];
+let anatomy = null;
+
+const state = () => ({ names: [], gains: [], ...props.value });
+
+function change(place, gain) {
+  const gains = state().names.map((_, other) => (other === place ? gain : state().gains[other] ?? 1));
+  props.value = { ...state(), gains };
+  blocks[place].showSwitch(gain);
+  trigger("input");
+}
+
+function lay(name, place) {
+  const root = Object.assign(document.createElement("div"), { className: "rg-block" });
+  const dial = makeDial({ id: `block-${place + 1}`, name, low, high, step, changed: (gain) => change(place, gain), left: () => trigger("release") });
+  dial.range.dataset.rest = 1;
+  const pictures = ROWS.map((row) => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
+    const look = Object.assign(document.createElement("button"), { type: "button", className: "rg-look", title: `${row}: ${name}; point at it to see it large` });
+    look.setAttribute("aria-label", `${row}: ${name}`);
+    look.append(canvas);
+    return look;
+  });
+  const toggle = Object.assign(document.createElement("button"), { type: "button", className: "rg-switch", textContent: name });
+  toggle.setAttribute("role", "switch");
+  let before = 1; // what switching on goes back to
+  toggle.addEventListener("click", () => {
+    if (dial.value) before = dial.value;
+    const gain = dial.value ? 0 : before;
+    dial.show(gain);
+    change(place, gain);
+    trigger("release");
+  });
+  const showSwitch = (gain) => {
+    toggle.setAttribute("aria-checked", String(gain > 0));
+    toggle.title = gain > 0 ? `Switch ${name} off` : `Switch ${name} on`;
+    root.classList.toggle("rg-off", gain === 0);
+  };
+  pictures.forEach((look, row) => connectLook(look, row, place, name));
+  root.append(toggle, ...pictures, dial.root);
+  return { root, dial, pictures, showSwitch };
+}
+
+// While a picture is pointed at, or has the focus, it is shown large.
+function connectLook(look, row, place, name) {
+  const tell = (detail) => window.dispatchEvent(new CustomEvent("resgen-look", { detail }));
+  const start = () => anatomy && tell({ ...anatomy, index: row * state().names.length + place, caption: `${ROWS[row]}: ${name}` });
+  for (const begin of ["pointerenter", "focus", "click"]) look.addEventListener(begin, start);
+  for (const stop of ["pointerleave", "blur"]) look.addEventListener(stop, () => tell(null));
+}
+
+function show() {
+  const { names, gains } = state();
+  if (JSON.stringify(names) !== laid) {
+    laid = JSON.stringify(names);
+    blocks = names.map(lay);
+    list.replaceChildren(...blocks.map((block) => block.root));
+    list.style.setProperty("--count", names.length);
+    paintAnatomy();
+  }
+  blocks.forEach((block, place) => {
+    const gain = gains[place] ?? 1;
+    if (!block.dial.held) block.dial.show(gain);
+    block.showSwitch(gain);
+  });
+}
+
+async function takeAnatomy(view) {
+  const picture = await decode(view);
+  if (!picture) return;
+  anatomy = { view, picture };
+  paintAnatomy();
+  element.querySelector(".rg-blocks").dataset.painted = view.query;
+}
+
+function paintAnatomy() {
+  if (!anatomy || anatomy.view.columns !== blocks.length) return;
+  blocks.forEach((block, place) => {
+    block.pictures.forEach((look, row) => {
+      const context = look.querySelector("canvas").getContext("2d");
+      paintImage(context, anatomy.picture, anatomy.view, row * blocks.length + place, 0, 0, SIDE);
+    });
+  });
+}
+
+window.addEventListener("resgen-anatomy", (event) => takeAnatomy(event.detail));
+watch("value", show);
+show();

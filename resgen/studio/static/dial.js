@@ -1,0 +1,44 @@
+// What directions.js and blocks.js begin with: a dial is a slider and a number that say the same.
+function makeDial({ id, name, low, high, step, changed, left }) {
+  const root = Object.assign(document.createElement("div"), { className: "rg-dial", id });
+  root.setAttribute("role", "group");
+  root.setAttribute("aria-label", name);
+  const range = Object.assign(document.createElement("input"), { type: "range", min: low, max: high, step });
+  range.setAttribute("aria-label", name);
+  const number = Object.assign(document.createElement("input"), { type: "number", min: low, max: high, step });
+  number.setAttribute("aria-label", `${name}, as a number`);
+  const dial = { root, range, number, value: 0, held: false };
+
+  dial.show = (value) => {
+    dial.value = value;
+    range.value = number.value = value;
+    range.style.setProperty("--from", share(Math.min(Math.max(0, low), value), low, high));
+    range.style.setProperty("--to", share(Math.max(Math.max(0, low), value), low, high));
+  };
+  const turn = (text) => {
+    const value = within(Number(text), low, high, step);
+    if (text === "" || Number.isNaN(value)) return;
+    dial.show(value);
+    changed(value);
+    window.dispatchEvent(new CustomEvent("resgen-turned"));
+  };
+  range.addEventListener("input", () => turn(range.value));
+  range.addEventListener("change", () => left());
+  range.addEventListener("pointerdown", () => (dial.held = true));
+  for (const end of ["pointerup", "pointercancel"]) range.addEventListener(end, () => (dial.held = false));
+  range.addEventListener("dblclick", () => turn(String(range.dataset.rest || 0)));
+  number.addEventListener("change", () => {
+    turn(number.value);
+    left();
+  });
+  number.addEventListener("keydown", (event) => event.key === "Enter" && number.dispatchEvent(new Event("change")));
+  root.append(range, number);
+  return dial;
+}
+
+const share = (value, low, high) => `${(100 * (value - low)) / (high - low)}%`;
+
+// The nearest step within reach of a dial.
+function within(value, low, high, step) {
+  return Number((Math.round(Math.min(high, Math.max(low, value)) / step) * step).toFixed(6));
+}

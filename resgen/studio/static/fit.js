@@ -1,0 +1,34 @@
+// Sums of a grid's layout: plain functions, so that they can be tried without a page.
+
+// The largest whole side of an image at which `columns` x `rows` of them, each followed by `gap`, fit into a pane.
+function fit(width, height, columns, rows, gap, least, most) {
+  const side = Math.floor(Math.min(width / columns, height / rows)) - gap;
+  return Math.max(least, Math.min(most, side));
+}
+
+// The number of columns that a phone shows of a plain grid: large enough for a thumb.
+function columnsFor(narrow, plain, columns, count) {
+  return narrow && plain && columns > 4 ? Math.min(4, count) : columns;
+}
+
+// Where the window of the seed plane lies whose image in column `column`, row `row` is the point [x, y].
+function windowAround([x, y], column, row, columns, rows, step) {
+  return [x - (column - (columns - 1) / 2) * step, y - (row - (rows - 1) / 2) * step, step];
+}
+
+// The window after its picture was dragged by so many images to the right and down.
+function dragged([x, y, step], right, down) {
+  return [x - right * step, y - down * step, step];
+}
+
+// The window with another step, in which what is `across` and `down` images from its middle stays where it is.
+function zoomed([x, y, step], factor, across, down, least, most) {
+  const next = Math.min(most, Math.max(least, step * factor));
+  return [x + across * (step - next), y + down * (step - next), next];
+}
+
+// On the plane: it goes round, and a link needs no more than four digits.
+function onPlane([x, y, step], width, height) {
+  const round = (value, size) => Math.round((((value % size) + size) % size) * 1e4) / 1e4;
+  return [round(x, width), round(y, height), Math.round(step * 1e4) / 1e4];
+}

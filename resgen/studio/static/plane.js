@@ -1,0 +1,73 @@
+// The window of the seed plane that is drawn: [x, y, step], or null where seeds are. `input` comes while it moves, `release` when it rests.
+// The grid, when it is dragged itself, tells the same by the event "resgen-wander": { plane, rests }.
+const settings = element.querySelector(".rg-plane").dataset;
+const [width, height, low, high, dialStep] = ["width", "height", "low", "high", "step"].map((name) => Number(settings[name]));
+const PIXELS = 60; // of dragging for one seed
+const FIRST = [0, 0, 0.25];
+const pad = element.querySelector(".rg-pad");
+const now = element.querySelector(".rg-plane-now");
+let from = null;
+
+const place = () => (Array.isArray(props.value) ? props.value.map(Number) : null);
+const dial = makeDial({
+  id: "plane-step",
+  name: "Distance between neighbours, in seeds",
+  low,
+  high,
+  step: dialStep,
+  changed: (step) => move([...(place() || FIRST).slice(0, 2), step]),
+  left: () => trigger("release"),
+});
+now.append(dial.root);
+
+function move(plane) {
+  props.value = plane && onPlane(plane, width, height);
+  show();
+  trigger("input");
+}
+
+function show() {
+  const plane = place();
+  now.hidden = !plane;
+  pad.querySelector(".rg-pad-words").hidden = Boolean(plane);
+  const [x, y, step] = plane || FIRST;
+  pad.style.backgroundPosition = `${-x * PIXELS}px ${-y * PIXELS}px`;
+  now.querySelector(".rg-pad-place").textContent = `x ${x.toFixed(2)}, y ${y.toFixed(2)}`;
+  if (!dial.held) dial.show(within(step, low, high, dialStep));
+}
+
+pad.addEventListener("pointerdown", (event) => {
+  pad.setPointerCapture(event.pointerId);
+  from = { x: event.clientX, y: event.clientY, plane: place() || FIRST };
+});
+pad.addEventListener("pointermove", (event) => {
+  if (!from) return;
+  const [x, y, step] = from.plane;
+  move([x - (event.clientX - from.x) / PIXELS, y - (event.clientY - from.y) / PIXELS, step]);
+});
+for (const end of ["pointerup", "pointercancel"]) {
+  pad.addEventListener(end, () => {
+    if (from && place()) trigger("release");
+    from = null;
+  });
+}
+pad.addEventListener("keydown", (event) => {
+  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  if (!(event.key in moves)) return;
+  event.preventDefault();
+  const [dx, dy] = moves[event.key];
+  const [x, y, step] = place() || FIRST;
+  move([x + dx * 0.1, y + dy * 0.1, step]);
+  trigger("release");
+});
+now.querySelector(".rg-leave").addEventListener("click", () => {
+  props.value = null;
+  show();
+  trigger("release");
+});
+window.addEventListener("resgen-wander", ({ detail }) => {
+  if (detail.plane) move(detail.plane);
+  if (detail.rests) trigger("release");
+});
+watch("value", show);
+show();

@@ -1,0 +1,28 @@
+// All generators side by side: the value is a list of { name, view, facts }.
+const shelf = element.querySelector(".rg-shelf");
+
+async function card({ name, view, facts }) {
+  const made = Object.assign(document.createElement("section"), { className: "rg-shelved" });
+  const picture = new Image();
+  picture.src = view.src;
+  await picture.decode();
+  const side = 72;
+  const canvas = Object.assign(document.createElement("canvas"), { width: view.columns * side * 2, height: view.rows * side * 2 });
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `Samples of ${name}`);
+  const context = canvas.getContext("2d");
+  view.captions.forEach((_, index) =>
+    paintImage(context, picture, view, index, (index % view.columns) * side * 2, Math.floor(index / view.columns) * side * 2, side * 2),
+  );
+  const list = document.createElement("ul");
+  list.append(...facts.map((fact) => Object.assign(document.createElement("li"), { textContent: fact })));
+  made.append(canvas, Object.assign(document.createElement("h3"), { textContent: name }), list);
+  return made;
+}
+
+async function show() {
+  if (Array.isArray(props.value)) shelf.replaceChildren(...(await Promise.all(props.value.map(card))));
+}
+
+watch("value", show);
+show();
