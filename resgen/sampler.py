@@ -100,13 +100,13 @@ class Sampler:
     def anatomy(self, points: Points) -> Anatomy:
         """What each block does for the first of the points."""
         w, gains = self.map(points)[:1], points.gains[:1]
-        depths = list(self.generator.depths(self._pad(w), self._pad(gains)))
         resolution, blocks = self.card.arch.resolution, gains.shape[1]
+        rows = torch.cat([gains, gains * (1 - torch.eye(blocks))])  # the image itself, then one row for each block that is left out
+        first, *rest = (self._pad(rows[start : start + MICRO_BATCH]) for start in range(0, len(rows), MICRO_BATCH))
+        depths = list(self.generator.depths(self._pad(w), first))
         so_far = [to_pixels(_enlarge(image[:1], resolution))[0] for _, image in depths]
-        without = gains * (1 - torch.eye(blocks))  # one row for each block that is left out
-        parts = [without[start : start + MICRO_BATCH] for start in range(0, blocks, MICRO_BATCH)]
-        others = torch.cat([self.generator.synthesise(self._pad(w), self._pad(part))[: len(part)] for part in parts])
-        changes = depths[-1][1][:1] - others
+        finished = torch.cat([depths[-1][1], *(self.generator.synthesise(self._pad(w), part) for part in rest)])
+        changes = finished[:1] - finished[1 : len(rows)]
         changes /= changes.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-3)
         features = [to_pixels(_montage(x[0, :16], resolution))[0] for x, _ in depths]
         return Anatomy(np.stack(so_far), to_pixels(changes), np.stack(features))

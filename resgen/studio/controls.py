@@ -12,7 +12,7 @@ from resgen.composite import read_dict
 from resgen.errors import RecipeError
 from resgen.fields import Dial, Pairs, declaration
 from resgen.library import Library
-from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, SHARE_DIAL, Recipe, format_seeds, parse_seeds
+from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, SHARE_DIAL, STEP_DIAL, Recipe, format_seeds, parse_seeds
 from resgen.studio.page import Updates, Values, blocks, dialled, directions, generators, plain, plane, slider
 
 ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
@@ -137,7 +137,7 @@ class Controls:
     def live(self) -> list[Any]:
         """Events that redraw the grid: while a control is moved, and once more when it is let go."""
         dials = [self.variation_strength, *self.shares, self.truncation, self.directions, self.blocks, self.columns, self.scale]
-        others = [self.class_mode.input, self.one_class.input, self.plane.input, self.seeds.submit]
+        others = [self.one_class.input, self.plane.input, self.seeds.submit]
         return [*(control.input for control in dials), *(control.release for control in dials), *others]
 
     # From values to a recipe.
@@ -145,6 +145,7 @@ class Controls:
     def read(self, values: Values) -> Recipe:
         """The recipe that the controls show. Raises RecipeError."""
         kept = Kept.from_json(values[self.kept])
+        values = values | {self.plane: values[self.plane] or None}  # the page tells nothing as an empty text
         recipe, name = kept.recipe, values[self.checkpoint] or kept.recipe.checkpoint
         card = self.library.card(name)
         shown = self.show(kept)
@@ -154,7 +155,7 @@ class Controls:
             moved = {control: moved[control] for control in (self.seeds, self.truncation, self.columns, self.scale) if control in moved}
         changes = {
             **self._take_seeds(moved),
-            **self._take_plane(recipe, moved),
+            **self._take_plane(recipe, shown, moved),
             **self._take_classes(recipe, values, moved, card),
             **self._take_directions(replace(kept, recipe=recipe), moved, card),
             **self._take_gains(recipe, shown, moved, card),
@@ -175,17 +176,17 @@ class Controls:
         except RecipeError:
             return {}
 
-    def _take_plane(self, recipe: Recipe, moved: Values) -> dict[str, Any]:
+    def _take_plane(self, recipe: Recipe, shown: Values, moved: Values) -> dict[str, Any]:
         """Another window; one that is entered from seeds is as large as their grid."""
         if self.plane not in moved:
             return {}
         if moved[self.plane] is None:
             return {"plane": None, "plane_rows": 0}
-        changes: dict[str, Any] = {"plane": tuple(moved[self.plane])}
-        if recipe.plane is None:
-            changes |= {"latents": (), "variation_of": None, "variation_path": (), "edits": (), "sweep": ""}
-            changes |= {"classes": recipe.classes[:1], "plane_rows": math.ceil(len(recipe.seeds) / recipe.columns)}
-        return changes
+        if recipe.plane is not None:
+            return {"plane": _exact(recipe.plane, shown[self.plane], moved[self.plane])}
+        rows = math.ceil(len(recipe.seeds) / recipe.columns)
+        left = {"latents": (), "variation_of": None, "variation_path": (), "edits": (), "sweep": "", "classes": recipe.classes[:1]}
+        return {"plane": tuple(moved[self.plane]), "plane_rows": rows, **left}
 
     def _take_classes(self, recipe: Recipe, values: Values, moved: Values, card: Card) -> dict[str, Any]:
         if not moved.keys() & {self.class_mode, self.one_class, self.row_classes, self.mixed, *self.shares} or recipe.latents or not card.classes:
@@ -228,9 +229,8 @@ class Controls:
     def _take_gains(self, recipe: Recipe, shown: Values, moved: Values, card: Card) -> dict[str, Any]:
         if self.blocks not in moved:
             return {}
-        before, now = shown[self.blocks]["gains"], moved[self.blocks]["gains"]
         exact = recipe.residual_gains or (1.0,) * len(card.block_names)
-        gains = tuple(gain if was == is_now else is_now for gain, was, is_now in zip(exact, before, now, strict=False))
+        gains = _exact(exact, shown[self.blocks]["gains"], moved[self.blocks]["gains"])
         return {"residual_gains": () if all(gain == 1 for gain in gains) else gains}
 
     # From a recipe to values.
@@ -242,7 +242,7 @@ class Controls:
         return {
             self.checkpoint: recipe.checkpoint,
             self.seeds: format_seeds(recipe.seeds),
-            self.plane: list(recipe.plane) if recipe.plane else None,
+            self.plane: [*recipe.plane[:2], dialled(STEP_DIAL, recipe.plane[2])] if recipe.plane else None,
             self.variation_strength: self._dialled("variation_strength", recipe),
             **self._show_classes(recipe, card),
             self.truncation: self._dialled("truncation", recipe),
@@ -323,6 +323,11 @@ class Controls:
         """What `write` sets."""
         groups = {self.seed_group, self.latent_group, self.variation_group, self.class_group}
         return self.inputs | groups | {self.card, self.scope, self.variation}
+
+
+def _exact(values: Sequence[float], shown: Sequence[float], now: Sequence[float]) -> tuple[float, ...]:
+    """``now``, but for those numbers that were not moved from what was ``shown`` of ``values``: these are as exact as they were."""
+    return tuple(value if moved == before else moved for value, before, moved in zip(values, shown, now, strict=False))
 
 
 def _amounts(kept: Kept) -> Pairs:

@@ -47,6 +47,7 @@ FIRST = {"seeds": tuple(range(24)), "columns": 6}  # what an opened page shows
 FIRST_NARROW = {"seeds": tuple(range(16)), "columns": 4}  # on a phone: large enough for a thumb
 TILE = 128  # pixels a side that an image of a saved picture has at first
 ENDS = 3.0  # standard deviations at the two ends of a direction that are shown
+ROW_SEEDS = 10  # of a row of each class
 SWEEP_SEEDS, SWEEP_COLUMNS = 6, 7
 
 
@@ -123,9 +124,8 @@ class Explore:
         self._on(c.checkpoint.input, self.change_checkpoint)
         self._on(c.plane.release, self.rest)
         self._on(c.directions.select, self.change_directions)
-        for control in (c.class_mode.input, c.mixed.change):
-            classes = {c.one_class, c.row_classes, c.mixed, *c.shares}
-            control(self.dress_classes, {c.class_mode, c.mixed}, [*classes], **RAW)
+        c.mixed.change(self.dress_classes, {c.class_mode, c.mixed}, [c.one_class, c.row_classes, c.mixed, *c.shares], **RAW)
+        self._on(c.class_mode.input, self.change_classes)
         follow(self, [c.row_classes.change, c.mixed.change])
         c.seeds.submit(friendly(lambda text: parse_seeds(text) and None), c.seeds, None, **QUIET)
         for button, move in ((c.previous, -1), (c.next, 1), (c.random, 0)):
@@ -204,6 +204,12 @@ class Explore:
     def _after_strip(self, recipe: Recipe, narrow: Any) -> dict[str, Any]:
         first = self._first(narrow)
         return first if len(recipe.seeds) <= SWEEP_SEEDS else {"columns": first["columns"]}
+
+    def change_classes(self, values: Values) -> Updates:
+        """Another way to choose classes; rows of them are of few seeds at first."""
+        recipe = self.read(values)
+        few = recipe.seeds[:ROW_SEEDS] if len(recipe.classes) > 1 else recipe.seeds
+        return self.write(recipe.changed(seeds=few, edits=recipe.edits if few == recipe.seeds else ()))
 
     def dress_classes(self, values: Values) -> Updates:
         c = self.controls

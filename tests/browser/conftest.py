@@ -260,6 +260,23 @@ def enter(box: Locator, value: str) -> None:
     box.press("Enter")
 
 
+def choose_generator(page: Page, name: str) -> None:
+    show_group(page, "Seeds")
+    page.locator(f"#checkpoint .rg-generator[title='{name}']").click()
+
+
+def show_group(page: Page, name: str) -> None:
+    """Show a group of controls, where the page is too narrow for all."""
+    button = page.locator(".rg-groups").get_by_role("button", name=name)
+    if button.is_visible():
+        button.click()
+
+
+def strip(page: Page, direction: str) -> None:
+    """Show each image along a direction, or no longer."""
+    page.locator(f"#directions .rg-dial[aria-label='{direction}']").get_by_role("button", name="Show each image").click()
+
+
 def choose(page: Page, dropdown: str, option: str) -> None:
     page.click(f"#{dropdown} input")
     page.get_by_role("option", name=option, exact=True).click()

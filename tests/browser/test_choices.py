@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from resgen.recipe import Recipe
-from tests.browser.conftest import Visit, choose, enter, linked, number, pixels, redrawn
+from tests.browser.conftest import Visit, choose_generator, enter, linked, number, pixels, redrawn
 
 
 def explored(page: Page) -> Recipe:
@@ -23,14 +23,14 @@ def test_another_generator_takes_over_what_belongs_to_any_without_a_word(page: P
     redrawn(page, lambda: enter(number(page, "direction-1"), "2"))
     redrawn(page, lambda: enter(number(page, "truncation"), "0.7"))
     redrawn(page, lambda: page.click("#next"))
-    redrawn(page, lambda: choose(page, "checkpoint", "cifar10"))  # a message would fail this test
+    redrawn(page, lambda: choose_generator(page, "cifar10"))  # a message would fail this test
     assert explored(page) == Recipe(checkpoint="cifar10", seeds=tuple(range(24, 48)), truncation=0.7, columns=6, scale=2)
     expect(page.get_by_label("From the seed")).to_be_checked()
     expect(number(page, "direction-1")).to_have_value("0")
     redrawn(page, lambda: page.get_by_label("One class").check())
     redrawn(page, lambda: pick(page, "Class to show", "ship"))
-    redrawn(page, lambda: choose(page, "checkpoint", "fashion-mnist"))
-    redrawn(page, lambda: choose(page, "checkpoint", "fruits"))
+    redrawn(page, lambda: choose_generator(page, "fashion-mnist"))
+    redrawn(page, lambda: choose_generator(page, "fruits"))
     assert explored(page).classes == ()
 
 
@@ -64,7 +64,7 @@ def test_rows_taken_away_all_at_once_are_drawn_from_the_seed(page: Page) -> None
     assert len(explored(page).classes) == 10
     redrawn(page, lambda: page.locator("#controls .token-remove.remove-all:visible").click())
     assert explored(page).classes == ()
-    assert page.locator("#grid .rg-tiles button").count() == 24
+    assert page.locator("#grid .rg-tiles button").count() == 10, "rows were of ten seeds"
 
 
 def test_a_row_taken_away_is_gone_from_the_picture(page: Page) -> None:

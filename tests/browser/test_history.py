@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from resgen.carry import sign
 from resgen.composite import StyleMix, Walk
-from tests.browser.conftest import choose, enter, linked, number, open_tab, pin, pixels, redrawn, settled, shown, text
+from tests.browser.conftest import choose_generator, enter, linked, number, open_tab, pin, pixels, redrawn, settled, shown, text
 
 
 def test_undo_and_redo_go_through_what_was_shown(page: Page) -> None:
@@ -64,7 +64,7 @@ def test_undo_and_redo_cross_from_one_screen_to_another(page: Page) -> None:
 
 
 def test_a_film_opened_keeps_its_generator_on_all_screens(page: Page, tmp_path: Path) -> None:
-    redrawn(page, lambda: choose(page, "checkpoint", "cifar10"))
+    redrawn(page, lambda: choose_generator(page, "cifar10"))
     redrawn(page, lambda: page.click("#next"))
     film = Walk(stops=tuple(linked(page).changed(seeds=(seed,), columns=1, scale=1) for seed in (3, 4)), seconds=1)  # type: ignore[attr-defined]
     (tmp_path / "walk.json").write_text(sign(film, ""))

@@ -61,12 +61,12 @@ LINKS: dict[str, tuple[AnyRecipe, str, Turn]] = {
     "own directions": (
         grid(own_directions=tuple((f"mine {i}", packed(i)) for i in range(8)), directions=(("mine 1", 1.25), ("mine 7", -0.5))),
         EXPLORE,
-        turn("own-8", "2", "Your own directions"),
+        turn("own-8", "2"),
     ),
     "edits": (grid(edits=((1, (("pc1", 2.0), ("sefa4", -1.0))), (3, (("pc2", 0.123456),))), directions=(("pc3", 1.0),)), EXPLORE, turn("direction-1", "-2")),
     "plane": (grid(seeds=tuple(range(16)), plane=(12.3456, 7.875, 0.123), columns=4), EXPLORE, turn("plane-step", "0.5")),
     "sweep": (grid(sweep="pc2", columns=5, classes=("banana", "lemon")), EXPLORE, turn("truncation", "0.5")),
-    "gains": (grid(residual_gains=(1, 0.5, 1.2345, 0, 2)), EXPLORE, turn("block-2", "1.7", "Residual blocks")),
+    "gains": (grid(residual_gains=(1, 0.5, 1.2345, 0, 2)), EXPLORE, turn("block-2", "1.7")),
     "variations": (
         grid(variation_of=5, variation_path=((11, 0.3), (2, 0.77)), variation_strength=0.123456, classes=("apple-red-1",)),
         EXPLORE,
@@ -167,7 +167,7 @@ def test_what_a_link_holds_is_drawn_by_the_generator_as_it_is(visit: Visit) -> N
         "#grid .rg-canvas",
         """canvas => {
           const small = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
-          small.getContext("2d").drawImage(canvas, 0, 0, 128, 128, 0, 0, 64, 64);
+          small.getContext("2d").drawImage(canvas, 0, 0, canvas.width - 2, canvas.height - 2, 0, 0, 64, 64);
           return [...small.getContext("2d").getImageData(0, 0, 64, 64).data];
         }""",
     )

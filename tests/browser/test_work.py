@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from resgen.composite import Walk
 from resgen.recipe import Recipe
-from tests.browser.conftest import App, Visit, choose, enter, library, number, open_tab, redrawn, shown, toast, unfold, until
+from tests.browser.conftest import App, Visit, choose_generator, enter, library, number, open_tab, redrawn, shown, toast, unfold, until
 
 LEFT = 1.0  # seconds of work that may still be done after Cancel, or after the page's end
 WATCHED = 0.6  # seconds for which the app must be idle to count as at rest
@@ -83,7 +83,7 @@ def test_a_page_that_is_closed_ends_its_work(visit: Visit, app: App, tmp_path: P
 
 
 def test_curating_that_fails_is_one_message_and_covers_nothing(page: Page) -> None:
-    unfold(page, "Curate")
+    unfold(page, "Draw many")
     enter(page.get_by_label("number input for Keep"), "100")
     enter(number(page, "many"), "50")
     page.click("#curate")
@@ -93,10 +93,10 @@ def test_curating_that_fails_is_one_message_and_covers_nothing(page: Page) -> No
 
 
 def test_curating_puts_no_spinner_on_the_controls(page: Page) -> None:
-    unfold(page, "Curate")
+    unfold(page, "Draw many")
     page.click("#curate")
     expect(page.locator("#curating")).to_contain_text("Drawing")
     expect(page.locator("#controls .eta-bar, #controls .progress-text, #controls .generating")).to_have_count(0)
     page.click("#cancel-curate")
     expect(page.locator("#curating")).to_contain_text("Cancelled")
-    redrawn(page, lambda: choose(page, "checkpoint", "cifar10"))
+    redrawn(page, lambda: choose_generator(page, "cifar10"))

@@ -1,5 +1,5 @@
 // A grid of images: one canvas painted from a sprite, one button over each image, and a place for the chosen one.
-// the grid; `wanders`, whether dragging it moves the window of the seed plane, of `width` x `height` with steps from `low` to `high`.
+// The template's data: `actions`, [name, label, help] of each button beside the chosen image; `wanders`, whether dragging it moves the window of the seed plane, of `width` x `height` with steps from `low` to `high`.
 const settings = element.querySelector(".rg-view").dataset;
 const find = (selector) => element.querySelector(selector);
 const pane = find(".rg-pane");
@@ -117,11 +117,13 @@ function layActions() {
   find(".rg-actions").replaceChildren(...buttons);
 }
 
+const checkpointOf = (shown) => new URLSearchParams(shown.query).get("checkpoint");
+
 // The image that others of the screen go by: the chosen one, else the first.
 function tellChosen() {
   const place = Math.max(chosen, 0);
   trigger("input", { index: chosen, tile: view.tiles[place] });
-  const which = view.keys[place] + new URLSearchParams(view.query).get("own_directions");
+  const which = [chosen < 0 ? checkpointOf(view) : view.keys[place], new URLSearchParams(view.query).get("own_directions")].join();
   if (settings.wanders && which !== told) trigger("expand", { tile: view.tiles[place], whole: view.query });
   told = which;
 }
@@ -152,11 +154,7 @@ async function show() {
   share();
 }
 
-function share() {
-  if (settings.shares) say(view);
-}
-
-const checkpointOf = (shown) => new URLSearchParams(shown.query).get("checkpoint");
+const share = () => say(view);
 
 function pin() {
   if (chosen < 0 || !view.tiles[chosen]) return;

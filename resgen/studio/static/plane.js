@@ -15,16 +15,18 @@ const dial = makeDial({
   low,
   high,
   step: dialStep,
-  changed: (step) => move([...(place() || FIRST).slice(0, 2), step]),
+  changed: (step) => set([...(place() || FIRST).slice(0, 2), step]),
   left: () => trigger("release"),
 });
 now.append(dial.root);
 
-function move(plane) {
-  props.value = plane && onPlane(plane, width, height);
+function set(plane) {
+  props.value = plane;
   show();
   trigger("input");
 }
+
+const move = (plane) => set(onPlane(plane, width, height));
 
 function show() {
   const plane = place();
