@@ -112,8 +112,8 @@ def visit(browser: Browser, app: App) -> Iterator[Visit]:
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
-    def open_page(link: str = "", width: str = "desktop", wait: bool = True) -> Page:
-        size = SIZES[width]
+    def open_page(link: str = "", width: str = "desktop", wait: bool = True, size: tuple[int, int] | None = None) -> Page:
+        size = size or SIZES[width]
         context = browser.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
         contexts.append(context)
         _toasts[context] = []

@@ -35,12 +35,12 @@ def test_undo_and_redo_go_through_what_was_shown(page: Page) -> None:
 def test_undo_and_redo_cross_from_one_screen_to_another(page: Page) -> None:
     settled(page, 0)
     pin(page, 0, 5)
-    open_tab(page, "Walk")
-    page.click("#walk-use-pins")
-    shown(page, "#walk-player")
+    redrawn_walk = page.locator("#walk-player canvas[data-painted]")
+    page.click("#film-pins")
+    expect(redrawn_walk).to_be_visible()
     settled(page, 1)
     walk = linked(page)
-    assert isinstance(walk, Walk)
+    assert isinstance(walk, Walk) and len(walk.stops) == 2
     page.go_back()
     expect(page.locator("#grid")).to_be_visible()
     settled(page, 0)

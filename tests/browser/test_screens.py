@@ -23,6 +23,7 @@ from tests.browser.conftest import (
     Visit,
     at_both_widths,
     choose,
+    choose_generator,
     enter,
     library,
     linked,
@@ -57,7 +58,8 @@ def saved(page: Page, button: str, path: Path) -> Path:
 def test_a_walk_plays_and_is_saved_with_its_recipe(page: Page, visit: Visit, tmp_path: Path) -> None:
     pin(page, 0, 5)
     open_tab(page, "Walk")
-    page.click("#walk-use-pins")
+    shown(page, "#walk-player")  # it opens playing
+    redrawn(page, lambda: page.click("#walk-use-pins"), "#walk-player")
     first = pixels(page, "#walk-player")
     assert changed(page, "#walk-player", first) != first, "the film stands still"
     page.locator("#walk-player .rg-play").click()
@@ -77,8 +79,7 @@ def test_a_walk_plays_and_is_saved_with_its_recipe(page: Page, visit: Visit, tmp
 def test_a_walk_in_the_page_is_the_film_of_the_command_line(page: Page) -> None:
     """Each frame of the player has the pixels of the same frame of `stream_frames`."""
     pin(page, 0, 5)
-    open_tab(page, "Walk")
-    page.click("#walk-use-pins")
+    page.click("#film-pins")
     shown(page, "#walk-player")
     page.locator("#walk-player .rg-play").click()
     redrawn(page, lambda: enter(number(page, "walk-seconds"), "1"), "#walk-player")
@@ -106,8 +107,33 @@ def test_a_walk_in_the_page_is_the_film_of_the_command_line(page: Page) -> None:
 
 def test_too_few_stops_are_one_message(page: Page) -> None:
     open_tab(page, "Walk")
+    shown(page, "#walk-player")
+    page.locator("#stops .rg-clear").click()
     page.click("#make-film")
     toast(page, "at least two images")
+
+
+def test_stops_are_dragged_to_another_place_and_clicked_to_jump(page: Page) -> None:
+    open_tab(page, "Walk")
+    shown(page, "#walk-player")
+    before = linked(page)
+    assert isinstance(before, Walk) and len(before.stops) == 3
+    first, last = (page.locator("#stops .rg-pin-open").nth(place).bounding_box() for place in (0, 2))
+    assert first and last
+
+    def drag() -> None:
+        page.mouse.move(first["x"] + 26, first["y"] + 26)
+        page.mouse.down()
+        page.mouse.move(last["x"] + 30, last["y"] + 26, steps=4)
+        page.mouse.up()
+
+    redrawn(page, drag, "#walk-player")
+    after = linked(page)
+    assert isinstance(after, Walk) and after.stops == (*before.stops[1:], before.stops[0])
+    page.locator("#stops .rg-pin-open").nth(1).click()
+    expect(page.locator("#walk-player canvas")).to_have_attribute("data-frame", "24")  # of 72, three stops and back
+    eased = redrawn(page, lambda: page.get_by_label("Slower at each stop").check(), "#walk-player")
+    assert linked(page) == after.changed(pace="eased") and eased
 
 
 def test_stops_come_from_seeds_of_the_generator_of_the_other_stops(visit: Visit) -> None:
@@ -140,6 +166,19 @@ def test_a_mix_follows_its_rows_columns_and_blocks(page: Page, tmp_path: Path) -
     assert np.abs(np.asarray(seen, int) - rows[0]).mean() < 2, "the second row begins with its own image"
 
 
+def test_rows_and_columns_are_swapped_and_a_cell_goes_on_in_explore(page: Page) -> None:
+    open_tab(page, "Mix")
+    shown(page, "#mix-grid")
+    before = linked(page)
+    assert isinstance(before, StyleMix)
+    redrawn(page, lambda: page.click("#mix-swap"), "#mix-grid")
+    assert linked(page) == before.changed(rows=before.columns, columns=before.rows)
+    page.locator("#mix-grid .rg-tiles button").nth(7).click()
+    page.locator("#mix-grid").get_by_role("button", name="Open in Explore").click()
+    expect(page.locator("#grid")).to_be_visible()
+    page.wait_for_function("document.querySelector('#grid canvas').dataset.painted.includes('latents=')", timeout=PATIENCE)
+
+
 def test_any_blocks_may_be_mixed(page: Page) -> None:
     open_tab(page, "Mix")
     shown(page, "#mix-grid")
@@ -170,6 +209,19 @@ def test_a_picture_is_found_again_and_can_be_pinned(page: Page, tmp_path: Path) 
     found = linked(page)
     assert isinstance(found, Recipe) and found.latents
     assert np.abs(library.sampler("fruits").render(found)[0].astype(int) - target).mean() < 25, "what was found is near to what was given"
+
+
+def test_a_picture_of_its_own_is_found_in_sight_and_opened_in_explore(page: Page) -> None:
+    open_tab(page, "Invert")
+    enter(number(page, "invert-steps"), "60")
+    page.click("#invert-example")
+    expect(page.locator("#invert-grid .rg-columns span").last).to_have_text("as near as yet", timeout=60_000)
+    expect(page.locator("#invert-result")).to_contain_text("dB", timeout=120_000)
+    page.locator("#invert-grid .rg-tiles button").nth(1).click()
+    page.locator("#invert-grid").get_by_role("button", name="Open in Explore").click()
+    page.wait_for_function("document.querySelector('#grid canvas').dataset.painted.includes('latents=')", timeout=PATIENCE)
+    expect(page.locator("#grid")).to_be_visible()
+    redrawn(page, lambda: enter(number(page, "direction-1"), "2"))
 
 
 def test_no_picture_to_invert_is_one_message(page: Page) -> None:
@@ -212,8 +264,31 @@ def test_compared_checkpoints_taken_away_all_at_once_leave_the_picture(page: Pag
     assert page.locator("#compare-grid .rg-tiles button").count() == 6
 
 
+def test_checkpoints_of_any_size_are_compared_by_pinned_seeds(page: Page) -> None:
+    redrawn(page, lambda: choose_generator(page, "cifar10"))
+    pin(page, 3, 7)
+    open_tab(page, "Compare")
+    shown(page, "#compare-grid")
+    redrawn(page, lambda: page.click("#compare-use-pins"), "#compare-grid")
+    redrawn(page, lambda: choose(page, "compare-names", "fashion-mnist"), "#compare-grid")
+    comparison = linked(page)
+    assert isinstance(comparison, Comparison) and comparison.recipe.seeds == (3, 7) and comparison.checkpoints[-1] == "fashion-mnist"
+    plate = finish(draw(comparison, library.sampler))
+    assert plate.images.shape[1] == 32, "as large as the largest"
+
+
+def test_a_training_is_played(page: Page) -> None:
+    open_tab(page, "Compare")
+    shown(page, "#compare-grid")
+    redrawn(page, lambda: page.click("#play-training"), "#compare-grid")
+    redrawn(page, lambda: None, "#compare-grid")  # and the next moment
+    page.click("#play-training")
+    expect(page.locator("#play-training")).to_have_text("Play")
+
+
 def test_about_shows_measured_figures_and_curves(page: Page) -> None:
     open_tab(page, "About")
+    expect(page.locator(".rg-shelved")).to_have_count(3)
     expect(page.locator("#about-card")).to_contain_text("million weights")
     expect(page.locator("#figures")).to_contain_text("Named as meant")
     expect(page.locator("#curves canvas, #curves svg").first).to_be_visible()
@@ -255,9 +330,12 @@ def test_a_bad_file_is_one_message(page: Page, tmp_path: Path) -> None:
     toast(page, "holds no recipe")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", list(SIZES))
-def test_axe_finds_no_serious_violation_on_any_screen(visit: Visit, width: str) -> None:
+def test_axe_finds_no_serious_violation_on_any_screen(visit: Visit, width: str, scheme: str) -> None:
     page = visit(width=width)
+    if scheme == "dark":
+        page.locator(".rg-theme").click()
     ready = {"Explore": "#grid canvas", "Walk": "#walk-use-pins", "Mix": "#mix-grid canvas[data-painted]", "Invert": "#invert-find"}
     ready |= {"Compare": "#compare-grid canvas[data-painted]", "About": "#curves canvas, #curves svg"}
     for screen, selector in ready.items():

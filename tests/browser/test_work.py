@@ -50,7 +50,7 @@ def inversion(visit: Visit, folder: Path) -> Page:
     expect(page.locator("#invert-photo")).to_contain_text("photo")
     enter(number(page, "invert-steps"), "1000")
     page.click("#invert-find")
-    expect(page.locator("#invert-result")).to_contain_text("Searching, steps")
+    expect(page.locator("#invert-result")).to_contain_text("Searching with fruits, steps")
     return page
 
 

@@ -1,0 +1,234 @@
+"""The workbench: the picture stays in sight of its controls, nothing moves that was not asked to, and it follows the hand."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from resgen.recipe import Recipe
+from tests.browser.conftest import (
+    Visit,
+    choose_generator,
+    enter,
+    library,
+    linked,
+    number,
+    open_tab,
+    painted,
+    pixels,
+    redrawn,
+    show_group,
+    strip,
+)  # fmt: skip
+
+WINDOWS = {"laptop": (1280, 800), "large": (1920, 1080), "phone": (390, 844)}
+PLACES = """() => Object.fromEntries(["#grid .rg-stage", "#grid .rg-pane", "#actions", "#controls", "#blocks", "#pinned", "#head"].map((where) => {
+  const box = document.querySelector(where).getBoundingClientRect();
+  return [where, [box.x, box.y, box.width, box.height]];
+}))"""
+
+
+def explored(page: Page) -> Recipe:
+    recipe = linked(page)
+    assert isinstance(recipe, Recipe)
+    return recipe
+
+
+@pytest.fixture(params=list(WINDOWS))
+def window(request: pytest.FixtureRequest, visit: Visit) -> Page:
+    """The app in a window of one of the sizes."""
+    width, height = WINDOWS[request.param]
+    return visit(width="phone" if width < 768 else "desktop", size=(width, height))
+
+
+def in_sight(page: Page) -> bool:
+    """Whether the whole grid lies inside the window, and nothing of the bars over it."""
+    box, size = page.locator("#grid .rg-stage").bounding_box(), page.viewport_size
+    assert box and size
+    return box["x"] >= 0 and box["y"] >= 0 and box["x"] + box["width"] <= size["width"] and box["y"] + box["height"] <= size["height"]
+
+
+CONTROLS: dict[str, tuple[str, Callable[[Page], None]]] = {
+    "seeds": ("Seeds", lambda page: page.locator("#seeds textarea, #seeds input").first.focus()),
+    "next": ("Seeds", lambda page: page.click("#next")),
+    "plane": ("Seeds", lambda page: page.locator(".rg-pad").press("ArrowRight")),
+    "columns": ("Seeds", lambda page: page.get_by_role("button", name="Layout").click()),
+    "class": ("Class", lambda page: page.get_by_label("One class").check()),
+    "truncation": ("Change", lambda page: enter(number(page, "truncation"), "0.5")),
+    "the last direction": ("Change", lambda page: enter(number(page, "direction-8"), "2")),
+    "a block": ("Blocks", lambda page: enter(number(page, "block-5"), "0.5")),
+}
+
+
+def test_the_grid_stays_in_sight_while_any_control_is_moved(window: Page) -> None:
+    for group, move in CONTROLS.values():
+        show_group(window, group)
+        move(window)
+        assert in_sight(window)
+    assert window.evaluate("document.documentElement.scrollHeight <= window.innerHeight + 1"), "the page itself scrolls"
+    if (window.viewport_size or {})["width"] < 768:
+        redrawn(window, lambda: window.click("#reset"))
+        box = window.locator("#grid .rg-tiles button").first.bounding_box()
+        assert box and box["width"] >= 80, "images are large enough for a thumb"
+
+
+def test_choosing_pinning_and_switching_screens_moves_nothing_else(window: Page) -> None:
+    before = window.evaluate(PLACES)
+    window.locator("#grid .rg-tiles button").nth(3).click()
+    assert window.evaluate(PLACES) == before
+    window.keyboard.press("p")
+    expect(window.locator("#tray .rg-pin")).to_have_count(1)
+    assert window.evaluate(PLACES) == before
+    window.locator("#grid .rg-tiles button").nth(3).press("Escape")
+    open_tab(window, "About")
+    open_tab(window, "Explore")
+    assert window.evaluate(PLACES) == before
+
+
+def drag(page: Page, right: float, down: float, hold: bool = False) -> None:
+    """Drag the grid by so many images, from the middle of its second image in the second row."""
+    box = page.locator("#grid .rg-tiles button").nth(explored(page).columns + 1).bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + right * (box["width"] + 2), y + down * (box["height"] + 2), steps=8)
+    if not hold:
+        page.mouse.up()
+
+
+def test_dragging_the_grid_wanders_the_seed_plane(visit: Visit) -> None:
+    page = visit()
+    columns = explored(page).columns
+    drag(page, 1, 0)
+    painted(page, "plane=")
+    first = explored(page)
+    assert first.plane and first.plane[2] == 0.25 and first.plane_rows == 4
+    # The image under the hand was seed 7, which lies at (7, 0); it has gone with the hand to the third column.
+    x, y, step = first.plane
+    assert x + (2 - (columns - 1) / 2) * step == pytest.approx(7, abs=0.01) and y + (1 - 1.5) * step == pytest.approx(0, abs=0.01) or y > 999_999
+    drag(page, -2, 0.5)
+    painted(page, f"plane={str(round(x + 0.5, 4)).replace('.', '[.]')}%2C")
+    second = explored(page)
+    assert second.plane and second.plane[0] - x == pytest.approx(0.5, abs=0.01)
+    redrawn(page, lambda: page.get_by_role("button", name="Back to seeds").click())
+    assert explored(page).seeds == tuple(range(24)) and explored(page).plane is None
+
+
+def test_what_is_drawn_follows_the_hand_before_the_next_picture_comes(visit: Visit) -> None:
+    page = visit()
+    page.route("**/gradio_api/queue/**", lambda route: route.abort())  # no picture will come
+    drag(page, 0.5, 0.25, hold=True)
+    moved = page.eval_on_selector("#grid .rg-canvas", "canvas => new DOMMatrix(getComputedStyle(canvas).transform).m41")
+    tile = page.locator("#grid .rg-tiles button").first.bounding_box()
+    assert tile and moved == pytest.approx(0.5 * (tile["width"] + 2), abs=2)
+
+
+def test_the_wheel_zooms_about_the_pointer(visit: Visit) -> None:
+    recipe = Recipe(checkpoint="fruits", seeds=tuple(range(24)), plane=(40.0, 30.0, 0.2), plane_rows=4, columns=6)
+    page = visit("?" + recipe.to_query())
+    box = page.locator("#grid .rg-tiles button").nth(9).bounding_box()  # the fourth of the second row
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    redrawn(page, lambda: page.mouse.wheel(0, -400))
+    painted(page, "plane=40[.]0")
+    zoomed = explored(page).plane
+    assert zoomed and zoomed[2] < 0.15
+    assert zoomed[0] + 0.5 * zoomed[2] == pytest.approx(40 + 0.5 * 0.2, abs=0.02), "what is under the pointer stays there"
+
+
+def test_before_is_shown_while_the_key_is_held(visit: Visit) -> None:
+    page = visit()
+    start = pixels(page)
+    turned = redrawn(page, lambda: enter(number(page, "direction-1"), "4"))
+    page.locator("#grid .rg-tiles button").first.focus()
+    page.keyboard.down("b")
+    expect(page.locator("#grid .rg-before")).to_be_visible()
+    page.wait_for_function("start => document.querySelector('#grid .rg-canvas').toDataURL() === start", arg=start)
+    page.keyboard.up("b")
+    expect(page.locator("#grid .rg-before")).to_have_count(0)
+    assert pixels(page) == turned
+
+
+def test_all_directions_go_to_zero_and_the_seeds_stay(visit: Visit) -> None:
+    page = visit()
+    redrawn(page, lambda: page.click("#next"))
+    redrawn(page, lambda: enter(number(page, "direction-1"), "4"))
+    redrawn(page, lambda: enter(number(page, "direction-2"), "-1"))
+    redrawn(page, lambda: page.get_by_role("button", name="Set all to zero").click())
+    assert explored(page).directions == () and explored(page).seeds == tuple(range(24, 48))
+    expect(page.get_by_role("button", name="Set all to zero")).to_be_disabled()
+
+
+def test_the_ends_of_a_direction_are_shown_and_go_there(visit: Visit) -> None:
+    page = visit()
+    ends = page.locator("#direction-1 .rg-end canvas")
+    page.wait_for_function("document.querySelector('#direction-1 .rg-end canvas').width === 88")
+    low, high = (ends.nth(side).evaluate("canvas => canvas.toDataURL()") for side in (0, 1))
+    assert low != high
+    redrawn(page, lambda: page.locator("#direction-1 .rg-end").last.click())
+    assert explored(page).directions == (("pc1", 3.0),)
+
+
+def test_the_theme_is_kept_and_the_sheet_of_keys_opens(visit: Visit) -> None:
+    page = visit()
+    page.locator(".rg-theme").click()
+    assert page.evaluate("document.body.classList.contains('dark')")
+    page.reload()
+    page.wait_for_function("document.body.classList.contains('dark')")
+    page.locator("#grid canvas[data-painted]").wait_for()
+    page.keyboard.press("?")
+    expect(page.locator(".rg-keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".rg-keys")).to_be_hidden()
+
+
+def test_a_hint_is_gone_once_it_was_followed_and_does_not_come_back(visit: Visit) -> None:
+    page = visit()
+    hint = page.locator(".rg-hint")
+    expect(hint).to_contain_text("Drag the picture")
+    drag(page, 1, 0)
+    expect(hint).to_contain_text("Choose an image")
+    page.locator("#grid .rg-tiles button").nth(2).click()
+    expect(hint).to_contain_text("Turn a direction")
+    redrawn(page, lambda: enter(number(page, "direction-1"), "1"))
+    expect(hint).to_be_hidden()
+    page.reload()
+    page.locator("#grid canvas[data-painted]").wait_for()
+    expect(hint).to_be_hidden()
+
+
+# The three paths, each with the number of actions it may take.
+
+
+def test_a_stranger_finds_changes_and_shares_in_three_actions(visit: Visit) -> None:
+    page = visit()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#grid .rg-tiles button").nth(4).click()  # 1: what they like
+    redrawn(page, lambda: page.locator("#direction-1 .rg-end").last.click())  # 2: changed
+    page.click("#copy-link")  # 3: shared
+    expect(page.locator("#copy-link")).to_have_text("Link copied")
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+
+
+def test_a_teacher_shows_what_a_block_does_in_three_actions(visit: Visit) -> None:
+    page = visit()  # 1: open
+    page.locator("#grid .rg-tiles button").nth(4).click()  # 2: an image
+    redrawn(page, lambda: page.locator("#blocks .rg-switch").nth(1).click())  # 3: block 2 off
+    page.wait_for_function("document.querySelector('.rg-blocks').dataset.painted.includes('residual_gains')")  # and see why
+    expect(page.locator("#blocks .rg-look:visible")).to_have_count(3 * len(library.card("fruits").block_names))
+
+
+def test_a_researcher_saves_a_film_along_a_direction_in_six_actions(visit: Visit) -> None:
+    page = visit()
+    redrawn(page, lambda: choose_generator(page, "cifar10"))  # 1: their checkpoint, in the folder
+    name = library.card("cifar10").direction_names[0]
+    redrawn(page, lambda: strip(page, name))  # 2: a direction by its name
+    for place in (0, 6):  # 3 and 4: its two ends
+        page.locator("#grid .rg-tiles button").nth(place).click()
+        page.keyboard.press("p")
+    page.click("#film-pins")  # 5
+    page.locator("#walk-player canvas[data-painted]").wait_for()
+    with page.expect_download(timeout=120_000) as download:
+        page.click("#make-film")  # 6
+    assert download.value.suggested_filename == "walk.mp4"
