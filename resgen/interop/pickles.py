@@ -22,7 +22,7 @@ from resgen.errors import CheckpointError
 
 MAX_BYTES = 2**30  # of a file: what is read of it stays in memory, and StyleGAN2 at 1024 pixels has 360 MB
 MAX_PIECE = 2**25  # bytes of one value in it; the largest layer of StyleGAN2 has 10 million
-MAX_STEPS = 300_000  # opcodes; a file of three networks at 1024 pixels has some 50,000
+MAX_STEPS = 300_000  # opcodes; a file of three networks at 1024 pixels has 65,000
 MAX_TEXT = 2**24  # characters of all texts; the source of the networks is 2**16
 MAX_LINE = 4096  # bytes of a value written as text
 MAX_DEPTH = 32  # modules within modules
@@ -288,6 +288,8 @@ class _Machine:
         if type(module) is not str or type(name) is not str:
             raise TypeError("not a name")
         known = _Name(_RENAMED.get(module, module[:80]), name[:80])
+        if known.module.startswith("dnnlib.tflib"):
+            raise CheckpointError(f"{self.reading.file} was written with TensorFlow; convert it with legacy.py of NVlabs/stylegan3 first.")
         if known not in _CALLS and known not in _DATA and not _is_layer(known):
             raise self.reading.refusal(f"asks for {known.module}.{known.name}, which no network needs and which may be harmful")
         self.stack.append(known)

@@ -14,6 +14,7 @@ from resgen.errors import CheckpointError
 from resgen.interop.pickles import Plain, StoredArray
 
 LEAK = 0.2  # slope of the leaky ReLU below zero
+ACTIVATION_GAIN = math.sqrt(2)  # keeps variance through it (He et al. 2015)
 MAX_LAYERS = 32
 
 
@@ -36,13 +37,8 @@ class StyleMapping(nn.Module):
                 raise CheckpointError("This generator draws classes; name one.")
             x = torch.cat([x, pixel_norm(self.embed(class_weights))], dim=1)
         for layer in self.layers:
-            x = leaky(layer(x))
+            x = F.leaky_relu(layer(x), LEAK) * ACTIVATION_GAIN
         return x
-
-
-def leaky(x: Tensor) -> Tensor:
-    """Leaky ReLU with the gain that keeps variance (He et al. 2015)."""
-    return F.leaky_relu(x, LEAK) * math.sqrt(2)
 
 
 def clamped(x: Tensor, limit: float) -> Tensor:
@@ -89,14 +85,14 @@ def upsample(x: Tensor, taps: Tensor, factor: int, side: int) -> Tensor:
     return F.pad(x, [-before, -before - rest] * 2)
 
 
-def downsample(x: Tensor, kernel: Tensor, factor: int = 1) -> Tensor:
-    """Each ``factor``-th sample of x [N, C, H, W] under a symmetric filter, [T] along each axis or [T, T]; no padding."""
+def downsample(x: Tensor, kernel: Tensor, factor: int = 1, padding: int = 0) -> Tensor:
+    """Each ``factor``-th sample of x [N, C, H, W], zeros around it, under a symmetric filter: [T] along each axis, or [T, T]."""
     channels, count = x.shape[1], kernel.shape[-1]
     if kernel.ndim == 2:
-        return F.conv2d(x, kernel.expand(channels, 1, count, count), stride=factor, groups=channels)
+        return F.conv2d(x, kernel.expand(channels, 1, count, count), stride=factor, padding=padding, groups=channels)
     kernel = kernel.expand(channels, 1, 1, count)
-    x = F.conv2d(x, kernel.transpose(2, 3), stride=(factor, 1), groups=channels)
-    return F.conv2d(x, kernel, stride=(1, factor), groups=channels)
+    x = F.conv2d(x, kernel.transpose(2, 3), stride=(factor, 1), padding=(padding, 0), groups=channels)
+    return F.conv2d(x, kernel, stride=(1, factor), padding=(0, padding), groups=channels)
 
 
 def lowpass(count: int, cutoff: float, half_width: float, rate: float, radial: bool = False) -> Tensor:

@@ -17,6 +17,8 @@ from resgen.errors import CheckpointError
 from resgen.generator import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH
 from resgen.interop.pickles import Plain, tensors
 from resgen.interop.style import (
+    ACTIVATION_GAIN,
+    LEAK,
     MAX_LAYERS,
     Folding,
     Settings,
@@ -27,7 +29,6 @@ from resgen.interop.style import (
     config_from,
     demodulation,
     downsample,
-    leaky,
     mapping_sizes,
     spread,
     table_of,
@@ -101,17 +102,17 @@ class _StyledConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, gain: float = 1.0) -> Tensor:
         style = self.style(w)
-        x = self._convolve(x * style[:, :, None, None]) * demodulation(self.weight, style)
-        x = x + self.bias[:, None, None]
-        if self.noise is not None:
-            x = x + self.noise
-        return clamped(leaky(x) * gain, self.clamp * gain)
+        # The activation's gain goes into what it is made of: leaky(a x) = a leaky(x), and these are smaller than the maps.
+        gain, limit = gain * ACTIVATION_GAIN, self.clamp * gain
+        shift = self.bias[:, None, None] if self.noise is None else self.bias[:, None, None] + self.noise
+        x = torch.addcmul(shift * gain, self._convolve(x * style[:, :, None, None]), demodulation(self.weight, style) * gain)
+        return clamped(F.leaky_relu(x, LEAK), limit)
 
     def _convolve(self, x: Tensor) -> Tensor:
         if not self.doubles:
             return F.conv2d(x, self.weight, padding=1)
         x = F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)
-        return downsample(F.pad(x, [1, 1, 1, 1]), self.blur)
+        return downsample(x, self.blur, padding=1)
 
 
 class _Block(nn.Module):

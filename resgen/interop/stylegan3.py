@@ -17,6 +17,8 @@ from resgen.errors import CheckpointError
 from resgen.generator import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH
 from resgen.interop.pickles import Plain, tensors
 from resgen.interop.style import (
+    ACTIVATION_GAIN,
+    LEAK,
     MAX_LAYERS,
     Folding,
     Settings,
@@ -27,7 +29,6 @@ from resgen.interop.style import (
     config_from,
     demodulation,
     downsample,
-    leaky,
     lowpass,
     mapping_sizes,
     spread,
@@ -183,10 +184,11 @@ class _Layer(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         style = self.style(w)
-        scale = demodulation(self.weight, style) * self.gain
-        x = F.conv2d(x * style[:, :, None, None], self.weight, padding=self.weight.shape[2] - 1) * scale
-        x = upsample(x + self.bias[:, None, None], self.rising, self.up, self.inner_side)
-        return downsample(clamped(leaky(x), self.clamp), self.falling, self.down)
+        scale = demodulation(self.weight, style) * self.gain * ACTIVATION_GAIN  # leaky(a x) = a leaky(x), and here the maps are small
+        x = F.conv2d(x * style[:, :, None, None], self.weight, padding=self.weight.shape[2] - 1)
+        x = torch.addcmul(self.bias[:, None, None] * ACTIVATION_GAIN, x, scale)
+        x = F.leaky_relu(upsample(x, self.rising, self.up, self.inner_side), LEAK)
+        return downsample(clamped(x, self.clamp), self.falling, self.down)
 
 
 class StyleGAN3(nn.Module):

@@ -126,6 +126,7 @@ REFUSED: dict[str, Callable[[Path], bytes]] = {
     "code in an array": lambda folder: pickle.dumps(np.array([Code(folder)], dtype=object)),
     "code by a dotted name": lambda _: written(Call("torch.nn.modules.module", "torch.os.getcwd")),
     "code within a module": lambda _: written(Call("torch.nn.modules.module", "Module")),
+    "a network of TensorFlow": lambda _: opcodes(b"cdnnlib.tflib.network\nNetwork\n)\x81"),
     "torch.load": lambda _: written(Call("torch", "load", "/etc/passwd")),
     "torch.hub": lambda _: written(Call("torch.hub", "load", "a/b", "c")),
     "getattr": lambda _: written(Call("builtins", "getattr", 1, "real")),
