@@ -1,0 +1,258 @@
+"""What StyleGAN2 and StyleGAN3 share: mapping network, modulation, filters, and the checks of what their files say."""
+
+import math
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resgen.blocks import pixel_norm
+from resgen.errors import CheckpointError
+from resgen.interop.pickles import Plain, StoredArray
+
+LEAK = 0.2  # slope of the leaky ReLU below zero
+ACTIVATION_GAIN = math.sqrt(2)  # keeps variance through it (He et al. 2015)
+MAX_LAYERS = 32
+
+
+class StyleMapping(nn.Module):
+    """z [N, z_dim], class weights [N, classes] -> w [N, w_dim] (Karras et al. 2019, section 2; class embedding: Karras et al. 2020b).
+
+    The learning rate's factors of the equalised layers are part of the weights here.
+    """
+
+    def __init__(self, sizes: tuple[int, ...], num_classes: int, embed_width: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(num_classes, embed_width) if num_classes else None
+        into = (sizes[0] + embed_width * bool(num_classes), *sizes[1:-1])
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(into, sizes[1:], strict=True))
+
+    def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
+        x = pixel_norm(z)
+        if self.embed is not None:
+            if class_weights is None:
+                raise CheckpointError("This generator draws classes; name one.")
+            x = torch.cat([x, pixel_norm(self.embed(class_weights))], dim=1)
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), LEAK) * ACTIVATION_GAIN
+        return x
+
+
+def clamped(x: Tensor, limit: float) -> Tensor:
+    """Kept within -limit..limit; 0 is no limit."""
+    return x.clamp(-limit, limit) if limit else x
+
+
+class ToImage(nn.Module):
+    """1 x 1 convolution to colours, its input maps scaled by w, not demodulated: [N, width, H, W] -> [N, image_channels, H, W]."""
+
+    def __init__(self, width: int, w_dim: int, image_channels: int, clamp: float) -> None:
+        super().__init__()
+        self.clamp = clamp
+        self.style = nn.Linear(w_dim, width)
+        self.weight = nn.Parameter(torch.randn(image_channels, width, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(image_channels))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        return clamped(F.conv2d(x * self.style(w)[:, :, None, None], self.weight, self.bias), self.clamp)
+
+
+def demodulation(weight: Tensor, style: Tensor) -> Tensor:
+    """What brings each output map to unit variance, [N, out, 1, 1] (Karras et al. 2020, equation 3).
+
+    weight [out, in, k, k], style [N, in]. Scaling input and output maps is the same as scaling the weights of each image (section 2.2
+    of the same), and lets all images share one convolution.
+    """
+    power = weight.square().sum(dim=(2, 3))
+    return torch.rsqrt(style.square() @ power.t() + 1e-8)[:, :, None, None]
+
+
+def spread(w: Tensor, blocks: int) -> Tensor:
+    """w [N, w_dim] or [N, blocks, w_dim] -> [N, blocks, w_dim]."""
+    return w[:, None].expand(-1, blocks, -1) if w.ndim == 2 else w
+
+
+def upsample(x: Tensor, taps: Tensor, factor: int, side: int) -> Tensor:
+    """The middle ``side`` x ``side`` samples of x [N, C, H, W] after zeros between its samples and a symmetric filter [T] along each axis."""
+    channels, count = x.shape[1], len(taps)
+    kernel = (taps * factor).expand(channels, 1, 1, count)
+    x = F.conv_transpose2d(x, kernel.transpose(2, 3), stride=(factor, 1), groups=channels)
+    x = F.conv_transpose2d(x, kernel, stride=(1, factor), groups=channels)
+    before, rest = divmod(x.shape[2] - side, 2)
+    return F.pad(x, [-before, -before - rest] * 2)
+
+
+def downsample(x: Tensor, kernel: Tensor, factor: int = 1, padding: int = 0) -> Tensor:
+    """Each ``factor``-th sample of x [N, C, H, W], zeros around it, under a symmetric filter: [T] along each axis, or [T, T]."""
+    channels, count = x.shape[1], kernel.shape[-1]
+    if kernel.ndim == 2:
+        return F.conv2d(x, kernel.expand(channels, 1, count, count), stride=factor, padding=padding, groups=channels)
+    kernel = kernel.expand(channels, 1, 1, count)
+    x = F.conv2d(x, kernel.transpose(2, 3), stride=(factor, 1), padding=(padding, 0), groups=channels)
+    return F.conv2d(x, kernel, stride=(1, factor), padding=(0, padding), groups=channels)
+
+
+def lowpass(count: int, cutoff: float, half_width: float, rate: float, radial: bool = False) -> Tensor:
+    """A low-pass filter of ``count`` taps with gain one at rest, [count], or [count, count] if ``radial``.
+
+    Kaiser's windowed sinc, and jinc for the radially symmetric one (Karras et al. 2021, section 3.2 and appendix C.1).
+    ``cutoff`` and ``half_width``, that of the transition, are in cycles, ``rate`` in samples, an image. Made on the CPU whatever
+    the default device is: filters follow from the configuration and are in no file.
+    """
+    beta = _kaiser_beta(2.285 * math.pi * (count - 1) * half_width * 4 / rate + 7.95)
+    window = np.kaiser(count, beta)
+    place = (np.arange(count) - (count - 1) / 2) / rate
+    if radial:
+        radius = torch.from_numpy(np.hypot(place[:, None], place[None])).clamp_min(1e-12)
+        response = (torch.special.bessel_j1(2 * math.pi * cutoff * radius) / radius).numpy() * np.outer(window, window)
+    else:
+        response = np.sinc(2 * cutoff * place) * window
+    return torch.tensor(response / response.sum(), dtype=torch.float32, device="cpu")
+
+
+def _kaiser_beta(attenuation: float) -> float:
+    """The window's shape for an attenuation in decibels (Kaiser 1974)."""
+    if attenuation > 50:
+        return 0.1102 * (attenuation - 8.7)
+    return 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21) if attenuation > 21 else 0.0
+
+
+def config_from(kind: type[Any], raw: object) -> Any:
+    """A configuration from untrusted JSON: each setting of the type of its default. Raises CheckpointError."""
+    if not isinstance(raw, dict):
+        raise CheckpointError("The generator's configuration is not a table of settings; import its file again.")
+    known = {item.name: item.default for item in fields(kind)}
+    if unknown := set(raw) - set(known):
+        names = ", ".join(sorted(str(name)[:40] for name in unknown)[:5])
+        raise CheckpointError(f"The generator's configuration has settings that this version does not know: {names}; import its file again.")
+    return kind(**{name: _setting(name, value, known[name]) for name, value in raw.items()})
+
+
+def _setting(name: str, value: object, default: object) -> Any:
+    if isinstance(default, tuple):
+        if not isinstance(value, list | tuple) or len(value) > MAX_LAYERS + 1:
+            raise _wrong(name)
+        return tuple(_setting(name, item, default[0]) for item in value)
+    if isinstance(default, float) and type(value) is int and abs(value) < 2**53:
+        value = float(value)
+    if type(value) is not type(default) or (isinstance(value, float) and not math.isfinite(value)):
+        raise _wrong(name)
+    return value
+
+
+def _wrong(name: str) -> CheckpointError:
+    return CheckpointError(f"The generator's setting {name!r} is not of the kind it must be; import its file again.")
+
+
+def check_ranges(ranges: list[tuple[float, float, float]]) -> None:
+    """Raise CheckpointError unless low <= value <= high for each (value, low, high)."""
+    if any(not low <= value <= high for value, low, high in ranges):
+        raise CheckpointError("The generator's configuration holds sizes that are out of range; import its file again.")
+
+
+def table_of(config: Any) -> dict[str, Any]:
+    """A configuration as JSON."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
+
+
+class Settings:
+    """What a network's object says of itself, each setting asked for by name and type. Raises CheckpointError where it says something else."""
+
+    def __init__(self, module: Plain | None, name: str) -> None:
+        if module is None:
+            raise CheckpointError(f"The file has no {name}, which a StyleGAN generator needs; choose another file.")
+        self.module, self.name = module, name
+
+    def part(self, name: str) -> "Settings":
+        return Settings(self.module.part(name), f"{self.name}.{name}")
+
+    def has(self, name: str) -> bool:
+        return self.module.part(name) is not None
+
+    def number(self, name: str, default: float | None = None) -> float:
+        value = self.module.state.get(name, default)
+        if isinstance(value, StoredArray) and value.values.size:
+            value = value.values.flat[0].item()
+        if type(value) not in (int, float) or not math.isfinite(value):  # pyright: ignore[reportArgumentType]
+            raise self._missing(name)
+        return float(value)  # pyright: ignore[reportArgumentType]
+
+    def whole(self, name: str, default: int | None = None) -> int:
+        value = self.number(name, default)
+        if value != int(value):
+            raise self._missing(name)
+        return int(value)
+
+    def flag(self, name: str) -> bool:
+        return self.module.state.get(name) is True
+
+    def expect(self, name: str, *allowed: object) -> Any:
+        """The setting, which has to be one of the ``allowed``; the first where it says nothing."""
+        value = self.module.state.get(name, allowed[0])
+        if not isinstance(value, str) or value not in allowed:
+            raise CheckpointError(f"The generator's {self.name} has another {name} than this version can draw; only {allowed[0]!r} is known.")
+        return value
+
+    def _missing(self, name: str) -> CheckpointError:
+        return CheckpointError(f"The generator's {self.name} does not say its {name}; choose a file that StyleGAN's training wrote.")
+
+
+class Folding:
+    """The tensors of a file made into weights of a network of ours: gains that the original applies at each pass go into them once."""
+
+    def __init__(self, stored: dict[str, Tensor]) -> None:
+        self.stored = stored
+        self.weights: dict[str, Tensor] = {}
+
+    def take(self, name: str) -> Tensor:
+        """A tensor of the file, in float32. Raises CheckpointError."""
+        if name not in self.stored:
+            raise CheckpointError(f"The file lacks the generator's {name}; fetch it again.")
+        return self.stored[name].float()
+
+    def copy(self, ours: str, theirs: str, gain: float | Tensor = 1.0) -> None:
+        self.weights[ours] = self.take(theirs) * gain
+
+    def linear(self, ours: str, theirs: str, settings: Settings, gain: float = 1.0) -> None:
+        """An equalised linear layer (Karras et al. 2018, section 4.1)."""
+        self.copy(f"{ours}.weight", f"{theirs}.weight", settings.number("weight_gain") * gain)
+        self.copy(f"{ours}.bias", f"{theirs}.bias", settings.number("bias_gain", 1) * gain)
+
+    def mapping(self, settings: Settings, layers: int) -> None:
+        if settings.has("embed"):
+            self.linear("mapping.embed", "mapping.embed", settings.part("embed"))
+        for index in range(layers):
+            self.linear(f"mapping.layers.{index}", f"mapping.fc{index}", settings.part(f"fc{index}"))
+
+    def mean_w(self, num_classes: int) -> Tensor:
+        """The average w, the same for each class as in the original: [max(1, classes), w_dim]."""
+        return self.take("mapping.w_avg").expand(max(1, num_classes), -1)
+
+    def fitting(self, network: nn.Module) -> dict[str, Tensor]:
+        """The weights, if they are those of the network. Raises CheckpointError."""
+        expected = {name: value.shape for name, value in network.state_dict().items()}
+        wrong = [name for name in {*expected, *self.weights} if name not in self.weights or self.weights[name].shape != expected.get(name)]
+        if wrong:
+            raise CheckpointError(f"The file's tensors do not fit the generator that it describes: see {', '.join(sorted(wrong)[:3])}.")
+        if not all(value.isfinite().all() for value in self.weights.values()):
+            raise CheckpointError("The file holds numbers that are not finite: its training diverged or it is damaged; choose an earlier snapshot.")
+        return self.weights
+
+
+def mapping_sizes(settings: Settings, stored: dict[str, Tensor]) -> tuple[tuple[int, ...], int]:
+    """Widths of the mapping from z to w, and of the class embedding (0: none), by the shapes in the file."""
+    count = settings.whole("num_layers")
+    check_ranges([(count, 1, MAX_LAYERS)])
+    widths = [_rows(stored, f"mapping.fc{index}.weight") for index in range(count)]
+    embed = _rows(stored, "mapping.embed.weight") if settings.has("embed") else 0
+    return (settings.whole("z_dim"), *widths), embed
+
+
+def _rows(stored: dict[str, Tensor], name: str) -> int:
+    value = stored.get(name)
+    if value is None or value.ndim != 2:
+        raise CheckpointError(f"The file lacks the generator's {name}; fetch it again.")
+    return value.shape[0]

@@ -1,0 +1,330 @@
+"""StyleGAN3-t and -r generators, written from the paper in plain PyTorch, and the reader of their pickles.
+
+Karras et al. 2021 "Alias-Free Generative Adversarial Networks" (called the paper below). Each layer's band (sampling rate, cutoff,
+transition) is said by the configuration as the file says it; filters are designed from it. The network has no noise inputs.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resgen.errors import CheckpointError
+from resgen.generator import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH
+from resgen.interop.pickles import Plain, tensors
+from resgen.interop.style import (
+    ACTIVATION_GAIN,
+    LEAK,
+    MAX_LAYERS,
+    Folding,
+    Settings,
+    StyleMapping,
+    ToImage,
+    check_ranges,
+    clamped,
+    config_from,
+    demodulation,
+    downsample,
+    lowpass,
+    mapping_sizes,
+    spread,
+    table_of,
+    upsample,
+)
+
+MAX_TAPS = 256
+MAX_MARGIN = 64  # pixels kept beyond each edge of the image
+
+
+@dataclass(frozen=True)
+class StyleGAN3Config:
+    """The shape of a `StyleGAN3`. Lists have one entry for each layer of ``widths`` and one more for the conversion to colours.
+
+    Frequencies are in cycles an image, rates in samples an image (the paper's section 3.2).
+    """
+
+    num_classes: int = 0  # 0: unconditional
+    image_channels: int = 3  # 1: grey, 3: RGB
+    mapping: tuple[int, ...] = (512, 512, 512)  # widths from z to w
+    embed_width: int = 0  # of the class embedding
+    widths: tuple[int, ...] = (512, 512)  # channels of each layer
+    sides: tuple[int, ...] = (36, 16, 16)  # samples a side, margins included
+    rates: tuple[int, ...] = (16, 16, 16)  # s
+    cutoffs: tuple[float, ...] = (2.0, 8.0, 8.0)  # f_c
+    half_widths: tuple[float, ...] = (6.0, 1.85, 1.85)  # f_h, of the transition band
+    kernel: int = 3  # pixels a side of the convolutions: 3 in -t, 1 in -r
+    filter_size: int = 6  # taps for each sample of the lower rate, n
+    oversampling: int = 2  # of the leaky ReLU, m
+    radial: int = 0  # how many layers, from the first, have radially symmetric filters on their way down: those of -r
+    clamp: float = 256.0  # what activations are kept within; 0: nothing
+    output_gain: float = 0.25
+
+    def __post_init__(self) -> None:
+        depth = len(self.widths)
+        check_ranges([(depth, 1, MAX_LAYERS), (len(self.mapping), 2, MAX_LAYERS + 1)])
+        if {len(self.sides), len(self.rates), len(self.cutoffs), len(self.half_widths)} != {depth + 1}:
+            raise CheckpointError("The generator's configuration does not describe each layer; import its file again.")
+        check_ranges(
+            [
+                (self.num_classes, 0, MAX_CLASSES),
+                (self.embed_width, bool(self.num_classes), MAX_WIDTH if self.num_classes else 0),
+                (self.kernel, 1, 7),
+                (self.filter_size, 1, MAX_TAPS),
+                (self.oversampling, 1, 8),
+                (self.radial, 0, depth),
+                (self.clamp, 0, 2**16),
+                (self.output_gain, 2**-16, 2**16),
+                (self.resolution, 1, MAX_RESOLUTION),
+                *((width, 1, MAX_WIDTH) for width in (*self.widths, *self.mapping)),
+                *((side, 1, MAX_RESOLUTION + 2 * MAX_MARGIN) for side in self.sides),
+                *((rate, 1, MAX_RESOLUTION) for rate in self.rates),
+                *((cutoff, 2**-10, rate / 2) for cutoff, rate in zip(self.cutoffs, self.rates, strict=True)),
+                *((width, 0, MAX_RESOLUTION) for width in self.half_widths),
+            ]
+        )
+        whole = all(self.inner_rate(layer) % rate == 0 for layer in range(depth) for rate in (self.rates[max(layer - 1, 0)], self.rates[layer]))
+        if (
+            self.image_channels not in (1, 3)
+            or not whole
+            or 2 * self.cutoffs[0] >= self.rates[0]
+            or self.rates[-1] != self.rates[-2]
+            or self.sides[-1] != self.sides[-2]
+        ):
+            raise CheckpointError("The generator's configuration is none of a StyleGAN3 that this version can draw; import its file again.")
+        check_ranges([(self.filter_size * self.inner_rate(layer) // self.rates[max(layer - 1, 0)], 1, MAX_TAPS) for layer in range(depth)])
+
+    @property
+    def resolution(self) -> int:
+        """Pixels a side of the finished image."""
+        return self.sides[-1]
+
+    def inner_rate(self, layer: int) -> int:
+        """The rate at which a layer's leaky ReLU works."""
+        return max(self.rates[max(layer - 1, 0)], self.rates[layer]) * self.oversampling
+
+    def to_dict(self) -> dict[str, Any]:
+        return table_of(self)
+
+    @classmethod
+    def from_dict(cls, raw: object) -> "StyleGAN3Config":
+        """Build from untrusted JSON; raises CheckpointError for a wrong key, type or size."""
+        return config_from(cls, raw)
+
+
+class _FourierInput(nn.Module):
+    """w [N, w_dim] -> [N, width, side, side]: sines of fixed frequencies on a plane that w turns and moves (the paper's appendix F.1)."""
+
+    frequencies: Tensor
+    phases: Tensor
+    transform: Tensor
+
+    def __init__(self, config: StyleGAN3Config) -> None:
+        super().__init__()
+        width = config.widths[0]
+        self.side, self.rate, self.band = config.sides[0], config.rates[0], config.cutoffs[0]
+        self.motion = nn.Linear(config.mapping[-1], 4)  # cosine and sine of the turn, not yet of unit length; shift
+        self.weight = nn.Parameter(torch.randn(width, width))
+        self.register_buffer("frequencies", torch.randn(width, 2))
+        self.register_buffer("phases", torch.rand(width))
+        self.register_buffer("transform", torch.eye(3))  # applied to the whole image
+
+    def forward(self, w: Tensor) -> Tensor:
+        turn, shift = self._motion(w)
+        phases = self.phases + shift @ self.frequencies.t()
+        frequencies = self.frequencies @ turn
+        # Frequencies that the transform moves out of the band fade until they can no longer be sampled.
+        size = ((self.rate / 2 - frequencies.norm(dim=2)) / (self.rate / 2 - self.band)).clamp(0, 1)
+        axis = (torch.arange(self.side, device=w.device) + 0.5 - self.side / 2) / self.rate
+        across, down = (axis[:, None] * frequencies[:, None, :, 0], axis[:, None] * frequencies[:, None, :, 1])
+        angle = across[:, None] + down[:, :, None] + phases[:, None, None]
+        waves = torch.sin(2 * torch.pi * angle) * size[:, None, None]
+        return (waves @ self.weight.t()).permute(0, 3, 1, 2)
+
+    def _motion(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """The plane's movement, its fixed transform first, then w's shift and turn: place -> turn @ place + shift, [N, 2, 2] and [N, 2]."""
+        motion = self.motion(w)
+        motion = motion / motion[:, :2].norm(dim=1, keepdim=True)
+        cosine, sine, shift = motion[:, 0], motion[:, 1], motion[:, 2:]
+        turn = torch.stack([torch.stack([cosine, -sine], dim=1), torch.stack([sine, cosine], dim=1)], dim=1)
+        linear, moved = self.transform[:2, :2], self.transform[:2, 2]
+        return turn @ linear, (turn @ (moved - shift)[:, :, None])[:, :, 0]
+
+
+class _Layer(nn.Module):
+    """Modulated convolution, then a leaky ReLU at a higher rate between two filters (the paper's figure 4b).
+
+    x [N, in, side, side], w [N, w_dim] -> [N, out, side', side'].
+    """
+
+    gain: Tensor
+    rising: Tensor
+    falling: Tensor
+
+    def __init__(self, index: int, config: StyleGAN3Config) -> None:
+        super().__init__()
+        before = max(index - 1, 0)
+        into, out = config.widths[before], config.widths[index]
+        self.side, self.clamp = config.sides[index], config.clamp
+        self.style = nn.Linear(config.mapping[-1], into)
+        self.weight = nn.Parameter(torch.randn(out, into, config.kernel, config.kernel))
+        self.bias = nn.Parameter(torch.zeros(out))
+        self.register_buffer("gain", torch.ones([]))  # over the average magnitude of the input in training
+        inner = config.inner_rate(index)
+        self.up, self.down = inner // config.rates[before], inner // config.rates[index]
+        up, down = (config.filter_size * factor if factor > 1 else 1 for factor in (self.up, self.down))
+        self.inner_side = (self.side - 1) * self.down + down  # samples that the filter on the way down needs
+        rising = lowpass(up, config.cutoffs[before], config.half_widths[before], inner)
+        falling = lowpass(down, config.cutoffs[index], config.half_widths[index], inner, radial=index < config.radial and down > 1)
+        self.register_buffer("rising", rising, persistent=False)
+        self.register_buffer("falling", falling, persistent=False)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        style = self.style(w)
+        scale = demodulation(self.weight, style) * self.gain * ACTIVATION_GAIN  # leaky(a x) = a leaky(x), and here the maps are small
+        x = F.conv2d(x * style[:, :, None, None], self.weight, padding=self.weight.shape[2] - 1)
+        x = torch.addcmul(self.bias[:, None, None] * ACTIVATION_GAIN, x, scale)
+        x = F.leaky_relu(upsample(x, self.rising, self.up, self.inner_side), LEAK)
+        return downsample(clamped(x, self.clamp), self.falling, self.down)
+
+
+class StyleGAN3(nn.Module):
+    """z, class weights -> w -> image [N, image_channels, R, R] in about -1..1.
+
+    Layers of one sampling rate share a w, the Fourier features with the first and the conversion to colours with the last of them.
+    There are neither residual branches nor images on the way, so ``gains`` do nothing.
+    """
+
+    residual = False
+    dials = False  # whether gains do anything
+
+    def __init__(self, config: StyleGAN3Config) -> None:
+        super().__init__()
+        self.config = config
+        self.z_dim, self.w_dim = config.mapping[0], config.mapping[-1]
+        self.num_classes, self.image_channels, self.resolution = config.num_classes, config.image_channels, config.resolution
+        self.block_resolutions = tuple(dict.fromkeys(config.rates))
+        self.layer_blocks = tuple(self.block_resolutions.index(rate) for rate in config.rates)  # the block of each layer
+        self.mapping = StyleMapping(config.mapping, config.num_classes, config.embed_width)
+        self.input = _FourierInput(config)
+        self.layers = nn.ModuleList(_Layer(index, config) for index in range(len(config.widths)))
+        self.to_image = ToImage(config.widths[-1], self.w_dim, config.image_channels, config.clamp)
+
+    def map(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
+        """z [N, z_dim], class weights [N, classes] -> w [N, blocks, w_dim]. Raises CheckpointError where classes are needed and not given."""
+        return spread(self.mapping(z, class_weights), len(self.block_resolutions))
+
+    def depths(self, w: Tensor, gains: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Once, as no image is made before the end: the last layer's features [N, width, R, R] and the image [N, image_channels, R, R].
+
+        w is [N, w_dim] or [N, blocks, w_dim].
+        """
+        w = spread(w, len(self.block_resolutions))
+        x = self.input(w[:, 0])
+        for layer, block in zip(self.layers, self.layer_blocks, strict=False):
+            x = layer(x, w[:, block])
+        yield x, self.to_image(x, w[:, -1]) * self.config.output_gain
+
+    def synthesise(self, w: Tensor, gains: Tensor | None = None) -> Tensor:
+        """The finished image."""
+        return next(self.depths(w, gains))[1]
+
+    def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
+        return self.synthesise(self.map(z, class_weights))
+
+
+def sniff(state: object) -> bool:
+    """Whether this is the plain state of a StyleGAN3 generator (see `pickles.averaged_generator`)."""
+    synthesis = state.part("synthesis") if isinstance(state, Plain) else None
+    return synthesis is not None and synthesis.part("input") is not None and bool(_layer_names(synthesis))
+
+
+def read(state: Plain) -> tuple[StyleGAN3Config, dict[str, Tensor], Tensor]:
+    """Configuration, weights for `StyleGAN3` and mean w [max(1, classes), w_dim] of a generator's plain state. Raises CheckpointError."""
+    stored = tensors(state)
+    whole = Settings(state, "generator")
+    names = _layer_names(whole.part("synthesis").module)
+    config = _config(whole, names, stored)
+    with torch.device("meta"):
+        network = StyleGAN3(config)
+    _check_filters(network, names, stored)
+    folding = Folding(stored)
+    folding.mapping(whole.part("mapping"), len(config.mapping) - 1)
+    _fold_input(folding, whole.part("synthesis").part("input"), config)
+    for index, name in enumerate(names[:-1]):
+        _fold_layer(folding, f"layers.{index}", name, whole.part("synthesis").part(name))
+    _fold_image(folding, names[-1], whole.part("synthesis").part(names[-1]), config)
+    return config, folding.fitting(network), folding.mean_w(config.num_classes)
+
+
+def _layer_names(synthesis: Plain) -> list[str]:
+    """Names of the layers, such as L3_84_128: place, samples a side, channels."""
+    modules = synthesis.state.get("_modules")
+    found = [name for name in modules if re.fullmatch(r"L\d{1,2}_\d{1,4}_\d{1,4}", str(name))] if isinstance(modules, dict) else []
+    return sorted(found, key=lambda name: int(name[1:].split("_")[0]))
+
+
+def _config(whole: Settings, names: list[str], stored: dict[str, Tensor]) -> StyleGAN3Config:
+    synthesis = whole.part("synthesis")
+    check_ranges([(len(names), 2, MAX_LAYERS + 1)])
+    layers = [synthesis.part(name) for name in names]
+    first = layers[0]
+    factor = first.whole("up_factor")
+    check_ranges([(factor, 1, MAX_TAPS)])
+    whole.part("mapping").part("fc0").expect("activation", "lrelu")
+    sizes, embed = mapping_sizes(whole.part("mapping"), stored)
+    return StyleGAN3Config(
+        num_classes=whole.whole("c_dim"),
+        image_channels=whole.whole("img_channels"),
+        mapping=sizes,
+        embed_width=embed,
+        widths=tuple(layer.whole("out_channels") for layer in layers[:-1]),
+        sides=tuple(layer.whole("out_size") for layer in layers),
+        rates=tuple(layer.whole("out_sampling_rate") for layer in layers),
+        cutoffs=tuple(layer.number("out_cutoff") for layer in layers),
+        half_widths=tuple(layer.number("out_half_width") for layer in layers),
+        kernel=first.whole("conv_kernel"),
+        filter_size=first.whole("up_taps") // factor,
+        oversampling=factor,  # the first layer's rate is that of its input
+        radial=sum(layer.flag("down_radial") for layer in layers),
+        clamp=0.0 if first.module.state.get("conv_clamp") is None else first.number("conv_clamp"),
+        output_gain=synthesis.number("output_scale"),
+    )
+
+
+def _check_filters(network: StyleGAN3, names: list[str], stored: dict[str, Tensor]) -> None:
+    """Refuse a file whose filters are not those that its bands ask for. Raises CheckpointError."""
+    for layer, name in zip(cast(Iterable[_Layer], network.layers), names, strict=False):
+        for ours, theirs in ((layer.rising, "up_filter"), (layer.falling, "down_filter")):
+            found = stored.get(f"synthesis.{name}.{theirs}", torch.ones(1))
+            if found.shape != ours.shape or not torch.allclose(found.float(), ours, atol=1e-5):
+                raise CheckpointError(f"The generator's layer {name} has another filter than its band asks for, which this version cannot draw.")
+
+
+def _fold_input(folding: Folding, settings: Settings, config: StyleGAN3Config) -> None:
+    folding.linear("input.motion", "synthesis.input.affine", settings.part("affine"))
+    folding.copy("input.weight", "synthesis.input.weight", config.widths[0] ** -0.5)
+    for ours, theirs in (("frequencies", "freqs"), ("phases", "phases"), ("transform", "transform")):
+        folding.copy(f"input.{ours}", f"synthesis.input.{theirs}")
+
+
+def _fold_layer(folding: Folding, ours: str, name: str, settings: Settings) -> None:
+    """Weights of unit magnitude (the paper's appendix F.1: scale is the business of the gain); demodulation would bring them there too."""
+    theirs = f"synthesis.{name}"
+    weight = folding.take(f"{theirs}.weight")
+    magnitude = weight.flatten(1).square().mean(dim=1)[(...,) + (None,) * (weight.ndim - 1)]
+    folding.linear(f"{ours}.style", f"{theirs}.affine", settings.part("affine"))
+    folding.copy(f"{ours}.weight", f"{theirs}.weight", magnitude.rsqrt())
+    folding.copy(f"{ours}.bias", f"{theirs}.bias")
+    folding.weights[f"{ours}.gain"] = folding.take(f"{theirs}.magnitude_ema").rsqrt()
+
+
+def _fold_image(folding: Folding, name: str, settings: Settings, config: StyleGAN3Config) -> None:
+    theirs = f"synthesis.{name}"
+    gain = folding.take(f"{theirs}.magnitude_ema").rsqrt() * config.widths[-1] ** -0.5
+    folding.linear("to_image.style", f"{theirs}.affine", settings.part("affine"))
+    folding.copy("to_image.weight", f"{theirs}.weight", gain)
+    folding.copy("to_image.bias", f"{theirs}.bias")

@@ -1,0 +1,256 @@
+"""StyleGAN2 and 3 against NVIDIA's own code (see `originals`), and what their configurations and files are checked for."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from resgen.errors import CheckpointError
+from resgen.interop import stylegan2, stylegan3
+from resgen.interop.pickles import Plain, averaged_generator, read_pickle
+from resgen.interop.stylegan2 import StyleGAN2, StyleGAN2Config
+from resgen.interop.stylegan3 import StyleGAN3, StyleGAN3Config
+
+HERE = Path(__file__).parent
+FILES = sorted((HERE / "stylegan").glob("*.pkl"))
+ORIGINALS = Path(os.environ.get("RESGEN_ORIGINALS", HERE.parents[2] / "originals"))  # where checkouts of NVlabs' repositories lie
+REPOSITORIES = ("stylegan2-ada-pytorch", "stylegan3")
+
+
+def plain(path: Path) -> Plain:
+    state = averaged_generator(read_pickle(path))
+    assert state is not None
+    return state
+
+
+def opened(path: Path) -> Any:
+    """The generator that a pickle holds, as an import would make it."""
+    state = plain(path)
+    (reader,) = (module for module in (stylegan2, stylegan3) if module.sniff(state))
+    config, weights, _ = reader.read(state)
+    return built(config, weights)
+
+
+def built(config: Any, weights: dict[str, Tensor]) -> Any:
+    with torch.device("meta"):
+        network = StyleGAN2(config) if isinstance(config, StyleGAN2Config) else StyleGAN3(config)
+    network.load_state_dict(weights, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def difference(path: Path) -> float:
+    """The largest between our images and the original's, black being -1 and white 1; at most 1e-5 between the mapped latents."""
+    network = opened(path)
+    made = np.load(path.with_suffix(".npz"))
+    w = network.map(torch.tensor(made["z"]), torch.tensor(made["c"]) if network.num_classes else None)
+    assert np.abs(w[:, 0].numpy() - made["w"]).max() < 1e-5
+    images = torch.cat([network.synthesise(part) for part in w.split(8)]).numpy()
+    step = -(-images.shape[2] // made["images"].shape[2])
+    return float(np.abs(images[:, :, ::step, ::step] - made["images"]).max())
+
+
+@pytest.fixture(params=FILES, ids=lambda path: path.stem)
+def network(request: pytest.FixtureRequest) -> Any:
+    return opened(request.param)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_draws_what_the_original_drew(path: Path) -> None:
+    assert difference(path) < 1e-4  # of 2 / 255
+
+
+@pytest.mark.parametrize("repository", REPOSITORIES)
+def test_draws_what_the_original_draws(repository: str, tmp_path: Path) -> None:
+    """Each network of `originals.py`, pickled with NVIDIA's source in it, at full size."""
+    if not (ORIGINALS / repository).exists():
+        pytest.skip(f"{ORIGINALS / repository} is not there: a checkout of NVlabs/{repository}")
+    if repository == "stylegan3" and find_spec("scipy") is None:
+        pytest.skip("NVlabs/stylegan3 needs scipy")
+    subprocess.run([sys.executable, HERE / "originals.py", ORIGINALS / repository, tmp_path], check=True, capture_output=True)
+    differences = {path.stem: difference(path) for path in sorted(tmp_path.glob("*.pkl"))}
+    for name, value in differences.items():
+        print(f"{repository} {name}: {value:.1e}")
+    assert len(differences) > 8
+    assert max(differences.values()) < 1e-4
+
+
+def test_meets_the_protocol(network: Any) -> None:
+    n, blocks = 2, len(network.block_resolutions)
+    classes = torch.full((n, network.num_classes), 1 / network.num_classes) if network.num_classes else None
+    w = network.map(torch.randn(n, network.z_dim), classes)
+    assert w.shape == (n, blocks, network.w_dim)
+    image = network.synthesise(w, torch.ones(n, blocks))
+    assert image.shape == (n, network.image_channels, network.resolution, network.resolution)
+    assert torch.equal(image, network.synthesise(w))
+    assert torch.allclose(image, network.synthesise(w[:, 0]), atol=1e-6)
+    depths = list(network.depths(w))
+    assert torch.equal(depths[-1][1], image)
+    assert all(x.shape[2:] == part.shape[2:] for x, part in depths)
+    assert network.block_resolutions[-1] == network.resolution
+
+
+def test_images_do_not_depend_on_company(network: Any) -> None:
+    w = torch.randn(3, len(network.block_resolutions), network.w_dim)
+    assert torch.allclose(network.synthesise(w)[:1], network.synthesise(w[:1]), atol=1e-5)
+
+
+def test_each_block_has_a_w_of_its_own(network: Any) -> None:
+    w = torch.randn(1, len(network.block_resolutions), network.w_dim)
+    for block in range(w.shape[1]):
+        other = w.clone()
+        other[:, block] += 1
+        assert (network.synthesise(other) - network.synthesise(w)).abs().max() > 1e-3
+
+
+def test_a_later_block_leaves_the_image_so_far() -> None:
+    network = opened(HERE / "stylegan" / "skip-classes-32.pkl")
+    w = torch.randn(1, 4, network.w_dim)
+    other = torch.cat([w[:, :3], w[:, 3:] + 1], dim=1)
+    for (_, image), (_, same) in list(zip(network.depths(w), network.depths(other), strict=True))[:3]:
+        assert torch.equal(image, same)
+
+
+def test_gains_scale_shares_of_the_image_where_images_are_added() -> None:
+    network = opened(HERE / "stylegan" / "skip-classes-32.pkl")
+    w = torch.randn(1, 4, network.w_dim)
+    alone = [network.synthesise(w, torch.eye(4)[block : block + 1]) for block in range(4)]
+    assert torch.allclose(sum(alone), network.synthesise(w), atol=1e-5)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    assert network.dials and not network.residual
+
+
+def test_gains_scale_residual_branches_where_there_are_any() -> None:
+    network = opened(HERE / "stylegan" / "resnet-32.pkl")
+    w = torch.randn(1, 4, network.w_dim)
+    x = [network.synthesise(w, torch.tensor([[1.0, 1.0, 1.0, gain]])) for gain in (0.0, 0.5, 1.0)]
+    assert torch.allclose(x[1], (x[0] + x[2]) / 2, atol=1e-5)
+    assert (x[0] - x[2]).abs().max() > 0.01
+    assert network.dials and network.residual
+
+
+def test_needs_classes_where_there_are_classes() -> None:
+    network = opened(HERE / "stylegan" / "t-classes-32.pkl")
+    with pytest.raises(CheckpointError, match="name one"):
+        network.map(torch.randn(1, network.z_dim))
+
+
+def test_reads_the_average_w() -> None:
+    state = plain(HERE / "stylegan" / "t-classes-32.pkl")
+    _, _, mean_w = stylegan3.read(state)
+    mapping = state.part("mapping")
+    assert mapping is not None
+    assert torch.equal(mean_w, mapping.state["_buffers"]["w_avg"].tensor().expand(3, -1))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_configuration_goes_through_json(path: Path) -> None:
+    config = opened(path).config
+    assert type(config).from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_half_precision_of_the_weights_is_enough(network: Any) -> None:
+    z = torch.randn(8, network.z_dim)
+    classes = torch.eye(network.num_classes)[torch.arange(8) % network.num_classes] if network.num_classes else None
+    halved = built(network.config, {name: value.half().float() if value.ndim > 1 else value for name, value in network.state_dict().items()})
+    assert (halved(z, classes) - network(z, classes)).abs().max() < 3 / 127.5
+
+
+@pytest.mark.parametrize(
+    ("config", "raw"),
+    [
+        (StyleGAN2Config, []),
+        (StyleGAN2Config, {"widths": "512"}),
+        (StyleGAN2Config, {"widths": [2**60, 512]}),
+        (StyleGAN2Config, {"widths": [512] * 40}),
+        (StyleGAN2Config, {"widths": [512] * 11}),
+        (StyleGAN2Config, {"widths": [512, True]}),
+        (StyleGAN2Config, {"mapping": [512]}),
+        (StyleGAN2Config, {"architecture": "other"}),
+        (StyleGAN2Config, {"num_classes": 3}),
+        (StyleGAN2Config, {"image_channels": 2}),
+        (StyleGAN2Config, {"clamp": float("nan")}),
+        (StyleGAN2Config, {"clamp": 2**2000}),
+        (StyleGAN2Config, {"colour": 1}),
+        (StyleGAN3Config, {"sides": [2**40] * 3}),
+        (StyleGAN3Config, {"rates": [16, 16]}),
+        (StyleGAN3Config, {"rates": [16, 12, 12]}),
+        (StyleGAN3Config, {"rates": [0, 16, 16]}),
+        (StyleGAN3Config, {"cutoffs": [8.0, 8.0, 8.0]}),
+        (StyleGAN3Config, {"cutoffs": [2.0, -1.0, 8.0]}),
+        (StyleGAN3Config, {"half_widths": [float("inf"), 1.0, 1.0]}),
+        (StyleGAN3Config, {"filter_size": 10**9}),
+        (StyleGAN3Config, {"widths": []}),
+        (StyleGAN3Config, {"mapping": []}),
+    ],
+)
+def test_refuses_configurations_that_cannot_be(config: Any, raw: object) -> None:
+    with pytest.raises(CheckpointError):
+        config.from_dict(raw)
+
+
+def _set(*place: str) -> Callable[[Plain, Any], None]:
+    """Change one thing of a plain state: names of modules, then a setting."""
+
+    def change(state: Plain, value: Any) -> None:
+        for name in place[:-1]:
+            part = state.part(name)
+            assert part is not None
+            state = part
+        state.state[place[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("reader", "file", "change", "value"),
+    [
+        (stylegan2, "resnet-32", _set("img_resolution"), 2**60),
+        (stylegan2, "resnet-32", _set("img_resolution"), 64),
+        (stylegan2, "resnet-32", _set("img_channels"), 4),
+        (stylegan2, "resnet-32", _set("c_dim"), 2),
+        (stylegan2, "resnet-32", _set("mapping", "z_dim"), "24"),
+        (stylegan2, "resnet-32", _set("mapping", "num_layers"), 2**40),
+        (stylegan2, "resnet-32", _set("mapping", "fc0", "activation"), "tanh"),
+        (stylegan2, "resnet-32", _set("synthesis", "b8", "conv1", "activation"), "relu"),
+        (stylegan2, "resnet-32", _set("synthesis", "b32", "architecture"), "skip"),
+        (stylegan2, "resnet-32", _set("synthesis", "b8", "conv1", "affine", "weight_gain"), float("nan")),
+        (stylegan2, "resnet-32", _set("synthesis", "b8", "_modules"), {}),
+        (stylegan2, "resnet-32", _set("synthesis", "b8", "conv1", "_parameters"), {}),
+        (stylegan3, "r-32", _set("synthesis", "L1_36_12", "out_sampling_rate"), 2**60),
+        (stylegan3, "r-32", _set("synthesis", "L1_36_12", "out_sampling_rate"), 32),
+        (stylegan3, "r-32", _set("synthesis", "L1_36_12", "out_cutoff"), 3.0),
+        (stylegan3, "r-32", _set("synthesis", "L0_36_12", "up_factor"), 0),
+        (stylegan3, "r-32", _set("synthesis", "L0_36_12", "conv_kernel"), 3),
+        (stylegan3, "r-32", _set("synthesis", "output_scale"), None),
+        (stylegan3, "r-32", _set("synthesis", "input", "_buffers"), {}),
+    ],
+)
+def test_refuses_files_that_describe_another_network(reader: ModuleType, file: str, change: Callable[[Plain, Any], None], value: Any) -> None:
+    state = plain(HERE / "stylegan" / f"{file}.pkl")
+    change(state, value)
+    with pytest.raises(CheckpointError):
+        reader.read(state)
+
+
+@pytest.mark.parametrize("state", [None, {}, Plain("Generator"), Plain("Generator", {"_modules": []}), Plain("G", {"_modules": {"synthesis": 3}})])
+def test_readers_pass_by_what_is_not_theirs(state: object) -> None:
+    assert not stylegan2.sniff(state)
+    assert not stylegan3.sniff(state)
+
+
+def test_a_fresh_network_can_be_drawn_with() -> None:
+    """Without a file: sizes alone decide, filters included."""
+    small = StyleGAN2Config(widths=(8, 8), mapping=(8, 8), clamp=1.0)
+    assert StyleGAN2(small)(torch.randn(2, 8)).shape == (2, 3, 8, 8)
+    assert StyleGAN2(replace(small, noise=False))(torch.randn(2, 8)).shape == (2, 3, 8, 8)
+    assert StyleGAN3(StyleGAN3Config(widths=(8, 8), mapping=(8, 8), radial=1))(torch.randn(2, 8)).shape == (2, 3, 16, 16)
