@@ -8,9 +8,10 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from resgen.architecture import Architecture
 from resgen.errors import CheckpointError
 from resgen.fields import is_list, is_table
-from resgen.generator import GeneratorConfig
+from resgen.interop.families import read_architecture
 
 FORMAT = 1
 HEADER = "resgen"
@@ -25,7 +26,7 @@ class Card:
     """A generator's shape, the names it knows, where it comes from and what was measured of it."""
 
     name: str
-    arch: GeneratorConfig
+    arch: Architecture
     classes: tuple[str, ...] = ()
     direction_names: tuple[str, ...] = ()
     dataset: dict[str, Any] = field(default_factory=dict[str, Any])  # name, author, licence
@@ -48,13 +49,19 @@ class Card:
 
     def to_dict(self) -> dict[str, Any]:
         """All there is to know, ready for JSON."""
-        more = {"name": self.name, "resolution": self.arch.resolution, "blocks": len(self.arch.widths)}
+        more = {"name": self.name, "resolution": self.arch.resolution, "blocks": len(self.arch.block_resolutions), "residual": self.arch.residual}
         return more | self.header() | {"classes": list(self.classes), "directions": list(self.direction_names), "earlier": list(self.earlier)}
 
     @property
+    def blocks_in_words(self) -> str:
+        """How many blocks there are, and of which kind: '4 residual blocks'."""
+        count = len(self.arch.block_resolutions)
+        return f"{count} {'residual ' if self.arch.residual else ''}block{'s' * (count > 1)}"
+
+    @property
     def block_names(self) -> tuple[str, ...]:
-        """What each residual block is called, coarse to fine: 'block 1, 4 px'."""
-        return tuple(f"block {i + 1}, {self.arch.base_resolution * 2**i} px" for i in range(len(self.arch.widths)))
+        """What each block is called, coarse to fine: 'block 1, 4 px'."""
+        return tuple(f"block {i + 1}, {pixels} px" for i, pixels in enumerate(self.arch.block_resolutions))
 
 
 def read_card(path: Path) -> Card:
@@ -89,7 +96,7 @@ def parse_card(metadata: dict[str, str], path: Path) -> Card:
         raise CheckpointError(
             f"{path.name} has format {str(header.get('format'))[:20]}; this version reads format {FORMAT}. Update ResGen or the file."
         )
-    arch = GeneratorConfig.from_dict(header.get("arch"))
+    arch = read_architecture(header.get("arch"))
     classes, names = (_read_labels(header.get(key, []), path) for key in ("classes", "directions"))
     if len(classes) != arch.num_classes:
         raise CheckpointError(f"{path.name} names {len(classes)} classes, but its generator has {arch.num_classes}.")

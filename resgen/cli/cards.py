@@ -58,7 +58,7 @@ def info(
 def describe(card: "Card") -> list[tuple[str, str]]:
     """What a card says, as (what, words)."""
     data, training = card.dataset, card.training
-    facts = [("Name", card.name), ("Images", f"{card.arch.resolution} x {card.arch.resolution} pixels, {len(card.arch.widths)} residual blocks")]
+    facts = [("Name", card.name), ("Images", f"{card.arch.resolution} x {card.arch.resolution} pixels, {card.blocks_in_words}")]
     if card.classes:
         more = f", and {len(card.classes) - 12} more" if len(card.classes) > 12 else ""
         facts.append(("Classes", ", ".join(card.classes[:12]) + more))

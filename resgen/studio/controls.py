@@ -230,7 +230,7 @@ class Controls:
         return dict([*zip(card.direction_names, self.directions, strict=False), *zip(own, self.own, strict=False)])
 
     def _take_gains(self, recipe: Recipe, moved: Values, card: Card) -> dict[str, Any]:
-        blocks = len(card.arch.widths)
+        blocks = len(card.block_names)
         changed = {i: moved[control] for i, control in enumerate(self.gains[:blocks]) if control in moved}
         if not changed:
             return {}
@@ -301,7 +301,7 @@ class Controls:
             **{dropdown: {"choices": choices} for dropdown in (self.one_class, self.row_classes, self.mixed)},
             **{control: {"label": labels.get(control, ""), "visible": control in labels} for control in (*self.directions, *self.own)},
             self.sweep: {"choices": [NO_SWEEP, *card.direction_names, *own]},
-            **{control: {"label": blocks[i] if i < len(blocks) else "", "visible": i < len(blocks)} for i, control in enumerate(self.gains)},
+            **{control: {"label": blocks[i] if i < len(blocks) else "", "visible": card.arch.dials and i < len(blocks)} for i, control in enumerate(self.gains)},
             self.own_names: {"choices": own, "value": own[0] if own else None},
             self.variation: {"value": _describe_variation(recipe)},
             **{

@@ -115,7 +115,7 @@ class MixScreen:
             return {}
         name = values[self.checkpoint]
         rows, columns = (read_points(values[text], name) for text in (self.row_seeds, self.column_seeds))
-        blocks = len(self.library.card(name).arch.widths)
+        blocks = len(self.library.card(name).block_names)
         return self.write(StyleMix(rows=rows, columns=columns, blocks=tuple(range(blocks // 2, blocks)), scale=FIRST_SCALE))
 
     def draw(self, values: Values) -> Any:
