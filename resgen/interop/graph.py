@@ -17,7 +17,7 @@ from resgen.interop.graph_ops import MAX_NUMBERS, OPERATORS, GraphError
 from resgen.recipe import MAX_BLOCKS
 
 NONE, WEIGHTS, INDEX = CLASS_INPUTS = ("none", "weights", "index")
-MAX_WHOLE = 65_536  # whole numbers of a constant: they steer shapes
+MAX_STEERING = 65_536  # numbers of a constant that steers shapes
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Constant:
-    """A tensor that is given: fractions are weights of the checkpoint, whole numbers are written here."""
+    """A tensor that is given: a weight of the checkpoint, or numbers written here, which steer shapes."""
 
     name: str
     shape: tuple[int, ...]
-    whole: list[int] | None
+    numbers: list[int] | list[float] | None
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class GraphConfig(Described):
     zero_to_one: bool = False  # the graph's image is in 0..1, not in -1..1
     batch: int = 0  # images that the graph makes at once; 0: any number
     nodes: tuple[str, ...] = ()  # each JSON: [operator, inputs, outputs, attributes]
-    constants: tuple[str, ...] = ()  # each JSON: [name, shape, whole numbers or null]
+    constants: tuple[str, ...] = ()  # each JSON: [name, shape, numbers or null]
 
     family: ClassVar[str] = "graph"
     residual: ClassVar[bool] = False
@@ -99,17 +99,19 @@ class GraphConfig(Described):
         """The constants. Raises CheckpointError."""
         found = list[Constant]()
         for line in self.constants:
-            name, shape, whole = _parse(line, 3)
-            valid = isinstance(name, str) and _are_numbers(shape) and (whole is None or _are_numbers(whole, least=-(1 << 62)))
-            if not valid or len(shape) > 8 or math.prod(shape) > MAX_NUMBERS or (whole is not None and not len(whole) == math.prod(shape) <= MAX_WHOLE):
+            name, shape, numbers = _parse(line, 3)
+            valid = isinstance(name, str) and _are_sizes(shape) and (numbers is None or _are_numbers(numbers))
+            if not valid or len(shape) > 8 or math.prod(shape) > MAX_NUMBERS or (numbers is not None and not len(numbers) == math.prod(shape) <= MAX_STEERING):
                 raise CheckpointError("A constant of this graph has no name, or another size than it says.")
-            found.append(Constant(name, tuple(shape), whole))
+            found.append(Constant(name, tuple(shape), numbers))
         return found
 
     @cached_property
     def shown(self) -> tuple[tuple[str, int], ...]:
         """Of each size that features have on their way: the last tensor [N, C, r, r], and r. Found by a run without numbers. Raises CheckpointError."""
-        values = {constant.name: _whole(constant) for constant in self.given}
+        values = {
+            constant.name: torch.empty(constant.shape, device="meta") if constant.numbers is None else written(constant) for constant in self.given
+        }
         inputs = {self.noise_input: torch.empty(1, *self.noise_shape, device="meta")}
         if self.class_kind != NONE:
             inputs[self.class_input] = torch.empty(1, self.num_classes, device="meta") if self.class_kind == WEIGHTS else torch.zeros(1).long()
@@ -152,15 +154,19 @@ def _are_words(raw: Any) -> bool:
     return is_list(raw) and all(isinstance(word, str) for word in raw)
 
 
-def _are_numbers(raw: Any, least: int = 0) -> bool:
-    return is_list(raw) and all(type(number) is int and least <= number < 1 << 62 for number in raw)
+def _are_sizes(raw: Any) -> bool:
+    return is_list(raw) and all(type(size) is int and 0 <= size <= MAX_NUMBERS for size in raw)
 
 
-def _whole(constant: Constant) -> Tensor:
-    """Whole numbers as they are; weights without memory."""
-    if constant.whole is None:
-        return torch.empty(constant.shape, device="meta")
-    return torch.tensor(constant.whole, dtype=torch.int64).reshape(constant.shape)
+def _are_numbers(raw: Any) -> bool:
+    return is_list(raw) and all(type(number) in (int, float) and abs(number) < 1 << 62 for number in raw)
+
+
+def written(constant: Constant) -> Tensor:
+    """The numbers of a constant that steers, on the CPU: fractions if one of them is, else whole."""
+    numbers = constant.numbers or []
+    kind = torch.float32 if any(isinstance(number, float) for number in numbers) else torch.int64
+    return torch.tensor(numbers, dtype=kind, device="cpu").reshape(constant.shape)
 
 
 def run(program: list[Node], values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -181,7 +187,7 @@ class GraphGenerator(Generator):
         super().__init__()
         self.config: GraphConfig = config
         for index, constant in enumerate(config.given):
-            if constant.whole is None:
+            if constant.numbers is None:
                 self.register_buffer(f"constant{index}", torch.zeros(constant.shape))
 
     def map(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
@@ -199,7 +205,7 @@ class GraphGenerator(Generator):
     def _features(self, w: Tensor) -> list[Tensor]:
         config, values = self.config, dict[str, Any]()
         for index, constant in enumerate(config.given):
-            values[constant.name] = getattr(self, f"constant{index}") if constant.whole is None else _whole(constant)
+            values[constant.name] = getattr(self, f"constant{index}") if constant.numbers is None else written(constant)
         values[config.noise_input] = w[:, : config.z_dim].reshape(len(w), *config.noise_shape)
         if config.class_kind != NONE:
             weights = w[:, config.z_dim :]
