@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, ClassVar, Protocol, Self, get_args, get_origin, get_type_hints
 
-import torch
 from torch import Tensor, nn
 
 from resgen.errors import CheckpointError
@@ -158,6 +157,10 @@ class Generator(nn.Module):
         assert image is not None, "every network ends with an image"
         return image
 
+    def first_features(self, w: Tensor) -> Tensor:
+        """The features [N, width, r, r] after the first block."""
+        return next(self.depths(w))[0]
+
     def layers_of_w(self) -> list[Tensor]:
         """The weights [any, w_dim] of the layers that read w: what changes most along a direction can be read off them (Shen & Zhou 2021)."""
         raise NotImplementedError
@@ -173,8 +176,3 @@ class Generator(nn.Module):
 def one_gain(gains: Tensor | None, block: int) -> Tensor | float:
     """The gains [N, 1, 1, 1] of a block; 1 where there are none."""
     return 1.0 if gains is None else gains[:, block, None, None, None]
-
-
-def without_class(w: Tensor, width: int) -> Tensor:
-    """w [..., width] with nothing in the places that a class would take."""
-    return torch.cat([w, w.new_zeros(*w.shape[:-1], width - w.shape[-1])], dim=-1)

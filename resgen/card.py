@@ -32,6 +32,7 @@ class Card:
     dataset: dict[str, Any] = field(default_factory=dict[str, Any])  # name, author, licence
     training: dict[str, Any] = field(default_factory=dict[str, Any])  # images seen, command, hardware
     metrics: dict[str, float] = field(default_factory=dict[str, float])  # measured by `resgen evaluate`
+    source: dict[str, str] = field(default_factory=dict[str, str])  # of an imported one: the file it was, its kind and SHA-256
     earlier: tuple[str, ...] = ()  # SHA-256 of files with the same tensors and another card: early pictures noted it
 
     def header(self) -> dict[str, Any]:
@@ -45,6 +46,7 @@ class Card:
             "metrics": self.metrics,
             "directions": self.direction_names,
             "earlier": self.earlier,
+            **({"source": self.source} if self.source else {}),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,7 +119,8 @@ def _read_labels(raw: Any, path: Path) -> tuple[str, ...]:
 
 def _read_tables(header: dict[str, Any]) -> dict[str, Any]:
     """What a card tells of data set, training and figures. It may come from a stranger: what is not of the kind expected is left out."""
-    dataset, training, metrics = (value if is_table(value := header.get(key)) else {} for key in ("dataset", "training", "metrics"))
+    tables = (value if is_table(value := header.get(key)) else {} for key in ("dataset", "training", "metrics", "source"))
+    dataset, training, metrics, source = tables
     stages, history = (_rows(training.get(key)) for key in ("stages", "history"))
     return {
         "dataset": {key: value for key, value in dataset.items() if _fits(key, value)},
@@ -126,6 +129,7 @@ def _read_tables(header: dict[str, Any]) -> dict[str, Any]:
             "stages": [row for row in stages if _is_number(row.get("from_image")) and _is_words(row.get("command"))],
             "history": [row for row in history if all(map(_is_number, row.values()))],
         },
+        "source": {key: value for key, value in source.items() if _is_words(value)},
         "metrics": {key: value for key, value in metrics.items() if _is_number(value)},
     }
 

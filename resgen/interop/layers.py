@@ -82,6 +82,9 @@ class StagedGenerator(Generator):
             x = self.block(index, x, w[:, index], one_gain(gains, index))
             yield x
 
+    def first_features(self, w: Tensor) -> Tensor:
+        return next(self.features(w))
+
     def depths(self, w: Tensor, gains: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:
         w = self.for_each_block(w)
         last = w.shape[1] - 1

@@ -26,6 +26,7 @@ class Reading:
     config: Architecture
     weights: dict[str, Tensor]  # the state dict of what the configuration builds
     classes: tuple[str, ...] = ()  # where the file names them
+    mean_w: Tensor | None = None  # [max(1, classes), w_dim], where the file holds it
 
 
 def asked_output(asked: Asked) -> str:
