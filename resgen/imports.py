@@ -70,9 +70,10 @@ def _classes(told: Sequence[str], count: int, settings: dict[str, Any]) -> tuple
 def _try(generator: Any, path: Path, device: torch.device) -> None:
     """Draw two images. Raises CheckpointError where they are none."""
     arch = generator.config
+    noise = torch.randn(2, arch.z_dim, generator=torch.Generator("cpu").manual_seed(0))
     weights = torch.eye(arch.num_classes, device=device)[[0, -1]] if arch.num_classes else None
     try:
-        images = generator(torch.zeros(2, arch.z_dim, device=device), weights)
+        images = generator(noise.to(device), weights)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
         raise CheckpointError(f"{path.name} could be read, but its network cannot be run: {str(error).splitlines()[0][:120]}.") from error
     if tuple(images.shape) != (2, arch.image_channels, arch.resolution, arch.resolution) or not images.isfinite().all():

@@ -15,11 +15,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="A state dict (.pth, .pt, .bin, .safetensors), an .onnx file or a StyleGAN .pkl.")],
+    file: Annotated[Path, typer.Argument(help="A state dict (.pth, .pt, .bin, .safetensors), or an .onnx, .pt2 or TorchScript file.")],
     name: Annotated[str, typer.Option("--as", help="What it is called here; default: the file's name.")] = "",
     arch: Annotated[str, typer.Option(help="The kind of its network, where it must not be guessed.")] = "",
     config: Annotated[Path | None, typer.Option(help="What the file does not say, in YAML or JSON: StudioGAN's configuration, names of classes.")] = None,
     output: Annotated[str, typer.Option(help="What the network ends with, where the file does not say it: tanh or sigmoid.")] = "",
+    trust: Annotated[bool, typer.Option("--trust", help="Run the file where it is a program: TorchScript or torch.export.")] = False,
     to: Annotated[Path | None, typer.Option(help="The folder of the checkpoint; default: that of the shipped ones.")] = None,
     device: Device = "cpu",
 ) -> None:
@@ -29,7 +30,9 @@ def import_(
     from resgen.interop.reading import Asked
     from resgen.sampler import pick_device
 
-    asked = Asked(output, read_settings(config) if config else {})
+    if trust:
+        typer.echo(f"resgen: {file.name} is run if it is a program; nothing of it is kept but its graph.", err=True)
+    asked = Asked(output, trust, read_settings(config) if config else {})
     made = import_file(file, name or file.stem.replace(" ", "-"), asked, arch, pick_device(device))
     path = library(to).folder / f"{made.name}.safetensors"
     save_checkpoint(made, path, whole=True)

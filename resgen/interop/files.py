@@ -77,14 +77,12 @@ def _read_torch(path: Path, zipped: bool) -> object:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse archives that unpack to more than they are, and programs. Raises CheckpointError."""
+    """Refuse archives that unpack to more than they are. Raises CheckpointError."""
     try:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise CheckpointError(f"{path.name} is damaged or not whole: it cannot be read as a PyTorch file. Copy or download it again.") from error
-    if any("/code/" in part.filename or part.filename.endswith("constants.pkl") for part in parts):
-        raise CheckpointError(f"{path.name} is a TorchScript program; export its network to ONNX, or save its state_dict() alone, and import that.")
     packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
     if packed or len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > path.stat().st_size:
         raise CheckpointError(f"{path.name} is an archive that unpacks to more than it is, which PyTorch never writes; it is refused.")

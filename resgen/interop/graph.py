@@ -119,7 +119,7 @@ class GraphConfig(Described):
         image: Any = None
         try:
             for name, value in run(self.program, values | inputs):
-                if isinstance(value, Tensor) and value.ndim == 4 and value.shape[2] == value.shape[3] and value.shape[0] == 1:
+                if isinstance(value, Tensor) and value.ndim == 4 and value.shape[0] == 1 < value.shape[2] == value.shape[3]:
                     last.pop(value.shape[2], None)
                     last[value.shape[2]] = name
                 image = value if name == self.output else image
@@ -129,7 +129,7 @@ class GraphConfig(Described):
         if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, self.image_channels) or image.shape[2] != image.shape[3]:
             shape = list(image.shape) if isinstance(image, Tensor) else "nothing"
             raise CheckpointError(f"This graph makes {shape} of one noise; a generator makes one square image of {self.image_channels} channels.")
-        sides = sorted((side, name) for side, name in ((side, name) for side, name in last.items()) if side < image.shape[2])
+        sides = sorted((side, name) for side, name in last.items() if side < image.shape[2])
         return (*((name, side) for side, name in sides), (self.output, image.shape[2]))
 
     @property

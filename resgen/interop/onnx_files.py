@@ -43,7 +43,7 @@ def read_onnx(path: Path, asked: Asked) -> Reading:
         class_input="" if label is None else label.name,
         class_kind=NONE if label is None else WEIGHTS if _is_float(label) else INDEX,
         output=graph.output[0].name,
-        zero_to_one=_zero_to_one(graph, asked),
+        zero_to_one=_zero_to_one(graph, values, asked),
         batch=1 if _dims(noise)[0] == 1 else 0,
         nodes=nodes,
         constants=constants,
@@ -144,6 +144,15 @@ def _classes(label: Any, graph: Any, values: dict[str, np.ndarray], path: Path) 
     raise CheckpointError(f"{path.name} does not say how many classes its input {label.name} knows; export it with class weights [N, classes].")
 
 
-def _zero_to_one(graph: Any, asked: Asked) -> bool:
-    last = next((node.op_type for node in graph.node if graph.output[0].name in node.output), "")
-    return ENDS[last] if last in ENDS and not asked.output else asked_output(asked) == "sigmoid"
+def _zero_to_one(graph: Any, values: dict[str, np.ndarray], asked: Asked) -> bool:
+    """Whether the image is in 0..1: what its last operator says, else what a person says."""
+    made_by = {name: node for node in graph.node for name in node.output}
+    last = made_by.get(graph.output[0].name)
+    while last is not None and last.op_type in ("Cast", "Identity"):
+        last = made_by.get(last.input[0])
+    if asked.output or last is None or last.op_type not in (*ENDS, "Clip"):
+        return asked_output(asked) == "sigmoid"
+    if last.op_type != "Clip":
+        return ENDS[last.op_type]
+    lowest = values.get(last.input[1]) if len(last.input) > 1 else None
+    return asked_output(asked) == "sigmoid" if lowest is None or float(lowest) not in (-1, 0) else float(lowest) == 0

@@ -9,6 +9,8 @@ import torch
 from resgen.errors import CheckpointError
 from resgen.interop import biggan, dcgan, mimicry, pytorch_gan, r3gan, studiogan
 from resgen.interop.files import check_start, read_states
+from resgen.interop.onnx_files import read_onnx
+from resgen.interop.programs import is_program, read_program
 from resgen.interop.reading import Asked, Reading
 from resgen.interop.states import State
 
@@ -28,17 +30,17 @@ READERS: dict[str, Reader] = {
     "pytorch-gan": pytorch_gan,
     "dcgan": dcgan,  # last: it looks at shapes alone
 }  # pyright: ignore[reportAssignmentType]
-GRAPH = "onnx"
+GRAPH, PROGRAM = "onnx", "program"
 
 
 def read_file(path: Path, asked: Asked, wanted: str = "") -> tuple[str, Reading]:
     """The kind of a file, and the network in it; ``wanted`` names the kind where it must not be guessed. Raises CheckpointError."""
     if wanted and wanted not in (*READERS, GRAPH):
         raise CheckpointError(f"There is no reader {wanted[:40]!r}; there are {', '.join((*READERS, GRAPH))}.")
+    check_start(path)
+    if is_program(path):
+        return PROGRAM, check(read_program(path, asked), path)
     if path.suffix == ".onnx":
-        check_start(path)
-        from resgen.interop.onnx_files import read_onnx
-
         return GRAPH, check(read_onnx(path, asked), path)
     for state in read_states(path):
         for name, reader in READERS.items():

@@ -16,6 +16,7 @@ class Asked:
     """What a person says of a file that the file does not: nothing, where it does."""
 
     output: str = ""  # tanh or sigmoid: what the network ends with
+    trusted: bool = False  # a program may be run to read it
     settings: dict[str, Any] = field(default_factory=dict[str, Any])  # a configuration file's
 
 
