@@ -80,9 +80,22 @@ class Described:
     """Reading and writing for frozen dataclasses of whole numbers, words, truths, and lists of these; each field has a default."""
 
     family: ClassVar[str]
-    residual: ClassVar[bool] = True
-    dials: ClassVar[bool] = True
-    mapped: ClassVar[bool] = False
+
+    @property
+    def residual(self) -> bool:
+        return True
+
+    @property
+    def dials(self) -> bool:
+        return True
+
+    @property
+    def mapped(self) -> bool:
+        return False
+
+    @property
+    def styled(self) -> bool:
+        return True
 
     @property
     def block_resolutions(self) -> tuple[int, ...]:

@@ -38,7 +38,8 @@ class _Module:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == OWN:
             self.ours[local] = (node.module, alias.name)
         else:
-            self.others[local] = ast.unparse(type(node)(**{**vars(node), "names": [alias]}))
+            words = alias.name + (f" as {alias.asname}" if alias.asname else "")
+            self.others[local] = f"from {node.module} import {words}" if isinstance(node, ast.ImportFrom) else f"import {words}"
 
     def source(self, node: ast.stmt) -> str:
         """The text of a definition with its decorators and the comment at its end."""

@@ -25,8 +25,10 @@ class GeneratorConfig(Described):
     attention: tuple[int, ...] = ()  # resolutions after whose block self-attention is applied
 
     family: ClassVar[str] = "resgen"
-    mapped: ClassVar[bool] = True
-    styled: ClassVar[bool] = True
+
+    @property
+    def mapped(self) -> bool:
+        return True
 
     def __post_init__(self) -> None:
         sizes = [

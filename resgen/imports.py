@@ -11,8 +11,8 @@ from resgen.card import LABEL, NAME, Card
 from resgen.checkpoint import Checkpoint, file_hash
 from resgen.errors import CheckpointError
 from resgen.fields import is_list, is_table
-from resgen.interop.reading import Asked
 from resgen.interop.readers import read_file
+from resgen.interop.reading import Asked
 from resgen.statistics import latent_statistics
 
 MAX_SETTINGS = 1 << 20  # bytes of a configuration file
@@ -62,7 +62,9 @@ def _classes(told: Sequence[str], count: int, settings: dict[str, Any]) -> tuple
         return tuple(told) or tuple(f"class {index}" for index in range(count))
     names = [str(name) for name in given]
     if len(names) != count or len(set(names)) != count or not all(map(LABEL.fullmatch, names)):
-        raise CheckpointError(f"The configuration names {len(names)} classes; this generator needs {count} different names without signs like , = < >.")
+        raise CheckpointError(
+            f"The configuration names {len(names)} classes; this generator needs {count} different names without signs like , = < >."
+        )
     return tuple(names)
 
 

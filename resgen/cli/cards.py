@@ -65,7 +65,9 @@ def describe(card: "Card") -> list[tuple[str, str]]:
     if card.direction_names:
         facts.append(("Directions", ", ".join(card.direction_names)))
     if card.source:
-        facts.append(("Imported", f"from {card.source.get('file', '?')} ({card.source.get('kind', '?')}), SHA-256 {card.source.get('sha256', '?')[:16]}"))
+        facts.append(
+            ("Imported", f"from {card.source.get('file', '?')} ({card.source.get('kind', '?')}), SHA-256 {card.source.get('sha256', '?')[:16]}")
+        )
     if data.get("name"):
         count = f", {data['images']:,} images" if "images" in data else ""
         facts.append(("Data", f"{data['name']}{count}; author: {data.get('author', 'not stated')}; licence: {data.get('licence', 'not stated')}"))

@@ -18,7 +18,9 @@ def import_(
     file: Annotated[Path, typer.Argument(help="A state dict (.pth, .pt, .bin, .safetensors), or an .onnx, .pt2 or TorchScript file.")],
     name: Annotated[str, typer.Option("--as", help="What it is called here; default: the file's name.")] = "",
     arch: Annotated[str, typer.Option(help="The kind of its network, where it must not be guessed.")] = "",
-    config: Annotated[Path | None, typer.Option(help="What the file does not say, in YAML or JSON: StudioGAN's configuration, names of classes.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="What the file does not say, in YAML or JSON: StudioGAN's configuration, names of classes.")
+    ] = None,
     output: Annotated[str, typer.Option(help="What the network ends with, where the file does not say it: tanh or sigmoid.")] = "",
     trust: Annotated[bool, typer.Option("--trust", help="Run the file where it is a program: TorchScript or torch.export.")] = False,
     to: Annotated[Path | None, typer.Option(help="The folder of the checkpoint; default: that of the shipped ones.")] = None,

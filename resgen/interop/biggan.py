@@ -44,7 +44,9 @@ def read(state: State, asked: Asked) -> Reading:
             weights |= named(f"blocks.{index}.convs.{part}", layer(state, f"generator.layers.{place}.conv_{part}"))
     for place in (place for place in places if place not in blocks):
         weights |= named(f"attention.{blocks.index(place - 1)}", _attention(state, f"generator.layers.{place}"))
-    weights |= named("norm", _statistics(state, "generator.bn") | {"bias": torch.cat([state["generator.bn.weight"], state["generator.bn.bias"]]).float()})
+    weights |= named(
+        "norm", _statistics(state, "generator.bn") | {"bias": torch.cat([state["generator.bn.weight"], state["generator.bn.bias"]]).float()}
+    )
     return Reading(config, weights)
 
 
@@ -69,4 +71,6 @@ def _norm(state: State, name: str) -> State:
 
 def _attention(state: State, name: str) -> State:
     names = (("query", "theta"), ("key", "phi"), ("value", "g"), ("out", "o_conv"))
-    return {f"{ours}.weight": pick(state, f"{name}.snconv1x1_{theirs}.weight") for ours, theirs in names} | {"strength": state[f"{name}.gamma"].float()}
+    return {f"{ours}.weight": pick(state, f"{name}.snconv1x1_{theirs}.weight") for ours, theirs in names} | {
+        "strength": state[f"{name}.gamma"].float()
+    }

@@ -33,7 +33,6 @@ class BottleneckConfig(Described):
     skip: str = "drop"  # the channels that are too many, or convolve
 
     family: ClassVar[str] = "biggan-deep"
-    styled: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if len(self.enlarging) != len(self.widths) or self.skip not in SKIPS or self.activation not in ACTIVATIONS:

@@ -34,9 +34,18 @@ class ConvChainConfig(Described):
     activations: tuple[str, ...] = ("tanh",)
 
     family: ClassVar[str] = "dcgan"
-    residual: ClassVar[bool] = False
-    dials: ClassVar[bool] = False
-    styled: ClassVar[bool] = False
+
+    @property
+    def residual(self) -> bool:
+        return False
+
+    @property
+    def dials(self) -> bool:
+        return False
+
+    @property
+    def styled(self) -> bool:
+        return False
 
     def __post_init__(self) -> None:
         layers = len(self.widths)

@@ -1,5 +1,6 @@
 """Files of others as plain tensors: nothing in a file is run, and what a file claims is never believed beyond its own size."""
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ def _read_torch(path: Path, zipped: bool) -> object:
     if zipped:
         _check_archive(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old forms
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # a file of a stranger may fail in many ways
         if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
             raise CheckpointError(
@@ -94,7 +97,7 @@ def _tables(content: object, name: str, depth: int) -> list[tuple[str, dict[Any,
     """The dictionaries in a file that hold tensors, with their names."""
     if not isinstance(content, dict) or depth > MAX_DEPTH:
         return []
-    table: dict[Any, Any] = content
+    table: dict[Any, Any] = content  # pyright: ignore[reportUnknownVariableType]
     own = [(name, table)] if any(isinstance(value, Tensor) for value in table.values()) else []
     return own + [pair for key, value in table.items() for pair in _tables(value, f"{name}.{key}", depth + 1)]
 

@@ -56,9 +56,18 @@ class GraphConfig(Described):
     constants: tuple[str, ...] = ()  # each JSON: [name, shape, numbers or null]
 
     family: ClassVar[str] = "graph"
-    residual: ClassVar[bool] = False
-    dials: ClassVar[bool] = False
-    styled: ClassVar[bool] = False
+
+    @property
+    def residual(self) -> bool:
+        return False
+
+    @property
+    def dials(self) -> bool:
+        return False
+
+    @property
+    def styled(self) -> bool:
+        return False
 
     def __post_init__(self) -> None:
         sizes = [
@@ -101,7 +110,12 @@ class GraphConfig(Described):
         for line in self.constants:
             name, shape, numbers = _parse(line, 3)
             valid = isinstance(name, str) and _are_sizes(shape) and (numbers is None or _are_numbers(numbers))
-            if not valid or len(shape) > 8 or math.prod(shape) > MAX_NUMBERS or (numbers is not None and not len(numbers) == math.prod(shape) <= MAX_STEERING):
+            if (
+                not valid
+                or len(shape) > 8
+                or math.prod(shape) > MAX_NUMBERS
+                or (numbers is not None and not len(numbers) == math.prod(shape) <= MAX_STEERING)
+            ):
                 raise CheckpointError("A constant of this graph has no name, or another size than it says.")
             found.append(Constant(name, tuple(shape), numbers))
         return found

@@ -52,14 +52,19 @@ def _padded(x: Tensor, attributes: Attributes, value: float = 0.0) -> Tensor:
     return F.pad(x, _flat(_pairs(pads, dims)), value=value) if any(pads) else x
 
 
+def _three(inputs: list[Any]) -> tuple[Any, Any, Any]:
+    """Two or three inputs; one that is left out is None."""
+    return inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None
+
+
 def _conv(inputs: list[Any], attributes: Attributes) -> Tensor:
-    x, weight, bias = (*inputs, None)[:3]
+    x, weight, bias = _three(inputs)
     x = _padded(x, attributes)
     return F.conv2d(x, weight, bias, attributes.get("strides", 1), 0, attributes.get("dilations", 1), attributes.get("group", 1))
 
 
 def _conv_transpose(inputs: list[Any], attributes: Attributes) -> Tensor:
-    x, weight, bias = (*inputs, None)[:3]
+    x, weight, bias = _three(inputs)
     if attributes.get("auto_pad", "NOTSET") != "NOTSET" or "output_shape" in attributes:
         raise GraphError("a transposed convolution of it has no pads of its own")
     strides, more = attributes.get("strides", [1, 1]), attributes.get("output_padding", [0, 0])
@@ -78,12 +83,12 @@ def _batch_norm(inputs: list[Any], attributes: Attributes) -> Tensor:
 
 
 def _layer_norm(inputs: list[Any], attributes: Attributes) -> Tensor:
-    x, scale, bias = (*inputs, None)[:3]
+    x, scale, bias = _three(inputs)
     return F.layer_norm(x, list(x.shape[attributes.get("axis", -1) :]), scale, bias, attributes.get("epsilon", 1e-5))
 
 
 def _gemm(inputs: list[Any], attributes: Attributes) -> Tensor:
-    a, b, c = (*inputs, None)[:3]
+    a, b, c = _three(inputs)
     product = (a.T if attributes.get("transA") else a) @ (b.T if attributes.get("transB") else b)
     product = product * attributes.get("alpha", 1.0)
     return product if c is None else product + attributes.get("beta", 1.0) * c
@@ -219,8 +224,8 @@ def _resize(inputs: list[Any], attributes: Attributes) -> Tensor:
     if sizes is not None:
         sides = _ints(sizes)[-2:]
     else:
-        factors = scales.tolist() if isinstance(scales, Tensor) else scales
-        sides = [int(math.floor(size * factor)) for size, factor in zip(x.shape[-2:], factors[-2:], strict=True)]
+        factors: Any = scales.tolist() if isinstance(scales, Tensor) else scales
+        sides = [math.floor(size * factor) for size, factor in zip(x.shape[-2:], factors[-2:], strict=True)]
     bounded([*x.shape[:2], *sides])
     mode, transform = attributes.get("mode", "nearest"), attributes.get("coordinate_transformation_mode", "half_pixel")
     whole = all(side % size == 0 for side, size in zip(sides, x.shape[-2:], strict=True))
@@ -236,7 +241,8 @@ def _pad(inputs: list[Any], attributes: Attributes) -> Tensor:
     pads = _pairs(_ints(inputs[1]) if len(inputs) > 1 else attributes["pads"], x.ndim)
     value = float(inputs[2]) if len(inputs) > 2 and inputs[2] is not None else attributes.get("value", 0.0)
     bounded([size + begin + end for size, (begin, end) in zip(x.shape, pads, strict=True)])
-    mode = {"edge": "replicate"}.get(attributes.get("mode", "constant"), attributes.get("mode", "constant"))
+    mode: str = attributes.get("mode", "constant")
+    mode = "replicate" if mode == "edge" else mode
     return F.pad(x, _flat(pads), value=value) if mode == "constant" else F.pad(x, _flat(pads[2:]), mode=mode)
 
 

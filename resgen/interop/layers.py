@@ -24,6 +24,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class LinearNorm(nn.Module):
     """Normalisation by fixed statistics, its scale and shift linear in a condition c [N, condition] (de Vries et al. 2017); plain for no condition."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, channels: int, condition: int = 0) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(channels))

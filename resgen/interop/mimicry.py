@@ -11,7 +11,9 @@ EPSILON = 1e-5  # torch's default
 
 def sniff(state: State) -> bool:
     """Whether these are the tensors of one of mimicry's residual generators."""
-    return {"l1.weight", "block2.c1.weight", "block2.c_sc.weight"} <= set(state) and ("block2.b1.weight" in state or "block2.b1.embed.weight" in state)
+    return {"l1.weight", "block2.c1.weight", "block2.c_sc.weight"} <= set(state) and (
+        "block2.b1.weight" in state or "block2.b1.embed.weight" in state
+    )
 
 
 def read(state: State, asked: Asked) -> Reading:

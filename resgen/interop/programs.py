@@ -56,7 +56,9 @@ def _read_script(path: Path, asked: Asked) -> Reading:
     takes = len(program.forward.schema.arguments) - 1
     classes = asked.settings.get("num_classes", 0)
     if takes not in (1, 2) or (takes == 2 and not (type(classes) is int and classes > 0)):
-        raise CheckpointError(f"{path.name} takes {takes} inputs; a generator takes noise, and class weights, whose num_classes a --config file says.")
+        raise CheckpointError(
+            f"{path.name} takes {takes} inputs; a generator takes noise, and class weights, whose num_classes a --config file says."
+        )
     labels = (torch.eye(classes)[:TRIED],) if takes == 2 else ()
     for noise in _noises(program, asked):
         image: Any = None
@@ -98,7 +100,9 @@ def _by_onnx(path: Path, program: Any, inputs: tuple[Tensor, ...], asked: Asked,
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{path.stem}.onnx"
         names = ["z", "class_weights"][: len(inputs)]
-        more: dict[str, Any] = {} if dynamo else {"input_names": names, "dynamic_axes": {name: {0: "batch"} for name in names}, "output_names": ["image"]}
+        more: dict[str, Any] = (
+            {} if dynamo else {"input_names": names, "dynamic_axes": {name: {0: "batch"} for name in names}, "output_names": ["image"]}
+        )
         made = torch.onnx.export(program, inputs, None if dynamo else str(file), dynamo=dynamo, opset_version=OPSETS[dynamo], verbose=False, **more)
         if made is not None:
             made.save(file, external_data=False)

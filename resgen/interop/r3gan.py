@@ -31,7 +31,10 @@ class R3GANConfig(Described):
     expansion: int = 2  # the middle has as many times the channels
 
     family: ClassVar[str] = "r3gan"
-    styled: ClassVar[bool] = False
+
+    @property
+    def styled(self) -> bool:
+        return False
 
     def __post_init__(self) -> None:
         stages = len(self.widths)
@@ -131,11 +134,17 @@ class R3GAN(StagedGenerator):
 
 def sniff(state: State) -> bool:
     """Whether these are the tensors of an R3GAN generator."""
-    return {"Model.MainLayers.0.Layers.0.Basis", "Model.AggregationLayer.Layer.weight", "Model.MainLayers.0.Layers.1.LinearLayer1.Layer.weight"} <= set(state)
+    return {
+        "Model.MainLayers.0.Layers.0.Basis",
+        "Model.AggregationLayer.Layer.weight",
+        "Model.MainLayers.0.Layers.1.LinearLayer1.Layer.weight",
+    } <= set(state)
 
 
 def read(state: State, asked: Asked) -> Reading:
-    places = sorted({(int(a[1]), int(a[2])) for name in state if (a := re.match(r"Model\.MainLayers\.(\d{1,2})\.Layers\.(\d{1,2})\.LinearLayer1\.", name))})
+    places = sorted(
+        {(int(a[1]), int(a[2])) for name in state if (a := re.match(r"Model\.MainLayers\.(\d{1,2})\.Layers\.(\d{1,2})\.LinearLayer1\.", name))}
+    )
     stages = range(1 + max(stage for stage, _ in places))
     embed, image = state.get("Model.EmbeddingLayer.weight"), state["Model.AggregationLayer.Layer.weight"]
     firsts = [state[f"Model.MainLayers.{stage}.Layers.1.LinearLayer2.Layer.weight"] for stage in stages]

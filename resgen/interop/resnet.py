@@ -142,7 +142,9 @@ class ResNetOfOthers(StagedGenerator):
         for index, block in enumerate(self.blocks):
             for norm in (block.norm1, block.norm2):
                 if isinstance(norm, LinearNorm) and norm.weight is not None:
-                    layers.append(norm.weight.new_zeros(len(norm.weight), width).index_copy(1, _places(self._read_by(index), norm.weight), norm.weight))
+                    layers.append(
+                        norm.weight.new_zeros(len(norm.weight), width).index_copy(1, _places(self._read_by(index), norm.weight), norm.weight)
+                    )
         return layers
 
 

@@ -1,6 +1,5 @@
 """State dicts of others, read layer by layer: spectral norms folded, batch norms as `LinearNorm`, names made ours."""
 
-from collections.abc import Iterable
 from itertools import pairwise
 
 import torch

@@ -30,7 +30,9 @@ def sniff(state: State) -> bool:
 
 def read(state: State, asked: Asked) -> Reading:
     if any(name.startswith("info_") for name in state):
-        raise CheckpointError("This StudioGAN generator takes information codes beside noise (InfoGAN), which ResGen cannot give it; import one without.")
+        raise CheckpointError(
+            "This StudioGAN generator takes information codes beside noise (InfoGAN), which ResGen cannot give it; import one without."
+        )
     model = _table(asked.settings, "MODEL")
     wanted = model.get("g_act_fn", "ReLU")
     if wanted not in ACTIVATION_NAMES:
@@ -109,7 +111,9 @@ def _depth(blocks: int, settings: dict[str, Any]) -> int:
         return DEPTH
     doublings = round(math.log2(side / BASE))
     if BASE * 2**doublings != side or blocks % doublings:
-        raise CheckpointError(f"The configuration's img_size {side} does not go with the {blocks} blocks of this file; give the configuration it was trained with.")
+        raise CheckpointError(
+            f"The configuration's img_size {side} does not go with the {blocks} blocks of this file; give the configuration it was trained with."
+        )
     return blocks // doublings
 
 
