@@ -173,7 +173,7 @@ def _are_sizes(raw: Any) -> bool:
 
 
 def _are_numbers(raw: Any) -> bool:
-    return is_list(raw) and all(type(number) in (int, float) and abs(number) < 1 << 62 for number in raw)
+    return is_list(raw) and all(type(number) in (int, float) and -(1 << 63) <= number < 1 << 63 for number in raw)
 
 
 def written(constant: Constant) -> Tensor:

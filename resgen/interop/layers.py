@@ -55,7 +55,7 @@ class PooledAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         query = self.query(x).flatten(2).transpose(1, 2)
         key, value = (F.max_pool2d(layer(x), 2).flatten(2).transpose(1, 2) for layer in (self.key, self.value))
-        attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+        attended = torch.softmax(query @ key.transpose(1, 2), dim=2) @ value
         return x + self.strength * self.out(attended.transpose(1, 2).reshape(x.shape[0], -1, *x.shape[2:]))
 
 

@@ -124,14 +124,14 @@ class ResNetOfOthers(StagedGenerator):
         return self.project(w[:, : self.config.chunk]).view(-1, self.config.stem_width, side, side)
 
     def block(self, index: int, x: Tensor, w: Tensor, gain: Tensor | float) -> Tensor:
-        x = self.blocks[index](x, w[:, self._read_by(index)], gain)
+        x = self.blocks[index](x, self._read_by(index, w), gain)
         return self.attention[str(index)](x) if str(index) in self.attention else x
 
-    def _read_by(self, index: int) -> list[int]:
-        """The places of w that a block's norms read."""
+    def _read_by(self, index: int, w: Tensor) -> Tensor:
+        """What a block's norms read of w [N, w_dim]: the class, then their part of z."""
         config = self.config
-        own = range((index + 1) * config.chunk, (index + 2) * config.chunk) if config.chunked else ()
-        return [*range(config.z_dim, config.w_dim), *own]
+        told = w[:, config.z_dim :]
+        return torch.cat([told, w[:, (index + 1) * config.chunk : (index + 2) * config.chunk]], dim=1) if config.chunked else told
 
     def end(self, x: Tensor) -> Tensor:
         return torch.tanh(self.to_image(ACTIVATIONS[self.config.activation](self.norm(x, x))))
@@ -139,14 +139,10 @@ class ResNetOfOthers(StagedGenerator):
     def layers_of_w(self) -> list[Tensor]:
         width = self.config.w_dim
         layers = [F.pad(self.project.weight, (0, width - self.config.chunk))]
+        places = torch.arange(width, device=self.project.weight.device)
         for index, block in enumerate(self.blocks):
+            read = self._read_by(index, places[None])[0]
             for norm in (block.norm1, block.norm2):
                 if isinstance(norm, LinearNorm) and norm.weight is not None:
-                    layers.append(
-                        norm.weight.new_zeros(len(norm.weight), width).index_copy(1, _places(self._read_by(index), norm.weight), norm.weight)
-                    )
+                    layers.append(norm.weight.new_zeros(len(norm.weight), width).index_copy(1, read, norm.weight))
         return layers
-
-
-def _places(indices: list[int], like: Tensor) -> Tensor:
-    return torch.tensor(indices, device=like.device)

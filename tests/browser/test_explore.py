@@ -339,7 +339,7 @@ def test_a_strip_of_an_edited_image_is_edited_in_its_row(page: Page) -> None:
 
 def test_the_inside_of_the_network_is_shown_for_the_chosen_image_and_follows_it(page: Page) -> None:
     unfold(page, "Inside the network")
-    address, blocks = page.url, len(library.card("fruits").arch.widths)
+    address, blocks = page.url, len(library.card("fruits").block_names)
     page.locator("#grid .rg-tiles button").nth(2).click()
     first = shown(page, "#anatomy")
     assert page.locator("#anatomy .rg-tiles button").count() == 3 * blocks
