@@ -63,8 +63,8 @@ class SelfAttention(nn.Module):
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)
-        attended = F.scaled_dot_product_attention(q, k, v)
+        q, k, v = self.qkv(self.norm(x)).flatten(2).transpose(1, 2)[:, None].chunk(3, dim=3)  # one head: exporters want its dimension
+        attended = F.scaled_dot_product_attention(q, k, v)[:, 0]
         return x + self.out(attended.transpose(1, 2).reshape_as(x))
 
 

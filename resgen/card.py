@@ -8,9 +8,10 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from resgen.architecture import Architecture
 from resgen.errors import CheckpointError
 from resgen.fields import is_list, is_table
-from resgen.generator import GeneratorConfig
+from resgen.interop.families import read_architecture
 
 FORMAT = 1
 HEADER = "resgen"
@@ -25,12 +26,13 @@ class Card:
     """A generator's shape, the names it knows, where it comes from and what was measured of it."""
 
     name: str
-    arch: GeneratorConfig
+    arch: Architecture
     classes: tuple[str, ...] = ()
     direction_names: tuple[str, ...] = ()
     dataset: dict[str, Any] = field(default_factory=dict[str, Any])  # name, author, licence
     training: dict[str, Any] = field(default_factory=dict[str, Any])  # images seen, command, hardware
     metrics: dict[str, float] = field(default_factory=dict[str, float])  # measured by `resgen evaluate`
+    source: dict[str, str] = field(default_factory=dict[str, str])  # of an imported one: the file it was, its kind and SHA-256
     earlier: tuple[str, ...] = ()  # SHA-256 of files with the same tensors and another card: early pictures noted it
 
     def header(self) -> dict[str, Any]:
@@ -44,11 +46,12 @@ class Card:
             "metrics": self.metrics,
             "directions": self.direction_names,
             "earlier": self.earlier,
+            **({"source": self.source} if self.source else {}),
         }
 
     def to_dict(self) -> dict[str, Any]:
         """All there is to know, ready for JSON."""
-        more = {"name": self.name, "resolution": self.arch.resolution, "blocks": len(self.arch.widths)}
+        more = {"name": self.name, "resolution": self.arch.resolution, "blocks": len(self.arch.block_resolutions), "residual": self.arch.residual}
         return more | self.header() | {"classes": list(self.classes), "directions": list(self.direction_names), "earlier": list(self.earlier)}
 
     @property
@@ -57,9 +60,15 @@ class Card:
         return self.arch.resolution
 
     @property
+    def blocks_in_words(self) -> str:
+        """How many blocks there are, and of which kind: '4 residual blocks'."""
+        count = len(self.arch.block_resolutions)
+        return f"{count} {'residual ' if self.arch.residual else ''}block{'s' * (count > 1)}"
+
+    @property
     def block_names(self) -> tuple[str, ...]:
-        """What each residual block is called, coarse to fine: 'block 1, 4 px'."""
-        return tuple(f"block {i + 1}, {self.arch.base_resolution * 2**i} px" for i in range(len(self.arch.widths)))
+        """What each block is called, coarse to fine: 'block 1, 4 px'."""
+        return tuple(f"block {i + 1}, {pixels} px" for i, pixels in enumerate(self.arch.block_resolutions))
 
 
 def read_card(path: Path) -> Card:
@@ -94,7 +103,7 @@ def parse_card(metadata: dict[str, str], path: Path) -> Card:
         raise CheckpointError(
             f"{path.name} has format {str(header.get('format'))[:20]}; this version reads format {FORMAT}. Update ResGen or the file."
         )
-    arch = GeneratorConfig.from_dict(header.get("arch"))
+    arch = read_architecture(header.get("arch"))
     classes, names = (_read_labels(header.get(key, []), path) for key in ("classes", "directions"))
     if len(classes) != arch.num_classes:
         raise CheckpointError(f"{path.name} names {len(classes)} classes, but its generator has {arch.num_classes}.")
@@ -115,7 +124,8 @@ def _read_labels(raw: Any, path: Path) -> tuple[str, ...]:
 
 def _read_tables(header: dict[str, Any]) -> dict[str, Any]:
     """What a card tells of data set, training and figures. It may come from a stranger: what is not of the kind expected is left out."""
-    dataset, training, metrics = (value if is_table(value := header.get(key)) else {} for key in ("dataset", "training", "metrics"))
+    tables = (value if is_table(value := header.get(key)) else {} for key in ("dataset", "training", "metrics", "source"))
+    dataset, training, metrics, source = tables
     stages, history = (_rows(training.get(key)) for key in ("stages", "history"))
     return {
         "dataset": {key: value for key, value in dataset.items() if _fits(key, value)},
@@ -124,6 +134,7 @@ def _read_tables(header: dict[str, Any]) -> dict[str, Any]:
             "stages": [row for row in stages if _is_number(row.get("from_image")) and _is_words(row.get("command"))],
             "history": [row for row in history if all(map(_is_number, row.values()))],
         },
+        "source": {key: value for key, value in source.items() if _is_words(value)},
         "metrics": {key: value for key, value in metrics.items() if _is_number(value)},
     }
 

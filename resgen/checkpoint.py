@@ -11,11 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
+from resgen.architecture import Generator
 from resgen.card import HEADER, Card, parse_card, read_card
 from resgen.errors import CheckpointError
 from resgen.features import half
 from resgen.files import save_atomically
-from resgen.generator import ResNetGenerator
 
 _FLOATS = ("F16", "BF16", "F32", "F64")  # types of a safetensors file
 
@@ -38,18 +38,19 @@ class Checkpoint:
     def classes(self) -> tuple[str, ...]:
         return self.card.classes
 
-    def build(self) -> ResNetGenerator:
+    def build(self) -> Generator:
         """The generator with these weights, in evaluation mode; it shares them."""
         with torch.device("meta"):
-            generator = ResNetGenerator(self.card.arch)
+            generator = self.card.arch.build()
         generator.load_state_dict(self.weights, assign=True)
         return generator.eval().requires_grad_(False)
 
 
-def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the file atomically, matrices in half precision; vectors are small, and variances may pass its range. Raises FileError."""
-    tensors = {f"generator.{name}": half(value) for name, value in checkpoint.weights.items()}
-    tensors |= {"mean_w": half(checkpoint.mean_w), "directions": half(checkpoint.directions)}
+def save_checkpoint(checkpoint: Checkpoint, path: Path, whole: bool = False) -> None:
+    """Write the file atomically, matrices in half precision unless ``whole``; vectors are small, and variances may pass its range. Raises FileError."""
+    tensors = {f"generator.{name}": value for name, value in checkpoint.weights.items()}
+    tensors |= {"mean_w": checkpoint.mean_w, "directions": checkpoint.directions}
+    tensors = {name: value.detach().cpu().contiguous() if whole else half(value) for name, value in tensors.items()}
     save_atomically(path, lambda partial: save_file(tensors, partial, metadata={HEADER: json.dumps(checkpoint.card.header())}))
 
 
@@ -96,7 +97,7 @@ def _open(path: Path) -> Any:
 def _expected(card: Card) -> dict[str, tuple[tuple[int, ...], str]]:
     """The shape of each tensor of a file with this card, and whether it holds fractions or counts."""
     with torch.device("meta"):
-        tensors = {f"generator.{name}": value for name, value in ResNetGenerator(card.arch).state_dict().items()}
+        tensors = {f"generator.{name}": value for name, value in card.arch.build().state_dict().items()}
         tensors["mean_w"] = torch.empty(max(1, card.arch.num_classes), card.arch.w_dim)
         tensors["directions"] = torch.empty(len(card.direction_names), card.arch.w_dim)
     return {name: (tuple(value.shape), "float" if value.is_floating_point() else "I64") for name, value in tensors.items()}

@@ -52,7 +52,7 @@ def locate(recipe: Recipe, checkpoint: Checkpoint) -> Points:
     sources = _given_sources(recipe, checkpoint.card) if recipe.latents else _drawn_sources(recipe, checkpoint.card)
     steps = len(recipe.sweep_amounts)
     repeated = {name: value.repeat_interleave(steps, 0) if steps > 1 else value for name, value in sources.items()}
-    count, blocks = recipe.count, len(checkpoint.card.arch.widths)
+    count, blocks = recipe.count, len(checkpoint.card.arch.block_resolutions)
     alone = torch.arange(count)[:, None].expand(-1, blocks)
     return Points(
         **repeated,
@@ -95,20 +95,22 @@ def class_indices(names: Sequence[str], card: Card) -> list[int]:
 
 def block_gains(recipe: Recipe, card: Card) -> tuple[float, ...]:
     """One gain per block. Raises RecipeError where the recipe has another number of them."""
-    blocks = len(card.arch.widths)
+    blocks = len(card.arch.block_resolutions)
+    if recipe.residual_gains and not card.arch.dials:
+        raise RecipeError(f"{card.name} has no residual branches to dial; leave the gains empty.")
     if recipe.residual_gains and len(recipe.residual_gains) != blocks:
         raise RecipeError(f"{card.name} has {blocks} residual blocks, but the recipe gives {len(recipe.residual_gains)} gains.")
     return recipe.residual_gains or (1.0,) * blocks
 
 
 def _given_sources(recipe: Recipe, card: Card) -> dict[str, Tensor]:
-    arch = card.arch
+    arch, blocks = card.arch, len(card.arch.block_resolutions)
     rows: list[Tensor] = []
     for text in recipe.latents:
         values = torch.tensor(unpack_vector(text))
-        if len(values) not in (arch.w_dim, arch.w_dim * len(arch.widths)):
+        if len(values) not in (arch.w_dim, arch.w_dim * blocks):
             raise RecipeError(f"A latent of {len(values)} numbers does not belong to {card.name}; choose the checkpoint it was made with.")
-        rows.append(values.view(-1, arch.w_dim).expand(len(arch.widths), -1))
+        rows.append(values.view(-1, arch.w_dim).expand(blocks, -1))
     count = len(rows)
     return {
         "z": torch.zeros(count, arch.z_dim),
@@ -129,7 +131,7 @@ def _drawn_sources(recipe: Recipe, card: Card) -> dict[str, Tensor]:
         z, seeds, weights = z.repeat(len(chosen), 1), seeds.repeat(len(chosen)), _one_hot(labels, card)
     elif recipe.class_mix:
         weights, labels = _mixture(recipe, card).expand(len(z), -1), torch.full_like(labels, -1)
-    given = torch.zeros(1, len(arch.widths), arch.w_dim).expand(len(z), -1, -1)
+    given = torch.zeros(1, len(arch.block_resolutions), arch.w_dim).expand(len(z), -1, -1)
     return {"z": z, "class_weights": weights, "given": given, "mapped": torch.ones(len(z), dtype=torch.bool), "seeds": seeds, "labels": labels}
 
 
@@ -163,7 +165,7 @@ def _seed_points(recipe: Recipe, card: Card) -> tuple[Tensor, Tensor, Tensor, Te
 def _plane_points(recipe: Recipe, card: Card) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """z, class weights, labels and seeds. Points between whole numbers blend the z and the class of their four neighbours, bilinearly.
 
-    The mapping network normalises z, so a blend is as strong as a seed's own.
+    A mapping network normalises z; where there is none, a blend is made as strong as a seed's own.
     """
     arch, drawn = card.arch, dict[int, tuple[Tensor, int]]()
     z: list[Tensor] = []
@@ -171,6 +173,7 @@ def _plane_points(recipe: Recipe, card: Card) -> tuple[Tensor, Tensor, Tensor, T
     seeds: list[int] = []
     for x, y in recipe.plane_points:
         blend, classes, nearest = torch.zeros(arch.z_dim), torch.zeros(max(1, arch.num_classes)), (0.0, 0)
+        strength = 0.0
         for column, row in ((math.floor(x) + i, math.floor(y) + j) for i in (0, 1) for j in (0, 1)):
             share = (1 - abs(x - column)) * (1 - abs(y - row))
             seed = column % PLANE_WIDTH + PLANE_WIDTH * (row % PLANE_HEIGHT)
@@ -180,7 +183,8 @@ def _plane_points(recipe: Recipe, card: Card) -> tuple[Tensor, Tensor, Tensor, T
                 drawn[seed] = draw_seed(seed, arch.z_dim, arch.num_classes)
             blend, nearest = blend + share * drawn[seed][0], max(nearest, (share, seed))
             classes[drawn[seed][1]] += share
-        z.append(blend)
+            strength += share**2
+        z.append(blend if arch.mapped else blend / strength**0.5)
         weights.append(classes)
         seeds.append(nearest[1])
     return torch.stack(z), torch.stack(weights)[:, : arch.num_classes], torch.full((len(z),), -1), torch.tensor(seeds)

@@ -86,7 +86,9 @@ def _draw_grid(recipe: Recipe, sampler: Sampler) -> Work[Plate]:
 
 def _draw_mix(recipe: StyleMix, sampler: Sampler) -> Work[Plate]:
     """The first row and column show the images themselves, the rest their mixtures."""
-    blocks = len(sampler.card.arch.widths)
+    blocks = len(sampler.card.arch.block_resolutions)
+    if not sampler.card.arch.styled:
+        raise RecipeError(f"{sampler.card.name} has one latent for all its blocks: it has no styles to mix.")
     if beyond := [block for block in recipe.blocks if block >= blocks]:
         raise RecipeError(f"{sampler.card.name} has {blocks} residual blocks; there is no block {beyond[0] + 1}.")
     rows, columns = (join([locate(part, sampler.checkpoint) for part in side]) for side in (recipe.rows, recipe.columns))
@@ -131,10 +133,10 @@ def _enlarged(images: np.ndarray, side: int) -> np.ndarray:
 
 
 def _draw_anatomy(anatomy: AnatomyOf, sampler: Sampler) -> Plate:
-    """Three rows over the blocks, coarse to fine."""
+    """Three rows over the blocks, coarse to fine; only the last of them where no block can be dialled."""
     shown = sampler.anatomy(locate(anatomy.recipe, sampler.checkpoint))
     blocks = sampler.card.block_names
-    rows = ("image so far", "what it changes", "its features")
+    rows = ("image so far", "what it changes", "its features") if sampler.card.arch.dials else ("its features",)
     captions = tuple(f"{row}: {block}" for row in rows for block in blocks)
     images = np.concatenate([shown.so_far, shown.added, shown.features])
     return Plate(images, len(blocks), anatomy.recipe.scale, captions, row_labels=rows, column_labels=blocks, tiles=(None,) * len(images))

@@ -35,7 +35,7 @@ def pick_device(wanted: str = "auto") -> str:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """What each residual block does for one image; all pictures uint8 [blocks, R, R, 3]."""
+    """What each block does for one image; all pictures uint8 [blocks, R, R, 3]; the first two are empty where no block can be dialled."""
 
     so_far: np.ndarray  # the image after each block
     added: np.ndarray  # what each block's residual branch changes in the finished image; grey is no change
@@ -84,7 +84,7 @@ class Sampler:
     def _map_batch(self, points: Points, part: slice) -> Tensor:
         """The w [n, blocks, w_dim] of a micro-batch of sources."""
         z, weights, mapped = points.z[part], points.class_weights[part], points.mapped[part, None, None]
-        w = self.generator.mapping(self._pad(z), self._pad(weights) if self.card.classes else None)[: len(z), None].cpu()
+        w = self.generator.map(self._pad(z), self._pad(weights) if self.card.classes else None)[: len(z)].cpu()
         mean_w = self.checkpoint.mean_w
         own_mean = (self._pad(weights).cpu() @ mean_w)[: len(z), None] if self.card.classes else mean_w.expand(len(z), -1)[:, None]
         mean = torch.where(mapped, own_mean, mean_w.mean(dim=0))
@@ -104,12 +104,15 @@ class Sampler:
         rows = torch.cat([gains, gains * (1 - torch.eye(blocks))])  # the image itself, then one row for each block that is left out
         first, *rest = (self._pad(rows[start : start + MICRO_BATCH]) for start in range(0, len(rows), MICRO_BATCH))
         depths = list(self.generator.depths(self._pad(w), first))
-        so_far = [to_pixels(_enlarge(image[:1], resolution))[0] for _, image in depths]
-        finished = torch.cat([depths[-1][1], *(self.generator.synthesise(self._pad(w), part) for part in rest)])
+        features = np.stack([to_pixels(_montage(x[0, :16], resolution))[0] for x, _ in depths])
+        if not self.card.arch.dials:
+            return Anatomy(features[:0], features[:0], features)
+        images = [image for _, image in depths if image is not None]
+        so_far = [to_pixels(_enlarge(image[:1], resolution))[0] for image in images]
+        finished = torch.cat([images[-1], *(self.generator.synthesise(self._pad(w), part) for part in rest)])
         changes = finished[:1] - finished[1 : len(rows)]
         changes /= changes.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-3)
-        features = [to_pixels(_montage(x[0, :16], resolution))[0] for x, _ in depths]
-        return Anatomy(np.stack(so_far), to_pixels(changes), np.stack(features))
+        return Anatomy(np.stack(so_far), to_pixels(changes), features)
 
     def _pad(self, rows: Tensor) -> Tensor:
         """Rows [n, ...] -> [MICRO_BATCH, ...] on the device, the last one repeated."""

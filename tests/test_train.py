@@ -304,6 +304,7 @@ def test_a_run_begins_with_what_fits_of_a_checkpoint(tiny_folder: Path, shapes_z
     assert all(torch.equal(before.weights[name], after.weights[name]) for name in learned)
     assert after.card.training["command"] == "first" and after.card.training["images_seen"] == 8
     assert after.card.training["stages"] == [{"from_image": 4, "command": "second"}]
+    assert isinstance(before.card.arch, GeneratorConfig)
     larger = ResNetGenerator(GeneratorConfig(num_classes=5, base_resolution=4, widths=(*before.card.arch.widths, 32)))
     take_weights(larger, before)
     assert torch.equal(larger.blocks[0].conv1.weight, before.weights["blocks.0.conv1.weight"])  # type: ignore[union-attr]

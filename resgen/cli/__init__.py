@@ -7,13 +7,13 @@ import sys
 
 import typer
 
-from resgen.cli import cards, pictures, studio, training
+from resgen.cli import cards, exchange, pictures, studio, training
 from resgen.errors import ResGenError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Explore image generators built from residual networks."
 )
-for theme in (pictures, studio, cards, training):
+for theme in (pictures, studio, cards, exchange, training):
     theme.add_to(app)
 
 

@@ -58,12 +58,16 @@ def info(
 def describe(card: "Card") -> list[tuple[str, str]]:
     """What a card says, as (what, words)."""
     data, training = card.dataset, card.training
-    facts = [("Name", card.name), ("Images", f"{card.arch.resolution} x {card.arch.resolution} pixels, {len(card.arch.widths)} residual blocks")]
+    facts = [("Name", card.name), ("Images", f"{card.arch.resolution} x {card.arch.resolution} pixels, {card.blocks_in_words}")]
     if card.classes:
         more = f", and {len(card.classes) - 12} more" if len(card.classes) > 12 else ""
         facts.append(("Classes", ", ".join(card.classes[:12]) + more))
     if card.direction_names:
         facts.append(("Directions", ", ".join(card.direction_names)))
+    if card.source:
+        facts.append(
+            ("Imported", f"from {card.source.get('file', '?')} ({card.source.get('kind', '?')}), SHA-256 {card.source.get('sha256', '?')[:16]}")
+        )
     if data.get("name"):
         count = f", {data['images']:,} images" if "images" in data else ""
         facts.append(("Data", f"{data['name']}{count}; author: {data.get('author', 'not stated')}; licence: {data.get('licence', 'not stated')}"))

@@ -104,7 +104,7 @@ def describe_fully(card: Card, weights: int) -> str:
     training, data, side = card.training, card.dataset, card.arch.resolution
     lines = [
         f"## {plain(card.name)}",
-        f"{weights / 1e6:.1f} million weights in {len(card.arch.widths)} residual blocks, {side} x {side} pixels.",
+        f"{weights / 1e6:.1f} million weights in {card.blocks_in_words}, {side} x {side} pixels.",
     ]
     if data.get("name"):
         author, licence = plain(data.get("author", "not stated")), plain(data.get("licence", "not stated"))

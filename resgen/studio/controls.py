@@ -35,6 +35,7 @@ class BlocksView(TypedDict):
 
     names: list[str]
     gains: list[float]
+    dials: bool  # whether gains do anything
 
 
 @dataclass(frozen=True)
@@ -337,7 +338,7 @@ def _amounts(kept: Kept) -> Pairs:
 
 def _show_blocks(recipe: Recipe, card: Card) -> BlocksView:
     gains = recipe.residual_gains or (1.0,) * len(card.block_names)
-    return {"names": list(card.block_names), "gains": [dialled(GAIN_DIAL, gain) for gain in gains]}
+    return {"names": list(card.block_names), "gains": [dialled(GAIN_DIAL, gain) for gain in gains], "dials": card.arch.dials}
 
 
 def _strongest(recipe: Recipe) -> float:

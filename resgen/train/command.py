@@ -11,6 +11,7 @@ from resgen.data import ImageSet, load_images
 from resgen.efficientnet import PretrainedEyes, is_installed
 from resgen.errors import DataError
 from resgen.features import Eyes, PretrainedResNet50, load_features
+from resgen.generator import GeneratorConfig
 from resgen.grid import compose
 from resgen.library import SHIPPED, Library
 from resgen.plates import draw
@@ -47,6 +48,8 @@ def train_generator(
         raise DataError(f"--batch must be a multiple of --group, {config.group}{of_processes}.")
     library = Library(device="cpu")
     begun = load_checkpoint(library.path(library.add(config.init))) if config.init else None
+    if begun is not None and begun.card.arch.family != GeneratorConfig.family:
+        raise DataError(f"{begun.name} was imported, and has no weights that training could begin with; begin with one trained here.")
     check_names(config.name, data)
     trainer = Trainer(config, data, open_eyes(features, best=config.fights), device, command, team, begun)
     out.mkdir(parents=True, exist_ok=True)

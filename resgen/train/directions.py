@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from resgen.architecture import Generator
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet, natural
 from resgen.errors import DataError
 from resgen.features import Eyes, to_float
-from resgen.generator import ResNetGenerator
 
 Measure = Callable[[Tensor], Tensor]  # images [N, 3, R, R] in -1..1 -> numbers [N]
 
@@ -115,12 +115,12 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
     return replace(checkpoint, card=card, directions=torch.stack([*found.values(), *checkpoint.directions[kept]])), faith
 
 
-def sample_latents(generator: ResNetGenerator) -> tuple[Tensor, Tensor]:
+def sample_latents(generator: Generator) -> tuple[Tensor, Tensor]:
     """Latents w [SAMPLES, w_dim] of all classes in turn, and the same less the mean of their class."""
     classes = generator.config.num_classes
     z = torch.randn(SAMPLES, generator.config.z_dim, generator=torch.Generator("cpu").manual_seed(1))
     weights = F.one_hot(torch.arange(SAMPLES) % classes, classes).float() if classes else None
-    w = generator.mapping(z, weights)
+    w = generator.map(z, weights)[:, 0]
     return w, w - class_means(w, classes)
 
 
@@ -131,12 +131,12 @@ def class_means(values: Tensor, classes: int) -> Tensor:
     return torch.stack([values[labels == label].mean(dim=0) for label in range(groups)])[labels]
 
 
-def draw(generator: ResNetGenerator, w: Tensor) -> Tensor:
+def draw(generator: Generator, w: Tensor) -> Tensor:
     """Images [N, 3, R, R] in -1..1 of latents [N, w_dim]."""
     return torch.cat([generator.synthesise(part).clamp(-1, 1).expand(-1, 3, -1, -1) for part in w.split(64)])
 
 
-def rank_correlation(generator: ResNetGenerator, w: Tensor, direction: Tensor, measure: Measure) -> float:
+def rank_correlation(generator: Generator, w: Tensor, direction: Tensor, measure: Measure) -> float:
     """Spearman's, of step and measure, averaged over the seeds."""
     values = torch.stack([measure(draw(generator, w + step * direction)) for step in STEPS])  # [steps, seeds]
     ranks = values.argsort(dim=0).argsort(dim=0).double() - (len(STEPS) - 1) / 2

@@ -5,18 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
-from resgen.blocks import ConditionalBatchNorm
 from resgen.card import Card
 from resgen.checkpoint import Checkpoint
-from resgen.generator import ResNetGenerator
+from resgen.statistics import latent_statistics
 from resgen.train.loop import Trainer
 
-SAMPLES = 8192  # latents that means and directions are measured on
-PRINCIPAL, FACTORISED = 12, 6  # directions of each kind
-SEEN_ON = 32  # images that a direction's visible effect is measured on
 KEPT_ROWS = 200  # of the history on the card
 LOSS_NAMES = ("drift", "heads", "named")  # figures of the history on the card
 
@@ -50,34 +44,6 @@ def to_checkpoint(trainer: Trainer, dataset: dict[str, str], hours: float, histo
         direction_names=names,
     )
     return Checkpoint(card, generator.state_dict(), mean_w, directions)
-
-
-def latent_statistics(generator: ResNetGenerator, device: torch.device) -> tuple[Tensor, tuple[str, ...], Tensor]:
-    """Mean w of each class [max(1, classes), w_dim]; names and offsets of directions, one standard deviation long [directions, w_dim].
-
-    pc: principal directions of w about the class means (Harkonen et al. 2020). sefa: those that the generator's own layers
-    answer to most (Shen & Zhou 2021). What changes the picture most comes first.
-    """
-    arch = generator.config
-    z = torch.randn(SAMPLES, arch.z_dim, generator=torch.Generator("cpu").manual_seed(0)).to(device)
-    groups = max(1, arch.num_classes)
-    labels = torch.arange(SAMPLES, device=device) % groups
-    weights = F.one_hot(labels, arch.num_classes).float() if arch.num_classes else None
-    w = generator.mapping(z, weights)
-    mean_w = torch.stack([w[labels == c].mean(dim=0) for c in range(groups)])
-    spread = w - mean_w[labels]
-    _, scales, rows = torch.linalg.svd(spread, full_matrices=False)
-    named = {f"pc{i + 1}": scale / SAMPLES**0.5 * row for i, (scale, row) in enumerate(zip(scales[:PRINCIPAL], rows, strict=False))}
-    layers = [generator.stem.weight, *(part.affine.weight for part in generator.modules() if isinstance(part, ConditionalBatchNorm))]
-    _, _, answers = torch.linalg.svd(torch.cat(layers), full_matrices=False)
-    named |= {f"sefa{i + 1}": row * (spread @ row).std() for i, row in enumerate(answers[:FACTORISED])}
-    names = sorted(named, key=lambda name: -visible_effect(generator, w[:SEEN_ON], named[name]))
-    return mean_w, tuple(names), torch.stack([named[name] for name in names])
-
-
-def visible_effect(generator: ResNetGenerator, w: Tensor, direction: Tensor) -> float:
-    """Mean absolute change of pixels from one standard deviation before to one after."""
-    return float((generator.synthesise(w + direction) - generator.synthesise(w - direction)).abs().mean())
 
 
 def hardware(device: torch.device) -> str:

@@ -106,7 +106,7 @@ def test_dragging_the_grid_wanders_the_seed_plane(visit: Visit) -> None:
     assert first.plane and first.plane[2] == 0.25 and first.plane_rows == 4
     # The image under the hand was seed 7, which lies at (7, 0); it has gone with the hand to the third column.
     x, y, step = first.plane
-    assert x + (2 - (columns - 1) / 2) * step == pytest.approx(7, abs=0.01) and y + (1 - 1.5) * step == pytest.approx(0, abs=0.01) or y > 999_999
+    assert (x + (2 - (columns - 1) / 2) * step == pytest.approx(7, abs=0.01) and y + (1 - 1.5) * step == pytest.approx(0, abs=0.01)) or y > 999_999
     drag(page, -2, 0.5)
     painted(page, f"plane={str(round(x + 0.5, 4)).replace('.', '[.]')}%2C")
     second = explored(page)

@@ -1,5 +1,5 @@
 // The strip of residual blocks: of each one the image so far and what the block adds, an on/off and a dial of how much.
-// The value: { names, gains }. `input` comes while a dial moves, `release` when it is let go.
+// The value: { names, gains, dials }; without `dials` there is nothing to turn, only to see. `input` comes while a dial moves, `release` when it is let go.
 // The event "resgen-anatomy" brings the pictures as a view with a row of the image so far, one of what each block adds, one of features.
 const settings = element.querySelector(".rg-blocks").dataset;
 const [low, high, step] = ["low", "high", "step"].map((name) => Number(settings[name]));
@@ -10,7 +10,7 @@ let laid = "";
 let blocks = [];
 let anatomy = null;
 
-const state = () => ({ names: [], gains: [], ...props.value });
+const state = () => ({ names: [], gains: [], dials: true, ...props.value });
 
 function change(place, gain) {
   const gains = state().names.map((_, other) => (other === place ? gain : state().gains[other] ?? 1));
@@ -46,6 +46,8 @@ function lay(name, place) {
     root.classList.toggle("rg-off", gain === 0);
   };
   pictures.forEach((look, row) => connectLook(look, row, place, name));
+  toggle.disabled = !state().dials;
+  dial.root.hidden = !state().dials;
   root.append(toggle, ...pictures, dial.root);
   return { root, dial, pictures, showSwitch };
 }
@@ -53,7 +55,7 @@ function lay(name, place) {
 // While a picture is pointed at, or has the focus, it is shown large.
 function connectLook(look, row, place, name) {
   const tell = (detail) => window.dispatchEvent(new CustomEvent("resgen-look", { detail }));
-  const start = () => anatomy && tell({ ...anatomy, index: row * state().names.length + place, caption: `${ROWS[row]}: ${name}` });
+  const start = () => anatomy && tell({ ...anatomy, index: (anatomy.view.rows - (ROWS.length - row)) * state().names.length + place, caption: `${ROWS[row]}: ${name}` });
   for (const begin of ["pointerenter", "focus", "click"]) look.addEventListener(begin, start);
   for (const stop of ["pointerleave", "blur"]) look.addEventListener(stop, () => tell(null));
 }
@@ -86,8 +88,10 @@ function paintAnatomy() {
   if (!anatomy || anatomy.view.columns !== blocks.length) return;
   blocks.forEach((block, place) => {
     block.pictures.forEach((look, row) => {
+      const shown = anatomy.view.rows - (ROWS.length - row); // of what cannot be dialled there are features alone
+      look.hidden = shown < 0;
       const context = look.querySelector("canvas").getContext("2d");
-      paintImage(context, anatomy.picture, anatomy.view, row * blocks.length + place, 0, 0, SIDE);
+      if (shown >= 0) paintImage(context, anatomy.picture, anatomy.view, shown * blocks.length + place, 0, 0, SIDE);
     });
   });
 }

@@ -1,0 +1,197 @@
+"""A checkpoint of ours -> files that draw without us: ONNX, TorchScript, torch.export, and one Python file. Each is checked as it is written."""
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager, redirect_stdout
+from importlib import import_module
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from resgen.architecture import Generator
+from resgen.bundle import bundle
+from resgen.errors import CheckpointError, FileError
+from resgen.files import save_atomically, whole_file, write_atomically
+from resgen.interop.graph import GraphConfig
+from resgen.latents import draw_seed
+from resgen.recipe import Recipe
+from resgen.sampler import Sampler, to_pixels
+
+OPSET = 18
+CHECKED = (0, 1, 2, 3, 4)  # seeds; an odd number, and another than what the export was traced with
+TRACED = 2
+TOLERANCE, TOLERANCE_OF_HALF = 1, 3  # of pixels, in 255ths
+PYTHON_MAIN = Path(__file__).with_name("export_main.py")
+
+
+class Drawing(nn.Module):
+    """What is exported: z [N, z_dim], and class weights [N, classes] where there are classes -> images [N, channels, R, R] in -1..1, float32."""
+
+    def __init__(self, generator: Generator, half: bool = False) -> None:
+        super().__init__()
+        self.generator, self.kind = generator.half() if half else generator, torch.float16 if half else torch.float32
+
+    def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
+        weights = None if class_weights is None else class_weights.to(self.kind)
+        return self.generator(z.to(self.kind), weights).float().clamp(-1, 1)
+
+
+def inputs_of(sampler: Sampler, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """The z of seeds, and where there are classes the class weights that each draws."""
+    arch = sampler.card.arch
+    drawn = [draw_seed(seed, arch.z_dim, arch.num_classes) for seed in seeds]
+    z = torch.stack([z for z, _ in drawn])
+    return (z, torch.eye(arch.num_classes)[[label for _, label in drawn]]) if arch.num_classes else (z,)
+
+
+def export(sampler: Sampler, kind: str, path: Path, half: bool = False) -> int:
+    """Write a checkpoint as ``kind`` and return by how much what it draws differs from the sampler, in 255ths.
+
+    Raises CheckpointError where it differs by more than rounding, FileError where it cannot be written.
+    """
+    if kind not in WRITERS:
+        raise CheckpointError(f"There is no export {kind[:40]!r}; there are {', '.join(WRITERS)}.")
+    if half and kind != ONNX:
+        raise CheckpointError("Only ONNX files can be written in half precision.")
+    if sampler.card.arch.family == GraphConfig.family and kind != PYTHON:
+        raise CheckpointError(f"{sampler.card.name} was imported as a graph of ONNX: use that file, or export it --to {PYTHON}.")
+    write, draw = WRITERS[kind]
+    with whole_file(path) as partial:
+        write(sampler, partial, path, half)
+        found = draw(sampler, partial)
+        wanted = sampler.render(Recipe(checkpoint=sampler.card.name, seeds=CHECKED))
+        difference = int(abs(found.astype(int) - wanted.astype(int)).max())
+        limit = TOLERANCE_OF_HALF if half else TOLERANCE
+        if difference > limit:
+            raise CheckpointError(f"What {path.name} draws differs from {sampler.card.name} by {difference}/255, more than {limit}; it was not kept.")
+    return difference
+
+
+def _drawing(sampler: Sampler, half: bool = False) -> tuple[Drawing, tuple[Tensor, ...]]:
+    return Drawing(sampler.checkpoint.build(), half).eval().requires_grad_(False), inputs_of(sampler, CHECKED[:TRACED])
+
+
+def _write_onnx(sampler: Sampler, partial: Path, path: Path, half: bool) -> None:
+    _need("onnxscript", "onnxruntime")
+    drawing, inputs = _drawing(sampler, half)
+    names = ["z", "class_weights"][: len(inputs)]
+    with _quiet():
+        program = torch.onnx.export(
+            drawing, inputs, dynamo=True, opset_version=OPSET, input_names=names, output_names=["image"], verbose=False,
+            dynamic_shapes=_any_number(inputs),
+        )  # fmt: skip
+    assert program is not None
+    program.save(partial, external_data=False)
+
+
+def _draw_onnx(sampler: Sampler, partial: Path) -> np.ndarray:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(partial.read_bytes(), providers=["CPUExecutionProvider"])
+    feeds = {wanted.name: value.numpy() for wanted, value in zip(session.get_inputs(), inputs_of(sampler, CHECKED), strict=True)}
+    return to_pixels(torch.from_numpy(session.run(None, feeds)[0]))
+
+
+def _write_torchscript(sampler: Sampler, partial: Path, path: Path, half: bool) -> None:
+    drawing, inputs = _drawing(sampler)
+    with _quiet():
+        torch.jit.save(torch.jit.trace(drawing, inputs, check_trace=False), partial)  # type: ignore[no-untyped-call]
+
+
+def _draw_torchscript(sampler: Sampler, partial: Path) -> np.ndarray:
+    with _quiet():
+        return _drawn(torch.jit.load(partial), sampler)
+
+
+def _write_pt2(sampler: Sampler, partial: Path, path: Path, half: bool) -> None:
+    drawing, inputs = _drawing(sampler)
+    with _quiet():
+        program = torch.export.export(drawing, inputs, dynamic_shapes=_any_number(inputs))
+        with tempfile.TemporaryDirectory() as folder:  # its writer wants the ending .pt2
+            torch.export.save(program, Path(folder) / "generator.pt2")
+            write_atomically(partial, (Path(folder) / "generator.pt2").read_bytes())
+
+
+def _draw_pt2(sampler: Sampler, partial: Path) -> np.ndarray:
+    with _quiet(), partial.open("rb") as file:
+        return _drawn(torch.export.load(file).module(), sampler)
+
+
+def _write_python(sampler: Sampler, partial: Path, path: Path, half: bool) -> None:
+    """The source, and beside it the weights: NAME.py and NAME.pt."""
+    card, checkpoint = sampler.card, sampler.checkpoint
+    config = type(card.arch)
+    source = bundle([(config.__module__, config.__name__), ("resgen.latents", "draw_seed"), ("resgen.sampler", "to_pixels")])
+    settings = json.dumps(card.arch.to_dict())
+    title = f'"""{card.name}: images of a generator; written by ResGen, needs PyTorch alone. Its weights lie beside it."""\n\n'
+    facts = f"\n\nCONFIG = {config.__name__}.from_dict(json.loads(r'''{settings}'''))\nCLASS_NAMES = {card.classes!r}\nBESIDE = {path.with_suffix('.pt').name!r}\n"
+    main = PYTHON_MAIN.read_text().partition("# From here on")[2].partition("\n")[2]
+    header, _, rest = source.partition("\n\n\n")
+    more = "from __future__ import annotations\n\nimport argparse\nimport json\nimport struct\nimport zlib\nfrom pathlib import Path\n"
+    partial.write_text(title + more + header + "\n\n\n" + rest + facts + main)
+    tensors = {f"generator.{name}": value for name, value in checkpoint.weights.items()} | {"mean_w": checkpoint.mean_w}
+    save_atomically(path.with_suffix(".pt"), lambda beside: torch.save(tensors, beside))
+
+
+def _draw_python(sampler: Sampler, partial: Path) -> np.ndarray:
+    """What the file draws in a process of its own, in which nothing of ours can be imported."""
+    with tempfile.TemporaryDirectory() as folder:
+        image, script = Path(folder) / "images.npz", Path(folder) / "drawing.py"
+        script.write_text(partial.read_text().replace("Path(__file__).with_name(BESIDE)", repr(str(partial.parent.resolve())) + " + '/' + BESIDE"))
+        words = [sys.executable, "-I", str(script), "--seeds", *map(str, CHECKED), "--out", str(image)]
+        done = subprocess.run(words, capture_output=True, text=True, cwd=folder)
+        if done.returncode:
+            raise CheckpointError(f"The Python file that was written cannot be run: {done.stderr.strip().splitlines()[-1][:200]}.")
+        return np.load(image)["images"]
+
+
+def _drawn(drawing: Callable[..., Tensor], sampler: Sampler) -> np.ndarray:
+    with torch.no_grad():
+        return to_pixels(drawing(*inputs_of(sampler, CHECKED)))
+
+
+def _any_number(inputs: tuple[Tensor, ...]) -> tuple[dict[int, Any], ...]:
+    batch = torch.export.Dim("batch", min=1)
+    return tuple({0: batch} for _ in inputs)
+
+
+def _need(*packages: str) -> None:
+    for package in packages:
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise CheckpointError(f"This needs the package {package}; install it with: pip install 'resgen[interop]'.") from error
+
+
+@contextmanager
+def _quiet() -> Any:
+    """Without the exporters' own remarks."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    except (CheckpointError, FileError, OSError):
+        raise
+    except Exception as error:  # exporters fail in many ways
+        raise CheckpointError(f"This generator cannot be exported so: {str(error).strip().splitlines()[0][:160]}.") from error
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+ONNX, PYTHON = "onnx", "python"
+WRITERS: dict[str, tuple[Callable[[Sampler, Path, Path, bool], None], Callable[[Sampler, Path], np.ndarray]]] = {
+    ONNX: (_write_onnx, _draw_onnx),
+    "torchscript": (_write_torchscript, _draw_torchscript),
+    "pt2": (_write_pt2, _draw_pt2),
+    PYTHON: (_write_python, _draw_python),
+}

@@ -1,0 +1,82 @@
+"""A file of another program -> a checkpoint of ours."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resgen.card import LABEL, NAME, Card
+from resgen.checkpoint import Checkpoint, file_hash
+from resgen.errors import CheckpointError
+from resgen.fields import is_list, is_table
+from resgen.interop.readers import read_file
+from resgen.interop.reading import Asked
+from resgen.statistics import latent_statistics
+
+MAX_SETTINGS = 1 << 20  # bytes of a configuration file
+
+
+def import_file(path: Path, name: str, asked: Asked, kind: str = "", device: str = "cpu") -> Checkpoint:
+    """The generator in a file, with its measured mean w and directions; ``kind`` names the reader where it must not be guessed.
+
+    Raises CheckpointError for what cannot be read, with what to do.
+    """
+    if not NAME.fullmatch(name):
+        raise CheckpointError(f"{name[:40]!r} cannot be a checkpoint's name: use letters, digits, dots, dashes and underscores; say one with --as.")
+    kind, reading = read_file(path, asked, kind)
+    arch = reading.config
+    source = {"file": path.name, "kind": kind, "sha256": file_hash(path)}
+    card = Card(name, arch, _classes(reading.classes, arch.num_classes, asked.settings), source=source)
+    empty = torch.zeros(max(1, arch.num_classes), arch.w_dim)
+    checkpoint = Checkpoint(card, reading.weights, empty, empty[:0])
+    generator = checkpoint.build().to(device)
+    _try(generator, path, torch.device(device))
+    mean_w, names, directions = latent_statistics(generator, torch.device(device))
+    mean_w = mean_w.cpu() if reading.mean_w is None else reading.mean_w
+    return Checkpoint(replace(card, direction_names=names), reading.weights, mean_w, directions.cpu())
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """A configuration file in YAML or JSON. Raises CheckpointError."""
+    import yaml
+
+    try:
+        if path.stat().st_size > MAX_SETTINGS:
+            raise CheckpointError(f"{path.name} is larger than any configuration.")
+        settings = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{path.name} is not a configuration in YAML or JSON.") from error
+    if not is_table(settings):
+        raise CheckpointError(f"{path.name} is not a table of settings.")
+    return settings
+
+
+def _classes(told: Sequence[str], count: int, settings: dict[str, Any]) -> tuple[str, ...]:
+    """The names of classes: those a configuration gives, or the file, else numbers. Raises CheckpointError."""
+    given = settings.get("classes")
+    if not is_list(given):
+        return tuple(told) or tuple(f"class {index}" for index in range(count))
+    names = [str(name) for name in given]
+    if len(names) != count or len(set(names)) != count or not all(map(LABEL.fullmatch, names)):
+        raise CheckpointError(
+            f"The configuration names {len(names)} classes; this generator needs {count} different names without signs like , = < >."
+        )
+    return tuple(names)
+
+
+@torch.no_grad()
+def _try(generator: Any, path: Path, device: torch.device) -> None:
+    """Draw two images. Raises CheckpointError where they are none."""
+    arch = generator.config
+    noise = torch.randn(2, arch.z_dim, generator=torch.Generator("cpu").manual_seed(0))
+    weights = torch.eye(arch.num_classes, device=device)[[0, -1]] if arch.num_classes else None
+    try:
+        images = generator(noise.to(device), weights)
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise CheckpointError(f"{path.name} could be read, but its network cannot be run: {str(error).splitlines()[0][:120]}.") from error
+    if tuple(images.shape) != (2, arch.image_channels, arch.resolution, arch.resolution) or not images.isfinite().all():
+        raise CheckpointError(f"{path.name} could be read, but what its network draws is no image.")

@@ -1,0 +1,128 @@
+"""Files of others as plain tensors: nothing in a file is run, and what a file claims is never believed beyond its own size."""
+
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from resgen.errors import CheckpointError
+from resgen.interop.states import State
+
+MAX_BYTES = 1 << 33  # of a file
+MAX_PARTS = 100_000  # of an archive
+MAX_PICKLE = 1 << 26  # bytes of an archive's table of contents
+MAX_DEPTH = 3  # tables within tables
+TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
+AVERAGED = ("g_ema", "ema", "params_ema", "generator_ema", "netg_ema")  # what others call the generator to draw with, best first
+PLAIN = ("g", "netg", "generator", "gen", "model_state_dict", "state_dict", "model", "params")
+
+
+def check_start(path: Path) -> bytes:
+    """The first bytes of a file that is there, and not a pointer in the place of one. Raises CheckpointError."""
+    try:
+        with path.open("rb") as file:
+            start, size = file.read(64), path.stat().st_size
+    except OSError as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+    if start.startswith(b"version https://git-lfs"):
+        raise CheckpointError(f"{path.name} is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`.")
+    if not size:
+        raise CheckpointError(f"{path.name} is empty; copy or download it again.")
+    if size > MAX_BYTES:
+        raise CheckpointError(f"{path.name} has {size / 1e9:.0f} GB, more than any generator; give the generator's state dict alone.")
+    return start
+
+
+def read_states(path: Path) -> list[State]:
+    """The state dicts in a file, those of an averaged generator first. Raises CheckpointError."""
+    start = check_start(path)
+    if path.suffix == ".safetensors":
+        content = _read_safetensors(path)
+    elif path.suffix in TORCH_SUFFIXES:
+        content = _read_torch(path, zipped=start.startswith(b"PK"))
+    else:
+        raise CheckpointError(f"{path.name} is of a kind that is not read; there are {', '.join((*TORCH_SUFFIXES, '.safetensors', '.onnx'))}.")
+    found = sorted(_tables(content, "", 0), key=lambda pair: _rank(pair[0]))
+    states = [state for _, raw in found if (state := _clean(raw))]
+    if not states:
+        raise CheckpointError(f"{path.name} holds no tensors by name; give a generator's state dict.")
+    _check_claims(path, states)
+    return states
+
+
+def _read_safetensors(path: Path) -> State:
+    opened: Any
+    try:
+        opened = safe_open(path, "pt")
+        with opened as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path.name} is damaged or not whole: it cannot be read as safetensors. Copy or download it again.") from error
+
+
+def _read_torch(path: Path, zipped: bool) -> object:
+    if zipped:
+        _check_archive(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old forms
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except Exception as error:  # a file of a stranger may fail in many ways
+        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
+            raise CheckpointError(
+                f"{path.name} holds more than tensors, and opening it would run its code; save the generator's state_dict() alone, and import that."
+            ) from error
+        raise CheckpointError(f"{path.name} is damaged or not whole: it cannot be read as a PyTorch file. Copy or download it again.") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse archives that unpack to more than they are. Raises CheckpointError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise CheckpointError(f"{path.name} is damaged or not whole: it cannot be read as a PyTorch file. Copy or download it again.") from error
+    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if packed or len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > path.stat().st_size:
+        raise CheckpointError(f"{path.name} is an archive that unpacks to more than it is, which PyTorch never writes; it is refused.")
+    if any(part.filename.endswith(".pkl") and part.file_size > MAX_PICKLE for part in parts):
+        raise CheckpointError(f"{path.name} has a table of contents larger than any network's; it is refused.")
+
+
+def _tables(content: object, name: str, depth: int) -> list[tuple[str, dict[Any, Any]]]:
+    """The dictionaries in a file that hold tensors, with their names."""
+    if not isinstance(content, dict) or depth > MAX_DEPTH:
+        return []
+    table: dict[Any, Any] = content  # pyright: ignore[reportUnknownVariableType]
+    own = [(name, table)] if any(isinstance(value, Tensor) for value in table.values()) else []
+    return own + [pair for key, value in table.items() for pair in _tables(value, f"{name}.{key}", depth + 1)]
+
+
+def _rank(name: str) -> tuple[int, str]:
+    words = [word.lower() for word in name.split(".") if word]
+    for rank, known in enumerate((*AVERAGED, *PLAIN)):
+        if known in words:
+            return rank, name
+    return len(AVERAGED) + len(PLAIN) * bool(words), name
+
+
+def _clean(raw: dict[Any, Any]) -> State:
+    """The dense tensors of a table by name, without what parallel training puts before names."""
+    dense = {key: value for key, value in raw.items() if isinstance(key, str) and type(value) in (Tensor, torch.nn.Parameter) and _is_dense(value)}
+    prefix = next((prefix for prefix in ("module.", "_orig_mod.") if dense and all(key.startswith(prefix) for key in dense)), "")
+    return {key.removeprefix(prefix): value.detach() for key, value in dense.items()}
+
+
+def _is_dense(value: Tensor) -> bool:
+    return value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+
+
+def _check_claims(path: Path, states: list[State]) -> None:
+    """Refuse tensors that are larger than what the file holds of them: views of one number that claim many. Raises CheckpointError."""
+    for state in states:
+        if sum(value.numel() * value.element_size() for value in state.values()) > 2 * path.stat().st_size:
+            raise CheckpointError(f"{path.name} claims more numbers than it holds; it is refused.")

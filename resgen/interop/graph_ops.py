@@ -1,0 +1,301 @@
+"""What the operators of an ONNX graph compute, in PyTorch: name -> function of inputs (None: left out) and attributes.
+
+Only what has no side effects and no inner graph is here. Whole numbers, which steer shapes, stay on the CPU; fractions may be anywhere.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Attributes = dict[str, Any]
+Operator = Callable[[list[Any], Attributes], Any]
+
+MAX_NUMBERS = 1 << 28  # of one tensor
+FLOAT, INT64 = 1, 7  # ONNX's numbers of types
+FLOATS, INTS, TRUTH = {1, 10, 11, 16}, {2, 3, 5, 6, 7, 12, 13}, 9
+
+
+class GraphError(Exception):
+    """A graph that cannot be followed."""
+
+
+def bounded(shape: list[int]) -> list[int]:
+    """The shape. Raises GraphError where a tensor of it would be too large."""
+    if math.prod(max(1, size) for size in shape) > MAX_NUMBERS:
+        raise GraphError(f"it makes a tensor of {' x '.join(map(str, shape))} numbers")
+    return shape
+
+
+def _ints(value: Any) -> list[int]:
+    return [int(number) for number in value.reshape(-1).tolist()] if isinstance(value, Tensor) else [int(number) for number in value]
+
+
+def _pairs(pads: list[int], dims: int) -> list[tuple[int, int]]:
+    """ONNX's pads, all begins then all ends, as (begin, end) of each dimension."""
+    return [(pads[dim], pads[dim + dims]) for dim in range(dims)]
+
+
+def _flat(pairs: list[tuple[int, int]]) -> list[int]:
+    """Of `F.pad`: the last dimension first."""
+    return [amount for pair in reversed(pairs) for amount in pair]
+
+
+def _padded(x: Tensor, attributes: Attributes, value: float = 0.0) -> Tensor:
+    if attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise GraphError(f"its padding {attributes['auto_pad']} is not known here")
+    dims = x.ndim - 2
+    pads = attributes.get("pads", [0] * 2 * dims)
+    return F.pad(x, _flat(_pairs(pads, dims)), value=value) if any(pads) else x
+
+
+def _three(inputs: list[Any]) -> tuple[Any, Any, Any]:
+    """Two or three inputs; one that is left out is None."""
+    return inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None
+
+
+def _conv(inputs: list[Any], attributes: Attributes) -> Tensor:
+    x, weight, bias = _three(inputs)
+    x = _padded(x, attributes)
+    return F.conv2d(x, weight, bias, attributes.get("strides", 1), 0, attributes.get("dilations", 1), attributes.get("group", 1))
+
+
+def _conv_transpose(inputs: list[Any], attributes: Attributes) -> Tensor:
+    x, weight, bias = _three(inputs)
+    if attributes.get("auto_pad", "NOTSET") != "NOTSET" or "output_shape" in attributes:
+        raise GraphError("a transposed convolution of it has no pads of its own")
+    strides, more = attributes.get("strides", [1, 1]), attributes.get("output_padding", [0, 0])
+    sides = [(size - 1) * stride + kernel for size, stride, kernel in zip(x.shape[2:], strides, weight.shape[2:], strict=True)]
+    bounded([x.shape[0], weight.shape[1] * attributes.get("group", 1), *sides])
+    pads = _pairs(attributes.get("pads", [0] * 4), 2)
+    if any(begin != end for begin, end in pads):
+        raise GraphError("a transposed convolution of it is padded on one side")
+    padding = [begin for begin, _ in pads]
+    return F.conv_transpose2d(x, weight, bias, strides, padding, more, attributes.get("group", 1), attributes.get("dilations", 1))
+
+
+def _batch_norm(inputs: list[Any], attributes: Attributes) -> Tensor:
+    x, scale, bias, mean, variance = inputs
+    return F.batch_norm(x, mean, variance, scale, bias, False, 0.0, attributes.get("epsilon", 1e-5))
+
+
+def _layer_norm(inputs: list[Any], attributes: Attributes) -> Tensor:
+    x, scale, bias = _three(inputs)
+    return F.layer_norm(x, list(x.shape[attributes.get("axis", -1) :]), scale, bias, attributes.get("epsilon", 1e-5))
+
+
+def _gemm(inputs: list[Any], attributes: Attributes) -> Tensor:
+    a, b, c = _three(inputs)
+    product = (a.T if attributes.get("transA") else a) @ (b.T if attributes.get("transB") else b)
+    product = product * attributes.get("alpha", 1.0)
+    return product if c is None else product + attributes.get("beta", 1.0) * c
+
+
+def _matmul(inputs: list[Any], attributes: Attributes) -> Tensor:
+    a, b = inputs
+    bounded([*torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2] if a.ndim > 1 else 1, b.shape[-1]])
+    return a @ b
+
+
+def _binary(operation: Callable[[Any, Any], Any]) -> Operator:
+    def run(inputs: list[Any], attributes: Attributes) -> Any:
+        a, b = inputs
+        bounded(list(torch.broadcast_shapes(a.shape, b.shape)))
+        if a.device != b.device:  # a whole number that became a factor
+            a, b = (value.to(a.device if b.ndim == 0 or b.device.type == "cpu" else b.device) for value in (a, b))
+        return operation(a, b)
+
+    return run
+
+
+def _unary(operation: Callable[[Any], Any]) -> Operator:
+    return lambda inputs, attributes: operation(inputs[0])
+
+
+def _divide(a: Tensor, b: Tensor) -> Tensor:
+    return a / b if a.is_floating_point() else torch.div(a, b, rounding_mode="trunc")
+
+
+def _clip(inputs: list[Any], attributes: Attributes) -> Tensor:
+    low, high = (*inputs[1:], None, None)[:2]
+    low, high = attributes.get("min", low), attributes.get("max", high)
+    return torch.clamp(inputs[0], *(None if limit is None else float(limit) for limit in (low, high)))
+
+
+def _reshape(inputs: list[Any], attributes: Attributes) -> Tensor:
+    x, shape = inputs[0], _ints(inputs[1] if len(inputs) > 1 else attributes["shape"])
+    if not attributes.get("allowzero"):
+        shape = [x.shape[dim] if size == 0 else size for dim, size in enumerate(shape)]
+    return x.reshape(shape)
+
+
+def _flatten(inputs: list[Any], attributes: Attributes) -> Tensor:
+    x, axis = inputs[0], attributes.get("axis", 1) % (inputs[0].ndim + 1)
+    return x.reshape(math.prod(x.shape[:axis]), -1)
+
+
+def _squeeze(inputs: list[Any], attributes: Attributes) -> Tensor:
+    axes = _axes(inputs, attributes)
+    return inputs[0].squeeze() if axes is None else inputs[0].squeeze(tuple(axes))
+
+
+def _unsqueeze(inputs: list[Any], attributes: Attributes) -> Tensor:
+    x, axes = inputs[0], _axes(inputs, attributes) or []
+    for axis in sorted(axis % (x.ndim + len(axes)) for axis in axes):
+        x = x.unsqueeze(axis)
+    return x
+
+
+def _axes(inputs: list[Any], attributes: Attributes) -> list[int] | None:
+    if len(inputs) > 1 and inputs[1] is not None:
+        return _ints(inputs[1])
+    return attributes.get("axes")
+
+
+def _concat(inputs: list[Any], attributes: Attributes) -> Tensor:
+    bounded([sum(value.numel() for value in inputs)])
+    return torch.cat(inputs, dim=attributes["axis"])
+
+
+def _split(inputs: list[Any], attributes: Attributes) -> tuple[Tensor, ...]:
+    x, axis = inputs[0], attributes.get("axis", 0)
+    sizes = _ints(inputs[1]) if len(inputs) > 1 and inputs[1] is not None else attributes.get("split")
+    if sizes is None:
+        sizes = math.ceil(x.shape[axis] / attributes["outputs"])
+    return torch.split(x, sizes, dim=axis)
+
+
+def _slice(inputs: list[Any], attributes: Attributes) -> Tensor:
+    x, rest = inputs[0], [None if value is None else _ints(value) for value in inputs[1:]]
+    starts, ends, axes, steps = (*rest, None, None, None, None)[:4]
+    starts, ends, axes = starts or attributes["starts"], ends or attributes["ends"], axes or attributes.get("axes")
+    for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        step = steps[place] if steps else 1
+        if step < 1:
+            raise GraphError("it reads a tensor backwards")
+        x = x[(slice(None),) * ((axes[place] if axes else place) % x.ndim) + (slice(start, end, step),)]
+    return x
+
+
+def _gather(inputs: list[Any], attributes: Attributes) -> Tensor:
+    x, indices = inputs
+    axis = attributes.get("axis", 0) % x.ndim
+    bounded([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
+    indices = torch.where(indices < 0, indices + x.shape[axis], indices)
+    taken = x.index_select(axis, indices.reshape(-1).to(x.device))
+    return taken.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+
+
+def _shape(inputs: list[Any], attributes: Attributes) -> Tensor:
+    return torch.tensor(list(inputs[0].shape)[attributes.get("start", 0) : attributes.get("end")], dtype=torch.int64)
+
+
+def _cast(inputs: list[Any], attributes: Attributes) -> Tensor:
+    kind = attributes["to"]
+    return inputs[0].float() if kind in FLOATS else inputs[0].long() if kind in INTS else inputs[0].bool()
+
+
+def _constant_of_shape(inputs: list[Any], attributes: Attributes) -> Tensor:
+    value = attributes.get("value", 0.0)
+    value = value[0] if isinstance(value, list) else value
+    return torch.full(bounded(_ints(inputs[0])), value, dtype=torch.float32 if isinstance(value, float) else torch.int64)
+
+
+def _expand(inputs: list[Any], attributes: Attributes) -> Tensor:
+    x = inputs[0]
+    return x.expand(bounded(list(torch.broadcast_shapes(x.shape, _ints(inputs[1])))))
+
+
+def _tile(inputs: list[Any], attributes: Attributes) -> Tensor:
+    times = _ints(inputs[1])
+    bounded([size * count for size, count in zip(inputs[0].shape, times, strict=True)])
+    return inputs[0].repeat(times)
+
+
+def _resize(inputs: list[Any], attributes: Attributes) -> Tensor:
+    """Twice or more times as large, by pixels or bilinearly, as networks do it."""
+    x = inputs[0]
+    scales, sizes = (inputs[1], None) if len(inputs) == 2 else (*inputs[2:], None, None)[:2]
+    if scales is None and "scales" in attributes:
+        scales = attributes["scales"]
+    if sizes is not None:
+        sides = _ints(sizes)[-2:]
+    else:
+        factors: Any = scales.tolist() if isinstance(scales, Tensor) else scales
+        sides = [math.floor(size * factor) for size, factor in zip(x.shape[-2:], factors[-2:], strict=True)]
+    bounded([*x.shape[:2], *sides])
+    mode, transform = attributes.get("mode", "nearest"), attributes.get("coordinate_transformation_mode", "half_pixel")
+    whole = all(side % size == 0 for side, size in zip(sides, x.shape[-2:], strict=True))
+    if mode == "nearest" and whole and (transform != "align_corners"):
+        return F.interpolate(x, sides)
+    if mode == "linear" and transform in ("half_pixel", "pytorch_half_pixel", "align_corners"):
+        return F.interpolate(x, sides, mode="bilinear", align_corners=transform == "align_corners")
+    raise GraphError(f"it resizes by {mode}, {transform}, which is not known here")
+
+
+def _pad(inputs: list[Any], attributes: Attributes) -> Tensor:
+    x = inputs[0]
+    pads = _pairs(_ints(inputs[1]) if len(inputs) > 1 else attributes["pads"], x.ndim)
+    value = float(inputs[2]) if len(inputs) > 2 and inputs[2] is not None else attributes.get("value", 0.0)
+    bounded([size + begin + end for size, (begin, end) in zip(x.shape, pads, strict=True)])
+    mode: str = attributes.get("mode", "constant")
+    mode = "replicate" if mode == "edge" else mode
+    return F.pad(x, _flat(pads), value=value) if mode == "constant" else F.pad(x, _flat(pads[2:]), mode=mode)
+
+
+def _depth_to_space(inputs: list[Any], attributes: Attributes) -> Tensor:
+    if attributes.get("mode", "DCR") == "CRD":
+        return F.pixel_shuffle(inputs[0], attributes["blocksize"])
+    size = attributes["blocksize"]
+    n, c, h, w = inputs[0].shape
+    return inputs[0].reshape(n, size, size, c // size**2, h, w).permute(0, 3, 4, 1, 5, 2).reshape(n, c // size**2, h * size, w * size)
+
+
+def _reduce(operation: Callable[..., Any]) -> Operator:
+    def run(inputs: list[Any], attributes: Attributes) -> Any:
+        axes = _axes(inputs, attributes)
+        return operation(inputs[0], dim=list(range(inputs[0].ndim)) if axes is None else axes, keepdim=bool(attributes.get("keepdims", 1)))
+
+    return run
+
+
+def _pool(operation: Callable[..., Tensor], empty: float) -> Operator:
+    def run(inputs: list[Any], attributes: Attributes) -> Tensor:
+        return operation(_padded(inputs[0], attributes, empty), attributes["kernel_shape"], attributes.get("strides", [1, 1]))
+
+    return run
+
+
+def _gelu(inputs: list[Any], attributes: Attributes) -> Tensor:
+    return F.gelu(inputs[0], approximate=attributes.get("approximate", "none"))
+
+
+OPERATORS: dict[str, Operator] = {
+    "Abs": _unary(torch.abs), "Cos": _unary(torch.cos), "Erf": _unary(torch.erf), "Exp": _unary(torch.exp), "Log": _unary(torch.log),
+    "Neg": _unary(torch.neg), "Reciprocal": _unary(torch.reciprocal), "Relu": _unary(F.relu), "Sigmoid": _unary(torch.sigmoid),
+    "Sin": _unary(torch.sin), "Softplus": _unary(F.softplus), "Sqrt": _unary(torch.sqrt), "Tanh": _unary(torch.tanh),
+    "Identity": _unary(lambda x: x), "Dropout": _unary(lambda x: x),
+    "Add": _binary(torch.add), "Sub": _binary(torch.sub), "Mul": _binary(torch.mul), "Div": _binary(_divide), "Pow": _binary(torch.pow),
+    "Equal": _binary(torch.eq), "Max": _binary(torch.maximum), "Min": _binary(torch.minimum),
+    "Where": lambda inputs, attributes: torch.where(*inputs),
+    "PRelu": _binary(lambda x, slope: torch.where(x < 0, x * slope, x)),
+    "LeakyRelu": lambda inputs, attributes: F.leaky_relu(inputs[0], attributes.get("alpha", 0.01)),
+    "Elu": lambda inputs, attributes: F.elu(inputs[0], attributes.get("alpha", 1.0)),
+    "Softmax": lambda inputs, attributes: torch.softmax(inputs[0], attributes.get("axis", -1)),
+    "Gelu": _gelu, "Clip": _clip,
+    "Conv": _conv, "ConvTranspose": _conv_transpose, "Gemm": _gemm, "MatMul": _matmul,
+    "BatchNormalization": _batch_norm, "LayerNormalization": _layer_norm,
+    "InstanceNormalization": lambda inputs, attributes: F.instance_norm(
+        inputs[0], weight=inputs[1], bias=inputs[2], eps=attributes.get("epsilon", 1e-5)
+    ),
+    "Reshape": _reshape, "Flatten": _flatten, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Concat": _concat, "Split": _split,
+    "Transpose": lambda inputs, attributes: inputs[0].permute(attributes.get("perm", list(range(inputs[0].ndim))[::-1])),
+    "Slice": _slice, "Gather": _gather, "Shape": _shape, "Cast": _cast, "ConstantOfShape": _constant_of_shape, "Expand": _expand, "Tile": _tile,
+    "Resize": _resize, "Upsample": _resize, "Pad": _pad, "DepthToSpace": _depth_to_space,
+    "ReduceMean": _reduce(torch.mean), "ReduceSum": _reduce(torch.sum),
+    "MaxPool": _pool(F.max_pool2d, -math.inf), "AveragePool": _pool(F.avg_pool2d, 0.0),
+    "GlobalAveragePool": lambda inputs, attributes: inputs[0].mean(dim=(2, 3), keepdim=True),
+}  # fmt: skip

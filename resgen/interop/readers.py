@@ -1,0 +1,71 @@
+"""Any file of another program -> a network of ours: the readers there are, and the one way to use them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from resgen.errors import CheckpointError
+from resgen.interop import biggan, dcgan, mimicry, pytorch_gan, r3gan, studiogan
+from resgen.interop.files import check_start, read_states
+from resgen.interop.onnx_files import read_onnx
+from resgen.interop.programs import is_program, read_program
+from resgen.interop.reading import Asked, Reading
+from resgen.interop.states import State
+
+
+class Reader(Protocol):
+    """A module that reads one kind of state dict."""
+
+    sniff: Callable[[State], bool]
+    read: Callable[[State, Asked], Reading]
+
+
+READERS: dict[str, Reader] = {
+    "mimicry": mimicry,
+    "biggan": biggan,
+    "studiogan": studiogan,
+    "r3gan": r3gan,
+    "pytorch-gan": pytorch_gan,
+    "dcgan": dcgan,  # last: it looks at shapes alone
+}  # pyright: ignore[reportAssignmentType]
+GRAPH, PROGRAM = "onnx", "program"
+
+
+def read_file(path: Path, asked: Asked, wanted: str = "") -> tuple[str, Reading]:
+    """The kind of a file, and the network in it; ``wanted`` names the kind where it must not be guessed. Raises CheckpointError."""
+    if wanted and wanted not in (*READERS, GRAPH):
+        raise CheckpointError(f"There is no reader {wanted[:40]!r}; there are {', '.join((*READERS, GRAPH))}.")
+    check_start(path)
+    if is_program(path):
+        return PROGRAM, check(read_program(path, asked), path)
+    if path.suffix == ".onnx":
+        return GRAPH, check(read_onnx(path, asked), path)
+    for state in read_states(path):
+        for name, reader in READERS.items():
+            if wanted in ("", name) and reader.sniff(state):
+                return name, check(_read(reader, state, asked, path), path)
+    kinds = wanted or ", ".join((*READERS, GRAPH))
+    raise CheckpointError(f"{path.name} is not recognised as any of: {kinds}; export the network to ONNX and import that.")
+
+
+def _read(reader: Reader, state: State, asked: Asked, path: Path) -> Reading:
+    try:
+        return reader.read(state, asked)
+    except (KeyError, IndexError, ValueError, RuntimeError, StopIteration, ZeroDivisionError) as error:
+        why = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else "its tensors have other shapes"
+        raise CheckpointError(f"{path.name} looks like a generator that is known, but {why}; give its whole state dict.") from error
+
+
+def check(reading: Reading, path: Path) -> Reading:
+    """The reading, where its weights are those that its configuration asks for, and finite. Raises CheckpointError."""
+    with torch.device("meta"):
+        expected = {name: tuple(value.shape) for name, value in reading.config.build().state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in reading.weights.items()}
+    if found != expected:
+        wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+        raise CheckpointError(f"{path.name} does not hold the generator that its shapes tell of: see {', '.join(wrong[:3])}.")
+    if not all(value.isfinite().all() for value in reading.weights.values()):
+        raise CheckpointError(f"{path.name} holds numbers that are not finite: its training diverged or the file is damaged.")
+    return reading

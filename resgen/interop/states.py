@@ -1,0 +1,48 @@
+"""State dicts of others, read layer by layer: spectral norms folded, batch norms as `LinearNorm`, names made ours."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+State = dict[str, Tensor]
+
+
+def pick(state: State, name: str, dim: int = 0) -> Tensor:
+    """A weight of a state dict, float32; where it is spectrally normalised (Miyato et al. 2018), what the norm makes of it.
+
+    ``dim`` is that of its outputs: 1 for a transposed convolution. Raises KeyError where there is none.
+    """
+    layer, _, leaf = name.rpartition(".")
+    for raw, u, v in (
+        (f"{name}_orig", f"{name}_u", f"{name}_v"),
+        (f"{layer}.parametrizations.{leaf}.original", f"{layer}.parametrizations.{leaf}.0._u", f"{layer}.parametrizations.{leaf}.0._v"),
+    ):
+        if raw in state:
+            weight = state[raw].float()
+            matrix = weight.transpose(0, dim).flatten(1)
+            return weight / torch.dot(state[u].float(), matrix @ state[v].float())
+    return state[name].float()
+
+
+def count(state: State, prefix: str) -> int:
+    """How many numbers follow ``prefix`` in the names, from the least without a gap."""
+    found = sorted({int(part) for name in state if name.startswith(prefix) and (part := name[len(prefix) :].split(".")[0]).isdecimal()})
+    return next((i + 1 for i, (a, b) in enumerate(pairwise(found)) if b != a + 1), len(found))
+
+
+def plain_norm(state: State, name: str, epsilon: float) -> State:
+    """A batch norm of torch's as a `LinearNorm` without a condition; one without scale and shift has those of nothing."""
+    mean, variance = state[f"{name}.running_mean"].float(), state[f"{name}.running_var"].float()
+    scale, shift = state.get(f"{name}.weight", torch.ones_like(mean)), state.get(f"{name}.bias", torch.zeros_like(mean))
+    return {"mean": mean, "deviation": (variance + epsilon).sqrt(), "bias": torch.cat([scale.float(), shift.float()])}
+
+
+def named(prefix: str, tensors: State) -> State:
+    """Tensors under longer names."""
+    return {f"{prefix}.{name}": value for name, value in tensors.items()}
+
+
+def layer(state: State, name: str) -> State:
+    """Weight and bias of a linear layer or a convolution."""
+    return {"weight": pick(state, f"{name}.weight"), "bias": state[f"{name}.bias"].float()}

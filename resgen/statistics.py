@@ -1,0 +1,79 @@
+"""What is measured of a generator's latents: the mean w, and directions that change its pictures."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from resgen.architecture import Generator
+
+SAMPLES = 8192  # latents that means and directions are measured on
+SAMPLES_OF_FEATURES = 1024  # the same, where features have to be made of each
+PRINCIPAL, FACTORISED = 12, 6  # directions of each kind
+SEEN_ON = 32  # images of up to 128 pixels that a direction's visible effect is measured on; of larger ones fewer
+POOLED = 4  # pixels a side that features are averaged to
+BATCH = 32
+
+
+@torch.no_grad()
+def latent_statistics(generator: Generator, device: torch.device) -> tuple[Tensor, tuple[str, ...], Tensor]:
+    """Mean w of each class [max(1, classes), w_dim]; names and offsets of directions, one standard deviation long [directions, w_dim].
+
+    pc: principal directions about the class means (Harkonen et al. 2020): of w, or where w is noise itself, of the first block's features,
+    brought back to w. sefa: those that the layers which read w answer to most (Shen & Zhou 2021). What changes the picture most comes first.
+    """
+    arch = generator.config
+    groups = max(1, arch.num_classes)
+    labels = torch.arange(SAMPLES if arch.mapped else SAMPLES_OF_FEATURES, device=device) % groups
+    z = torch.randn(len(labels), arch.z_dim, generator=torch.Generator("cpu").manual_seed(0)).to(device)
+    w = generator.map(z, _one_hot(labels, arch.num_classes))[:, 0]
+    mean_w = _mean_w(generator, w, labels)
+    spread = w - mean_w[labels]
+    named = _principal(spread) if arch.mapped else _principal_by_features(generator, w, spread)
+    named |= _factorised(generator, spread)
+    seen = w[: max(4, min(SEEN_ON, SEEN_ON * 128**2 // arch.resolution**2))]
+    names = sorted(named, key=lambda name: -visible_effect(generator, seen, named[name]))
+    return mean_w, tuple(names), torch.stack([named[name] for name in names])
+
+
+def visible_effect(generator: Generator, w: Tensor, direction: Tensor) -> float:
+    """Mean absolute change of pixels from one standard deviation before to one after."""
+    return float((generator.synthesise(w + direction) - generator.synthesise(w - direction)).abs().mean())
+
+
+def _one_hot(labels: Tensor, classes: int) -> Tensor | None:
+    return F.one_hot(labels, classes).float() if classes else None
+
+
+def _mean_w(generator: Generator, w: Tensor, labels: Tensor) -> Tensor:
+    """Measured, or where w is noise and class, exact."""
+    arch = generator.config
+    groups = max(1, arch.num_classes)
+    if arch.mapped:
+        return torch.stack([w[labels == c].mean(dim=0) for c in range(groups)])
+    every = torch.arange(groups, device=w.device)
+    return generator.map(w.new_zeros(groups, arch.z_dim), _one_hot(every, arch.num_classes))[:, 0]
+
+
+def _principal(spread: Tensor) -> dict[str, Tensor]:
+    _, scales, rows = torch.linalg.svd(spread, full_matrices=False)
+    return {f"pc{i + 1}": scale / len(spread) ** 0.5 * row for i, (scale, row) in enumerate(zip(scales[:PRINCIPAL], rows, strict=False))}
+
+
+def _principal_by_features(generator: Generator, w: Tensor, spread: Tensor) -> dict[str, Tensor]:
+    """For each principal component of the first block's features, what w does along it on the average."""
+    features = torch.cat([F.adaptive_avg_pool2d(generator.first_features(part), POOLED).flatten(1) for part in w.split(BATCH)])
+    features = features - features.mean(dim=0)
+    _, places = torch.linalg.eigh((features @ features.T).double())  # least first; [samples, components], each of length one
+    kept = places.flip(1)[:, : min(PRINCIPAL, generator.config.z_dim)].float()
+    shifts = F.normalize(kept.T @ spread, dim=1)
+    return {f"pc{i + 1}": row * (spread @ row).std() for i, row in enumerate(shifts)}
+
+
+def _factorised(generator: Generator, spread: Tensor) -> dict[str, Tensor]:
+    arch, layers = generator.config, generator.layers_of_w()
+    if not layers:
+        return {}
+    known = arch.w_dim if arch.mapped else arch.z_dim  # what tells the class does not vary about the class's mean
+    _, _, answers = torch.linalg.svd(torch.cat(layers)[:, :known], full_matrices=False)
+    rows = [F.pad(row, (0, arch.w_dim - known)) for row in answers[:FACTORISED]]
+    return {f"sefa{i + 1}": row * (spread @ row).std() for i, row in enumerate(rows)}

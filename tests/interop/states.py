@@ -1,0 +1,47 @@
+"""State dicts whose numbers follow from names and shapes, so that a test and an original implementation can fill the same network."""
+
+import math
+import zlib
+
+import torch
+from torch import Tensor
+
+LATENTS = 32
+
+
+def filled(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """A tensor for each name: weights that keep the strength of what they are given, statistics that matter, spectral norms that hold."""
+    state = {name: _numbers(name, shape) for name, shape in shapes.items()}
+    for name in state:
+        if name.endswith("_v") and f"{name[:-2]}_orig" in state:
+            matrix = state[f"{name[:-2]}_orig"].flatten(1)
+            state[name] = torch.nn.functional.normalize(matrix.T @ torch.ones(len(matrix)), dim=0)
+            state[f"{name[:-2]}_u"] = torch.nn.functional.normalize(matrix @ state[name], dim=0)
+    return state
+
+
+def _numbers(name: str, shape: tuple[int, ...]) -> Tensor:
+    drawn = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
+    leaf = name.rpartition(".")[2]
+    if leaf == "num_batches_tracked":
+        return torch.zeros(shape, dtype=torch.int64)
+    if "running_var" in leaf:
+        return drawn.abs() * 0.5 + 0.5
+    if leaf in ("gamma", "sigma"):
+        return torch.full(shape, 0.7)
+    if "embed.weight" in name:
+        return 1 + 0.3 * drawn
+    if len(shape) < 2 or "running_mean" in leaf:
+        return 0.2 * drawn + (1.0 if leaf == "weight" else 0.0)
+    return drawn if leaf == "Basis" else drawn / math.sqrt(math.prod(shape[1:]))
+
+
+def latents(z_dim: int, classes: int) -> tuple[Tensor, Tensor]:
+    """z [32, z_dim], and labels [32] in turn."""
+    return torch.randn(LATENTS, z_dim, generator=torch.Generator().manual_seed(0)), torch.arange(LATENTS) % max(1, classes)
+
+
+def picked(images: Tensor, count: int = 200) -> Tensor:
+    """Some hundred numbers of each image, evenly spread: [32, about count]."""
+    flat = images.flatten(1)
+    return flat[:, :: max(1, flat.shape[1] // count) | 1]

@@ -1,0 +1,147 @@
+"""Files that mean harm, or are not what they say: each is refused in one sentence, nothing of it is run, and little memory is used."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+MEGABYTES = 512
+READ = """
+import resource, sys
+from pathlib import Path
+from resgen.errors import CheckpointError
+from resgen.imports import import_file
+from resgen.interop.reading import Asked
+used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+before = used()
+try:
+    import_file(Path(sys.argv[1]), "x", Asked(output="tanh"))
+except CheckpointError as error:
+    print(used() - before, str(error))
+"""
+
+
+class Runs:
+    """A pickle that runs code."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.marker),)
+
+
+def runs_code(path: Path) -> None:
+    torch.save({"generator": {"main.0.weight": torch.zeros(4, 4, 4, 4), "x": Runs(path.parent / "ran")}}, path)
+
+
+def old_pickle_that_runs_code(path: Path) -> None:
+    path.write_bytes(pickle.dumps(Runs(path.parent / "ran")))
+
+
+def one_number_that_claims_many(path: Path) -> None:
+    torch.save({"main.0.weight": torch.zeros(1).expand(2**30, 2**30)}, path)
+
+
+def two_to_the_sixty(path: Path) -> None:
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2**30, 2**30], "data_offsets": [0, 2**62]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
+
+
+def truncated(path: Path) -> None:
+    torch.save({"main.0.weight": torch.zeros(100, 64, 4, 4)}, path)
+    path.write_bytes(path.read_bytes()[:-5000])
+
+
+def zip_bomb(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}.")
+        archive.writestr("archive/data/0", bytes(1 << 30))
+
+
+def git_lfs_pointer(path: Path) -> None:
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3004421\n")
+
+
+def torchscript(path: Path) -> None:
+    torch.jit.save(torch.jit.trace(nn.Linear(4, 4), torch.zeros(1, 4)), path)  # type: ignore[no-untyped-call]
+
+
+def onnx_with_data_elsewhere(path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    weight = onnx.helper.make_tensor("w", 1, [4, 12], [0.0] * 48)
+    node = onnx.helper.make_node("MatMul", ["z", "w"], ["image"])
+    z, image = (onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in (("z", ["n", 4]), ("image", ["n", 12])))
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [z], [image], [weight]))
+    outside = model.graph.initializer[0]
+    outside.data_location = onnx.TensorProto.EXTERNAL
+    outside.external_data.add(key="location", value="../../../etc/passwd")
+    path.write_bytes(model.SerializeToString())
+
+
+def onnx_that_grows(path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    sizes = onnx.helper.make_tensor("s", 7, [4], [1, 3, 1 << 20, 1 << 20])
+    node = onnx.helper.make_node("Expand", ["z", "s"], ["image"])
+    z, image = (onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in (("z", ["n", 3, 1, 1]), ("image", ["n", 3, 64, 64])))
+    path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [z], [image], [sizes])).SerializeToString())
+
+
+def onnx_with_a_loop(path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    node = onnx.helper.make_node("SequenceEmpty", [], ["image"])
+    z, image = (onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in (("z", ["n", 4]), ("image", ["n", 3, 64, 64])))
+    path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [z], [image], [])).SerializeToString())
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+FILES: dict[tuple[str, Callable[[Path], None]], str] = {
+    (".pth", runs_code): "would run its code",
+    (".bin", old_pickle_that_runs_code): "would run its code",
+    (".pt", one_number_that_claims_many): "claims more numbers",
+    (".safetensors", two_to_the_sixty): "safetensors",
+    (".pth", truncated): "damaged or not whole",
+    (".pth", zip_bomb): "unpacks to more",
+    (".pth", git_lfs_pointer): "Git LFS",
+    (".safetensors", git_lfs_pointer): "Git LFS",
+    (".onnx", git_lfs_pointer): "Git LFS",
+    (".pt", torchscript): "--trust",
+    (".onnx", onnx_with_data_elsewhere): "weights in other files",
+    (".onnx", onnx_that_grows): "cannot be followed",
+    (".onnx", onnx_with_a_loop): "does not know",
+    (".onnx", truncated): "cannot be read as ONNX",
+    (".pth", empty): "is empty",
+}
+
+
+@pytest.mark.parametrize(("kind", "says"), FILES.items(), ids=[f"{make.__name__}{suffix}" for suffix, make in FILES])
+def test_a_file_that_means_harm_is_refused(kind: tuple[str, Callable[[Path], None]], says: str, tmp_path: Path) -> None:
+    suffix, make = kind
+    path = tmp_path / f"theirs{suffix}"
+    make(path)
+    done = subprocess.run([sys.executable, "-c", READ, str(path)], capture_output=True, text=True, timeout=120)
+    megabytes, _, sentence = done.stdout.strip().partition(" ")
+    assert says in sentence and "\n" not in sentence and not done.stderr.strip(), done.stderr[-500:]
+    assert int(megabytes) < MEGABYTES and not (tmp_path / "ran").exists()
+
+
+def test_a_program_that_makes_no_image_is_refused(tmp_path: Path) -> None:
+    from resgen.errors import CheckpointError
+    from resgen.interop.readers import read_file
+    from resgen.interop.reading import Asked
+
+    torchscript(tmp_path / "theirs.pt")
+    with pytest.raises(CheckpointError, match="does not make a square image"):
+        read_file(tmp_path / "theirs.pt", Asked(trusted=True))

@@ -1,0 +1,53 @@
+"""Networks of others, filled with numbers, against what their original implementations drew of them: see `draw_originals.py`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from resgen.errors import CheckpointError
+from resgen.interop.readers import READERS, read_file
+from resgen.interop.reading import Asked
+from tests.interop.states import filled, latents, picked
+
+DRAWN = sorted((Path(__file__).parent / "drawn").glob("*.npz"))
+
+
+def test_every_reader_is_compared() -> None:
+    assert {path.stem.partition("-")[0] for path in DRAWN} == {*READERS} - {"pytorch-gan"}
+
+
+@pytest.mark.parametrize("path", DRAWN, ids=lambda path: path.stem)
+def test_what_the_original_drew_is_drawn(path: Path, tmp_path: Path) -> None:
+    kept = np.load(path)
+    about = json.loads(str(kept["about"]))
+    torch.save({"g_ema": filled({name: tuple(shape) for name, shape in about["shapes"].items()})}, tmp_path / "theirs.pth")
+    kind, reading = read_file(tmp_path / "theirs.pth", Asked(output="tanh", settings=about["settings"]))
+    assert kind == path.stem.partition("-")[0]
+    with torch.device("meta"):
+        generator = reading.config.build().eval()
+    generator.load_state_dict(reading.weights, assign=True)
+    classes = reading.config.num_classes
+    z, labels = latents(reading.config.z_dim, classes)
+    weights = torch.eye(classes)[labels] if classes else None
+    with torch.no_grad():
+        images = torch.cat([generator(a, b) for a, b in zip(z.split(8), weights.split(8) if weights is not None else [None] * 4, strict=True)])
+    wanted = torch.from_numpy(kept["images"].astype(np.float32))
+    assert (picked(images) - wanted).abs().max() < 1 / 255 and wanted.std() > 0.05
+
+
+def test_a_generator_that_lacks_a_layer_is_refused(tmp_path: Path) -> None:
+    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == "mimicry-sngan-32"))["about"]))
+    state = filled({name: tuple(shape) for name, shape in about["shapes"].items() if name != "block3.c2.bias"})
+    torch.save(state, tmp_path / "theirs.pth")
+    with pytest.raises(CheckpointError, match=r"lacks block3\.c2\.bias"):
+        read_file(tmp_path / "theirs.pth", Asked())
+
+
+def test_what_a_file_does_not_say_is_asked_for(tmp_path: Path) -> None:
+    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == "dcgan-plain"))["about"]))
+    torch.save(filled({name: tuple(shape) for name, shape in about["shapes"].items()}), tmp_path / "theirs.pth")
+    with pytest.raises(CheckpointError, match="--output tanh or --output sigmoid"):
+        read_file(tmp_path / "theirs.pth", Asked())

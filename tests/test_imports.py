@@ -1,0 +1,125 @@
+"""A file of another program becomes a checkpoint with which everything works that makes sense."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from resgen.card import read_card
+from resgen.checkpoint import load_checkpoint, save_checkpoint
+from resgen.cli import main
+from resgen.composite import AnatomyOf, StyleMix, Walk
+from resgen.errors import CheckpointError, RecipeError
+from resgen.exports import export
+from resgen.imports import import_file
+from resgen.interop.graph import GraphConfig
+from resgen.interop.reading import Asked
+from resgen.invert import invert
+from resgen.plates import draw
+from resgen.recipe import Recipe
+from resgen.sampler import Sampler
+from resgen.work import finish
+from tests.interop.states import filled
+
+DRAWN = Path(__file__).parent / "interop" / "drawn"
+KINDS = ("mimicry-cgan_pd-32", "mimicry-sngan-32", "dcgan-plain", "studiogan-big_resnet", "studiogan-deep_legacy", "r3gan-classes-32")
+
+
+def their_file(name: str, folder: Path) -> tuple[Path, Asked]:
+    about = json.loads(str(np.load(DRAWN / f"{name}.npz")["about"]))
+    torch.save(filled({key: tuple(shape) for key, shape in about["shapes"].items()}), folder / "theirs.pth")
+    return folder / "theirs.pth", Asked(output="tanh", settings=about["settings"])
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sampler:
+    folder = tmp_path_factory.mktemp("imported")
+    path, asked = their_file(request.param, folder)
+    save_checkpoint(import_file(path, "x", asked), folder / "x.safetensors", whole=True)
+    return Sampler(load_checkpoint(folder / "x.safetensors"), "cpu")
+
+
+def test_it_draws_as_its_network_does(imported: Sampler) -> None:
+    arch = imported.card.arch
+    images = imported.render(Recipe(seeds=(0, 1, 2), truncation=0.7))
+    assert images.shape == (3, arch.resolution, arch.resolution, 3) and images.std() > 5
+    assert (imported.render(Recipe(seeds=(2,), truncation=0.7))[0] == images[2]).all()
+    assert len(imported.card.classes) == arch.num_classes and imported.card.source["file"] == "theirs.pth"
+
+
+def test_truncation_ends_at_the_mean_of_the_class(imported: Sampler) -> None:
+    w = imported.latents(Recipe(seeds=(0, 1), truncation=0, classes=imported.card.classes[:1]))
+    assert np.allclose(w[0], w[1]) and np.allclose(w[0, :, : imported.card.arch.z_dim], 0)
+
+
+def test_directions_change_the_picture(imported: Sampler) -> None:
+    assert {name[:2] for name in imported.card.direction_names} == {"pc", "se"}
+    plain, moved = (imported.render(Recipe(seeds=(1,), directions=pairs)).astype(int) for pairs in ((), ((imported.card.direction_names[0], 3.0),)))
+    assert abs(plain - moved).mean() > 0.5
+
+
+def test_what_cannot_work_is_refused_and_all_else_works(imported: Sampler) -> None:
+    arch, blocks = imported.card.arch, len(imported.card.block_names)
+    seed, other = Recipe(checkpoint="x", seeds=(1,)), Recipe(checkpoint="x", seeds=(2,))
+    assert len(finish(draw(Walk(stops=(seed, other)), lambda _: imported)).images) > 2
+    rows = 3 if arch.dials else 1
+    assert len(finish(draw(AnatomyOf(recipe=seed), lambda _: imported)).images) == rows * blocks
+    mixing, dialled = StyleMix(rows=(seed,), columns=(other,), blocks=(0,)), Recipe(seeds=(1,), residual_gains=(0.0,) * blocks)
+    for works, run in ((arch.styled, lambda: finish(draw(mixing, lambda _: imported))), (arch.dials, lambda: imported.render(dialled))):
+        if works:
+            run()
+        else:
+            with pytest.raises(RecipeError):
+                run()
+
+
+def test_silent_branches_leave_the_last_image_so_far_as_it_is(imported: Sampler) -> None:
+    if imported.card.arch.residual:
+        w = torch.from_numpy(imported.latents(Recipe(seeds=(1,))))
+        depths = list(imported.generator.depths(w))
+        gains = torch.ones(1, len(depths))
+        gains[:, 1:] = 0
+        first = depths[0][1]
+        assert first is not None and (imported.generator.synthesise(w, gains) - first).abs().max() < 1e-4
+
+
+def test_a_picture_of_it_is_found_again(imported: Sampler) -> None:
+    found = finish(invert(imported.render(Recipe(seeds=(3,)))[0], imported, steps=8))
+    assert found.recipe.latents and found.psnr > 12
+
+
+def test_onnx_becomes_a_graph_and_goes_on_as_python(imported: Sampler, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    assert export(imported, "onnx", tmp_path / "x.onnx") <= 1
+    again = Sampler(import_file(tmp_path / "x.onnx", "again", Asked()), "cpu")
+    assert again.card.arch.family == GraphConfig.family
+    recipe = Recipe(seeds=(0, 1, 2))
+    difference = abs(again.render(recipe).astype(int) - imported.render(recipe).astype(int)).max()
+    assert difference <= 1 and export(again, "python", tmp_path / "x.py") <= 1
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, _ = their_file("mimicry-cgan_pd-32", tmp_path)
+    (tmp_path / "config.yaml").write_text("classes: [a, b, c, d, e]")
+    with pytest.raises(SystemExit) as ended:
+        main(["import", str(path), "--as", "mine", "--config", str(tmp_path / "config.yaml"), "--to", str(tmp_path)])
+    assert not ended.value.code and "mimicry" in capsys.readouterr().out
+    assert read_card(tmp_path / "mine.safetensors").classes == ("a", "b", "c", "d", "e")
+    with pytest.raises(SystemExit) as ended:
+        main(["import", str(path), "--arch", "keras"])
+    assert ended.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arch", [
+    {"family": "nothing"}, {"family": 3}, {"family": "resnet", "widths": [10**9]}, {"family": "resnet", "widths": [8] * 4000},
+    {"family": "r3gan", "blocks": [10**9] * 4}, {"family": "dcgan", "kernels": [10**6]}, {"family": "biggan-deep", "enlarging": [True] * 2000},
+    {"family": "graph", "nodes": ["[" * 10_000]}, {"family": "graph", "constants": ['["a", [1073741824, 1073741824], null]']},
+    {"family": "resnet", "attention": [99]}, {"family": "dcgan", "activations": ["system"]},
+])  # fmt: skip
+def test_an_architecture_that_means_harm_is_refused(arch: dict[str, object]) -> None:
+    from resgen.interop.families import read_architecture
+
+    with pytest.raises(CheckpointError):
+        read_architecture(arch)
