@@ -42,7 +42,7 @@ class Shelved(TypedDict):
 class AboutScreen:
     """Builds the screen inside an open `gr.Blocks`, and connects it."""
 
-    def __init__(self, renderer: Renderer, checkpoint: gr.Dropdown) -> None:
+    def __init__(self, renderer: Renderer, checkpoint: gr.HTML) -> None:
         self.renderer, self.library, self.checkpoint = renderer, renderer.library, checkpoint
         gr.HTML((STATIC / "how.html").read_text(), elem_id="how")
         gr.Markdown("## Generators")

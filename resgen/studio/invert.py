@@ -69,8 +69,7 @@ class InvertScreen:
         redraw(self, [], self.draw)
         given = {self.photo, self.pasted, self.example_seed, self.zoom, self.across, self.down, self.checkpoint}
         outputs = [self.view, self.kept, self.result, self.curve]
-        for photo in (self.photo, self.pasted):
-            chosen = photo.upload if photo is self.photo else photo.input
+        for chosen in (self.photo.upload, self.pasted.input):
             chosen(lambda: None, None, self.example_seed, **QUIET).then(friendly(self.show_target), given, self.view, **QUIET)
         gr.on([dial.input for dial in (self.zoom, self.across, self.down)], friendly(self.show_target), given, self.view, **QUIET)
         found = self.find.click(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW)

@@ -36,7 +36,7 @@ FIRST_SCALE = 2
 class MixScreen:
     """Builds the screen inside an open `gr.Blocks`, and connects it."""
 
-    def __init__(self, renderer: Renderer, tray: gr.HTML, checkpoint: gr.Dropdown) -> None:
+    def __init__(self, renderer: Renderer, tray: gr.HTML, checkpoint: gr.HTML) -> None:
         self.renderer, self.library, self.tray, self.checkpoint = renderer, renderer.library, tray, checkpoint
         with gr.Row(elem_classes="bench"):
             with gr.Column(elem_classes="stage"):

@@ -38,7 +38,7 @@ FORMATS = {"MP4": ".mp4", "GIF": ".gif", "Animated WebP": ".webp"}
 class WalkScreen:
     """Builds the screen inside an open `gr.Blocks`, and connects it."""
 
-    def __init__(self, renderer: Renderer, tray: gr.HTML, checkpoint: gr.Dropdown) -> None:
+    def __init__(self, renderer: Renderer, tray: gr.HTML, checkpoint: gr.HTML) -> None:
         self.renderer, self.tray, self.checkpoint = renderer, tray, checkpoint
         with gr.Row(elem_classes="bench"):
             with gr.Column(elem_classes="stage"):
