@@ -187,8 +187,9 @@ class Explore:
         return self.write(self.read(values))
 
     def rest(self, values: Values) -> Updates:
-        """The window of the seed plane has come to rest, or was left: what hangs on it is shown."""
-        return self.write(self.read(values), Kept.from_json(values[self.kept]).before)
+        """The seed plane was entered or left, and the hand is still: the controls of seeds go or come."""
+        recipe, kept = self.read(values), Kept.from_json(values[self.kept])
+        return {} if (recipe.plane is None) == (kept.recipe.plane is None) else self.write(recipe, kept.before)
 
     def change_directions(self, values: Values, event: gr.EventData) -> Updates:
         """To and from a strip, or without one of the user's own directions."""

@@ -151,7 +151,7 @@ def test_stops_come_from_seeds_of_the_generator_of_the_other_stops(visit: Visit)
 def test_a_mix_follows_its_rows_columns_and_blocks(page: Page, tmp_path: Path) -> None:
     open_tab(page, "Mix")
     first = pixels(page, "#mix-grid")
-    page.get_by_label("Block 1, 4 px").check()
+    page.locator("#mix-blocks").get_by_label("Block 1, 4 px").check()
     second = changed(page, "#mix-grid", first)
     enter(text(page, "mix-row-seeds"), "3@lemon,9@banana")
     changed(page, "#mix-grid", second)
@@ -184,9 +184,9 @@ def test_any_blocks_may_be_mixed(page: Page) -> None:
     shown(page, "#mix-grid")
     names = [f"Block {block}, {2 ** (block + 1)} px" for block in range(1, 6)]
     for name in names:
-        page.get_by_label(name).uncheck()
+        page.locator("#mix-blocks").get_by_label(name).uncheck()
     for name in (names[0], names[3]):
-        page.get_by_label(name).check()
+        page.locator("#mix-blocks").get_by_label(name).check()
     page.wait_for_function("""() => decodeURIComponent(location.search).includes('"blocks":[0,3]')""", timeout=PATIENCE)
     mix = linked(page)
     assert isinstance(mix, StyleMix) and mix.blocks == (0, 3)

@@ -88,7 +88,7 @@ def test_curating_that_fails_is_one_message_and_covers_nothing(page: Page) -> No
     enter(number(page, "many"), "50")
     page.click("#curate")
     toast(page, "cannot be kept")
-    expect(page.locator("#controls .error, #controls [data-testid=status-tracker].generating")).to_have_count(0)
+    expect(page.locator("#controls .group .error, #controls .group [data-testid=status-tracker].generating")).to_have_count(0)
     redrawn(page, lambda: enter(number(page, "truncation"), "0.5"))
 
 
@@ -96,7 +96,7 @@ def test_curating_puts_no_spinner_on_the_controls(page: Page) -> None:
     unfold(page, "Draw many")
     page.click("#curate")
     expect(page.locator("#curating")).to_contain_text("Drawing")
-    expect(page.locator("#controls .eta-bar, #controls .progress-text, #controls .generating")).to_have_count(0)
+    expect(page.locator("#controls .group .eta-bar, #controls .group .progress-text, #controls .group .generating")).to_have_count(0)
     page.click("#cancel-curate")
     expect(page.locator("#curating")).to_contain_text("Cancelled")
     redrawn(page, lambda: choose_generator(page, "cifar10"))
