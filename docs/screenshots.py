@@ -8,32 +8,25 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from resgen.library import load
-from resgen.recipe import Recipe
 from resgen.studio.app import build, launch_options
 
 OUT = Path(__file__).parent / "screens"
-SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+SIZES = {"desktop": (1280, 800), "large": (1920, 1080), "phone": (390, 844)}
 CHROMIUM = next(path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name)))
 PAINTED = 120_000  # milliseconds
 AT_REST = "document.fonts.status === 'loaded' && document.getAnimations().every((one) => one.playState !== 'running' || one.effect.getTiming().iterations === Infinity)"
 
 
 def explore(page: Page) -> None:
-    box = page.locator("#seeds textarea, #seeds input").first
-    box.fill("0-9")
-    box.press("Enter")
-    page.wait_for_function("location.search.includes('seeds=0-9')", timeout=PAINTED)
-    page.get_by_label("Classes as rows").check()
-    page.wait_for_function("location.search.includes('classes=')", timeout=PAINTED)
-    page.locator("#grid .rg-tiles button").nth(17).click()
-    page.wait_for_selector("#grid .rg-close-up:visible")
+    page.locator("#grid .rg-tiles button").nth(8).click()
+    page.wait_for_selector("#grid .rg-close-up.rg-open")
+    page.keyboard.press("p")
+    page.wait_for_selector("#tray .rg-pin")
+    page.wait_for_function("document.querySelector('.rg-blocks').dataset.painted?.includes('%228%22')", timeout=PAINTED)
+    page.wait_for_function("document.querySelector('.rg-generator img[src]') && document.querySelector('.rg-end canvas').width > 1", timeout=PAINTED)
 
 
 def walk(page: Page) -> None:
-    box = page.locator("#walk-seeds textarea, #walk-seeds input").first
-    box.fill("3@lemon,8@apple-granny-smith,5@strawberry")
-    box.press("Enter")
     page.wait_for_selector("#walk-player canvas[data-painted]", timeout=PAINTED)
 
 
@@ -42,10 +35,8 @@ def mix(page: Page) -> None:
 
 
 def invert(page: Page) -> None:
-    page.set_input_files("#invert-photo input[type=file]", {"name": "photo.png", "mimeType": "image/png", "buffer": PHOTO})
-    page.locator("#invert-photo").get_by_text("photo").first.wait_for()
-    page.click("#invert-find")
-    page.wait_for_selector("#invert-grid canvas[data-painted]", timeout=PAINTED)
+    page.click("#invert-example")
+    page.get_by_text("dB").first.wait_for(timeout=PAINTED)
     page.wait_for_selector("#invert-curve canvas, #invert-curve svg", timeout=PAINTED)
 
 
@@ -54,7 +45,7 @@ def compare(page: Page) -> None:
 
 
 def about(page: Page) -> None:
-    page.get_by_text("Named as meant").wait_for()
+    page.locator(".rg-shelved").first.wait_for(timeout=PAINTED)
     page.wait_for_selector("#curves canvas, #curves svg", timeout=PAINTED)
 
 
@@ -84,15 +75,6 @@ def main() -> None:
         browser.close()
     demo.close()
 
-
-def _photo() -> bytes:
-    """An image of the shipped generator's own, so that no one's photo is needed."""
-    buffer = io.BytesIO()
-    Image.fromarray(load("fruits", "cpu").render(Recipe(checkpoint="fruits", seeds=(77,)))[0]).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-PHOTO = _photo()
 
 if __name__ == "__main__":
     main()

@@ -38,7 +38,7 @@ class Studio:
         with gr.Row(elem_id="head"):
             gr.Markdown("# ResGen", elem_id="title")
             self.opener = gr.UploadButton("Open a picture", size="sm", file_types=[".png", ".mp4", ".gif", ".webp", ".json"], elem_id="open-file")
-            component("bar", "bar")
+            component("bar", "bar", begins=("keys",))
         with gr.Tabs(elem_id="screens") as self.tabs:
             with gr.Tab("Explore", id="explore"):
                 self.explore = Explore(renderer)

@@ -215,7 +215,7 @@ def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (
 
     ``wanders``: dragging it moves the window of the seed plane.
     """
-    begins = ("view", "fit")
+    begins = ("view", "fit", "keys")
     words = {"waiting": waiting, "actions": json.dumps(actions), "wanders": "yes" if wanders else "", **_PLANE}
     return component("grid", elem_id, begins=begins, **words)
 

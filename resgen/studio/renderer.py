@@ -82,7 +82,9 @@ class Renderer:
         plate = finish(self.plate(recipe))
         milliseconds = (time.perf_counter() - started) * 1000
         count = len(plate.images)
-        status = f"{count} image{'s' * (count > 1)} by {recipe.checkpoint} in {milliseconds:.0f} ms on {self.library.device.upper()}"
+        several = isinstance(recipe, Comparison) and len(recipe.checkpoints) > 1
+        painter = f"{len(recipe.checkpoints)} generators" if several else recipe.checkpoint
+        status = f"{count} image{'s' * (count > 1)} by {painter} in {milliseconds:.0f} ms on {self.library.device.upper()}"
         return self.view_plate(plate, recipe, status)
 
     def view_plate(self, plate: Plate, recipe: AnyRecipe | None, status: str) -> GridView:

@@ -37,10 +37,8 @@ function toggleFull() {
   else document.documentElement.requestFullscreen?.();
 }
 
-const typed = (event) => event.target.closest?.("input:not([type=range]):not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable]");
-
 window.addEventListener("keydown", (event) => {
-  if (typed(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!isCommand(event)) return;
   if (event.key === "f") toggleFull();
   if (event.key === "?") keys.showModal();
 });

@@ -341,11 +341,8 @@ async function takeOriginal(shown) {
   if (comparing && JSON.stringify(shown.keys) === JSON.stringify(view.keys)) paintView(shown, picture);
 }
 
-// Keys belong to a text field only while one is typed in: a slider is no text.
-const typed = (event) => event.target.closest?.("input:not([type=range]):not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable]");
-
 function command(event) {
-  if (!element.offsetParent || !settings.wanders || typed(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!element.offsetParent || !isCommand(event)) return;
   if (event.key === "p") pin();
   if (event.key === "r") document.querySelector("#random")?.click();
   if (event.key === "b") compare(true);
