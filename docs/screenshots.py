@@ -13,7 +13,7 @@ from resgen.studio.app import build, launch_options
 OUT = Path(__file__).parent / "screens"
 SIZES = {"desktop": (1280, 800), "large": (1920, 1080), "phone": (390, 844)}
 CHROMIUM = next(path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name)))
-PAINTED = 120_000  # milliseconds
+PAINTED = 240_000  # milliseconds
 AT_REST = "document.fonts.status === 'loaded' && document.getAnimations().every((one) => one.playState !== 'running' || one.effect.getTiming().iterations === Infinity)"
 
 
@@ -35,8 +35,11 @@ def mix(page: Page) -> None:
 
 
 def invert(page: Page) -> None:
+    box = page.locator("#invert-steps input[type=number]")
+    box.fill("100")
+    box.press("Enter")
     page.click("#invert-example")
-    page.get_by_text("dB").first.wait_for(timeout=PAINTED)
+    page.locator("#invert-result").get_by_text("dB").wait_for(timeout=PAINTED)
     page.wait_for_selector("#invert-curve canvas, #invert-curve svg", timeout=PAINTED)
 
 
