@@ -23,11 +23,16 @@ from resgen.sampler import Sampler
 from resgen.work import finish
 from tests.interop.states import filled
 
-DRAWN = Path(__file__).parent / "interop" / "drawn"
-KINDS = ("mimicry-cgan_pd-32", "mimicry-sngan-32", "dcgan-plain", "studiogan-big_resnet", "studiogan-deep_legacy", "r3gan-classes-32")
+DRAWN, STYLEGAN = (Path(__file__).parent / "interop" / folder for folder in ("drawn", "stylegan"))
+KINDS = (
+    *("mimicry-cgan_pd-32", "mimicry-sngan-32", "dcgan-plain", "studiogan-big_resnet", "studiogan-deep_legacy", "r3gan-classes-32"),
+    *sorted(path.name for path in STYLEGAN.glob("*.pkl")),
+)
 
 
 def their_file(name: str, folder: Path) -> tuple[Path, Asked]:
+    if name.endswith(".pkl"):
+        return STYLEGAN / name, Asked()
     about = json.loads(str(np.load(DRAWN / f"{name}.npz")["about"]))
     torch.save(filled({key: tuple(shape) for key, shape in about["shapes"].items()}), folder / "theirs.pth")
     return folder / "theirs.pth", Asked(output="tanh", settings=about["settings"])
@@ -46,12 +51,22 @@ def test_it_draws_as_its_network_does(imported: Sampler) -> None:
     images = imported.render(Recipe(seeds=(0, 1, 2), truncation=0.7))
     assert images.shape == (3, arch.resolution, arch.resolution, 3) and images.std() > 5
     assert (imported.render(Recipe(seeds=(2,), truncation=0.7))[0] == images[2]).all()
-    assert len(imported.card.classes) == arch.num_classes and imported.card.source["file"] == "theirs.pth"
+    assert len(imported.card.classes) == arch.num_classes and imported.card.source["file"].endswith((".pth", ".pkl"))
 
 
 def test_truncation_ends_at_the_mean_of_the_class(imported: Sampler) -> None:
     w = imported.latents(Recipe(seeds=(0, 1), truncation=0, classes=imported.card.classes[:1]))
-    assert np.allclose(w[0], w[1]) and np.allclose(w[0, :, : imported.card.arch.z_dim], 0)
+    mean = imported.checkpoint.mean_w[0].numpy()
+    assert np.allclose(w[0], w[1]) and np.allclose(w[0], mean, atol=1e-6)
+    assert imported.card.arch.mapped or np.allclose(mean[: imported.card.arch.z_dim], 0)
+
+
+def test_each_block_has_a_style_where_it_reads_one(imported: Sampler) -> None:
+    if imported.card.arch.styled:
+        seed, other = Recipe(checkpoint="x", seeds=(1,)), Recipe(checkpoint="x", seeds=(2,))
+        for block in range(len(imported.card.block_names)):
+            images = finish(draw(StyleMix(rows=(seed,), columns=(other,), blocks=(block,)), lambda _: imported)).images  # corner, column, row, mixture
+            assert (images[3] != images[2]).any()
 
 
 def test_directions_change_the_picture(imported: Sampler) -> None:
