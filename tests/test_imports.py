@@ -22,11 +22,12 @@ from resgen.recipe import Recipe
 from resgen.sampler import Sampler
 from resgen.work import finish
 from tests.interop.states import filled
+from tests.interop.test_files import nested_classes_that_run_code
 
 DRAWN, STYLEGAN = (Path(__file__).parent / "interop" / folder for folder in ("drawn", "stylegan"))
 KINDS = (
     *("mimicry-cgan_pd-32", "mimicry-sngan-32", "dcgan-plain", "studiogan-big_resnet", "studiogan-deep_legacy", "r3gan-classes-32"),
-    *sorted(path.name for path in STYLEGAN.glob("*.pkl")),
+    *("resnet-32.pkl", "skip-classes-32.pkl", "t-classes-32.pkl"),
 )
 
 
@@ -127,11 +128,24 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert ended.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
+def test_the_command_line_reads_pickles_and_refuses_harm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["import", str(STYLEGAN / "skip-classes-32.pkl"), "--as", "faces", "--to", str(tmp_path)])
+    assert not ended.value.code and "stylegan2, 32 x 32 pixels, 4 blocks, 3 classes" in capsys.readouterr().out
+    nested_classes_that_run_code(tmp_path / "theirs.pkl")
+    with pytest.raises(SystemExit) as ended:
+        main(["import", str(tmp_path / "theirs.pkl"), "--to", str(tmp_path)])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.count("\n") == 1 and "may be harmful" in said and not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize("arch", [
     {"family": "nothing"}, {"family": 3}, {"family": "resnet", "widths": [10**9]}, {"family": "resnet", "widths": [8] * 4000},
     {"family": "r3gan", "blocks": [10**9] * 4}, {"family": "dcgan", "kernels": [10**6]}, {"family": "biggan-deep", "enlarging": [True] * 2000},
     {"family": "graph", "nodes": ["[" * 10_000]}, {"family": "graph", "constants": ['["a", [1073741824, 1073741824], null]']},
     {"family": "resnet", "attention": [99]}, {"family": "dcgan", "activations": ["system"]},
+    {"family": "stylegan2", "widths": [512] * 4000}, {"family": "stylegan2", "clamp": float("inf")}, {"family": "stylegan2", "mapping": []},
+    {"family": "stylegan3", "output_gain": float("nan")}, {"family": "stylegan3", "filter_size": 10**9}, {"family": "stylegan3", "rates": [0, 0, 0]},
 ])  # fmt: skip
 def test_an_architecture_that_means_harm_is_refused(arch: dict[str, object]) -> None:
     from resgen.interop.families import read_architecture

@@ -1,6 +1,7 @@
 """Any file of another program -> a network of ours: the readers there are, and the one way to use them."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -61,7 +62,7 @@ def _read_states(path: Path, states: list[State], asked: Asked, wanted: str) -> 
     for state in states:
         for name, reader in READERS.items():
             if wanted in ("", name) and reader.sniff(state):
-                return name, check(_read(reader, state, asked, path), path)
+                return name, _read(partial(reader.read, state, asked), path)
     raise CheckpointError(f"{path.name} is not recognised as any of: {wanted or ', '.join(KINDS)}; export the network to ONNX and import that.")
 
 
@@ -72,26 +73,30 @@ def _read_pickled(path: Path, asked: Asked, wanted: str) -> tuple[str, Reading]:
         raise CheckpointError(f"{path.name} holds no network called G_ema or G; choose a .pkl file that a training wrote.")
     for name, reader in PICKLED.items():
         if wanted in ("", name) and reader.sniff(whole):
-            return name, check(reader.read(whole), path)
+            return name, _read(partial(reader.read, whole), path)
     return _read_states(path, [tensors(whole)], asked, wanted)
 
 
-def _read(reader: Reader, state: State, asked: Asked, path: Path) -> Reading:
+def _read(read: Callable[[], Reading], path: Path) -> Reading:
+    """What a reader makes of a file, checked. Raises CheckpointError, whatever the reader trips over."""
     try:
-        return reader.read(state, asked)
-    except (KeyError, IndexError, ValueError, RuntimeError, StopIteration, ZeroDivisionError) as error:
+        return check(read(), path)
+    except (KeyError, IndexError, ValueError, TypeError, RuntimeError, StopIteration, ArithmeticError) as error:
         why = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else "its tensors have other shapes"
         raise CheckpointError(f"{path.name} looks like a generator that is known, but {why}; give its whole state dict.") from error
 
 
 def check(reading: Reading, path: Path) -> Reading:
-    """The reading, where its weights are those that its configuration asks for, and finite. Raises CheckpointError."""
+    """The reading, where its tensors are those that its configuration asks for, and finite. Raises CheckpointError."""
+    arch, held = reading.config, dict(reading.weights)
     with torch.device("meta"):
-        expected = {name: tuple(value.shape) for name, value in reading.config.build().state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in reading.weights.items()}
+        expected = {name: tuple(value.shape) for name, value in arch.build().state_dict().items()}
+    if reading.mean_w is not None:
+        held["mean w"], expected["mean w"] = reading.mean_w, (max(1, arch.num_classes), arch.w_dim)
+    found = {name: tuple(value.shape) for name, value in held.items()}
     if found != expected:
         wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
         raise CheckpointError(f"{path.name} does not hold the generator that its shapes tell of: see {', '.join(wrong[:3])}.")
-    if not all(value.isfinite().all() for value in reading.weights.values()):
+    if not all(value.isfinite().all() for value in held.values()):
         raise CheckpointError(f"{path.name} holds numbers that are not finite: its training diverged or the file is damaged.")
     return reading

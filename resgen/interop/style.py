@@ -168,6 +168,13 @@ class Folding:
             raise CheckpointError(f"The file lacks the generator's {name}; fetch it again.")
         return self.stored[name].float()
 
+    def number(self, name: str) -> Tensor:
+        """A tensor of one number, without dimensions. Raises CheckpointError."""
+        value = self.take(name)
+        if value.numel() != 1:
+            raise CheckpointError(f"The file's {name} is not one number; fetch it again.")
+        return value.reshape(())
+
     def copy(self, ours: str, theirs: str, gain: float | Tensor = 1.0) -> None:
         self.weights[ours] = self.take(theirs) * gain
 

@@ -274,7 +274,7 @@ def _fold_block(folding: Folding, depth: int, settings: Settings, config: StyleG
         folding.copy(f"{ours}.{conv}.weight", f"{theirs}.{conv}.weight")
         folding.copy(f"{ours}.{conv}.bias", f"{theirs}.{conv}.bias")
         if config.noise:
-            folding.copy(f"{ours}.{conv}.noise", f"{theirs}.{conv}.noise_const", folding.take(f"{theirs}.{conv}.noise_strength"))
+            folding.copy(f"{ours}.{conv}.noise", f"{theirs}.{conv}.noise_const", folding.number(f"{theirs}.{conv}.noise_strength"))
     if settings.has("torgb"):
         image = settings.part("torgb")
         folding.linear(f"{ours}.to_image.style", f"{theirs}.torgb.affine", image.part("affine"), image.number("weight_gain"))

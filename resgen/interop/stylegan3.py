@@ -314,12 +314,12 @@ def _fold_layer(folding: Folding, ours: str, name: str, settings: Settings) -> N
     folding.linear(f"{ours}.style", f"{theirs}.affine", settings.part("affine"))
     folding.copy(f"{ours}.weight", f"{theirs}.weight", magnitude.rsqrt())
     folding.copy(f"{ours}.bias", f"{theirs}.bias")
-    folding.weights[f"{ours}.gain"] = folding.take(f"{theirs}.magnitude_ema").rsqrt()
+    folding.weights[f"{ours}.gain"] = folding.number(f"{theirs}.magnitude_ema").rsqrt()
 
 
 def _fold_image(folding: Folding, name: str, settings: Settings, config: StyleGAN3Config) -> None:
     theirs = f"synthesis.{name}"
-    gain = folding.take(f"{theirs}.magnitude_ema").rsqrt() * config.widths[-1] ** -0.5
+    gain = folding.number(f"{theirs}.magnitude_ema").rsqrt() * config.widths[-1] ** -0.5
     folding.linear("to_image.style", f"{theirs}.affine", settings.part("affine"))
     folding.copy("to_image.weight", f"{theirs}.weight", gain)
     folding.copy("to_image.bias", f"{theirs}.bias")

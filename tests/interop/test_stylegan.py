@@ -231,6 +231,7 @@ def _set(*place: str) -> Callable[[Plain, Any], None]:
         (stylegan2, "resnet-32", _set("synthesis", "b8", "conv1", "affine", "weight_gain"), float("nan")),
         (stylegan2, "resnet-32", _set("synthesis", "b8", "_modules"), {}),
         (stylegan2, "resnet-32", _set("synthesis", "b8", "conv1", "_parameters"), {}),
+        (stylegan2, "resnet-32", _set("mapping", "_buffers"), {}),
         (stylegan3, "r-32", _set("synthesis", "L1_36_12", "out_sampling_rate"), 2**60),
         (stylegan3, "r-32", _set("synthesis", "L1_36_12", "out_sampling_rate"), 32),
         (stylegan3, "r-32", _set("synthesis", "L1_36_12", "out_cutoff"), 3.0),
