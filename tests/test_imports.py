@@ -66,7 +66,9 @@ def test_each_block_has_a_style_where_it_reads_one(imported: Sampler) -> None:
     if imported.card.arch.styled:
         seed, other = Recipe(checkpoint="x", seeds=(1,)), Recipe(checkpoint="x", seeds=(2,))
         for block in range(len(imported.card.block_names)):
-            images = finish(draw(StyleMix(rows=(seed,), columns=(other,), blocks=(block,)), lambda _: imported)).images  # corner, column, row, mixture
+            images = finish(
+                draw(StyleMix(rows=(seed,), columns=(other,), blocks=(block,)), lambda _: imported)
+            ).images  # corner, column, row, mixture
             assert (images[3] != images[2]).any()
 
 

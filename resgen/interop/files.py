@@ -46,7 +46,9 @@ def read_states(path: Path) -> list[State]:
     elif path.suffix in TORCH_SUFFIXES:
         content = _read_torch(path, zipped=start.startswith(b"PK"))
     else:
-        raise CheckpointError(f"{path.name} is of a kind that is not read; there are {', '.join((*TORCH_SUFFIXES, PICKLE_SUFFIX, '.safetensors', '.onnx'))}.")
+        raise CheckpointError(
+            f"{path.name} is of a kind that is not read; there are {', '.join((*TORCH_SUFFIXES, PICKLE_SUFFIX, '.safetensors', '.onnx'))}."
+        )
     found = sorted(_tables(content, "", 0), key=lambda pair: _rank(pair[0]))
     states = [state for _, raw in found if (state := _clean(raw))]
     if not states:

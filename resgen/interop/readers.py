@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 
 from resgen.errors import CheckpointError
-from resgen.interop import biggan, dcgan, mimicry, pytorch_gan, r3gan, stylegan2, stylegan3, studiogan
+from resgen.interop import biggan, dcgan, mimicry, pytorch_gan, r3gan, studiogan, stylegan2, stylegan3
 from resgen.interop.files import PICKLE_SUFFIX, check_start, read_states
 from resgen.interop.onnx_files import read_onnx
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors

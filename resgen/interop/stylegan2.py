@@ -7,7 +7,7 @@ Karras et al. 2019 "A Style-Based Generator", 2020 "Analyzing and Improving the 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -198,7 +198,7 @@ class StyleGAN2(Generator):
     def _made(self, w: Tensor, gains: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
         """After each block, its features, and the image where the network itself makes one: skip at each block, the others at the last."""
         x, image = self.const.expand(w.shape[0], -1, -1, -1), None
-        for depth, block in enumerate(self.blocks):
+        for depth, block in enumerate(cast(list[_Block], self.blocks)):
             gain = one_gain(gains if self.config.dials else None, depth)
             x = block(x, w[:, depth], gain if self.config.residual else 1.0)
             if block.to_image is not None:
@@ -207,9 +207,12 @@ class StyleGAN2(Generator):
             yield x, image
 
     def _ended(self, start: int, x: Tensor, w: Tensor) -> Tensor:
-        for block in self.blocks[start:]:
+        blocks = cast(list[_Block], self.blocks)
+        for block in blocks[start:]:
             x = block.skipped(x)
-        return self.blocks[-1].to_image(x, w[:, -1])
+        to_image = blocks[-1].to_image
+        assert to_image is not None, "the last block makes an image"
+        return to_image(x, w[:, -1])
 
 
 def _taps() -> Tensor:

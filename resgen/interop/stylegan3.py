@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -292,7 +292,7 @@ def _config(whole: Settings, names: list[str], stored: dict[str, Tensor]) -> Sty
 
 def _check_filters(network: StyleGAN3, names: list[str], stored: dict[str, Tensor]) -> None:
     """Refuse a file whose filters are not those that its bands ask for. Raises CheckpointError."""
-    for layer, name in zip(network.layers, names, strict=False):
+    for layer, name in zip(cast(list[_Layer], network.layers), names, strict=False):
         for ours, theirs in ((layer.rising, "up_filter"), (layer.falling, "down_filter")):
             found = stored.get(f"synthesis.{name}.{theirs}", torch.ones(1))
             if found.shape != ours.shape or not torch.allclose(found.float(), ours, atol=1e-5):

@@ -161,9 +161,8 @@ def test_configuration_goes_through_json(path: Path) -> None:
 
 
 def test_half_precision_of_the_weights_is_enough(network: Any) -> None:
-    classes = network.config.num_classes
-    z = torch.randn(8, network.config.z_dim)
-    classes = torch.eye(classes)[torch.arange(8) % classes] if classes else None
+    z, count = torch.randn(8, network.config.z_dim), network.config.num_classes
+    classes = torch.eye(count)[torch.arange(8) % count] if count else None
     halved = built(network.config, {name: value.half().float() if value.ndim > 1 else value for name, value in network.state_dict().items()})
     assert (halved(z, classes) - network(z, classes)).abs().max() < 3 / 127.5
 
@@ -246,6 +245,15 @@ def test_refuses_files_that_describe_another_network(reader: ModuleType, file: s
     change(state, value)
     with pytest.raises(CheckpointError):
         check(reader.read(state), HERE)
+
+
+def test_a_strength_of_many_numbers_is_refused() -> None:
+    """It would be multiplied with what it is the strength of."""
+    state = plain(HERE / "stylegan" / "resnet-32.pkl")
+    conv = state.part("synthesis").part("b8").part("conv1").state  # pyright: ignore[reportOptionalMemberAccess]
+    conv["_parameters"]["noise_strength"] = conv["_parameters"]["bias"]
+    with pytest.raises(CheckpointError, match="one number"):
+        stylegan2.read(state)
 
 
 @pytest.mark.parametrize("state", [Plain("Generator"), Plain("Generator", {"_modules": []}), Plain("G", {"_modules": {"synthesis": 3}})])
