@@ -118,6 +118,13 @@ def test_onnx_becomes_a_graph_and_goes_on_as_python(imported: Sampler, tmp_path:
     assert difference <= 1 and export(again, "python", tmp_path / "x.py") <= 1
 
 
+def test_stylegan_is_exported_in_other_ways(imported: Sampler, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    if imported.card.arch.family.startswith("stylegan"):
+        assert export(imported, "torchscript", tmp_path / "x.pt") <= 1
+        assert export(imported, "onnx", tmp_path / "half.onnx", half=True) <= 3
+
+
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, _ = their_file("mimicry-cgan_pd-32", tmp_path)
     (tmp_path / "config.yaml").write_text("classes: [a, b, c, d, e]")
