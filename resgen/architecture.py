@@ -1,5 +1,6 @@
 """What every image generator has in common: sizes, a mapping from noise to w, and a synthesis from w to an image, block by block."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, ClassVar, Protocol, Self, get_args, get_origin, get_type_hints
@@ -77,7 +78,7 @@ class Architecture(Protocol):
 
 
 class Described:
-    """Reading and writing for frozen dataclasses of whole numbers, words, truths, and lists of these; each field has a default."""
+    """Reading and writing for frozen dataclasses of numbers, words, truths, and lists of these; each field has a default."""
 
     family: ClassVar[str]
 
@@ -132,16 +133,21 @@ def _fits(value: Any, of: Any) -> bool:
     if get_origin(of) is tuple:
         element = get_args(of)[0]
         return isinstance(value, list | tuple) and len(value) <= MAX_ENTRIES and all(_fits(part, element) for part in value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    return type(value) is of
+    return type(value) is of and (of is not float or math.isfinite(value))
 
 
 def _in_words(of: Any) -> str:
     return {int: "whole numbers", str: "words", bool: "true or false", float: "fractions"}[get_args(of)[0] if get_origin(of) is tuple else of]
 
 
-def check_sizes(image_channels: int, sizes: Sequence[tuple[int, int, int]]) -> None:
+def check_sizes(image_channels: int, sizes: Sequence[tuple[float, float, float]]) -> None:
     """Each size is (value, least, most); raises CheckpointError where one is out of range."""
-    if image_channels not in (1, 3) or any(not low <= value <= high for value, low, high in sizes):
+    check_ranges([*sizes, (image_channels, 1, 3), (image_channels % 2, 1, 1)])
+
+
+def check_ranges(ranges: Sequence[tuple[float, float, float]]) -> None:
+    """Raise CheckpointError unless low <= value <= high for each (value, low, high)."""
+    if any(not low <= value <= high for value, low, high in ranges):
         raise CheckpointError("The generator's configuration holds sizes that are out of range.")
 
 

@@ -99,7 +99,7 @@ def block_gains(recipe: Recipe, card: Card) -> tuple[float, ...]:
     if recipe.residual_gains and not card.arch.dials:
         raise RecipeError(f"{card.name} has no residual branches to dial; leave the gains empty.")
     if recipe.residual_gains and len(recipe.residual_gains) != blocks:
-        raise RecipeError(f"{card.name} has {blocks} residual blocks, but the recipe gives {len(recipe.residual_gains)} gains.")
+        raise RecipeError(f"{card.name} has {card.blocks_in_words}, but the recipe gives {len(recipe.residual_gains)} gains.")
     return recipe.residual_gains or (1.0,) * blocks
 
 

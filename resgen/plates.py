@@ -90,7 +90,7 @@ def _draw_mix(recipe: StyleMix, sampler: Sampler) -> Work[Plate]:
     if not sampler.card.arch.styled:
         raise RecipeError(f"{sampler.card.name} has one latent for all its blocks: it has no styles to mix.")
     if beyond := [block for block in recipe.blocks if block >= blocks]:
-        raise RecipeError(f"{sampler.card.name} has {blocks} residual blocks; there is no block {beyond[0] + 1}.")
+        raise RecipeError(f"{sampler.card.name} has {sampler.card.blocks_in_words}; there is no block {beyond[0] + 1}.")
     rows, columns = (join([locate(part, sampler.checkpoint) for part in side]) for side in (recipe.rows, recipe.columns))
     points = join([columns, rows, mix(rows, columns, recipe.blocks)])
     images = yield from sampler.draw(points)

@@ -22,12 +22,18 @@ from resgen.recipe import Recipe
 from resgen.sampler import Sampler
 from resgen.work import finish
 from tests.interop.states import filled
+from tests.interop.test_files import nested_classes_that_run_code
 
-DRAWN = Path(__file__).parent / "interop" / "drawn"
-KINDS = ("mimicry-cgan_pd-32", "mimicry-sngan-32", "dcgan-plain", "studiogan-big_resnet", "studiogan-deep_legacy", "r3gan-classes-32")
+DRAWN, STYLEGAN = (Path(__file__).parent / "interop" / folder for folder in ("drawn", "stylegan"))
+KINDS = (
+    *("mimicry-cgan_pd-32", "mimicry-sngan-32", "dcgan-plain", "studiogan-big_resnet", "studiogan-deep_legacy", "r3gan-classes-32"),
+    *("resnet-32.pkl", "skip-classes-32.pkl", "t-classes-32.pkl"),
+)
 
 
 def their_file(name: str, folder: Path) -> tuple[Path, Asked]:
+    if name.endswith(".pkl"):
+        return STYLEGAN / name, Asked()
     about = json.loads(str(np.load(DRAWN / f"{name}.npz")["about"]))
     torch.save(filled({key: tuple(shape) for key, shape in about["shapes"].items()}), folder / "theirs.pth")
     return folder / "theirs.pth", Asked(output="tanh", settings=about["settings"])
@@ -46,12 +52,24 @@ def test_it_draws_as_its_network_does(imported: Sampler) -> None:
     images = imported.render(Recipe(seeds=(0, 1, 2), truncation=0.7))
     assert images.shape == (3, arch.resolution, arch.resolution, 3) and images.std() > 5
     assert (imported.render(Recipe(seeds=(2,), truncation=0.7))[0] == images[2]).all()
-    assert len(imported.card.classes) == arch.num_classes and imported.card.source["file"] == "theirs.pth"
+    assert len(imported.card.classes) == arch.num_classes and imported.card.source["file"].endswith((".pth", ".pkl"))
 
 
 def test_truncation_ends_at_the_mean_of_the_class(imported: Sampler) -> None:
     w = imported.latents(Recipe(seeds=(0, 1), truncation=0, classes=imported.card.classes[:1]))
-    assert np.allclose(w[0], w[1]) and np.allclose(w[0, :, : imported.card.arch.z_dim], 0)
+    mean = imported.checkpoint.mean_w[0].numpy()
+    assert np.allclose(w[0], w[1]) and np.allclose(w[0], mean, atol=1e-6)
+    assert imported.card.arch.mapped or np.allclose(mean[: imported.card.arch.z_dim], 0)
+
+
+def test_each_block_has_a_style_where_it_reads_one(imported: Sampler) -> None:
+    if imported.card.arch.styled:
+        seed, other = Recipe(checkpoint="x", seeds=(1,)), Recipe(checkpoint="x", seeds=(2,))
+        for block in range(len(imported.card.block_names)):
+            images = finish(
+                draw(StyleMix(rows=(seed,), columns=(other,), blocks=(block,)), lambda _: imported)
+            ).images  # corner, column, row, mixture
+            assert (images[3] != images[2]).any()
 
 
 def test_directions_change_the_picture(imported: Sampler) -> None:
@@ -100,6 +118,13 @@ def test_onnx_becomes_a_graph_and_goes_on_as_python(imported: Sampler, tmp_path:
     assert difference <= 1 and export(again, "python", tmp_path / "x.py") <= 1
 
 
+def test_stylegan_is_exported_in_other_ways(imported: Sampler, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    if imported.card.arch.family.startswith("stylegan"):
+        assert export(imported, "torchscript", tmp_path / "x.pt") <= 1
+        assert export(imported, "onnx", tmp_path / "half.onnx", half=True) <= 3
+
+
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, _ = their_file("mimicry-cgan_pd-32", tmp_path)
     (tmp_path / "config.yaml").write_text("classes: [a, b, c, d, e]")
@@ -112,11 +137,24 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert ended.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
+def test_the_command_line_reads_pickles_and_refuses_harm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["import", str(STYLEGAN / "skip-classes-32.pkl"), "--as", "faces", "--to", str(tmp_path)])
+    assert not ended.value.code and "stylegan2, 32 x 32 pixels, 4 blocks, 3 classes" in capsys.readouterr().out
+    nested_classes_that_run_code(tmp_path / "theirs.pkl")
+    with pytest.raises(SystemExit) as ended:
+        main(["import", str(tmp_path / "theirs.pkl"), "--to", str(tmp_path)])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.count("\n") == 1 and "may be harmful" in said and not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize("arch", [
     {"family": "nothing"}, {"family": 3}, {"family": "resnet", "widths": [10**9]}, {"family": "resnet", "widths": [8] * 4000},
     {"family": "r3gan", "blocks": [10**9] * 4}, {"family": "dcgan", "kernels": [10**6]}, {"family": "biggan-deep", "enlarging": [True] * 2000},
     {"family": "graph", "nodes": ["[" * 10_000]}, {"family": "graph", "constants": ['["a", [1073741824, 1073741824], null]']},
     {"family": "resnet", "attention": [99]}, {"family": "dcgan", "activations": ["system"]},
+    {"family": "stylegan2", "widths": [512] * 4000}, {"family": "stylegan2", "clamp": float("inf")}, {"family": "stylegan2", "mapping": []},
+    {"family": "stylegan3", "output_gain": float("nan")}, {"family": "stylegan3", "filter_size": 10**9}, {"family": "stylegan3", "rates": [0, 0, 0]},
 ])  # fmt: skip
 def test_an_architecture_that_means_harm_is_refused(arch: dict[str, object]) -> None:
     from resgen.interop.families import read_architecture

@@ -15,7 +15,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="A state dict (.pth, .pt, .bin, .safetensors), or an .onnx, .pt2 or TorchScript file.")],
+    file: Annotated[
+        Path, typer.Argument(help="A state dict (.pth, .pt, .bin, .safetensors), a pickled StyleGAN (.pkl), or an .onnx, .pt2 or TorchScript file.")
+    ],
     name: Annotated[str, typer.Option("--as", help="What it is called here; default: the file's name.")] = "",
     arch: Annotated[str, typer.Option(help="The kind of its network, where it must not be guessed.")] = "",
     config: Annotated[

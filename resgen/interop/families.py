@@ -11,9 +11,12 @@ from resgen.interop.conv_chain import ConvChainConfig
 from resgen.interop.graph import GraphConfig
 from resgen.interop.r3gan import R3GANConfig
 from resgen.interop.resnet import ResNetConfig
+from resgen.interop.stylegan2 import StyleGAN2Config
+from resgen.interop.stylegan3 import StyleGAN3Config
 
 FAMILIES: dict[str, type[Described]] = {
-    config.family: config for config in (GeneratorConfig, ResNetConfig, BottleneckConfig, R3GANConfig, ConvChainConfig, GraphConfig)
+    config.family: config
+    for config in (GeneratorConfig, ResNetConfig, BottleneckConfig, R3GANConfig, ConvChainConfig, GraphConfig, StyleGAN2Config, StyleGAN3Config)
 }
 
 

@@ -17,6 +17,7 @@ MAX_PARTS = 100_000  # of an archive
 MAX_PICKLE = 1 << 26  # bytes of an archive's table of contents
 MAX_DEPTH = 3  # tables within tables
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
+PICKLE_SUFFIX = ".pkl"
 AVERAGED = ("g_ema", "ema", "params_ema", "generator_ema", "netg_ema")  # what others call the generator to draw with, best first
 PLAIN = ("g", "netg", "generator", "gen", "model_state_dict", "state_dict", "model", "params")
 
@@ -45,7 +46,9 @@ def read_states(path: Path) -> list[State]:
     elif path.suffix in TORCH_SUFFIXES:
         content = _read_torch(path, zipped=start.startswith(b"PK"))
     else:
-        raise CheckpointError(f"{path.name} is of a kind that is not read; there are {', '.join((*TORCH_SUFFIXES, '.safetensors', '.onnx'))}.")
+        raise CheckpointError(
+            f"{path.name} is of a kind that is not read; there are {', '.join((*TORCH_SUFFIXES, PICKLE_SUFFIX, '.safetensors', '.onnx'))}."
+        )
     found = sorted(_tables(content, "", 0), key=lambda pair: _rank(pair[0]))
     states = [state for _, raw in found if (state := _clean(raw))]
     if not states:

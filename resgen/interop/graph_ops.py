@@ -295,7 +295,7 @@ OPERATORS: dict[str, Operator] = {
     "Transpose": lambda inputs, attributes: inputs[0].permute(attributes.get("perm", list(range(inputs[0].ndim))[::-1])),
     "Slice": _slice, "Gather": _gather, "Shape": _shape, "Cast": _cast, "ConstantOfShape": _constant_of_shape, "Expand": _expand, "Tile": _tile,
     "Resize": _resize, "Upsample": _resize, "Pad": _pad, "DepthToSpace": _depth_to_space,
-    "ReduceMean": _reduce(torch.mean), "ReduceSum": _reduce(torch.sum),
+    "ReduceMean": _reduce(torch.mean), "ReduceSum": _reduce(torch.sum), "ReduceL2": _reduce(torch.linalg.vector_norm),
     "MaxPool": _pool(F.max_pool2d, -math.inf), "AveragePool": _pool(F.avg_pool2d, 0.0),
     "GlobalAveragePool": lambda inputs, attributes: inputs[0].mean(dim=(2, 3), keepdim=True),
 }  # fmt: skip

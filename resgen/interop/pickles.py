@@ -408,10 +408,11 @@ def _read_bytes(reading: _Reading, text: object, encoding: object) -> bytes:
 
 
 def _is_layer(known: _Name) -> bool:
-    """Whether the name is of one of PyTorch's own modules, of which the state is kept."""
-    return known.module.startswith("torch.nn.modules.") and known.name.isidentifier()
+    """Whether the name is of a module of which the state is kept: one of PyTorch's own, or of R3GAN's, which are pickled without their source."""
+    return (known.module.startswith("torch.nn.modules.") or known.module in _R3GAN) and known.name.isidentifier()
 
 
+_R3GAN = {"training.networks", "R3GAN.Networks", "R3GAN.FusedOperators", "R3GAN.Resamplers"}
 _DICTS = {_Name("collections", "OrderedDict"), _Name("dnnlib.util", "EasyDict"), _Name("dnnlib", "EasyDict"), _Name("builtins", "dict")}
 _RENAMED = {"__builtin__": "builtins"}  # how protocols up to 2 write it
 _NUMPY = ("numpy.core", "numpy._core")

@@ -1,15 +1,17 @@
 """Any file of another program -> a network of ours: the readers there are, and the one way to use them."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
 from resgen.errors import CheckpointError
-from resgen.interop import biggan, dcgan, mimicry, pytorch_gan, r3gan, studiogan
-from resgen.interop.files import check_start, read_states
+from resgen.interop import biggan, dcgan, mimicry, pytorch_gan, r3gan, studiogan, stylegan2, stylegan3
+from resgen.interop.files import PICKLE_SUFFIX, check_start, read_states
 from resgen.interop.onnx_files import read_onnx
+from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
 from resgen.interop.programs import is_program, read_program
 from resgen.interop.reading import Asked, Reading
 from resgen.interop.states import State
@@ -22,6 +24,13 @@ class Reader(Protocol):
     read: Callable[[State, Asked], Reading]
 
 
+class PickleReader(Protocol):
+    """A module that reads one kind of pickled network, for which its settings are needed beside its tensors."""
+
+    sniff: Callable[[Plain], bool]
+    read: Callable[[Plain], Reading]
+
+
 READERS: dict[str, Reader] = {
     "mimicry": mimicry,
     "biggan": biggan,
@@ -30,42 +39,64 @@ READERS: dict[str, Reader] = {
     "pytorch-gan": pytorch_gan,
     "dcgan": dcgan,  # last: it looks at shapes alone
 }  # pyright: ignore[reportAssignmentType]
+PICKLED: dict[str, PickleReader] = {"stylegan2": stylegan2, "stylegan3": stylegan3}  # pyright: ignore[reportAssignmentType]
 GRAPH, PROGRAM = "onnx", "program"
+KINDS = (*READERS, *PICKLED, GRAPH)
 
 
 def read_file(path: Path, asked: Asked, wanted: str = "") -> tuple[str, Reading]:
     """The kind of a file, and the network in it; ``wanted`` names the kind where it must not be guessed. Raises CheckpointError."""
-    if wanted and wanted not in (*READERS, GRAPH):
-        raise CheckpointError(f"There is no reader {wanted[:40]!r}; there are {', '.join((*READERS, GRAPH))}.")
+    if wanted and wanted not in KINDS:
+        raise CheckpointError(f"There is no reader {wanted[:40]!r}; there are {', '.join(KINDS)}.")
     check_start(path)
+    if path.suffix == PICKLE_SUFFIX:
+        return _read_pickled(path, asked, wanted)
     if is_program(path):
         return PROGRAM, check(read_program(path, asked), path)
     if path.suffix == ".onnx":
         return GRAPH, check(read_onnx(path, asked), path)
-    for state in read_states(path):
+    return _read_states(path, read_states(path), asked, wanted)
+
+
+def _read_states(path: Path, states: list[State], asked: Asked, wanted: str) -> tuple[str, Reading]:
+    for state in states:
         for name, reader in READERS.items():
             if wanted in ("", name) and reader.sniff(state):
-                return name, check(_read(reader, state, asked, path), path)
-    kinds = wanted or ", ".join((*READERS, GRAPH))
-    raise CheckpointError(f"{path.name} is not recognised as any of: {kinds}; export the network to ONNX and import that.")
+                return name, _read(partial(reader.read, state, asked), path)
+    raise CheckpointError(f"{path.name} is not recognised as any of: {wanted or ', '.join(KINDS)}; export the network to ONNX and import that.")
 
 
-def _read(reader: Reader, state: State, asked: Asked, path: Path) -> Reading:
+def _read_pickled(path: Path, asked: Asked, wanted: str) -> tuple[str, Reading]:
+    """StyleGAN's by what its objects say of themselves; of others, trained with its code, the tensors tell enough."""
+    whole = averaged_generator(read_pickle(path))
+    if whole is None:
+        raise CheckpointError(f"{path.name} holds no network called G_ema or G; choose a .pkl file that a training wrote.")
+    for name, reader in PICKLED.items():
+        if wanted in ("", name) and reader.sniff(whole):
+            return name, _read(partial(reader.read, whole), path)
+    return _read_states(path, [tensors(whole)], asked, wanted)
+
+
+def _read(read: Callable[[], Reading], path: Path) -> Reading:
+    """What a reader makes of a file, checked. Raises CheckpointError, whatever the reader trips over."""
     try:
-        return reader.read(state, asked)
-    except (KeyError, IndexError, ValueError, RuntimeError, StopIteration, ZeroDivisionError) as error:
+        return check(read(), path)
+    except (KeyError, IndexError, ValueError, TypeError, RuntimeError, StopIteration, ArithmeticError) as error:
         why = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else "its tensors have other shapes"
         raise CheckpointError(f"{path.name} looks like a generator that is known, but {why}; give its whole state dict.") from error
 
 
 def check(reading: Reading, path: Path) -> Reading:
-    """The reading, where its weights are those that its configuration asks for, and finite. Raises CheckpointError."""
+    """The reading, where its tensors are those that its configuration asks for, and finite. Raises CheckpointError."""
+    arch, held = reading.config, dict(reading.weights)
     with torch.device("meta"):
-        expected = {name: tuple(value.shape) for name, value in reading.config.build().state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in reading.weights.items()}
+        expected = {name: tuple(value.shape) for name, value in arch.build().state_dict().items()}
+    if reading.mean_w is not None:
+        held["mean w"], expected["mean w"] = reading.mean_w, (max(1, arch.num_classes), arch.w_dim)
+    found = {name: tuple(value.shape) for name, value in held.items()}
     if found != expected:
         wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
         raise CheckpointError(f"{path.name} does not hold the generator that its shapes tell of: see {', '.join(wrong[:3])}.")
-    if not all(value.isfinite().all() for value in reading.weights.values()):
+    if not all(value.isfinite().all() for value in held.values()):
         raise CheckpointError(f"{path.name} holds numbers that are not finite: its training diverged or the file is damaged.")
     return reading

@@ -1,14 +1,13 @@
-"""What StyleGAN2 and StyleGAN3 share: mapping network, modulation, filters, and the checks of what their files say."""
+"""What StyleGAN2 and StyleGAN3 share: mapping network, modulation, filters, and the reading of what their files say."""
 
 import math
-from dataclasses import asdict, fields
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resgen.architecture import check_ranges
 from resgen.blocks import pixel_norm
 from resgen.errors import CheckpointError
 from resgen.interop.pickles import Plain, StoredArray
@@ -33,8 +32,7 @@ class StyleMapping(nn.Module):
     def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
         x = pixel_norm(z)
         if self.embed is not None:
-            if class_weights is None:
-                raise CheckpointError("This generator draws classes; name one.")
+            assert class_weights is not None, "a conditional generator needs class weights"
             x = torch.cat([x, pixel_norm(self.embed(class_weights))], dim=1)
         for layer in self.layers:
             x = F.leaky_relu(layer(x), LEAK) * ACTIVATION_GAIN
@@ -64,15 +62,10 @@ def demodulation(weight: Tensor, style: Tensor) -> Tensor:
     """What brings each output map to unit variance, [N, out, 1, 1] (Karras et al. 2020, equation 3).
 
     weight [out, in, k, k], style [N, in]. Scaling input and output maps is the same as scaling the weights of each image (section 2.2
-    of the same), and lets all images share one convolution.
+    of the same), and lets all images share one convolution. Sums of squares pass the range of half precision, so they are made in float32.
     """
-    power = weight.square().sum(dim=(2, 3))
-    return torch.rsqrt(style.square() @ power.t() + 1e-8)[:, :, None, None]
-
-
-def spread(w: Tensor, blocks: int) -> Tensor:
-    """w [N, w_dim] or [N, blocks, w_dim] -> [N, blocks, w_dim]."""
-    return w[:, None].expand(-1, blocks, -1) if w.ndim == 2 else w
+    power = weight.float().square().sum(dim=(2, 3))
+    return torch.rsqrt(style.float().square() @ power.t() + 1e-8)[:, :, None, None].to(style.dtype)
 
 
 def upsample(x: Tensor, taps: Tensor, factor: int, side: int) -> Tensor:
@@ -81,8 +74,8 @@ def upsample(x: Tensor, taps: Tensor, factor: int, side: int) -> Tensor:
     kernel = (taps * factor).expand(channels, 1, 1, count)
     x = F.conv_transpose2d(x, kernel.transpose(2, 3), stride=(factor, 1), groups=channels)
     x = F.conv_transpose2d(x, kernel, stride=(1, factor), groups=channels)
-    before, rest = divmod(x.shape[2] - side, 2)
-    return F.pad(x, [-before, -before - rest] * 2)
+    excess = x.shape[2] - side
+    return F.pad(x, [-(excess // 2), excess // 2 - excess] * 2)
 
 
 def downsample(x: Tensor, kernel: Tensor, factor: int = 1, padding: int = 0) -> Tensor:
@@ -103,14 +96,14 @@ def lowpass(count: int, cutoff: float, half_width: float, rate: float, radial: b
     the default device is: filters follow from the configuration and are in no file.
     """
     beta = _kaiser_beta(2.285 * math.pi * (count - 1) * half_width * 4 / rate + 7.95)
-    window = np.kaiser(count, beta)
-    place = (np.arange(count) - (count - 1) / 2) / rate
+    window = torch.kaiser_window(count, False, beta, dtype=torch.float64, device="cpu")
+    place = (torch.arange(count, dtype=torch.float64, device="cpu") - (count - 1) / 2) / rate
     if radial:
-        radius = torch.from_numpy(np.hypot(place[:, None], place[None])).clamp_min(1e-12)
-        response = (torch.special.bessel_j1(2 * math.pi * cutoff * radius) / radius).numpy() * np.outer(window, window)
+        radius = torch.hypot(place[:, None], place[None]).clamp_min(1e-12)
+        response = torch.special.bessel_j1(2 * math.pi * cutoff * radius) / radius * window.outer(window)
     else:
-        response = np.sinc(2 * cutoff * place) * window
-    return torch.tensor(response / response.sum(), dtype=torch.float32, device="cpu")
+        response = torch.sinc(2 * cutoff * place) * window
+    return (response / response.sum()).float()
 
 
 def _kaiser_beta(attenuation: float) -> float:
@@ -118,44 +111,6 @@ def _kaiser_beta(attenuation: float) -> float:
     if attenuation > 50:
         return 0.1102 * (attenuation - 8.7)
     return 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21) if attenuation > 21 else 0.0
-
-
-def config_from(kind: type[Any], raw: object) -> Any:
-    """A configuration from untrusted JSON: each setting of the type of its default. Raises CheckpointError."""
-    if not isinstance(raw, dict):
-        raise CheckpointError("The generator's configuration is not a table of settings; import its file again.")
-    known = {item.name: item.default for item in fields(kind)}
-    if unknown := set(raw) - set(known):
-        names = ", ".join(sorted(str(name)[:40] for name in unknown)[:5])
-        raise CheckpointError(f"The generator's configuration has settings that this version does not know: {names}; import its file again.")
-    return kind(**{name: _setting(name, value, known[name]) for name, value in raw.items()})
-
-
-def _setting(name: str, value: object, default: object) -> Any:
-    if isinstance(default, tuple):
-        if not isinstance(value, list | tuple) or len(value) > MAX_LAYERS + 1:
-            raise _wrong(name)
-        return tuple(_setting(name, item, default[0]) for item in value)
-    if isinstance(default, float) and type(value) is int and abs(value) < 2**53:
-        value = float(value)
-    if type(value) is not type(default) or (isinstance(value, float) and not math.isfinite(value)):
-        raise _wrong(name)
-    return value
-
-
-def _wrong(name: str) -> CheckpointError:
-    return CheckpointError(f"The generator's setting {name!r} is not of the kind it must be; import its file again.")
-
-
-def check_ranges(ranges: list[tuple[float, float, float]]) -> None:
-    """Raise CheckpointError unless low <= value <= high for each (value, low, high)."""
-    if any(not low <= value <= high for value, low, high in ranges):
-        raise CheckpointError("The generator's configuration holds sizes that are out of range; import its file again.")
-
-
-def table_of(config: Any) -> dict[str, Any]:
-    """A configuration as JSON."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
 
 
 class Settings:
@@ -213,6 +168,13 @@ class Folding:
             raise CheckpointError(f"The file lacks the generator's {name}; fetch it again.")
         return self.stored[name].float()
 
+    def number(self, name: str) -> Tensor:
+        """A tensor of one number, without dimensions. Raises CheckpointError."""
+        value = self.take(name)
+        if value.numel() != 1:
+            raise CheckpointError(f"The file's {name} is not one number; fetch it again.")
+        return value.reshape(())
+
     def copy(self, ours: str, theirs: str, gain: float | Tensor = 1.0) -> None:
         self.weights[ours] = self.take(theirs) * gain
 
@@ -230,16 +192,6 @@ class Folding:
     def mean_w(self, num_classes: int) -> Tensor:
         """The average w, the same for each class as in the original: [max(1, classes), w_dim]."""
         return self.take("mapping.w_avg").expand(max(1, num_classes), -1)
-
-    def fitting(self, network: nn.Module) -> dict[str, Tensor]:
-        """The weights, if they are those of the network. Raises CheckpointError."""
-        expected = {name: value.shape for name, value in network.state_dict().items()}
-        wrong = [name for name in {*expected, *self.weights} if name not in self.weights or self.weights[name].shape != expected.get(name)]
-        if wrong:
-            raise CheckpointError(f"The file's tensors do not fit the generator that it describes: see {', '.join(sorted(wrong)[:3])}.")
-        if not all(value.isfinite().all() for value in self.weights.values()):
-            raise CheckpointError("The file holds numbers that are not finite: its training diverged or it is damaged; choose an earlier snapshot.")
-        return self.weights
 
 
 def mapping_sizes(settings: Settings, stored: dict[str, Tensor]) -> tuple[tuple[int, ...], int]:

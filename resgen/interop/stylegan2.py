@@ -5,17 +5,18 @@ Karras et al. 2019 "A Style-Based Generator", 2020 "Analyzing and Improving the 
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, Generator, check_ranges, check_sizes, one_gain
 from resgen.errors import CheckpointError
-from resgen.generator import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH
 from resgen.interop.pickles import Plain, tensors
+from resgen.interop.reading import Reading
 from resgen.interop.style import (
     ACTIVATION_GAIN,
     LEAK,
@@ -24,14 +25,10 @@ from resgen.interop.style import (
     Settings,
     StyleMapping,
     ToImage,
-    check_ranges,
     clamped,
-    config_from,
     demodulation,
     downsample,
     mapping_sizes,
-    spread,
-    table_of,
     upsample,
 )
 
@@ -40,7 +37,7 @@ BINOMIAL = (1, 3, 3, 1)  # the resampling filter along each axis, over its sum
 
 
 @dataclass(frozen=True)
-class StyleGAN2Config:
+class StyleGAN2Config(Described):
     """The shape of a `StyleGAN2`; block i works at ``4 * 2**i`` pixels with ``widths[i]`` channels."""
 
     num_classes: int = 0  # 0: unconditional
@@ -52,33 +49,48 @@ class StyleGAN2Config:
     noise: bool = True
     clamp: float = 0.0  # what the convolutions' outputs are kept within; 0: nothing
 
+    family: ClassVar[str] = "stylegan2"
+
     def __post_init__(self) -> None:
-        check_ranges(
-            [
-                (self.num_classes, 0, MAX_CLASSES),
-                (len(self.widths), 1, 12),
-                (self.resolution, 4, MAX_RESOLUTION),
-                (len(self.mapping), 2, MAX_LAYERS + 1),
-                (self.embed_width, bool(self.num_classes), MAX_WIDTH if self.num_classes else 0),
-                (self.clamp, 0, 2**16),
-                *((width, 1, MAX_WIDTH) for width in (*self.widths, *self.mapping)),
-            ]
-        )
-        if self.image_channels not in (1, 3) or self.architecture not in ARCHITECTURES:
-            raise CheckpointError("The generator's configuration is none of a StyleGAN2 that this version can draw; import its file again.")
+        sizes = [
+            (self.num_classes, 0, MAX_CLASSES),
+            (len(self.widths), 1, 12),
+            (self.resolution, 4, MAX_RESOLUTION),
+            (len(self.mapping), 2, MAX_LAYERS + 1),
+            (self.embed_width, bool(self.num_classes), MAX_WIDTH if self.num_classes else 0),
+            (self.clamp, 0, 2**16),
+            *((width, 1, MAX_WIDTH) for width in (*self.widths, *self.mapping)),
+        ]
+        check_sizes(self.image_channels, sizes)
+        if self.architecture not in ARCHITECTURES:
+            raise CheckpointError(f"A StyleGAN2 is one of {', '.join(ARCHITECTURES)}, not {self.architecture[:40]!r}.")
 
     @property
-    def resolution(self) -> int:
-        """Pixels a side of the finished image."""
-        return 2 ** (len(self.widths) + 1)
+    def z_dim(self) -> int:
+        return self.mapping[0]
 
-    def to_dict(self) -> dict[str, Any]:
-        return table_of(self)
+    @property
+    def w_dim(self) -> int:
+        return self.mapping[-1]
 
-    @classmethod
-    def from_dict(cls, raw: object) -> "StyleGAN2Config":
-        """Build from untrusted JSON; raises CheckpointError for a wrong key, type or size."""
-        return config_from(cls, raw)
+    @property
+    def block_resolutions(self) -> tuple[int, ...]:
+        return tuple(4 * 2**depth for depth in range(len(self.widths)))
+
+    @property
+    def mapped(self) -> bool:
+        return True
+
+    @property
+    def residual(self) -> bool:
+        return self.architecture == "resnet"
+
+    @property
+    def dials(self) -> bool:
+        return self.architecture != "orig"
+
+    def build(self) -> "StyleGAN2":
+        return StyleGAN2(self)
 
 
 class _StyledConv(nn.Module):
@@ -94,7 +106,7 @@ class _StyledConv(nn.Module):
         super().__init__()
         self.side, self.doubles, self.clamp = side, doubles, config.clamp
         into, out = channels
-        self.style = nn.Linear(config.mapping[-1], into)
+        self.style = nn.Linear(config.w_dim, into)
         self.weight = nn.Parameter(torch.randn(out, into, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out))
         self.register_buffer("noise", torch.zeros(side, side) if config.noise else None)  # times its strength
@@ -127,94 +139,104 @@ class _Block(nn.Module):
         self.conv0 = _StyledConv((into, out), side, True, config) if depth else None
         self.conv1 = _StyledConv((out, out), side, False, config)
         self.skip = nn.Conv2d(into, out, 1, bias=False) if depth and config.architecture == "resnet" else None
-        self.to_image = ToImage(out, config.mapping[-1], config.image_channels, config.clamp) if last or config.architecture == "skip" else None
+        self.to_image = ToImage(out, config.w_dim, config.image_channels, config.clamp) if last or config.architecture == "skip" else None
         self.register_buffer("taps", _taps(), persistent=False)
 
     def forward(self, x: Tensor, w: Tensor, gain: Tensor | float) -> Tensor:
-        h = x if self.conv0 is None else self.conv0(x, w)
+        if self.conv0 is None:
+            return gain * self.conv1(x, w)  # there is nothing yet that it would be added to
+        h = self.conv0(x, w)
         if self.skip is None:
             return self.conv1(h, w)
-        # Both branches by the root of a half, so that their sum keeps its variance.
-        return self.double(self.skip(x)) * math.sqrt(0.5) + gain * self.conv1(h, w, math.sqrt(0.5))
+        return self.skipped(x) + gain * self.conv1(h, w, math.sqrt(0.5))
+
+    def skipped(self, x: Tensor) -> Tensor:
+        """What goes past the residual branch. Both by the root of a half, so that their sum keeps its variance."""
+        assert self.skip is not None, "only residual blocks past the first have a way around"
+        return self.double(self.skip(x)) * math.sqrt(0.5)
 
     def double(self, x: Tensor) -> Tensor:
         """Twice the pixels a side, through the resampling filter."""
         return upsample(x, self.taps, 2, 2 * x.shape[2])
 
 
-class StyleGAN2(nn.Module):
-    """z, class weights -> w -> image [N, image_channels, R, R] in about -1..1.
+class StyleGAN2(Generator):
+    """A block has one w for all its layers.
 
-    A block has one w for all its layers. (The original can also give each layer its own, and then shares the w of a block's
-    conversion to colours with the next block; with one w an image the two are the same.) ``gains`` scale each block's share of
-    the image in the skip architecture, and each block's residual branch in the residual one; the third has neither.
+    (The original can also give each layer its own, and then shares the w of a block's conversion to colours with the next block;
+    with one w an image the two are the same.) ``gains`` scale each block's share of the image in the skip architecture, and each
+    block's residual branch in the residual one; the third has neither.
     """
 
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()
-        self.config = config
-        self.z_dim, self.w_dim = config.mapping[0], config.mapping[-1]
-        self.num_classes, self.image_channels, self.resolution = config.num_classes, config.image_channels, config.resolution
-        self.block_resolutions = tuple(4 * 2**depth for depth in range(len(config.widths)))
-        self.residual = config.architecture == "resnet"
-        self.dials = config.architecture != "orig"  # whether gains do anything
+        self.config: StyleGAN2Config = config
         self.mapping = StyleMapping(config.mapping, config.num_classes, config.embed_width)
         self.const = nn.Parameter(torch.randn(config.widths[0], 4, 4))
         self.blocks = nn.ModuleList(_Block(depth, config) for depth in range(len(config.widths)))
 
     def map(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
-        """z [N, z_dim], class weights [N, classes] -> w [N, blocks, w_dim]. Raises CheckpointError where classes are needed and not given."""
-        return spread(self.mapping(z, class_weights), len(self.blocks))
+        return self.for_each_block(self.mapping(z, class_weights))
 
-    def depths(self, w: Tensor, gains: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """After each block that makes an image: its features [N, width, r, r], and the image [N, image_channels, r, r] so far.
-
-        w is [N, w_dim] or [N, blocks, w_dim], gains [N, blocks]. In the skip architecture that is each block, in the others the last alone.
-        """
-        w = spread(w, len(self.blocks))
-        x = self.const.expand(len(w), -1, -1, -1)
-        image: Tensor | None = None
-        for depth, block in enumerate(cast(Iterable[_Block], self.blocks)):
-            gain = 1.0 if gains is None or not self.dials else gains[:, depth, None, None, None]
-            x = block(x, w[:, depth], gain)
-            if block.to_image is not None:
-                part: Tensor = block.to_image(x, w[:, depth]) * (1.0 if self.residual else gain)
-                image = part if image is None else block.double(image) + part
-                yield x, image
+    def depths(self, w: Tensor, gains: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """In the residual architecture, the image so far is what would be drawn if the branches of all later blocks were silent."""
+        w = self.for_each_block(w)
+        for depth, (x, image) in enumerate(self._made(w, gains)):
+            yield x, self._ended(depth + 1, x, w) if image is None and self.config.residual else image
 
     def synthesise(self, w: Tensor, gains: Tensor | None = None) -> Tensor:
-        """The finished image: the last of `depths`."""
-        *_, (_, image) = self.depths(w, gains)
+        *_, (_, image) = self._made(self.for_each_block(w), gains)
+        assert image is not None, "the last block makes an image"
         return image
 
-    def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
-        return self.synthesise(self.map(z, class_weights))
+    def first_features(self, w: Tensor) -> Tensor:
+        return next(self._made(self.for_each_block(w), None))[0]
+
+    def layers_of_w(self) -> list[Tensor]:
+        return [part.style.weight for part in self.modules() if isinstance(part, _StyledConv | ToImage)]
+
+    def _made(self, w: Tensor, gains: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """After each block, its features, and the image where the network itself makes one: skip at each block, the others at the last."""
+        x, image = self.const.expand(w.shape[0], -1, -1, -1), None
+        for depth, block in enumerate(cast(list[_Block], self.blocks)):
+            gain = one_gain(gains if self.config.dials else None, depth)
+            x = block(x, w[:, depth], gain if self.config.residual else 1.0)
+            if block.to_image is not None:
+                part = block.to_image(x, w[:, depth]) * (1.0 if self.config.residual else gain)
+                image = part if image is None else block.double(image) + part
+            yield x, image
+
+    def _ended(self, start: int, x: Tensor, w: Tensor) -> Tensor:
+        blocks = cast(list[_Block], self.blocks)
+        for block in blocks[start:]:
+            x = block.skipped(x)
+        to_image = blocks[-1].to_image
+        assert to_image is not None, "the last block makes an image"
+        return to_image(x, w[:, -1])
 
 
 def _taps() -> Tensor:
     return torch.tensor(BINOMIAL, dtype=torch.float32, device="cpu") / sum(BINOMIAL)
 
 
-def sniff(state: object) -> bool:
+def sniff(state: Plain) -> bool:
     """Whether this is the plain state of a StyleGAN2 generator (see `pickles.averaged_generator`)."""
-    synthesis = state.part("synthesis") if isinstance(state, Plain) else None
+    synthesis = state.part("synthesis")
     first = synthesis.part("b4") if synthesis else None
     return first is not None and first.part("conv1") is not None
 
 
-def read(state: Plain) -> tuple[StyleGAN2Config, dict[str, Tensor], Tensor]:
-    """Configuration, weights for `StyleGAN2` and mean w [max(1, classes), w_dim] of a generator's plain state. Raises CheckpointError."""
+def read(state: Plain) -> Reading:
+    """The network in a generator's plain state. Raises CheckpointError."""
     stored = tensors(state)
     whole = Settings(state, "generator")
     config = _config(whole, stored)
-    with torch.device("meta"):
-        network = StyleGAN2(config)
     folding = Folding(stored)
     folding.mapping(whole.part("mapping"), len(config.mapping) - 1)
     folding.copy("const", "synthesis.b4.const")
     for depth in range(len(config.widths)):
         _fold_block(folding, depth, whole.part("synthesis").part(f"b{4 * 2**depth}"), config)
-    return config, folding.fitting(network), folding.mean_w(config.num_classes)
+    return Reading(config, folding.weights, mean_w=folding.mean_w(config.num_classes))
 
 
 def _config(whole: Settings, stored: dict[str, Tensor]) -> StyleGAN2Config:
@@ -255,7 +277,7 @@ def _fold_block(folding: Folding, depth: int, settings: Settings, config: StyleG
         folding.copy(f"{ours}.{conv}.weight", f"{theirs}.{conv}.weight")
         folding.copy(f"{ours}.{conv}.bias", f"{theirs}.{conv}.bias")
         if config.noise:
-            folding.copy(f"{ours}.{conv}.noise", f"{theirs}.{conv}.noise_const", folding.take(f"{theirs}.{conv}.noise_strength"))
+            folding.copy(f"{ours}.{conv}.noise", f"{theirs}.{conv}.noise_const", folding.number(f"{theirs}.{conv}.noise_strength"))
     if settings.has("torgb"):
         image = settings.part("torgb")
         folding.linear(f"{ours}.to_image.style", f"{theirs}.torgb.affine", image.part("affine"), image.number("weight_gain"))

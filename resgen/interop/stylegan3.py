@@ -5,17 +5,19 @@ transition) is said by the configuration as the file says it; filters are design
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from itertools import pairwise
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, Generator, check_ranges, check_sizes
 from resgen.errors import CheckpointError
-from resgen.generator import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH
 from resgen.interop.pickles import Plain, tensors
+from resgen.interop.reading import Reading
 from resgen.interop.style import (
     ACTIVATION_GAIN,
     LEAK,
@@ -24,15 +26,11 @@ from resgen.interop.style import (
     Settings,
     StyleMapping,
     ToImage,
-    check_ranges,
     clamped,
-    config_from,
     demodulation,
     downsample,
     lowpass,
     mapping_sizes,
-    spread,
-    table_of,
     upsample,
 )
 
@@ -41,7 +39,7 @@ MAX_MARGIN = 64  # pixels kept beyond each edge of the image
 
 
 @dataclass(frozen=True)
-class StyleGAN3Config:
+class StyleGAN3Config(Described):
     """The shape of a `StyleGAN3`. Lists have one entry for each layer of ``widths`` and one more for the conversion to colours.
 
     Frequencies are in cycles an image, rates in samples an image (the paper's section 3.2).
@@ -63,56 +61,69 @@ class StyleGAN3Config:
     clamp: float = 256.0  # what activations are kept within; 0: nothing
     output_gain: float = 0.25
 
+    family: ClassVar[str] = "stylegan3"
+
     def __post_init__(self) -> None:
         depth = len(self.widths)
         check_ranges([(depth, 1, MAX_LAYERS), (len(self.mapping), 2, MAX_LAYERS + 1)])
         if {len(self.sides), len(self.rates), len(self.cutoffs), len(self.half_widths)} != {depth + 1}:
             raise CheckpointError("The generator's configuration does not describe each layer; import its file again.")
-        check_ranges(
-            [
-                (self.num_classes, 0, MAX_CLASSES),
-                (self.embed_width, bool(self.num_classes), MAX_WIDTH if self.num_classes else 0),
-                (self.kernel, 1, 7),
-                (self.filter_size, 1, MAX_TAPS),
-                (self.oversampling, 1, 8),
-                (self.radial, 0, depth),
-                (self.clamp, 0, 2**16),
-                (self.output_gain, 2**-16, 2**16),
-                (self.resolution, 1, MAX_RESOLUTION),
-                *((width, 1, MAX_WIDTH) for width in (*self.widths, *self.mapping)),
-                *((side, 1, MAX_RESOLUTION + 2 * MAX_MARGIN) for side in self.sides),
-                *((rate, 1, MAX_RESOLUTION) for rate in self.rates),
-                *((cutoff, 2**-10, rate / 2) for cutoff, rate in zip(self.cutoffs, self.rates, strict=True)),
-                *((width, 0, MAX_RESOLUTION) for width in self.half_widths),
-            ]
-        )
+        sizes = [
+            (self.num_classes, 0, MAX_CLASSES),
+            (self.embed_width, bool(self.num_classes), MAX_WIDTH if self.num_classes else 0),
+            (self.kernel, 1, 7),
+            (self.filter_size, 1, MAX_TAPS),
+            (self.oversampling, 1, 8),
+            (self.radial, 0, depth),
+            (self.clamp, 0, 2**16),
+            (self.output_gain, 2**-16, 2**16),
+            *((width, 1, MAX_WIDTH) for width in (*self.widths, *self.mapping)),
+            *((side, 1, MAX_RESOLUTION + 2 * MAX_MARGIN) for side in self.sides),
+            *((rate, 1, MAX_RESOLUTION) for rate in self.rates),
+            *((cutoff, 2**-10, rate / 2) for cutoff, rate in zip(self.cutoffs, self.rates, strict=True)),
+            *((width, 0, MAX_RESOLUTION) for width in self.half_widths),
+        ]
+        check_sizes(self.image_channels, sizes)
         whole = all(self.inner_rate(layer) % rate == 0 for layer in range(depth) for rate in (self.rates[max(layer - 1, 0)], self.rates[layer]))
         if (
-            self.image_channels not in (1, 3)
-            or not whole
+            not whole
             or 2 * self.cutoffs[0] >= self.rates[0]
-            or self.rates[-1] != self.rates[-2]
-            or self.sides[-1] != self.sides[-2]
+            or any(before > after for before, after in pairwise(self.rates))
+            or len({*self.rates[-2:], *self.sides[-2:]}) > 1
         ):
             raise CheckpointError("The generator's configuration is none of a StyleGAN3 that this version can draw; import its file again.")
         check_ranges([(self.filter_size * self.inner_rate(layer) // self.rates[max(layer - 1, 0)], 1, MAX_TAPS) for layer in range(depth)])
 
     @property
-    def resolution(self) -> int:
-        """Pixels a side of the finished image."""
-        return self.sides[-1]
+    def z_dim(self) -> int:
+        return self.mapping[0]
+
+    @property
+    def w_dim(self) -> int:
+        return self.mapping[-1]
+
+    @property
+    def block_resolutions(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(self.rates))
+
+    @property
+    def mapped(self) -> bool:
+        return True
+
+    @property
+    def residual(self) -> bool:
+        return False
+
+    @property
+    def dials(self) -> bool:
+        return False
 
     def inner_rate(self, layer: int) -> int:
         """The rate at which a layer's leaky ReLU works."""
         return max(self.rates[max(layer - 1, 0)], self.rates[layer]) * self.oversampling
 
-    def to_dict(self) -> dict[str, Any]:
-        return table_of(self)
-
-    @classmethod
-    def from_dict(cls, raw: object) -> "StyleGAN3Config":
-        """Build from untrusted JSON; raises CheckpointError for a wrong key, type or size."""
-        return config_from(cls, raw)
+    def build(self) -> "StyleGAN3":
+        return StyleGAN3(self)
 
 
 class _FourierInput(nn.Module):
@@ -126,7 +137,7 @@ class _FourierInput(nn.Module):
         super().__init__()
         width = config.widths[0]
         self.side, self.rate, self.band = config.sides[0], config.rates[0], config.cutoffs[0]
-        self.motion = nn.Linear(config.mapping[-1], 4)  # cosine and sine of the turn, not yet of unit length; shift
+        self.motion = nn.Linear(config.w_dim, 4)  # cosine and sine of the turn, not yet of unit length; shift
         self.weight = nn.Parameter(torch.randn(width, width))
         self.register_buffer("frequencies", torch.randn(width, 2))
         self.register_buffer("phases", torch.rand(width))
@@ -142,7 +153,7 @@ class _FourierInput(nn.Module):
         across, down = (axis[:, None] * frequencies[:, None, :, 0], axis[:, None] * frequencies[:, None, :, 1])
         angle = across[:, None] + down[:, :, None] + phases[:, None, None]
         waves = torch.sin(2 * torch.pi * angle) * size[:, None, None]
-        return (waves @ self.weight.t()).permute(0, 3, 1, 2)
+        return (waves.to(w.dtype) @ self.weight.t()).permute(0, 3, 1, 2)  # places are float32, whatever the weights are
 
     def _motion(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """The plane's movement, its fixed transform first, then w's shift and turn: place -> turn @ place + shift, [N, 2, 2] and [N, 2]."""
@@ -169,7 +180,7 @@ class _Layer(nn.Module):
         before = max(index - 1, 0)
         into, out = config.widths[before], config.widths[index]
         self.side, self.clamp = config.sides[index], config.clamp
-        self.style = nn.Linear(config.mapping[-1], into)
+        self.style = nn.Linear(config.w_dim, into)
         self.weight = nn.Parameter(torch.randn(out, into, config.kernel, config.kernel))
         self.bias = nn.Parameter(torch.zeros(out))
         self.register_buffer("gain", torch.ones([]))  # over the average magnitude of the input in training
@@ -191,65 +202,49 @@ class _Layer(nn.Module):
         return downsample(clamped(x, self.clamp), self.falling, self.down)
 
 
-class StyleGAN3(nn.Module):
-    """z, class weights -> w -> image [N, image_channels, R, R] in about -1..1.
+class StyleGAN3(Generator):
+    """Layers of one sampling rate are a block, the Fourier features with the first and the conversion to colours with the last of them.
 
-    Layers of one sampling rate share a w, the Fourier features with the first and the conversion to colours with the last of them.
-    There are neither residual branches nor images on the way, so ``gains`` do nothing.
+    There are neither residual branches nor images on the way, so ``gains`` do nothing. Features hold a margin around the image.
     """
-
-    residual = False
-    dials = False  # whether gains do anything
 
     def __init__(self, config: StyleGAN3Config) -> None:
         super().__init__()
-        self.config = config
-        self.z_dim, self.w_dim = config.mapping[0], config.mapping[-1]
-        self.num_classes, self.image_channels, self.resolution = config.num_classes, config.image_channels, config.resolution
-        self.block_resolutions = tuple(dict.fromkeys(config.rates))
-        self.layer_blocks = tuple(self.block_resolutions.index(rate) for rate in config.rates)  # the block of each layer
+        self.config: StyleGAN3Config = config
         self.mapping = StyleMapping(config.mapping, config.num_classes, config.embed_width)
         self.input = _FourierInput(config)
         self.layers = nn.ModuleList(_Layer(index, config) for index in range(len(config.widths)))
-        self.to_image = ToImage(config.widths[-1], self.w_dim, config.image_channels, config.clamp)
+        self.to_image = ToImage(config.widths[-1], config.w_dim, config.image_channels, config.clamp)
 
     def map(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
-        """z [N, z_dim], class weights [N, classes] -> w [N, blocks, w_dim]. Raises CheckpointError where classes are needed and not given."""
-        return spread(self.mapping(z, class_weights), len(self.block_resolutions))
+        return self.for_each_block(self.mapping(z, class_weights))
 
-    def depths(self, w: Tensor, gains: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Once, as no image is made before the end: the last layer's features [N, width, R, R] and the image [N, image_channels, R, R].
-
-        w is [N, w_dim] or [N, blocks, w_dim].
-        """
-        w = spread(w, len(self.block_resolutions))
+    def depths(self, w: Tensor, gains: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:
+        w = self.for_each_block(w)
         x = self.input(w[:, 0])
-        for layer, block in zip(self.layers, self.layer_blocks, strict=False):
-            x = layer(x, w[:, block])
-        yield x, self.to_image(x, w[:, -1]) * self.config.output_gain
+        for block, rate in enumerate(self.config.block_resolutions):
+            for layer, own in zip(self.layers, self.config.rates, strict=False):  # the conversion to colours has a rate too
+                x = layer(x, w[:, block]) if own == rate else x
+            yield x, self.to_image(x, w[:, block]) * self.config.output_gain if block == w.shape[1] - 1 else None
 
-    def synthesise(self, w: Tensor, gains: Tensor | None = None) -> Tensor:
-        """The finished image."""
-        return next(self.depths(w, gains))[1]
-
-    def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
-        return self.synthesise(self.map(z, class_weights))
+    def layers_of_w(self) -> list[Tensor]:
+        return [self.input.motion.weight, *(part.style.weight for part in self.modules() if isinstance(part, _Layer | ToImage))]
 
 
-def sniff(state: object) -> bool:
+def sniff(state: Plain) -> bool:
     """Whether this is the plain state of a StyleGAN3 generator (see `pickles.averaged_generator`)."""
-    synthesis = state.part("synthesis") if isinstance(state, Plain) else None
+    synthesis = state.part("synthesis")
     return synthesis is not None and synthesis.part("input") is not None and bool(_layer_names(synthesis))
 
 
-def read(state: Plain) -> tuple[StyleGAN3Config, dict[str, Tensor], Tensor]:
-    """Configuration, weights for `StyleGAN3` and mean w [max(1, classes), w_dim] of a generator's plain state. Raises CheckpointError."""
+def read(state: Plain) -> Reading:
+    """The network in a generator's plain state. Raises CheckpointError."""
     stored = tensors(state)
     whole = Settings(state, "generator")
     names = _layer_names(whole.part("synthesis").module)
     config = _config(whole, names, stored)
     with torch.device("meta"):
-        network = StyleGAN3(config)
+        network = config.build()
     _check_filters(network, names, stored)
     folding = Folding(stored)
     folding.mapping(whole.part("mapping"), len(config.mapping) - 1)
@@ -257,7 +252,7 @@ def read(state: Plain) -> tuple[StyleGAN3Config, dict[str, Tensor], Tensor]:
     for index, name in enumerate(names[:-1]):
         _fold_layer(folding, f"layers.{index}", name, whole.part("synthesis").part(name))
     _fold_image(folding, names[-1], whole.part("synthesis").part(names[-1]), config)
-    return config, folding.fitting(network), folding.mean_w(config.num_classes)
+    return Reading(config, folding.weights, mean_w=folding.mean_w(config.num_classes))
 
 
 def _layer_names(synthesis: Plain) -> list[str]:
@@ -297,7 +292,7 @@ def _config(whole: Settings, names: list[str], stored: dict[str, Tensor]) -> Sty
 
 def _check_filters(network: StyleGAN3, names: list[str], stored: dict[str, Tensor]) -> None:
     """Refuse a file whose filters are not those that its bands ask for. Raises CheckpointError."""
-    for layer, name in zip(cast(Iterable[_Layer], network.layers), names, strict=False):
+    for layer, name in zip(cast(list[_Layer], network.layers), names, strict=False):
         for ours, theirs in ((layer.rising, "up_filter"), (layer.falling, "down_filter")):
             found = stored.get(f"synthesis.{name}.{theirs}", torch.ones(1))
             if found.shape != ours.shape or not torch.allclose(found.float(), ours, atol=1e-5):
@@ -319,12 +314,12 @@ def _fold_layer(folding: Folding, ours: str, name: str, settings: Settings) -> N
     folding.linear(f"{ours}.style", f"{theirs}.affine", settings.part("affine"))
     folding.copy(f"{ours}.weight", f"{theirs}.weight", magnitude.rsqrt())
     folding.copy(f"{ours}.bias", f"{theirs}.bias")
-    folding.weights[f"{ours}.gain"] = folding.take(f"{theirs}.magnitude_ema").rsqrt()
+    folding.weights[f"{ours}.gain"] = folding.number(f"{theirs}.magnitude_ema").rsqrt()
 
 
 def _fold_image(folding: Folding, name: str, settings: Settings, config: StyleGAN3Config) -> None:
     theirs = f"synthesis.{name}"
-    gain = folding.take(f"{theirs}.magnitude_ema").rsqrt() * config.widths[-1] ** -0.5
+    gain = folding.number(f"{theirs}.magnitude_ema").rsqrt() * config.widths[-1] ** -0.5
     folding.linear("to_image.style", f"{theirs}.affine", settings.part("affine"))
     folding.copy("to_image.weight", f"{theirs}.weight", gain)
     folding.copy("to_image.bias", f"{theirs}.bias")

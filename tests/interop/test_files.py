@@ -14,6 +14,8 @@ import pytest
 import torch
 from torch import nn
 
+from tests.interop.test_pickles import FOUR, Call, network, persistent, storage, tensor, written
+
 MEGABYTES = 512
 READ = """
 import resource, sys
@@ -103,6 +105,39 @@ def onnx_with_a_loop(path: Path) -> None:
     path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [z], [image], [])).SerializeToString())
 
 
+def nested_classes_that_run_code(path: Path) -> None:
+    """A network within a network, the inner one's state made by a call."""
+    inner = persistent({"_modules": {"b4": persistent({"conv1": Call("os", "mkdir", str(path.parent / "ran"))})}}, kind="SynthesisNetwork")
+    path.write_bytes(written({"G_ema": persistent({"_modules": {"synthesis": inner}})}))
+
+
+def nested_classes_with_code_as_source(path: Path) -> None:
+    """What NVIDIA's own reader would run for each class: here it is text, and what is left is no generator."""
+    source = f"import os; os.mkdir({str(path.parent / 'ran')!r})"
+    inner = persistent({"_parameters": {}}, source, kind="SynthesisNetwork")
+    path.write_bytes(written({"G_ema": persistent({"_modules": {"synthesis": inner}}, source)}))
+
+
+def nested_classes_described_by_a_class(path: Path) -> None:
+    path.write_bytes(written({"G_ema": Call("torch_utils.persistence", "_reconstruct_persistent_obj", persistent({}))}))
+
+
+def pickled_tensor_that_claims_many(path: Path) -> None:
+    path.write_bytes(written({"G_ema": network(tensor(storage(FOUR, 4), 0, (2**30, 2**30), (0, 0)))}))
+
+
+def pickle_without_a_network(path: Path) -> None:
+    path.write_bytes(pickle.dumps({"D": None, "numbers": [1, 2, 3]}))
+
+
+def network_of_tensorflow(path: Path) -> None:
+    path.write_bytes(b"\x80\x03cdnnlib.tflib.network\nNetwork\n)\x81.")
+
+
+def cut_stylegan(path: Path) -> None:
+    path.write_bytes((Path(__file__).parent / "stylegan" / "resnet-32.pkl").read_bytes()[:-5000])
+
+
 def empty(path: Path) -> None:
     path.write_bytes(b"")
 
@@ -123,6 +158,18 @@ FILES: dict[tuple[str, Callable[[Path], None]], str] = {
     (".onnx", onnx_with_a_loop): "does not know",
     (".onnx", truncated): "cannot be read as ONNX",
     (".pth", empty): "is empty",
+    (".pkl", old_pickle_that_runs_code): "may be harmful",
+    (".pkl", nested_classes_that_run_code): "may be harmful",
+    (".pkl", nested_classes_with_code_as_source): "not recognised",
+    (".pkl", nested_classes_described_by_a_class): "describes an object in a way",
+    (".pkl", pickled_tensor_that_claims_many): "claims more numbers",
+    (".pkl", pickle_without_a_network): "no network called G_ema",
+    (".pkl", network_of_tensorflow): "TensorFlow",
+    (".pkl", cut_stylegan): "damaged or not whole",
+    (".pkl", zip_bomb): "zip archive",
+    (".pkl", runs_code): "zip archive",
+    (".pkl", git_lfs_pointer): "Git LFS",
+    (".pkl", empty): "is empty",
 }
 
 

@@ -21,6 +21,7 @@ import torch
 from resgen.errors import CheckpointError
 from resgen.interop import stylegan2, stylegan3
 from resgen.interop.pickles import MAX_STEPS, Plain, StoredArray, StoredTensor, averaged_generator, read_pickle, tensors
+from resgen.interop.readers import check
 
 GOOD = Path(__file__).parent / "stylegan" / "t-classes-32.pkl"
 MEMORY = 256  # MB that reading any hostile file may take beside what the program has already
@@ -247,7 +248,7 @@ def test_a_damaged_file_is_read_or_refused(tmp_path: Path) -> None:
             state = averaged_generator(reading(tmp_path, bytes(damaged)))
             for reader in (stylegan2, stylegan3):
                 if state is not None and reader.sniff(state):
-                    reader.read(state)
+                    check(reader.read(state), GOOD)
         except CheckpointError:
             pass
 

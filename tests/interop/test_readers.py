@@ -1,11 +1,15 @@
 """Networks of others, filled with numbers, against what their original implementations drew of them: see `draw_originals.py`."""
 
 import json
+import pickle
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from resgen.errors import CheckpointError
 from resgen.interop.readers import READERS, read_file
@@ -36,6 +40,32 @@ def test_what_the_original_drew_is_drawn(path: Path, tmp_path: Path) -> None:
         images = torch.cat([generator(a, b) for a, b in zip(z.split(8), weights.split(8) if weights is not None else [None] * 4, strict=True)])
     wanted = torch.from_numpy(kept["images"].astype(np.float32))
     assert (picked(images) - wanted).abs().max() < 1 / 255 and wanted.std() > 0.05
+
+
+def test_r3gan_is_read_from_what_its_training_pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its modules are pickled by the names of their classes, without source."""
+    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == "r3gan-classes-32"))["about"]))
+    state = filled({name: tuple(shape) for name, shape in about["shapes"].items()})
+    kinds = [type(name, (nn.Module,), {"__module__": place}) for place, name in (("training.networks", "Generator"), ("R3GAN.Networks", "Stage"))]
+    for kind in kinds:
+        for name in (kind.__module__.partition(".")[0], kind.__module__):
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        setattr(sys.modules[kind.__module__], kind.__name__, kind)
+    network = kinds[0]()
+    for name, value in state.items():
+        *places, leaf = name.split(".")
+        part = network
+        for place in places:
+            if place not in part._modules:
+                part.add_module(place, kinds[1]())
+            part = part.get_submodule(place)
+        part.register_parameter(leaf, nn.Parameter(value))
+    network.DataType = torch.bfloat16  # type: ignore[assignment]
+    (tmp_path / "theirs.pkl").write_bytes(pickle.dumps({"G": None, "D": None, "G_ema": network, "G_opt_state": {"state": {0: torch.zeros(3)}}}))
+    torch.save(state, tmp_path / "theirs.pth")
+    (kind, found), (_, wanted) = (read_file(tmp_path / f"theirs.{suffix}", Asked()) for suffix in ("pkl", "pth"))
+    assert kind == "r3gan" and found.config == wanted.config
+    assert all(torch.equal(value, wanted.weights[name]) for name, value in found.weights.items())
 
 
 def test_a_generator_that_lacks_a_layer_is_refused(tmp_path: Path) -> None:

@@ -19,8 +19,10 @@ from torch import Tensor
 from resgen.errors import CheckpointError
 from resgen.interop import stylegan2, stylegan3
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle
-from resgen.interop.stylegan2 import StyleGAN2, StyleGAN2Config
-from resgen.interop.stylegan3 import StyleGAN3, StyleGAN3Config
+from resgen.interop.readers import check, read_file
+from resgen.interop.reading import Asked
+from resgen.interop.stylegan2 import StyleGAN2Config
+from resgen.interop.stylegan3 import StyleGAN3Config
 
 HERE = Path(__file__).parent
 FILES = sorted((HERE / "stylegan").glob("*.pkl"))
@@ -36,15 +38,13 @@ def plain(path: Path) -> Plain:
 
 def opened(path: Path) -> Any:
     """The generator that a pickle holds, as an import would make it."""
-    state = plain(path)
-    (reader,) = (module for module in (stylegan2, stylegan3) if module.sniff(state))
-    config, weights, _ = reader.read(state)
-    return built(config, weights)
+    _, reading = read_file(path, Asked())
+    return built(reading.config, reading.weights)
 
 
 def built(config: Any, weights: dict[str, Tensor]) -> Any:
     with torch.device("meta"):
-        network = StyleGAN2(config) if isinstance(config, StyleGAN2Config) else StyleGAN3(config)
+        network = config.build()
     network.load_state_dict(weights, assign=True)
     return network.eval().requires_grad_(False)
 
@@ -53,7 +53,7 @@ def difference(path: Path) -> float:
     """The largest between our images and the original's, black being -1 and white 1; at most 1e-5 between the mapped latents."""
     network = opened(path)
     made = np.load(path.with_suffix(".npz"))
-    w = network.map(torch.tensor(made["z"]), torch.tensor(made["c"]) if network.num_classes else None)
+    w = network.map(torch.tensor(made["z"]), torch.tensor(made["c"]) if network.config.num_classes else None)
     assert np.abs(w[:, 0].numpy() - made["w"]).max() < 1e-5
     images = torch.cat([network.synthesise(part) for part in w.split(8)]).numpy()
     step = -(-images.shape[2] // made["images"].shape[2])
@@ -86,27 +86,29 @@ def test_draws_what_the_original_draws(repository: str, tmp_path: Path) -> None:
 
 
 def test_meets_the_protocol(network: Any) -> None:
-    n, blocks = 2, len(network.block_resolutions)
-    classes = torch.full((n, network.num_classes), 1 / network.num_classes) if network.num_classes else None
-    w = network.map(torch.randn(n, network.z_dim), classes)
-    assert w.shape == (n, blocks, network.w_dim)
+    arch = network.config
+    n, blocks = 2, len(arch.block_resolutions)
+    classes = torch.full((n, arch.num_classes), 1 / arch.num_classes) if arch.num_classes else None
+    w = network.map(torch.randn(n, arch.z_dim), classes)
+    assert w.shape == (n, blocks, arch.w_dim)
     image = network.synthesise(w, torch.ones(n, blocks))
-    assert image.shape == (n, network.image_channels, network.resolution, network.resolution)
+    assert image.shape == (n, arch.image_channels, arch.resolution, arch.resolution)
     assert torch.equal(image, network.synthesise(w))
     assert torch.allclose(image, network.synthesise(w[:, 0]), atol=1e-6)
     depths = list(network.depths(w))
-    assert torch.equal(depths[-1][1], image)
-    assert all(x.shape[2:] == part.shape[2:] for x, part in depths)
-    assert network.block_resolutions[-1] == network.resolution
+    assert torch.equal(depths[-1][1], image) and len(depths) == blocks
+    assert all(x.shape[2] >= pixels for (x, _), pixels in zip(depths, arch.block_resolutions, strict=True))
+    assert all((part is not None) or not arch.dials for _, part in depths)
+    assert all(layer.shape[1] == arch.w_dim for layer in network.layers_of_w()) and torch.equal(network.first_features(w), depths[0][0])
 
 
 def test_images_do_not_depend_on_company(network: Any) -> None:
-    w = torch.randn(3, len(network.block_resolutions), network.w_dim)
+    w = torch.randn(3, len(network.config.block_resolutions), network.config.w_dim)
     assert torch.allclose(network.synthesise(w)[:1], network.synthesise(w[:1]), atol=1e-5)
 
 
 def test_each_block_has_a_w_of_its_own(network: Any) -> None:
-    w = torch.randn(1, len(network.block_resolutions), network.w_dim)
+    w = torch.randn(1, len(network.config.block_resolutions), network.config.w_dim)
     for block in range(w.shape[1]):
         other = w.clone()
         other[:, block] += 1
@@ -115,7 +117,7 @@ def test_each_block_has_a_w_of_its_own(network: Any) -> None:
 
 def test_a_later_block_leaves_the_image_so_far() -> None:
     network = opened(HERE / "stylegan" / "skip-classes-32.pkl")
-    w = torch.randn(1, 4, network.w_dim)
+    w = torch.randn(1, 4, network.config.w_dim)
     other = torch.cat([w[:, :3], w[:, 3:] + 1], dim=1)
     for (_, image), (_, same) in list(zip(network.depths(w), network.depths(other), strict=True))[:3]:
         assert torch.equal(image, same)
@@ -123,32 +125,32 @@ def test_a_later_block_leaves_the_image_so_far() -> None:
 
 def test_gains_scale_shares_of_the_image_where_images_are_added() -> None:
     network = opened(HERE / "stylegan" / "skip-classes-32.pkl")
-    w = torch.randn(1, 4, network.w_dim)
+    w = torch.randn(1, 4, network.config.w_dim)
     alone = [network.synthesise(w, torch.eye(4)[block : block + 1]) for block in range(4)]
     assert torch.allclose(sum(alone), network.synthesise(w), atol=1e-5)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    assert network.dials and not network.residual
+    assert network.config.dials and not network.config.residual
 
 
 def test_gains_scale_residual_branches_where_there_are_any() -> None:
     network = opened(HERE / "stylegan" / "resnet-32.pkl")
-    w = torch.randn(1, 4, network.w_dim)
+    w = torch.randn(1, 4, network.config.w_dim)
     x = [network.synthesise(w, torch.tensor([[1.0, 1.0, 1.0, gain]])) for gain in (0.0, 0.5, 1.0)]
     assert torch.allclose(x[1], (x[0] + x[2]) / 2, atol=1e-5)
     assert (x[0] - x[2]).abs().max() > 0.01
-    assert network.dials and network.residual
+    assert network.config.dials and network.config.residual
 
 
-def test_needs_classes_where_there_are_classes() -> None:
-    network = opened(HERE / "stylegan" / "t-classes-32.pkl")
-    with pytest.raises(CheckpointError, match="name one"):
-        network.map(torch.randn(1, network.z_dim))
+def test_gains_do_nothing_where_there_is_neither() -> None:
+    config = StyleGAN2Config(widths=(8, 8), mapping=(8, 8), architecture="orig")
+    network, w = config.build(), torch.randn(1, 8)
+    assert torch.equal(network.synthesise(w, torch.zeros(1, 2)), network.synthesise(w)) and not config.dials
+    assert [image is None for _, image in network.depths(w)] == [True, False]
 
 
 def test_reads_the_average_w() -> None:
     state = plain(HERE / "stylegan" / "t-classes-32.pkl")
-    _, _, mean_w = stylegan3.read(state)
-    mapping = state.part("mapping")
-    assert mapping is not None
+    mean_w, mapping = stylegan3.read(state).mean_w, state.part("mapping")
+    assert mapping is not None and mean_w is not None
     assert torch.equal(mean_w, mapping.state["_buffers"]["w_avg"].tensor().expand(3, -1))
 
 
@@ -159,8 +161,8 @@ def test_configuration_goes_through_json(path: Path) -> None:
 
 
 def test_half_precision_of_the_weights_is_enough(network: Any) -> None:
-    z = torch.randn(8, network.z_dim)
-    classes = torch.eye(network.num_classes)[torch.arange(8) % network.num_classes] if network.num_classes else None
+    z, count = torch.randn(8, network.config.z_dim), network.config.num_classes
+    classes = torch.eye(count)[torch.arange(8) % count] if count else None
     halved = built(network.config, {name: value.half().float() if value.ndim > 1 else value for name, value in network.state_dict().items()})
     assert (halved(z, classes) - network(z, classes)).abs().max() < 3 / 127.5
 
@@ -188,6 +190,8 @@ def test_half_precision_of_the_weights_is_enough(network: Any) -> None:
         (StyleGAN3Config, {"cutoffs": [8.0, 8.0, 8.0]}),
         (StyleGAN3Config, {"cutoffs": [2.0, -1.0, 8.0]}),
         (StyleGAN3Config, {"half_widths": [float("inf"), 1.0, 1.0]}),
+        (StyleGAN3Config, {"rates": [32, 16, 16]}),
+        (StyleGAN3Config, {"sides": [36, 36, 36]}),
         (StyleGAN3Config, {"filter_size": 10**9}),
         (StyleGAN3Config, {"widths": []}),
         (StyleGAN3Config, {"mapping": []}),
@@ -226,6 +230,7 @@ def _set(*place: str) -> Callable[[Plain, Any], None]:
         (stylegan2, "resnet-32", _set("synthesis", "b8", "conv1", "affine", "weight_gain"), float("nan")),
         (stylegan2, "resnet-32", _set("synthesis", "b8", "_modules"), {}),
         (stylegan2, "resnet-32", _set("synthesis", "b8", "conv1", "_parameters"), {}),
+        (stylegan2, "resnet-32", _set("mapping", "_buffers"), {}),
         (stylegan3, "r-32", _set("synthesis", "L1_36_12", "out_sampling_rate"), 2**60),
         (stylegan3, "r-32", _set("synthesis", "L1_36_12", "out_sampling_rate"), 32),
         (stylegan3, "r-32", _set("synthesis", "L1_36_12", "out_cutoff"), 3.0),
@@ -239,11 +244,20 @@ def test_refuses_files_that_describe_another_network(reader: ModuleType, file: s
     state = plain(HERE / "stylegan" / f"{file}.pkl")
     change(state, value)
     with pytest.raises(CheckpointError):
-        reader.read(state)
+        check(reader.read(state), HERE)
 
 
-@pytest.mark.parametrize("state", [None, {}, Plain("Generator"), Plain("Generator", {"_modules": []}), Plain("G", {"_modules": {"synthesis": 3}})])
-def test_readers_pass_by_what_is_not_theirs(state: object) -> None:
+def test_a_strength_of_many_numbers_is_refused() -> None:
+    """It would be multiplied with what it is the strength of."""
+    state = plain(HERE / "stylegan" / "resnet-32.pkl")
+    conv = state.part("synthesis").part("b8").part("conv1").state  # pyright: ignore[reportOptionalMemberAccess]
+    conv["_parameters"]["noise_strength"] = conv["_parameters"]["bias"]
+    with pytest.raises(CheckpointError, match="one number"):
+        stylegan2.read(state)
+
+
+@pytest.mark.parametrize("state", [Plain("Generator"), Plain("Generator", {"_modules": []}), Plain("G", {"_modules": {"synthesis": 3}})])
+def test_readers_pass_by_what_is_not_theirs(state: Plain) -> None:
     assert not stylegan2.sniff(state)
     assert not stylegan3.sniff(state)
 
@@ -251,6 +265,6 @@ def test_readers_pass_by_what_is_not_theirs(state: object) -> None:
 def test_a_fresh_network_can_be_drawn_with() -> None:
     """Without a file: sizes alone decide, filters included."""
     small = StyleGAN2Config(widths=(8, 8), mapping=(8, 8), clamp=1.0)
-    assert StyleGAN2(small)(torch.randn(2, 8)).shape == (2, 3, 8, 8)
-    assert StyleGAN2(replace(small, noise=False))(torch.randn(2, 8)).shape == (2, 3, 8, 8)
-    assert StyleGAN3(StyleGAN3Config(widths=(8, 8), mapping=(8, 8), radial=1))(torch.randn(2, 8)).shape == (2, 3, 16, 16)
+    assert small.build()(torch.randn(2, 8)).shape == (2, 3, 8, 8)
+    assert replace(small, noise=False).build()(torch.randn(2, 8)).shape == (2, 3, 8, 8)
+    assert StyleGAN3Config(widths=(8, 8), mapping=(8, 8), radial=1).build()(torch.randn(2, 8)).shape == (2, 3, 16, 16)
