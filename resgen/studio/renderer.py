@@ -82,8 +82,8 @@ class Renderer:
         plate = finish(self.plate(recipe))
         milliseconds = (time.perf_counter() - started) * 1000
         count = len(plate.images)
-        several = isinstance(recipe, Comparison) and len(recipe.checkpoints) > 1
-        painter = f"{len(recipe.checkpoints)} generators" if several else recipe.checkpoint
+        painters = recipe.checkpoints if isinstance(recipe, Comparison) else (recipe.checkpoint,)
+        painter = f"{len(painters)} generators" if len(painters) > 1 else painters[0]
         status = f"{count} image{'s' * (count > 1)} by {painter} in {milliseconds:.0f} ms on {self.library.device.upper()}"
         return self.view_plate(plate, recipe, status)
 
