@@ -82,8 +82,8 @@ class Renderer:
         plate = finish(self.plate(recipe))
         milliseconds = (time.perf_counter() - started) * 1000
         count = len(plate.images)
-        painters = recipe.checkpoints if isinstance(recipe, Comparison) else (recipe.checkpoint,)
-        painter = f"{len(painters)} generators" if len(painters) > 1 else painters[0]
+        painters: tuple[str, ...] = recipe.checkpoints if isinstance(recipe, Comparison) else ()
+        painter = f"{len(painters)} generators" if len(painters) > 1 else recipe.checkpoint
         status = f"{count} image{'s' * (count > 1)} by {painter} in {milliseconds:.0f} ms on {self.library.device.upper()}"
         return self.view_plate(plate, recipe, status)
 
