@@ -108,6 +108,7 @@ def test_a_picture_of_it_is_found_again(imported: Sampler) -> None:
     assert found.recipe.latents and found.psnr > 12
 
 
+@pytest.mark.parametrize("imported", ["dcgan-plain", "mimicry-cgan_pd-32", "skip-classes-32.pkl"], indirect=True)
 def test_onnx_becomes_a_graph_and_goes_on_as_python(imported: Sampler, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     assert export(imported, "onnx", tmp_path / "x.onnx") <= 1

@@ -60,18 +60,30 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """The app on a free port, with the shipped checkpoints and a damaged one."""
     folder = shutil.copytree(SHIPPED, tmp_path_factory.mktemp("app") / "checkpoints")
     (folder / "damaged.safetensors").write_bytes(next(folder.glob("*.safetensors")).read_bytes()[:50_000])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = tmp_path_factory.mktemp("log") / "app.log"
     command = [sys.executable, "app.py", "--port", str(port), "--checkpoints", str(folder)]
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
     url = f"http://127.0.0.1:{port}"
+    serves(process, url, log)
+    yield App(url, process)
+    process.terminate()
+    process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def serves(process: subprocess.Popen[bytes], url: str, log: Path | None = None) -> None:
+    """Wait until an app answers."""
 
     def answers() -> bool:
         if process.poll() is not None:
-            pytest.fail(f"the app ended: {log.read_text()}")
+            pytest.fail(f"the app ended: {log.read_text() if log else process.returncode}")
         try:
             urllib.request.urlopen(url, timeout=1)
         except OSError:
@@ -79,9 +91,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         return True
 
     until(answers, 120)
-    yield App(url, process)
-    process.terminate()
-    process.wait()
 
 
 @pytest.fixture(scope="session")
