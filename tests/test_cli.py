@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from PIL import Image
 from resgen import library as library_module
 from resgen.carry import read_recipe
 from resgen.checkpoint import load_checkpoint, save_card
-from resgen.cli import main
+from resgen.cli import app, main
 from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk
 from resgen.library import Library
 from resgen.recipe import Recipe
@@ -371,3 +372,11 @@ def test_curating_judges_with_the_classes_of_the_checkpoint(resgen: Command, tin
     (folder / "features" / "tiny.safetensors").unlink()
     made = resgen("curate", "tiny", "--many", 8, "--keep", 2, "--out", tmp_path / "x.png", "--checkpoints", folder)
     assert made.returncode == 2 and "no classifier of the classes of tiny" in made.stderr
+
+
+def test_every_command_that_a_page_names_is_there() -> None:
+    root = Path(__file__).parents[1]
+    there = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    pages = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    named = {word for page in pages for word in re.findall(r"^(?:python -m )?resgen ([a-z][a-z-]*)", page.read_text(), re.MULTILINE)}
+    assert named and named <= there, named - there

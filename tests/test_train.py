@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -304,6 +305,10 @@ def test_a_run_begins_with_what_fits_of_a_checkpoint(tiny_folder: Path, shapes_z
     assert all(torch.equal(before.weights[name], after.weights[name]) for name in learned)
     assert after.card.training["command"] == "first" and after.card.training["images_seen"] == 8
     assert after.card.training["stages"] == [{"from_image": 4, "command": "second"}]
+    shutil.copy(path, first)  # the name stands for another checkpoint by now, which changes nothing of what the run began with
+    more = replace(second, images=8)
+    resumed = load_checkpoint(train_generator(more, tmp_path / "second", True, eyes, "cpu", {}, "more", lambda *_: None, lambda _: None))
+    assert resumed.card.training["images_seen"] == 12 and [stage["from_image"] for stage in resumed.card.training["stages"]] == [4, 8]
     assert isinstance(before.card.arch, GeneratorConfig)
     larger = ResNetGenerator(GeneratorConfig(num_classes=5, base_resolution=4, widths=(*before.card.arch.widths, 32)))
     take_weights(larger, before)

@@ -29,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: resgen evaluate cifar10 --data cifar10 --test-data cifar10 --judge runs/judge.safetensors --out report.json")(
         evaluate
     )
+    app.command("name-directions", epilog="Example: resgen name-directions runs/better/better.safetensors")(name_directions)
 
 
 def _widths(text: str) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from resgen.errors import CheckpointError
-from resgen.files import save_atomically
+from resgen.fields import is_table
+from resgen.files import save_atomically, whole_file
 
 if TYPE_CHECKING:
     from resgen.train.loop import Trainer
@@ -41,7 +41,7 @@ def save_state(trainer: "Trainer", path: Path) -> None:
     for key, optimiser in _optimisers(trainer).items():
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"{key}.{index}.{name}": value for name, value in state.items()}
-    header = {"steps": trainer.steps_done, "config": asdict(trainer.config), "stages": trainer.stages}
+    header = {"steps": trainer.steps_done, "config": asdict(trainer.config), "stages": trainer.stages, "begun": trainer.begun}
     copies = {name: value.contiguous().clone() for name, value in tensors.items()}
     save_atomically(path, lambda partial: save_file(copies, partial, {HEADER: json.dumps(header)}))
 
@@ -56,6 +56,8 @@ def load_state(trainer: "Trainer", path: Path) -> None:
             header = json.loads(file.metadata()[HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         config, stages, steps = dict(header["config"]), list(header["stages"]), header["steps"]
+        if not is_table(header.get("begun", {})):
+            raise ValueError("what it began with is not told")
         if type(steps) is not int or not 0 <= steps <= -(-config["images"] // config["batch"]) or not stages:
             raise ValueError("its number of steps cannot be")
     except Exception as error:
@@ -72,6 +74,8 @@ def load_state(trainer: "Trainer", path: Path) -> None:
     except Exception as error:
         raise _damaged(path) from error
     trainer.steps_done = steps
+    # What was told of the weights that the run began with: the checkpoint of that name may be another one by now.
+    trainer.begun = header.get("begun", trainer.begun)
     stage = {"from_image": trainer.images_seen, "command": trainer.stages[0]["command"]}
     trainer.stages = stages + ([stage] if changed - UNSAID else [])
 
@@ -106,9 +110,8 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
     """All rows, atomically; a figure that only some rows have is left empty in the others."""
-    partial = path.with_name(path.name + ".part")
-    with partial.open("w", newline="") as file:
+
+    with whole_file(path) as partial, partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(partial, path)
