@@ -63,7 +63,7 @@ class Explore:
                 with gr.Row(elem_id="actions"):
                     self.undo = gr.Button("Undo", size="sm", min_width=60, elem_id="undo")
                     self.redo = gr.Button("Redo", size="sm", min_width=60, elem_id="redo")
-                    self.before = gr.Button("Before", size="sm", min_width=60, elem_id="before")
+                    gr.Button("Before", size="sm", min_width=60, elem_id="before")  # held, it counts in the page alone
                     self.reset = gr.Button("Reset", size="sm", min_width=60, elem_id="reset")
                     self.copy_link = gr.Button("Copy link", size="sm", min_width=60, elem_id="copy-link")
                     self.download_png = gr.Button("Save PNG", size="sm", min_width=60, elem_id="download-png")
@@ -159,7 +159,6 @@ class Explore:
         self.view.input(friendly(self.show_anatomy), None, self.anatomy, **LATEST)
         self.view.expand(friendly(self.show_ends), None, self.ends, **LATEST)
         self.view.undo(friendly(self.show_original), self.inputs, self.original, **RAW)
-        self.before.click(None, js="() => {}")
         c.scope.input(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
         self.view.like(self.count_marks, None, [self.marked, c.marks], **QUIET)
         c.clear_marks.click(None, None, None, js="() => window.dispatchEvent(new CustomEvent('resgen-clear-marks'))")

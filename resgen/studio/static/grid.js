@@ -354,7 +354,7 @@ if (settings.wanders) {
   window.addEventListener("resgen-before", ({ detail }) => takeOriginal(detail));
   window.addEventListener("resgen-hold", ({ detail }) => compare(detail));
   window.addEventListener("resgen-look", ({ detail }) => {
-    looked = detail && { ...detail, picture: detail.picture };
+    looked = detail;
     paintCloseUp();
   });
   window.addEventListener("resgen-clear-marks", clearMarks);
