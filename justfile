@@ -13,7 +13,7 @@ lint:
 
 # The tests, as README gives them.
 test *words:
-    python -m pytest -n 2 --dist loadgroup {{words}}
+    python -m pytest -n 2 {{words}}
 
 # Build the wheel, and look whether an installed package has all that the studio needs.
 wheel folder="dist":

@@ -3,12 +3,14 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
+from xdist.scheduler import LoadScopeScheduling
 
 from resgen.card import Card
 from resgen.checkpoint import Checkpoint, save_checkpoint
@@ -23,6 +25,18 @@ CLASSES = ("disc", "square", "stripes")
 settings.register_profile("resgen", max_examples=500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("resgen")
 torch.set_num_threads(1)  # of networks this small, threads do little but wait for one another
+
+
+class OneBrowser(LoadScopeScheduling):
+    """Of several processes one drives the browser, so that one app is started; the others take the other tests one by one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/browser/") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowser:
+    return OneBrowser(config, log)
 
 
 def untrained(name: str, seed: int, classes: tuple[str, ...]) -> Checkpoint:

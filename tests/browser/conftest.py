@@ -105,11 +105,6 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """One process drives the browser, so that one app is started; `--dist loadgroup` gives the other tests to another meanwhile."""
-    item.add_marker(pytest.mark.xdist_group("browser"))
-
-
 Visit = Callable[..., Page]
 
 
