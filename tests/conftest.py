@@ -27,11 +27,21 @@ settings.load_profile("resgen")
 torch.set_num_threads(1)  # of networks this small, threads do little but wait for one another
 
 
+LATE = ("tests/browser/test_imported.py", "tests/browser/test_workbench.py")
+
+
 class OneBrowser(LoadScopeScheduling):
-    """Of several processes one drives the browser, so that one app is started; the others take the other tests one by one."""
+    """Of several processes one drives the browser, so that one app is started; the others take the other tests one by one.
+
+    The browser takes longer than all else: what comes last goes to whoever is free.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "browser" if nodeid.startswith("tests/browser/") else nodeid
+        return "late" if nodeid.startswith(LATE) else "browser" if nodeid.startswith("tests/browser/") else nodeid
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.nodeid.startswith(LATE))
 
 
 @pytest.hookimpl(optionalhook=True)
