@@ -279,6 +279,15 @@ def strip(page: Page, direction: str) -> None:
     page.locator(f"#directions .rg-dial[aria-label='{direction}']").get_by_role("button", name="Show each image").click()
 
 
+def choose_image(page: Page, place: int) -> None:
+    """Choose an image, and wait until the screen goes by it."""
+    painted = "document.querySelector('.rg-blocks').dataset.painted"
+    page.wait_for_function(painted, timeout=PATIENCE)
+    before = page.evaluate(painted)
+    page.locator("#grid .rg-tiles button").nth(place).click()
+    page.wait_for_function(f"before => {painted} !== before", arg=before, timeout=PATIENCE)
+
+
 def choose(page: Page, dropdown: str, option: str) -> None:
     page.click(f"#{dropdown} input")
     page.get_by_role("option", name=option, exact=True).click()

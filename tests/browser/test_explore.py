@@ -17,6 +17,7 @@ from tests.browser.conftest import (
     Visit,
     at_both_widths,
     choose_generator,
+    choose_image,
     enter,
     library,
     linked,
@@ -82,7 +83,6 @@ def test_the_grid_shows_what_the_generator_draws(page: Page) -> None:
     assert off.diagonal().max() < 12, "and as it was drawn, but for the smoothing"
 
 
-@at_both_widths
 def test_dragging_a_direction_redraws_before_it_is_let_go(page: Page) -> None:
     before = pixels(page)
     show_group(page, "Change")
@@ -100,7 +100,6 @@ def test_dragging_a_direction_redraws_before_it_is_let_go(page: Page) -> None:
     assert len({before, during, pixels(page)}) == 3
 
 
-@at_both_widths
 def test_another_checkpoint_draws_another_grid(page: Page) -> None:
     before = pixels(page)
     after = redrawn(page, lambda: choose_generator(page, "fashion-mnist"))
@@ -135,7 +134,6 @@ def test_a_damaged_checkpoint_is_one_message_and_the_app_goes_on(page: Page) -> 
     redrawn(page, lambda: choose_generator(page, "fashion-mnist"))
 
 
-@at_both_widths
 def test_a_link_restores_the_state_for_someone_else(page: Page, visit: Visit) -> None:
     redrawn(page, lambda: choose_generator(page, "fashion-mnist"))
     show_group(page, "Class")
@@ -211,7 +209,6 @@ def test_a_tile_is_seen_large_by_mouse_and_keyboard_and_varied(page: Page) -> No
     assert pixels(page) == before
 
 
-@at_both_widths
 def test_row_labels_stand_beside_their_rows(page: Page) -> None:
     show_group(page, "Class")
     redrawn(page, lambda: page.get_by_label("Classes as rows").check())
@@ -307,7 +304,7 @@ def test_what_was_chosen_is_drawn_at_last_though_other_pictures_are_under_way(pa
 
 
 def test_one_image_is_edited_alone_until_others_are_drawn(page: Page) -> None:
-    page.locator("#grid .rg-tiles button").nth(1).click()
+    choose_image(page, 1)
     page.get_by_role("radio", name="The chosen image").check()
     before, slider = images(page), number(page, "direction-1")
     redrawn(page, lambda: enter(slider, "4"))
@@ -333,7 +330,7 @@ def test_only_the_chosen_image_can_be_moved_once_one_is_chosen(page: Page) -> No
 def test_a_strip_of_an_edited_image_is_edited_in_its_row(page: Page) -> None:
     strip(page, "pc1")
     painted(page, r"seeds=0-5&sweep=pc1&columns=7")
-    page.locator("#grid .rg-tiles button").nth(10).click()  # in the second row of seven
+    choose_image(page, 10)  # in the second row of seven
     page.get_by_role("radio", name="The chosen image").check()
     before = images(page)
     redrawn(page, lambda: enter(number(page, "direction-2"), "4"))
@@ -421,7 +418,6 @@ def test_curating_keeps_some_of_many(page: Page) -> None:
     expect(page.locator("#curating")).to_contain_text("The best 24 are shown")
 
 
-@at_both_widths
 def test_four_actions_from_opening_to_sharing(page: Page) -> None:
     """A newcomer's path: a picture they like, changed, shared."""
     redrawn(page, lambda: page.click("#random"))  # 1: until they like one

@@ -20,7 +20,6 @@ from resgen.work import finish
 from tests.browser.conftest import (
     PATIENCE,
     Visit,
-    at_both_widths,
     choose,
     choose_generator,
     enter,
@@ -53,7 +52,6 @@ def saved(page: Page, button: str, path: Path) -> Path:
     return path
 
 
-@at_both_widths
 def test_a_walk_plays_and_is_saved_with_its_recipe(page: Page, visit: Visit, tmp_path: Path) -> None:
     pin(page, 0, 5)
     open_tab(page, "Walk")
@@ -146,7 +144,6 @@ def test_stops_come_from_seeds_of_the_generator_of_the_other_stops(visit: Visit)
     assert isinstance(walk, Walk) and {stop.checkpoint for stop in walk.stops} == {"cifar10"} and walk.stops[0].classes == ("ship",)
 
 
-@at_both_widths
 def test_a_mix_follows_its_rows_columns_and_blocks(page: Page, tmp_path: Path) -> None:
     open_tab(page, "Mix")
     first = pixels(page, "#mix-grid")
