@@ -171,7 +171,7 @@ def _plane_points(recipe: Recipe, card: Card) -> tuple[Tensor, Tensor, Tensor, T
     z: list[Tensor] = []
     weights: list[Tensor] = []
     seeds: list[int] = []
-    for x, y in recipe.plane_points:
+    for x, y in map(recipe.plane_point, range(recipe.points)):
         blend, classes, nearest = torch.zeros(arch.z_dim), torch.zeros(max(1, arch.num_classes)), (0.0, 0)
         strength = 0.0
         for column, row in ((math.floor(x) + i, math.floor(y) + j) for i in (0, 1) for j in (0, 1)):

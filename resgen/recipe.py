@@ -275,7 +275,7 @@ class Recipe(Declared):
     @property
     def points(self) -> int:
         """How many different latents there are before classes and a sweep multiply them."""
-        return len(self.latents) or (len(self.plane_points) if self.plane is not None else len(self.seeds))
+        return len(self.latents) or (self.columns * (self.plane_rows or self.columns) if self.plane is not None else len(self.seeds))
 
     @property
     def count(self) -> int:
@@ -289,13 +289,12 @@ class Recipe(Declared):
             return (0.0,)
         return tuple(SWEEP_REACH * (2 * step / (self.columns - 1) - 1) for step in range(self.columns))
 
-    @property
-    def plane_points(self) -> tuple[tuple[float, float], ...]:
-        """The (x, y) of each point of the plane's window, row by row."""
+    def plane_point(self, point: int) -> tuple[float, float]:
+        """The (x, y) of a point of the plane's window; they go row by row."""
         assert self.plane is not None
         x, y, step = self.plane
-        across, down = ([(place - (count - 1) / 2) * step for place in range(count)] for count in (self.columns, self.plane_rows or self.columns))
-        return tuple((x + dx, y + dy) for dy in down for dx in across)
+        row, column = divmod(point, self.columns)
+        return x + (column - (self.columns - 1) / 2) * step, y + (row - ((self.plane_rows or self.columns) - 1) / 2) * step
 
     def alone(self, index: int) -> "Recipe":
         """The recipe of one of its images, by its place; of own directions only those that it uses.
@@ -308,7 +307,7 @@ class Recipe(Declared):
         directions = add_pairs(self.directions, dict(self.edits).get(row, ()), swept)
         kept = tuple((name, _clamp(amount)) for name, amount in directions)
         rest = tuple((name, _clamp(amount - part)) for (name, amount), (_, part) in zip(directions, kept, strict=True) if amount != part)
-        plane = self.plane and (*(v % size for v, size in zip(self.plane_points[point], (PLANE_WIDTH, PLANE_HEIGHT), strict=True)), self.plane[2])
+        plane = self.plane and (*(v % size for v, size in zip(self.plane_point(point), (PLANE_WIDTH, PLANE_HEIGHT), strict=True)), self.plane[2])
         return self.changed(
             seeds=Recipe().seeds if self.latents or self.plane else (self.seeds[point],),
             latents=self.latents[point : point + 1],
