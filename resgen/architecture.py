@@ -81,22 +81,11 @@ class Described:
     """Reading and writing for frozen dataclasses of numbers, words, truths, and lists of these; each field has a default."""
 
     family: ClassVar[str]
-
-    @property
-    def residual(self) -> bool:
-        return True
-
-    @property
-    def dials(self) -> bool:
-        return True
-
-    @property
-    def mapped(self) -> bool:
-        return False
-
-    @property
-    def styled(self) -> bool:
-        return True
+    # What holds of most; where it hangs on the sizes, a subclass has a property.
+    residual = True
+    dials = True
+    mapped = False
+    styled = True
 
     @property
     def block_resolutions(self) -> tuple[int, ...]:

@@ -25,10 +25,7 @@ class GeneratorConfig(Described):
     attention: tuple[int, ...] = ()  # resolutions after whose block self-attention is applied
 
     family: ClassVar[str] = "resgen"
-
-    @property
-    def mapped(self) -> bool:
-        return True
+    mapped = True
 
     def __post_init__(self) -> None:
         sizes = [

@@ -34,18 +34,9 @@ class ConvChainConfig(Described):
     activations: tuple[str, ...] = ("tanh",)
 
     family: ClassVar[str] = "dcgan"
-
-    @property
-    def residual(self) -> bool:
-        return False
-
-    @property
-    def dials(self) -> bool:
-        return False
-
-    @property
-    def styled(self) -> bool:
-        return False
+    residual = False
+    dials = False
+    styled = False
 
     def __post_init__(self) -> None:
         layers = len(self.widths)

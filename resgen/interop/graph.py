@@ -56,18 +56,9 @@ class GraphConfig(Described):
     constants: tuple[str, ...] = ()  # each JSON: [name, shape, numbers or null]
 
     family: ClassVar[str] = "graph"
-
-    @property
-    def residual(self) -> bool:
-        return False
-
-    @property
-    def dials(self) -> bool:
-        return False
-
-    @property
-    def styled(self) -> bool:
-        return False
+    residual = False
+    dials = False
+    styled = False
 
     def __post_init__(self) -> None:
         sizes = [

@@ -31,10 +31,7 @@ class R3GANConfig(Described):
     expansion: int = 2  # the middle has as many times the channels
 
     family: ClassVar[str] = "r3gan"
-
-    @property
-    def styled(self) -> bool:
-        return False
+    styled = False
 
     def __post_init__(self) -> None:
         stages = len(self.widths)

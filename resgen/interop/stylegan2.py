@@ -50,6 +50,7 @@ class StyleGAN2Config(Described):
     clamp: float = 0.0  # what the convolutions' outputs are kept within; 0: nothing
 
     family: ClassVar[str] = "stylegan2"
+    mapped = True
 
     def __post_init__(self) -> None:
         sizes = [
@@ -76,10 +77,6 @@ class StyleGAN2Config(Described):
     @property
     def block_resolutions(self) -> tuple[int, ...]:
         return tuple(4 * 2**depth for depth in range(len(self.widths)))
-
-    @property
-    def mapped(self) -> bool:
-        return True
 
     @property
     def residual(self) -> bool:

@@ -62,6 +62,9 @@ class StyleGAN3Config(Described):
     output_gain: float = 0.25
 
     family: ClassVar[str] = "stylegan3"
+    mapped = True
+    residual = False
+    dials = False
 
     def __post_init__(self) -> None:
         depth = len(self.widths)
@@ -105,18 +108,6 @@ class StyleGAN3Config(Described):
     @property
     def block_resolutions(self) -> tuple[int, ...]:
         return tuple(dict.fromkeys(self.rates))
-
-    @property
-    def mapped(self) -> bool:
-        return True
-
-    @property
-    def residual(self) -> bool:
-        return False
-
-    @property
-    def dials(self) -> bool:
-        return False
 
     def inner_rate(self, layer: int) -> int:
         """The rate at which a layer's leaky ReLU works."""
