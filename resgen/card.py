@@ -55,11 +55,6 @@ class Card:
         return more | self.header() | {"classes": list(self.classes), "directions": list(self.direction_names), "earlier": list(self.earlier)}
 
     @property
-    def resolution(self) -> int:
-        """Pixels a side of an image."""
-        return self.arch.resolution
-
-    @property
     def blocks_in_words(self) -> str:
         """How many blocks there are, and of which kind: '4 residual blocks'."""
         count = len(self.arch.block_resolutions)

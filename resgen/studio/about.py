@@ -85,9 +85,8 @@ class AboutScreen:
 
 def short_facts(card: Card) -> list[str]:
     """A few words for each thing to know."""
-    facts = [
-        f"{card.resolution} x {card.resolution} px, {len(card.classes)} classes" if card.classes else f"{card.resolution} x {card.resolution} px"
-    ]
+    side = f"{card.arch.resolution} x {card.arch.resolution} px"
+    facts = [f"{side}, {len(card.classes)} classes" if card.classes else side]
     for key, words in (("lite2_accuracy", "named as meant"), ("accuracy", "named as meant by its own judge")):
         if (figure := card.metrics.get(key)) is not None:
             facts.append(f"{figure:.0%} {words}")

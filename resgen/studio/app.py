@@ -65,20 +65,21 @@ class Studio:
         self.about.connect(demo, about_tab)
         everything = {self.tabs, *self.explore.outputs, *self.walk.outputs, *self.mix.outputs, *self.compare.outputs}
         opened = rewrite(demo.load, self.open_page, [self.address, self.explore.narrow], everything | {self.explore.narrow}, js=OPENED)
-        opened.then(lambda: renderer.samples(self.library.names()), None, self.explore.samples, **QUIET)
-        self._connect_pins()
-        rewrite(self.address.select, self.follow, None, everything)
+        opened.then(renderer.samples, None, self.explore.samples, **QUIET)
+        self._connect_images()
+        rewrite(self.address.select, self.follow, self.explore.narrow, everything)
         rewrite(self.opener.upload, self.open_file, self.opener, everything, preprocess=True)
 
-    def _connect_pins(self) -> None:
-        """From the pinned images to the screens that are made of them."""
-        tiles = (self.mix.view, self.invert.view, self.compare.view, self.tray, self.mix.rows, self.mix.columns)
-        gathered = {self.tabs, *self.explore.outputs}
-        for images in tiles:
-            rewrite(images.select, self.open_image, None, gathered)
-        for button, screen, take in ((self.film_pins, "walk", self.walk.take_pins), (self.mix_pins, "mix", self.mix.take_pins)):
-            outputs = {self.tabs, *(self.walk.outputs if screen == "walk" else self.mix.outputs)}
-            rewrite(button.click, lambda tray, screen=screen, take=take: {self.tabs: gr.update(selected=screen), **take(tray)}, self.tray, outputs)
+    def _connect_images(self) -> None:
+        """From pinned images to the screens that are made of them, and from an image of any screen to Explore."""
+        for button, name, screen in ((self.film_pins, "walk", self.walk), (self.mix_pins, "mix", self.mix)):
+
+            def take(tray: Any, name: str = name, screen: WalkScreen | MixScreen = screen) -> Updates:
+                return {self.tabs: gr.update(selected=name), **screen.take_pins(tray)}
+
+            rewrite(button.click, take, self.tray, {self.tabs, *screen.outputs})
+        for images in (self.mix.view, self.invert.view, self.compare.view, self.tray, self.mix.rows, self.mix.columns):
+            rewrite(images.select, self.open_image, None, {self.tabs, *self.explore.outputs})
 
     def show(self, recipe: AnyRecipe) -> Updates:
         """What opens a recipe on the screen it belongs to. Raises ResGenError."""
@@ -115,9 +116,9 @@ class Studio:
             shown = self.explore.write(first)
         return shown | {self.explore.narrow: narrow}
 
-    def follow(self, event: gr.EventData) -> Updates:
+    def follow(self, narrow: bool, event: gr.EventData) -> Updates:
         """What the browser's Back or Forward goes to."""
-        return self.show(self._read(event.link, event.narrow))
+        return self.show(self._read(event.link, narrow))
 
     def _read(self, link: str, narrow: bool) -> AnyRecipe:
         """The recipe of the address's part after '?' or '#'; where it says nothing, the first picture; where no checkpoint, the best."""

@@ -24,10 +24,10 @@ from resgen.studio.page import (
     friendly,
     grid,
     offer,
+    offer_images,
     pinned,
     redraw,
     rewrite,
-    save_tile,
     slider,
 )
 from resgen.studio.renderer import Renderer
@@ -139,7 +139,7 @@ class CompareScreen:
         """Attach every listener."""
         dials = (self.truncation, self.scale)
         changes = [self.seeds.submit, tab.select]
-        redraw(self, [*changes, *(dial.input for dial in dials), *(dial.release for dial in dials)], self.draw)
+        redraw(self, [*changes, *(dial.input for dial in dials), *(dial.release for dial in dials)], self.renderer.view)
         follow(self, [self.names.change, self.classes.change])
         gr.on([self.names.change, tab.select], friendly(self.dress_classes), self.names, self.classes, **QUIET)
         rewrite(self.use_pins.click, self.take_pins, self.inputs | {self.tray}, self.outputs)
@@ -150,7 +150,7 @@ class CompareScreen:
         self.moment.input(self.choose_moment, [self.learner, self.moment], [self.names, self.moment], **LIVE)
         self.whole.click(self._moments, self.learner, self.names, **QUIET)
         offer(self.download.click, self.make_png, self.inputs, self.file)
-        offer(self.view.select, self.save_tile, None, self.file)
+        offer_images(self.renderer, self.view, self.file)
 
     def set_moments(self, name: str | None) -> Any:
         moments = len(self.library.snapshots(name)) if name else 0
@@ -191,13 +191,6 @@ class CompareScreen:
             return "none"
         return f"{self.library.card(names[moment]).training.get('images_seen', 0):,}"
 
-    def draw(self, values: Values) -> Any:
-        recipe = self.read(values)
-        return self.renderer.view(recipe) if recipe else gr.skip()
-
     def make_png(self, values: Values) -> Any:
         recipe = self.read(values)
         return download("comparison.png", self.renderer.png(recipe)) if recipe else None
-
-    def save_tile(self, event: gr.EventData) -> Any:
-        return save_tile(self.renderer, event)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import gradio as gr
@@ -158,7 +158,7 @@ class Controls:
             **self._take_seeds(moved),
             **self._take_plane(recipe, shown, moved),
             **self._take_classes(recipe, values, moved, card),
-            **self._take_directions(replace(kept, recipe=recipe), moved, card),
+            **self._take_directions(kept, shown, moved, card),
             **self._take_gains(recipe, shown, moved, card),
             **{
                 name: moved[control]
@@ -213,13 +213,13 @@ class Controls:
             for name in names
         )
 
-    def _take_directions(self, kept: Kept, moved: Values, card: Card) -> dict[str, Any]:
+    def _take_directions(self, kept: Kept, shown: Values, moved: Values, card: Card) -> dict[str, Any]:
         if self.directions not in moved:
             return {}
-        recipe, now, shown = kept.recipe, moved[self.directions], self._show_directions(kept, card)
-        changes: dict[str, Any] = {"sweep": now["sweep"]} if now["sweep"] != shown["sweep"] else {}
+        recipe, now, before = kept.recipe, moved[self.directions], shown[self.directions]
+        changes: dict[str, Any] = {"sweep": now["sweep"]} if now["sweep"] != before["sweep"] else {}
         names = [*card.direction_names, *(name for name, _ in recipe.own_directions)]
-        turned = {name: now["amounts"].get(name, 0) for name in names if now["amounts"].get(name, 0) != shown["amounts"].get(name, 0)}
+        turned = {name: now["amounts"].get(name, 0) for name in names if now["amounts"].get(name, 0) != before["amounts"].get(name, 0)}
         if not turned:
             return changes
         amounts = tuple((name, value) for name, value in (dict(_amounts(kept)) | turned).items() if value)

@@ -33,9 +33,9 @@ from resgen.studio.page import (
     friendly,
     grid,
     offer,
+    offer_images,
     redraw,
     rewrite,
-    save_tile,
     tell,
     warn,
     watched,
@@ -120,7 +120,7 @@ class Explore:
     def connect(self) -> None:
         """Attach every listener."""
         c = self.controls
-        redraw(self, c.live, self.draw)
+        redraw(self, c.live, self.renderer.view)
         self._on(c.checkpoint.input, self.change_checkpoint)
         self._on(c.plane.release, self.rest)
         self._on(c.directions.select, self.change_directions)
@@ -152,7 +152,7 @@ class Explore:
     def _connect_images(self) -> None:
         c = self.controls
         self._on(self.view.select, self.vary)
-        offer(self.view.select, self.save_tile, None, self.file)
+        offer_images(self.renderer, self.view, self.file)
         sliders = {c.kept, c.scope, c.directions}
         choice = self.view.input(self.choose, None, self.chosen, **QUIET)
         choice.then(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
@@ -163,9 +163,6 @@ class Explore:
         self.view.like(self.count_marks, None, [self.marked, c.marks], **QUIET)
         c.clear_marks.click(None, None, None, js="() => window.dispatchEvent(new CustomEvent('resgen-clear-marks'))")
         self._on(c.make_own.click, self.make_own, {self.marked, c.own_name})
-
-    def draw(self, values: Values) -> GridView:
-        return self.renderer.view(self.read(values))
 
     def first_picture(self, name: str = "", narrow: bool = False) -> Recipe:
         """What is shown at first of a checkpoint, or of the best. Raises ResGenError where there is none."""
@@ -271,9 +268,6 @@ class Explore:
         return self.write(
             recipe.changed(latents=(), edits=(), columns=self._first(values[self.narrow])["columns"], scale=self._scale(recipe.checkpoint))
         )
-
-    def save_tile(self, event: gr.EventData) -> dict[str, str] | None:
-        return save_tile(self.renderer, event)
 
     def choose(self, event: gr.EventData) -> dict[str, Any]:
         """Remember which image was clicked: its place and its recipe's query, or -1 and ''."""

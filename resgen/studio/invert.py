@@ -14,7 +14,7 @@ from resgen.errors import DataError
 from resgen.invert import Inversion, invert, load_photo
 from resgen.plates import Plate
 from resgen.recipe import Recipe
-from resgen.studio.page import OPEN, PIN, QUIET, SAVE, SLOW, Updates, Values, cancelling, friendly, grid, offer, redraw, save_tile, watched
+from resgen.studio.page import OPEN, PIN, QUIET, SAVE, SLOW, Updates, Values, cancelling, friendly, grid, offer_images, redraw, watched
 from resgen.studio.renderer import GridView, Renderer
 
 
@@ -66,7 +66,7 @@ class InvertScreen:
 
     def connect(self) -> None:
         """Attach every listener."""
-        redraw(self, [], self.draw)
+        redraw(self, [], self.renderer.view)
         given = {self.photo, self.pasted, self.example_seed, self.zoom, self.across, self.down, self.checkpoint}
         outputs = [self.view, self.kept, self.result, self.curve]
         for chosen in (self.photo.upload, self.pasted.input):
@@ -76,11 +76,7 @@ class InvertScreen:
         seed = self.example.click(lambda: secrets.randbelow(1_000_000), None, self.example_seed, **QUIET)
         own = seed.then(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW)
         cancelling(self.cancel, [found, own], self.result)
-        offer(self.view.select, self.save_tile, None, self.file)
-
-    def draw(self, values: Values) -> Any:
-        recipe = self.read(values)
-        return self.renderer.view(recipe) if recipe else gr.skip()
+        offer_images(self.renderer, self.view, self.file)
 
     def target(self, values: Values) -> np.ndarray:
         """The picture that is looked for, uint8 [R, R, 3]. Raises ResGenError where there is none."""
@@ -91,7 +87,7 @@ class InvertScreen:
         if not path:
             raise DataError("There is no picture yet: choose a file, or paste one.")
         crop = (values[self.zoom], values[self.across], values[self.down])
-        return load_photo(Path(path), self.library.card(name).resolution, crop)
+        return load_photo(Path(path), self.library.card(name).arch.resolution, crop)
 
     def show_target(self, values: Values) -> Any:
         """The picture as it will be looked for, before it is."""
@@ -131,6 +127,3 @@ class InvertScreen:
         status = f"{found.psnr:.1f} dB after {len(found.losses)} steps by {name}" if found else f"to be drawn by {name}"
         plate = Plate(np.stack(images), len(images), 8, captions, tiles=tiles, column_labels=captions)
         return self.renderer.view_plate(plate, found.recipe if found else None, status)
-
-    def save_tile(self, event: gr.EventData) -> Any:
-        return save_tile(self.renderer, event)

@@ -21,11 +21,11 @@ from resgen.studio.page import (
     grid,
     make_pins,
     offer,
+    offer_images,
     pin_list,
     pinned,
     redraw,
     rewrite,
-    save_tile,
     slider,
 )  # fmt: skip
 from resgen.studio.renderer import Renderer
@@ -103,7 +103,7 @@ class MixScreen:
 
     def connect(self, tab: gr.Tab) -> None:
         """Attach every listener."""
-        redraw(self, [self.blocks.input, self.scale.input, self.scale.release], self.draw)
+        redraw(self, [self.blocks.input, self.scale.input, self.scale.release], self.renderer.view)
         follow(self, [self.rows.change, self.columns.change])
         for button, target in ((self.pins_to_rows, self.rows), (self.pins_to_columns, self.columns)):
             button.click(lambda tray: tray, self.tray, target, **QUIET)
@@ -111,7 +111,7 @@ class MixScreen:
             text.submit(friendly(self.take_seeds), [text, self.rows, self.columns, self.checkpoint], target, **QUIET)
         rewrite(self.swap.click, self.swapped, self.inputs, self.outputs)
         offer(self.download.click, self.make_png, self.inputs, self.file)
-        offer(self.view.select, self.save_tile, None, self.file)
+        offer_images(self.renderer, self.view, self.file)
         rewrite(tab.select, self.open, {*self.inputs, self.row_seeds, self.column_seeds, self.checkpoint}, self.outputs)
 
     def take_seeds(self, text: str, rows: Any, columns: Any, checkpoint: str) -> list[dict[str, str]]:
@@ -144,13 +144,6 @@ class MixScreen:
         recipe = self.read(values)
         return self.write(recipe.changed(rows=recipe.columns, columns=recipe.rows)) if recipe else {}
 
-    def draw(self, values: Values) -> Any:
-        recipe = self.read(values)
-        return self.renderer.view(recipe) if recipe else gr.skip()
-
     def make_png(self, values: Values) -> Any:
         recipe = self.read(values)
         return download("mix.png", self.renderer.png(recipe)) if recipe else None
-
-    def save_tile(self, event: gr.EventData) -> Any:
-        return save_tile(self.renderer, event)

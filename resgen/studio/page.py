@@ -101,12 +101,17 @@ def warn(message: str) -> None:
     gr.Warning(html.escape(message))
 
 
-def redraw(screen: Screen, triggers: Iterable[Any], draw: Callable[[Values], Any]) -> None:
-    """Draw a screen's recipe at each of ``triggers``, and whenever `write` asks for it.
+def redraw(screen: Screen, triggers: Iterable[Any], view_of: Callable[[Any], Any]) -> None:
+    """Show ``view_of`` a screen's recipe, where it has one, at each of ``triggers``, and whenever `write` asks for it.
 
     All of them are one event, of which one is under way and the last one waits: pictures come in the order in which they were
     asked for, and the last one shows what the controls say.
     """
+
+    def draw(values: Values) -> Any:
+        recipe = screen.read(values)
+        return gr.skip() if recipe is None else view_of(recipe)
+
     gr.on([*triggers, screen.view.submit], friendly(draw), set(screen.inputs), screen.view, **LIVE)
 
 
@@ -303,11 +308,15 @@ def download(name: str, data: bytes) -> dict[str, str]:
     return {"name": name, "uri": f"data:{media_type(name)};base64,{base64.b64encode(data).decode()}"}
 
 
-def save_tile(renderer: Renderer, event: gr.EventData) -> dict[str, str] | None:
-    """The download of one image of a grid, enlarged, where that is what the event asks for. Raises ResGenError."""
-    if event.action != "save":
-        return None
-    recipe = read_query(event.tile)
-    if not isinstance(recipe, Recipe):
-        raise RecipeError("This image cannot be saved alone.")
-    return download(renderer.file_name(recipe), renderer.png(recipe.changed(scale=8)))
+def offer_images(renderer: Renderer, view: gr.HTML, file: gr.JSON) -> None:
+    """Hand one image of a grid, enlarged, to the browser where its button to save is pressed."""
+
+    def save(event: gr.EventData) -> dict[str, str] | None:
+        if event.action != "save":
+            return None
+        recipe = read_query(event.tile)
+        if not isinstance(recipe, Recipe):
+            raise RecipeError("This image cannot be saved alone.")
+        return download(renderer.file_name(recipe), renderer.png(recipe.changed(scale=8)))
+
+    offer(view.select, save, None, file)

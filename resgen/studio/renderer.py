@@ -5,11 +5,13 @@ import io
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TypedDict
 
 import numpy as np
+from cachetools import LRUCache
 from PIL import Image
 
 from resgen import grid
@@ -25,6 +27,7 @@ from resgen.work import Work, finish
 MAX_IMAGES = 400  # a grid in the browser
 MAX_SHOWN_PIXELS = 50_000_000  # of the images of a grid at their own size
 PREVIEW_FRAMES = 72
+SAMPLES_KEPT = 64
 SAMPLE_SEED = 5  # of the picture that stands for a generator
 
 
@@ -58,6 +61,7 @@ class Renderer:
 
     def __init__(self, library: Library) -> None:
         self.library = library
+        self._samples: LRUCache[str, str] = LRUCache(SAMPLES_KEPT)  # by what identifies a checkpoint
 
     def plate(self, recipe: AnyRecipe) -> Work[Plate]:
         """The images of any recipe, laid out. Raises ResGenError."""
@@ -129,15 +133,16 @@ class Renderer:
         images = np.stack([image for _, image in drawn]) if drawn else np.zeros((0, 1, 1, 3), np.uint8)
         return self.view_plate(Plate(images, 2, 1, tuple(caption for caption, _ in drawn), tiles=(None,) * len(drawn)), recipe, "")
 
-    def samples(self, names: Sequence[str]) -> list[tuple[str, str]]:
-        """Each generator that can be read and a picture by it, as a data URI."""
+    def samples(self) -> list[tuple[str, str]]:
+        """Each generator that can be read and a picture by it, as a data URI; a picture is drawn once, however many pages open."""
         found: list[tuple[str, str]] = []
-        for name in names:
-            try:
-                [(_, image)] = self.single_images([Recipe(checkpoint=name, seeds=(SAMPLE_SEED,), columns=1, scale=1)])
-            except ResGenError:
-                continue
-            found.append((name, data_uri(Image.fromarray(image))))
+        for name in self.library.names():
+            with suppress(ResGenError):
+                sha256 = self.sha256(name)
+                if sha256 not in self._samples:
+                    [(_, image)] = self.single_images([Recipe(checkpoint=name, seeds=(SAMPLE_SEED,), columns=1, scale=1)])
+                    self._samples[sha256] = data_uri(Image.fromarray(image))
+                found.append((name, self._samples[sha256]))
         return found
 
     def png(self, recipe: AnyRecipe) -> bytes:

@@ -29,7 +29,7 @@ from resgen.studio.page import (
     slider,
     watched,
 )  # fmt: skip
-from resgen.studio.renderer import FilmView, Renderer
+from resgen.studio.renderer import Renderer
 
 START = "1,2,3"
 FORMATS = {"MP4": ".mp4", "GIF": ".gif", "Animated WebP": ".webp"}
@@ -110,7 +110,7 @@ class WalkScreen:
         rewrite(tab.select, self.open, {*self.inputs, self.seeds, self.checkpoint}, self.outputs)
         dials = (self.seconds, self.fps, self.scale)
         changes = [self.path.input, self.pace.input, self.loop.input, *(dial.input for dial in dials), *(dial.release for dial in dials)]
-        redraw(self, changes, self.preview)
+        redraw(self, changes, self.renderer.film_view)
         follow(self, [self.stops.change])
         self.use_pins.click(lambda tray: tray, self.tray, self.stops, **QUIET)
         self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.stops, self.checkpoint], self.stops, **QUIET)
@@ -134,11 +134,6 @@ class WalkScreen:
     def take_seeds(self, text: str, stops: Any, checkpoint: str) -> list[dict[str, str]]:
         """Stops from seeds, of the generator that the stops so far come from."""
         return make_pins(self.renderer, read_points(text, next((stop.checkpoint for stop in pinned(stops)), checkpoint)))
-
-    def preview(self, values: Values) -> FilmView | Any:
-        """The film's frames at their own size, fewer than the film will have; nothing before there are two stops."""
-        walk = self.read(values)
-        return self.renderer.film_view(walk) if walk else gr.skip()
 
     def make_film(self, values: Values) -> Iterator[Updates]:
         walk, suffix = self.read(values), FORMATS[values[self.format]]

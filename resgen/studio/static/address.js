@@ -49,5 +49,5 @@ window.addEventListener("popstate", () => {
   clearTimeout(settling);
   settled = current();
   showSteps();
-  trigger("select", { link: current(), narrow: window.matchMedia("(max-width: 768px)").matches });
+  trigger("select", { link: current() });
 });

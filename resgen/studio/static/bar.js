@@ -45,10 +45,15 @@ window.addEventListener("keydown", (event) => {
 element.querySelector(".rg-full").addEventListener("click", toggleFull);
 element.querySelector(".rg-help").addEventListener("click", () => keys.showModal());
 
+// Act on a part of the page once it is there.
+function when(selector, act) {
+  const found = document.querySelector(selector);
+  if (found) act(found);
+  else setTimeout(when, 100, selector, act);
+}
+
 // The button "Before" counts while it is held, by a pointer or by a key.
-function connectBefore() {
-  const button = document.querySelector("#before");
-  if (!button) return setTimeout(connectBefore, 100);
+function connectBefore(button) {
   const hold = (on) => window.dispatchEvent(new CustomEvent("resgen-hold", { detail: on }));
   for (const begin of ["pointerdown", "keydown"]) button.addEventListener(begin, (event) => (event.key ? [" ", "Enter"].includes(event.key) : true) && hold(true));
   for (const end of ["pointerup", "pointerleave", "pointercancel", "keyup", "blur"]) button.addEventListener(end, () => hold(false));
@@ -70,9 +75,7 @@ for (const [name, words] of Object.entries(GROUPS)) {
 }
 
 // The groups' buttons stand between the picture and the controls.
-function placeGroups() {
-  const actions = document.querySelector("#actions");
-  if (!actions) return setTimeout(placeGroups, 100);
+function placeGroups(actions) {
   actions.after(groups);
   showGroup("seeds");
 }
@@ -85,9 +88,7 @@ const HINTS = [
 ];
 const FOLLOWED = "resgen-hints-followed";
 
-function hint() {
-  const main = document.querySelector("#grid .rg-main");
-  if (!main) return setTimeout(hint, 100);
+function hint(main) {
   const shown = Object.assign(document.createElement("div"), { className: "rg-hint" });
   const followed = new Set(recall(FOLLOWED).split(","));
   const next = () => {
@@ -107,7 +108,7 @@ function hint() {
   next();
 }
 
-hint();
+when("#grid .rg-main", hint);
 setTheme(recall(THEME) || (document.body.classList.contains("dark") ? "dark" : "light"));
-connectBefore();
-placeGroups();
+when("#before", connectBefore);
+when("#actions", placeGroups);

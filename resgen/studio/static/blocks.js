@@ -55,7 +55,7 @@ function lay(name, place) {
 // While a picture is pointed at, or has the focus, it is shown large.
 function connectLook(look, row, place, name) {
   const tell = (detail) => window.dispatchEvent(new CustomEvent("resgen-look", { detail }));
-  const start = () => anatomy && tell({ ...anatomy, index: (anatomy.view.rows - (ROWS.length - row)) * state().names.length + place, caption: `${ROWS[row]}: ${name}` });
+  const start = () => anatomy && tell({ ...anatomy, index: indexOf(row, place), caption: `${ROWS[row]}: ${name}` });
   for (const begin of ["pointerenter", "focus", "click"]) look.addEventListener(begin, start);
   for (const stop of ["pointerleave", "blur"]) look.addEventListener(stop, () => tell(null));
 }
@@ -84,14 +84,16 @@ async function takeAnatomy(view) {
   element.querySelector(".rg-blocks").dataset.painted = view.query;
 }
 
+// A picture's place in the view; below 0 where it has none: of what cannot be dialled there are features alone, the last of the rows.
+const indexOf = (row, place) => (anatomy.view.rows - ROWS.length + row) * anatomy.view.columns + place;
+
 function paintAnatomy() {
   if (!anatomy || anatomy.view.columns !== blocks.length) return;
   blocks.forEach((block, place) => {
     block.pictures.forEach((look, row) => {
-      const shown = anatomy.view.rows - (ROWS.length - row); // of what cannot be dialled there are features alone
-      look.hidden = shown < 0;
-      const context = look.querySelector("canvas").getContext("2d");
-      if (shown >= 0) paintImage(context, anatomy.picture, anatomy.view, shown * blocks.length + place, 0, 0, SIDE);
+      const index = indexOf(row, place);
+      look.hidden = index < 0;
+      if (index >= 0) paintImage(look.querySelector("canvas").getContext("2d"), anatomy.picture, anatomy.view, index, 0, 0, SIDE);
     });
   });
 }

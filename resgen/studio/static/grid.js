@@ -324,21 +324,20 @@ closeUp.addEventListener("keydown", (event) => {
 let original = null; // { view, picture } of the images before anything was turned
 let comparing = false;
 
+const isOriginal = () => JSON.stringify(original?.view.keys) === JSON.stringify(view.keys);
+
 function compare(on) {
   if (comparing === on || !view) return;
   comparing = on;
   stage.classList.toggle("rg-before", on);
-  if (on && JSON.stringify(original?.view.keys) !== JSON.stringify(view.keys)) trigger("undo");
+  if (on && !isOriginal()) trigger("undo");
   else if (on) paintView(original.view, original.picture);
   else paint();
 }
 
 async function takeOriginal(shown) {
-  const picture = new Image();
-  picture.src = shown.src;
-  await picture.decode();
-  original = { view: shown, picture };
-  if (comparing && JSON.stringify(shown.keys) === JSON.stringify(view.keys)) paintView(shown, picture);
+  original = { view: shown, picture: await pictureOf(shown) };
+  if (comparing && isOriginal()) paintView(original.view, original.picture);
 }
 
 function command(event) {

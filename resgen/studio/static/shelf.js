@@ -3,9 +3,7 @@ const shelf = element.querySelector(".rg-shelf");
 
 async function card({ name, view, facts }) {
   const made = Object.assign(document.createElement("section"), { className: "rg-shelved" });
-  const picture = new Image();
-  picture.src = view.src;
-  await picture.decode();
+  const picture = await pictureOf(view);
   const side = 72;
   const canvas = Object.assign(document.createElement("canvas"), { width: view.columns * side * 2, height: view.rows * side * 2 });
   canvas.setAttribute("role", "img");

@@ -6,13 +6,18 @@ window.addEventListener("resgen-written", (event) => {
   if (event.detail?.some((name) => element.closest(`#${name}`))) trigger("submit", {});
 });
 
+async function pictureOf(view) {
+  const picture = new Image();
+  picture.src = view.src;
+  await picture.decode();
+  return picture;
+}
+
 // The picture of a view; null where there is none, or a later one came while it was decoded.
 async function decode(view) {
   if (!view?.src) return null;
   const number = ++latest;
-  const picture = new Image();
-  picture.src = view.src;
-  await picture.decode();
+  const picture = await pictureOf(view);
   return number === latest ? picture : null;
 }
 
