@@ -15,7 +15,8 @@ from resgen.recipe import MAX_SEED, Recipe, parse_seeds
 from resgen.studio.controls import CHOSEN, WHOLE, Controls, Kept
 from resgen.studio.page import (
     ASK,
-    LATEST,
+    BESIDE,
+    LAST,
     LESS,
     MORE,
     PIN,
@@ -154,13 +155,13 @@ class Explore:
         self._on(self.view.select, self.vary)
         offer_images(self.renderer, self.view, self.file)
         sliders = {c.kept, c.scope, c.directions}
-        choice = self.view.input(self.choose, None, self.chosen, **QUIET)
+        choice = self.view.input(self.choose, None, self.chosen, **LAST)
         choice.then(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
-        self.view.input(friendly(self.show_anatomy), None, self.anatomy, **LATEST)
-        self.view.expand(friendly(self.show_ends), None, self.ends, **LATEST)
-        self.view.undo(friendly(self.show_original), self.inputs, self.original, **RAW)
+        self.view.input(friendly(self.show_anatomy), None, self.anatomy, **BESIDE)
+        self.view.expand(friendly(self.show_ends), None, self.ends, **BESIDE)
+        self.view.undo(friendly(self.show_original), self.inputs, self.original, **BESIDE, preprocess=False)
         c.scope.input(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
-        self.view.like(self.count_marks, None, [self.marked, c.marks], **QUIET)
+        self.view.like(self.count_marks, None, [self.marked, c.marks], **LAST)
         c.clear_marks.click(None, None, None, js="() => window.dispatchEvent(new CustomEvent('resgen-clear-marks'))")
         self._on(c.make_own.click, self.make_own, {self.marked, c.own_name})
 

@@ -23,11 +23,12 @@ from resgen.work import Work
 
 STATIC = Path(__file__).parent / "static"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+LAST: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}  # of what a hand may do again before an answer comes, the last counts
 # Values as the page has them: a screen checks them itself, and Gradio would refuse those that are between two recipes, such as
 # a class of the generator before.
 RAW: dict[str, Any] = {**QUIET, "preprocess": False}
 LIVE: dict[str, Any] = {**RAW, "trigger_mode": "always_last", "concurrency_limit": 2, "concurrency_id": "render"}
-LATEST: dict[str, Any] = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 2, "concurrency_id": "beside"}  # what hangs on a picture
+BESIDE: dict[str, Any] = {**LAST, "concurrency_limit": 2, "concurrency_id": "beside"}  # what hangs on a picture
 SLOW: dict[str, Any] = {**QUIET, "concurrency_limit": 1, "concurrency_id": "slow"}
 ASK: Any = object()  # what `write` gives a grid or player that is to be drawn, once all that is written with it is in the page
 TOLD_EVERY = 0.25  # seconds between two words of long work; it ends at such a moment when it is cancelled

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from cachetools import LRUCache
@@ -27,7 +27,7 @@ from resgen.work import Work, finish
 MAX_IMAGES = 400  # a grid in the browser
 MAX_SHOWN_PIXELS = 50_000_000  # of the images of a grid at their own size
 PREVIEW_FRAMES = 72
-SAMPLES_KEPT = 64
+ENDS_KEPT, SAMPLES_KEPT = 16, 64
 SAMPLE_SEED = 5  # of the picture that stands for a generator
 
 
@@ -61,6 +61,7 @@ class Renderer:
 
     def __init__(self, library: Library) -> None:
         self.library = library
+        self._ends: LRUCache[Any, GridView] = LRUCache(ENDS_KEPT)
         self._samples: LRUCache[str, str] = LRUCache(SAMPLES_KEPT)  # by what identifies a checkpoint
 
     def plate(self, recipe: AnyRecipe) -> Work[Plate]:
@@ -127,7 +128,13 @@ class Renderer:
         return list(zip(captions, finish(sampler.draw(join(points))), strict=True))
 
     def ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
-        """An image at both ends of each direction, two images a name. Raises ResGenError."""
+        """An image at both ends of each direction, two images a name; kept, since pages open with the same. Raises ResGenError."""
+        key = (self.sha256(recipe.checkpoint), recipe.to_query(), *names)
+        if key not in self._ends:
+            self._ends[key] = self._draw_ends(recipe, names, amount)
+        return self._ends[key]
+
+    def _draw_ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
         moved = [recipe.changed(directions=((name, sign * amount),)) for name in names for sign in (-1, 1)]
         drawn = self.single_images(moved)
         images = np.stack([image for _, image in drawn]) if drawn else np.zeros((0, 1, 1, 3), np.uint8)

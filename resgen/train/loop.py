@@ -34,6 +34,7 @@ MILESTONES = tuple(1000 * 4**power for power in range(8))  # images after which 
 DRIFT_EVERY = 2  # steps with an adversary: drift takes every second one, twice as strongly
 CLASS_RATE = 3.0  # factor of the step size of a class's own latent, with an adversary: realism must not outrun the class
 FROZEN_STEPS = 60  # first ones of a new adversary, in which it learns and the generator waits
+HEADS_AHEAD = 0.3  # heads' loss below which they wait for the generator: heads that know everything tell it little
 HEAD_START = 3000  # images that weights begun with count for in the average
 
 
@@ -170,7 +171,7 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16):
             heads, naming = self.adversary.learn(real_maps, batch.real_labels, [m.detach() for m in fake_maps], batch.labels)
         self.heads_optimiser.zero_grad(set_to_none=True)
-        (heads + naming).backward()
+        (naming + heads * (self.team.mean(heads.detach().clone()) > HEADS_AHEAD)).backward()
         self.team.average_gradients(self.adversary)
         self.heads_optimiser.step()
         return gradient, {"heads": heads, "named": named}
