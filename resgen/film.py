@@ -47,7 +47,8 @@ def _enlarge(frame: np.ndarray, side: int) -> Image.Image:
 
 
 def _encode_mp4(pictures: Iterator[Image.Image], fps: int, note: str, out: BinaryIO) -> Step:
-    return _encode_av(pictures, fps, out, "mp4", "libx264", {"crf": "16", "preset": "fast"}, note)
+    # One thread: with several, the same frames became another file once in a thousand times.
+    return _encode_av(pictures, fps, out, "mp4", "libx264", {"crf": "16", "preset": "fast", "threads": "1"}, note)
 
 
 def _encode_webp(pictures: Iterator[Image.Image], fps: int, note: str, out: BinaryIO) -> Step:
