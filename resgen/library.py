@@ -15,6 +15,7 @@ from resgen.checkpoint import file_hash, load_checkpoint
 from resgen.composite import AnyRecipe
 from resgen.errors import CheckpointError
 from resgen.features import FeatureResNet, load_features
+from resgen.folded import Memory
 from resgen.sampler import Sampler, pick_device
 
 SAMPLERS_KEPT, FEATURES_KEPT = 12, 6
@@ -30,6 +31,7 @@ class Library:
     def __init__(self, folder: Path = SHIPPED, device: str = "auto") -> None:
         self.folder, self.device = folder, pick_device(device)
         self._added: dict[str, Path] = {}
+        self._memory = Memory()
         self._samplers: LRUCache[Any, Sampler] = LRUCache(SAMPLERS_KEPT)
         self._features: LRUCache[Any, FeatureResNet] = LRUCache(FEATURES_KEPT)
         self._locks: dict[Any, Lock] = {}
@@ -106,7 +108,7 @@ class Library:
     def sampler(self, name: str) -> Sampler:
         """The sampler of a checkpoint, loaded again when its file changes. Raises CheckpointError."""
         path = self.path(name)
-        return self._kept(self._samplers, (path, _stamp(path)), lambda: Sampler(load_checkpoint(path), self.device))
+        return self._kept(self._samplers, (path, _stamp(path)), lambda: Sampler(load_checkpoint(path), self.device, self._memory))
 
     def features(self, name: str) -> FeatureResNet | None:
         """The feature network shipped with a checkpoint, features/NAME.safetensors; else any that was shipped, else none. Raises CheckpointError."""

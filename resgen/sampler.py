@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from resgen.checkpoint import Checkpoint
 from resgen.errors import ResGenError
+from resgen.folded import FoldedGenerator, Memory, Remembering
+from resgen.generator import ResNetGenerator
 from resgen.latents import Points, locate
 from resgen.recipe import Recipe
 from resgen.work import Progress, Work, finish
@@ -43,12 +45,14 @@ class Anatomy:
 
 
 class Sampler:
-    """Draws points with one checkpoint on one device; holds no other state, so threads may share it."""
+    """Draws points with one checkpoint on one device; threads may share it. Several may share a ``memory`` of what they drew last."""
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto", memory: Memory | None = None) -> None:
         self.checkpoint, self.card = checkpoint, checkpoint.card
         self.device = pick_device(device)
-        self.generator = checkpoint.build().to(memory_format=torch.channels_last).to(self.device)
+        self.generator = generator = checkpoint.build().to(memory_format=torch.channels_last).to(self.device)
+        own = isinstance(generator, ResNetGenerator)
+        self._drawing = Remembering(FoldedGenerator(generator), checkpoint.sha256, memory or Memory()) if own else generator
 
     def render(self, recipe: Recipe, progress: Progress | None = None) -> np.ndarray:
         """Images uint8 [N, H, W, 3] of a recipe. Raises RecipeError."""
@@ -94,7 +98,7 @@ class Sampler:
 
     @torch.inference_mode()
     def _draw_batch(self, w: Tensor, gains: Tensor) -> np.ndarray:
-        return to_pixels(self.generator.synthesise(self._pad(w), self._pad(gains)))[: len(w)]
+        return to_pixels(self._drawing.synthesise(self._pad(w), self._pad(gains)))[: len(w)]
 
     @torch.inference_mode()
     def anatomy(self, points: Points) -> Anatomy:
@@ -109,7 +113,7 @@ class Sampler:
             return Anatomy(features[:0], features[:0], features)
         images = [image for _, image in depths if image is not None]
         so_far = [to_pixels(_enlarge(image[:1], resolution))[0] for image in images]
-        finished = torch.cat([images[-1], *(self.generator.synthesise(self._pad(w), part) for part in rest)])
+        finished = torch.cat([images[-1], *(self._drawing.synthesise(self._pad(w), part) for part in rest)])
         changes = finished[:1] - finished[1 : len(rows)]
         changes /= changes.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-3)
         return Anatomy(np.stack(so_far), to_pixels(changes), features)
