@@ -108,7 +108,8 @@ def parse_card(metadata: dict[str, str], path: Path) -> Card:
 
 def name_of(path: Path) -> str:
     """A file's checkpoint: its stem, or 'cifar10@4000' for snapshots/cifar10/4000.safetensors."""
-    return f"{path.parent.name}@{path.stem}" if path.parent.parent.name == "snapshots" else path.stem
+    is_snapshot = path.parent.parent.name == "snapshots" and path.stem.isdigit()  # the Hub's client keeps its files in folders called so too
+    return f"{path.parent.name}@{path.stem}" if is_snapshot else path.stem
 
 
 def _read_labels(raw: Any, path: Path) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from resgen.composite import AnyRecipe
 from resgen.errors import CheckpointError
 from resgen.features import FeatureResNet, load_features
 from resgen.folded import Memory
+from resgen.hub import SOURCE, fetch
 from resgen.sampler import Sampler, pick_device
 
 SAMPLERS_KEPT, FEATURES_KEPT = 12, 6
@@ -66,7 +67,7 @@ class Library:
         return [f"{name}@{images}" for images in moments]
 
     def add(self, source: str) -> str:
-        """The name of a checkpoint that a user chose: a name in the folder, the path of a file, or a Hub repository 'owner/name'.
+        """The name of a checkpoint that a user chose: a name in the folder, the path of a file, or a Hub repository 'owner/name' or 'owner/name:checkpoint'.
 
         From now on it is found by that name. Raises CheckpointError.
         """
@@ -74,9 +75,9 @@ class Library:
             return source
         path = Path(source)
         if not path.is_file():
-            if not re.fullmatch(r"[\w.-]+/[\w.-]+", source, re.ASCII) or path.parent.is_dir():
+            if not SOURCE.fullmatch(source) or path.parent.is_dir():
                 raise CheckpointError(f"There is no checkpoint {source[:80]!r}; {self._known()} A path to a .safetensors file works too.")
-            path = _download(source)
+            path = fetch(source)
         self._added[name_of(path)] = path
         return name_of(path)
 
@@ -159,7 +160,7 @@ class Library:
 
 
 def load(source: str, device: str = "auto", folder: Path = SHIPPED) -> Sampler:
-    """A sampler for a checkpoint: a name in ``folder``, a path, or a Hub repository 'owner/name'. Raises CheckpointError."""
+    """A sampler for a checkpoint: a name in ``folder``, a path, or a Hub repository 'owner/name' or 'owner/name:checkpoint'. Raises CheckpointError."""
     library = Library(folder, device)
     return library.sampler(library.add(source))
 
@@ -192,17 +193,3 @@ def _feature_classes(path: Path, stamp: tuple[int, int]) -> Sequence[str]:
         return tuple(json.loads(read_metadata(path)["resgen-features"]).get("classes", ()))
     except Exception:  # a file of a stranger may fail in many ways, and is then no classifier
         return ()
-
-
-def _download(repository: str) -> Path:
-    from huggingface_hub import HfApi, hf_hub_download  # pyright: ignore[reportUnknownVariableType]
-
-    try:
-        files = [name for name in HfApi().list_repo_files(repository) if name.endswith(".safetensors")]
-        if not files:
-            raise CheckpointError(f"The Hub repository {repository} holds no .safetensors file.")
-        return Path(hf_hub_download(repository, files[0]))
-    except CheckpointError:
-        raise
-    except Exception as error:  # the Hub's client passes on many kinds of network errors
-        raise CheckpointError(f"{repository} could not be fetched from the Hub; check the name and the network.") from error

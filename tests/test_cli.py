@@ -135,7 +135,7 @@ def test_figures_on_the_card_leave_older_pictures_their_checkpoint(resgen: Comma
 def test_a_strangers_recipe_loads_what_it_names_from_the_folder_alone(
     resgen: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library_module, "_download", lambda _: pytest.fail("the Hub was asked"))
+    monkeypatch.setattr(library_module, "fetch", lambda _: pytest.fail("the Hub was asked"))
     shutil.copy(tiny_folder / "tiny.safetensors", tmp_path / "mine.safetensors")
     for name in (str(tmp_path / "mine.safetensors"), "owner/name", "../tiny"):
         (tmp_path / "stranger.json").write_text(Recipe(checkpoint=name, seeds=(1,)).to_json())

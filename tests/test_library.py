@@ -41,7 +41,7 @@ def test_nothing_else_is_found(library: Library, name: str) -> None:
 
 
 def test_a_recipe_cannot_name_a_path_or_a_repository(library: Library, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_download", lambda _: pytest.fail("a stranger's recipe reached the Hub"))
+    monkeypatch.setattr(module, "fetch", lambda _: pytest.fail("a stranger's recipe reached the Hub"))
     monkeypatch.chdir(tiny_folder)
     for name in (str(tiny_folder / "tiny.safetensors"), "tiny.safetensors", "./tiny.safetensors", "owner/name"):
         with pytest.raises(CheckpointError):
@@ -61,7 +61,7 @@ def test_a_path_that_a_user_gives_is_found_by_its_name_from_then_on(tiny_folder:
 
 
 def test_a_repository_of_the_hub_is_fetched_when_a_user_names_it(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_download", lambda repository: tiny_folder / "plain.safetensors")
+    monkeypatch.setattr(module, "fetch", lambda repository: tiny_folder / "plain.safetensors")
     assert Library(tiny_folder, "cpu").add("owner/name") == "plain"
 
 

@@ -44,7 +44,7 @@ def client(tiny_folder: Path) -> Iterator[Client]:
 
 def test_only_the_documented_endpoints_are_public(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
-    assert set(named) == {"/render", "/walk", "/invert", "/curate", "/checkpoints"}
+    assert set(named) == {"/render", "/explore", "/walk", "/invert", "/curate", "/checkpoints"}
 
 
 def test_endpoints_are_told_their_fields_as_declared(client: Client) -> None:

@@ -1,17 +1,32 @@
-"""Commands that bring generators in and take them out: import, export."""
+"""Commands that bring generators in and take them out: import, export, push, deploy."""
 
+import html
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
 
+from resgen.cli.cards import commands, describe
 from resgen.cli.common import CheckpointArgument, Device, Folder, library
+
+if TYPE_CHECKING:
+    from resgen.card import Card
+
+Place = Annotated[str, typer.Argument(help="Where on the Hub: owner/name.")]
+Private = Annotated[bool, typer.Option("--private", help="For you alone.")]
+SAMPLE_SEEDS = 24  # of the picture on a model card
 
 
 def add_to(app: typer.Typer) -> None:
     """Declare the commands."""
     app.command("import", epilog="Example: resgen import netG_epoch_24.pth --output tanh --as faces")(import_)
     app.command("export", epilog="Example: resgen export cifar10 --to onnx --out cifar10.onnx")(export)
+    app.command(epilog="Example: resgen push cifar10 owner/cifar10-resgen")(push)
+    app.command(epilog="Example: resgen deploy owner/resgen --checkpoint cifar10 --dry-run")(deploy)
 
 
 def import_(
@@ -57,3 +72,64 @@ def export(
     shelf = library(checkpoints)
     difference = write(shelf.sampler(shelf.add(checkpoint)), to, out, half)
     print(f"{out}: draws as {checkpoint} does, within {difference}/255.")
+
+
+def push(checkpoint: CheckpointArgument, place: Place, private: Private = False, checkpoints: Folder = None) -> None:
+    """Put a checkpoint on the Hugging Face Hub, with a model card made of its own card and a picture."""
+    from resgen import hub
+    from resgen.grid import compose, png_bytes
+    from resgen.plates import draw
+    from resgen.recipe import Recipe
+    from resgen.work import finish
+
+    shelf = library(checkpoints)
+    name = shelf.add(checkpoint)
+    recipe = Recipe(checkpoint=name, seeds=tuple(range(SAMPLE_SEEDS)), scale=max(1, 96 // shelf.card(name).arch.resolution))
+    picture = png_bytes(compose(finish(draw(recipe, shelf.sampler))), recipe, shelf.sampler(name).checkpoint.sha256)
+    print(hub.push(place, shelf.path(name), model_card(shelf.card(name), place), picture, private))
+
+
+def model_card(card: "Card", place: str) -> str:
+    """A checkpoint's card as the page of a repository on the Hub. What it tells may come from a stranger, and stays text."""
+    from huggingface_hub import ModelCardData
+
+    from resgen.hub import PICTURE
+
+    head = ModelCardData(library_name="resgen", pipeline_tag="unconditional-image-generation", tags=["image-generation", "resnet"])
+    facts = "".join(f"| {_text(what)} | {_text(words)} |\n" for what, words in describe(card))
+    figures = "".join(f"| {_text(name)} | {value:g} |\n" for name, value in card.metrics.items())
+    measured = f"\n## Measured\n\n| figure | value |\n| --- | --- |\n{figures}" if figures else ""
+    trained = "".join(f"\n{_text(moment)}:\n\n    {command.replace(chr(10), ' ')}\n" for moment, command in commands(card))
+    use = f'import resgen\n\nimages = resgen.load("{place}").render(resgen.Recipe(seeds=(0, 1, 2)))  # uint8 [3, R, R, 3]'
+    return (
+        f"---\n{head.to_yaml()}\n---\n\n# {_text(card.name)}\n\n![{SAMPLE_SEEDS} images]({PICTURE})\n\n"
+        f"| | |\n| --- | --- |\n{facts}\n```python\n{use}\n```\n{measured}{trained}"
+    )
+
+
+def _text(words: str) -> str:
+    """Words that Markdown shows as they are."""
+    escaped = html.escape(words.replace("\n", " "))
+    return "".join(f"\\{letter}" if letter in "\\`*_[]|#!<>~:/@" else letter for letter in escaped)
+
+
+def deploy(
+    place: Place,
+    chosen: Annotated[list[str] | None, typer.Option("--checkpoint", help="A checkpoint that goes with it, again for more; default: all.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go up, and stop.")] = False,
+    private: Private = False,
+    checkpoints: Folder = None,
+) -> None:
+    """Put the studio on the Hugging Face Hub as a Space."""
+    from resgen import hub
+
+    shelf = library(checkpoints)
+    names = [shelf.card(name).name for name in chosen] if chosen else [card.name for card in shelf.cards()]
+    files = hub.space_files(Path.cwd(), shelf.folder, names)
+    table = Table("file", "size", show_edge=False)
+    for name, path in files.items():
+        table.add_row(escape(name), decimal(path.stat().st_size))
+    Console().print(table)
+    print(f"{len(files)} files, {decimal(sum(path.stat().st_size for path in files.values()))}")
+    if not dry_run:
+        print(hub.deploy(place, files, private))

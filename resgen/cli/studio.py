@@ -1,5 +1,6 @@
 """The command that opens the studio in a browser: `resgen studio`, or `python app.py`."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -20,14 +21,17 @@ def studio(
     host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")] = None,
     port: Annotated[int | None, typer.Option(help="Default: the first free one from 7860.")] = None,
     share: Annotated[bool, typer.Option("--share", help="Also open a public link for a week.")] = False,
+    mcp: Annotated[bool, typer.Option("--mcp", help="Also serve agents, by the Model Context Protocol.")] = False,
 ) -> None:
     """Open the studio: explore generators in the browser."""
     from resgen.library import SHIPPED
     from resgen.studio.app import build, launch_options
 
+    if mcp and not find_spec("mcp"):
+        raise ResGenError("Serving agents needs the package mcp; install it with: pip install 'resgen[agents]'.")
     demo = build(checkpoints or SHIPPED, device)
     try:
-        demo.launch(server_name=host, server_port=port, share=share, **launch_options())
+        demo.launch(server_name=host, server_port=port, share=share, mcp_server=mcp, **launch_options())
     except OSError as error:
         address = f"{host or '127.0.0.1'}:{port or '7860-7959'}"
         raise ResGenError(f"{address} is taken or cannot be listened on; choose another --port or --host.") from error

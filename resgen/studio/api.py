@@ -1,4 +1,4 @@
-"""The public HTTP endpoints, for `gradio_client` and MCP: /render, /walk, /invert, /curate and /checkpoints. Nothing else is public.
+"""The public HTTP endpoints, for `gradio_client` and MCP: /render, /explore, /walk, /invert, /curate and /checkpoints. Nothing else is public.
 
 Their parameters are the recipe's fields, as declared.
 """
@@ -19,9 +19,10 @@ from resgen.fields import Declared, write_field
 from resgen.files import write_atomically
 from resgen.invert import invert as search
 from resgen.invert import load_photo
-from resgen.recipe import CALLED, Recipe
+from resgen.recipe import CALLED, Recipe, parse_seeds
 from resgen.studio.page import friendly
 from resgen.studio.renderer import Renderer
+from resgen.words import follow
 from resgen.work import finish
 
 MAX_STEPS = 1000
@@ -31,7 +32,7 @@ def add_api(renderer: Renderer) -> None:
     """Declare the endpoints inside an open `gr.Blocks`."""
     api = Api(renderer)
     for name, function, queue, limit in (
-        ("render", api.render, "render", 2), ("walk", api.walk, "slow", 1), ("invert", api.invert, "slow", 1), ("curate", api.curate, "slow", 1),
+        ("render", api.render, "render", 2), ("explore", api.explore, "render", 2), ("walk", api.walk, "slow", 1), ("invert", api.invert, "slow", 1), ("curate", api.curate, "slow", 1),
         ("checkpoints", api.checkpoints, "render", 2),
     ):  # fmt: skip
         add_endpoint(friendly(function), api_name=name, concurrency_limit=limit, concurrency_id=queue)
@@ -68,6 +69,22 @@ class Api:
         if isinstance(wanted, Walk):
             raise RecipeError("A walk is a film: ask /walk for it.")
         return FileData(path=self._hand_out("picture.png", self.renderer.png(wanted)), orig_name="picture.png")
+
+    def explore(self, words: str = "", checkpoint: str = "", seeds: str = "0-11") -> FileData:
+        """Draw a grid of generated images, changed as words say: to go on, say all that was said before and what comes now.
+
+        Args:
+            words: changes in their order, parted by commas: more of NAME, less of NAME, no NAME, as CLASS, more varied, more typical, others
+            checkpoint: name of a checkpoint, one of /checkpoints, which names its directions and classes; default: the best
+            seeds: one image for each number
+
+        Returns:
+            A PNG that carries its recipe in the text chunk 'resgen'.
+        """
+        card = self.library.card(checkpoint or self.first)
+        recipe = Recipe(checkpoint=card.name, seeds=parse_seeds(seeds), columns=4, scale=2)
+        drawn = self.renderer.png(follow(recipe, words, card.direction_names, card.classes))
+        return FileData(path=self._hand_out("picture.png", drawn), orig_name="picture.png")
 
     def _walk(self, stops: str = "1,2,3", checkpoint: str = "", truncation: float = 1.0, format: str = "mp4", **fields: Any) -> FileData:
         """Make a film that passes through images.

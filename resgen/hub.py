@@ -1,0 +1,122 @@
+"""The Hugging Face Hub: checkpoints fetched from it and put there, and the program itself as a Space."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from resgen.errors import CheckpointError, FileError, ResGenError
+
+REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)  # owner/name
+SOURCE = re.compile(rf"({REPOSITORY.pattern})(?::([\w.-]+))?", re.ASCII)  # and one of its checkpoints
+SUFFIX = ".safetensors"
+TIMEOUT = 10.0  # seconds that the Hub may take to say what it holds
+CARD, PICTURE = "README.md", "samples.png"  # beside a checkpoint
+
+
+def fetch(source: str) -> Path:
+    """The file of a checkpoint on the Hub, 'owner/name' or 'owner/name:checkpoint', kept once fetched: from then on no network is needed.
+
+    Raises CheckpointError.
+    """
+    matched = SOURCE.fullmatch(source)
+    if not matched:
+        raise CheckpointError(f"{source[:80]!r} is no Hub repository; write owner/name, or owner/name:checkpoint.")
+    repository, wanted = matched.groups()
+    return _fetch_online(repository, wanted) or _find_kept(repository, wanted)
+
+
+def _fetch_online(repository: str, wanted: str | None) -> Path | None:
+    """None where the Hub cannot be asked."""
+    from huggingface_hub import HfApi, hf_hub_download  # pyright: ignore[reportUnknownVariableType]
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        files = [file.rfilename for file in HfApi().model_info(repository, timeout=TIMEOUT).siblings or ()]
+        names = [Path(name).stem for name in files if "/" not in name and name.endswith(SUFFIX)]
+        return Path(hf_hub_download(repository, _choose(repository, names, wanted) + SUFFIX))
+    except RepositoryNotFoundError as error:  # of a private or gated one the Hub tells strangers the same
+        raise CheckpointError(
+            f"There is no Hub repository {repository}, or it is private: check the name, or log in with `hf auth login`."
+        ) from error
+    except CheckpointError:
+        raise
+    except Exception:  # the Hub's client passes on the errors of many layers
+        return None
+
+
+def _find_kept(repository: str, wanted: str | None) -> Path:
+    """What was fetched before. Raises CheckpointError."""
+    from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
+
+    try:
+        folder = Path(snapshot_download(repository, local_files_only=True))
+    except Exception as error:
+        raise CheckpointError(f"The Hub cannot be reached, and {repository} was not fetched before; check the network.") from error
+    return folder / (_choose(repository, [path.stem for path in folder.glob(f"*{SUFFIX}")], wanted) + SUFFIX)
+
+
+def _choose(repository: str, names: Sequence[str], wanted: str | None) -> str:
+    """The checkpoint that is wanted, else the only one. Raises CheckpointError."""
+    if wanted in names:
+        return str(wanted)
+    if wanted is None and len(names) == 1:
+        return names[0]
+    there = f"there are: {', '.join(sorted(names))}" if names else "it holds none"
+    raise CheckpointError(f"Choose a checkpoint of {repository} as {repository}:NAME; {there}.")
+
+
+def push(repository: str, path: Path, card: str, picture: bytes, private: bool = False) -> str:
+    """Put a checkpoint's file on the Hub with a model card and a picture; the address of the page. Raises ResGenError."""
+    from huggingface_hub import CommitOperationAdd
+
+    contents = {path.name: path, CARD: card.encode(), PICTURE: picture}
+    files = [CommitOperationAdd(name, content) for name, content in contents.items()]
+    return _upload(repository, files, f"{path.stem}, by ResGen", private=private)
+
+
+def deploy(repository: str, files: dict[str, Path], private: bool = False) -> str:
+    """Put the program on the Hub as a Space, files by their names there; the address of the page. Raises ResGenError."""
+    from huggingface_hub import CommitOperationAdd
+
+    adds = [CommitOperationAdd(name, path) for name, path in files.items()]
+    return _upload(repository, adds, "ResGen", repo_type="space", space_sdk="gradio", private=private)
+
+
+def _upload(repository: str, files: Sequence[Any], message: str, **kind: Any) -> str:
+    from huggingface_hub import HfApi, get_token
+
+    if not REPOSITORY.fullmatch(repository):
+        raise ResGenError(f"{repository[:80]!r} cannot be a place on the Hub; write owner/name.")
+    if get_token() is None:
+        raise ResGenError("The Hub must know who you are: log in with `hf auth login`.")
+    api = HfApi()
+    try:
+        address = api.create_repo(repository, exist_ok=True, **kind)
+        api.create_commit(repository, files, commit_message=message, repo_type=kind.get("repo_type"))
+    except Exception as error:  # the Hub's client passes on the errors of many layers
+        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        raise ResGenError(f"{repository} could not be written on the Hub: {reason}") from error
+    return str(address)
+
+
+def space_files(checkout: Path, checkpoints: Path, names: Sequence[str]) -> dict[str, Path]:
+    """What a Space needs, by its name there: the program, and of a folder of checkpoints these, with their feature networks and snapshots.
+
+    Raises FileError where ``checkout`` is no checkout of the program.
+    """
+    own = [checkout / name for name in ("app.py", "requirements.txt", CARD)]
+    if missing := [path.name for path in own if not path.is_file()]:
+        raise FileError(f"{missing[0]} is not in {checkout}: a Space is made from a clone of ResGen's repository.")
+    files = {path.name: path for path in own} | _files_below(checkout / "resgen", "resgen")
+    for name in names:
+        wanted = {f"{name}{SUFFIX}": checkpoints / f"{name}{SUFFIX}", f"features/{name}{SUFFIX}": checkpoints / "features" / f"{name}{SUFFIX}"}
+        files |= {f"checkpoints/{inside}": path for inside, path in wanted.items() if path.is_file()}
+        files |= _files_below(checkpoints / "snapshots" / name, f"checkpoints/snapshots/{name}")
+    return files
+
+
+def _files_below(folder: Path, called: str) -> dict[str, Path]:
+    """The files of a folder that are not made by Python itself."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {f"{called}/{path.relative_to(folder).as_posix()}": path for path in paths}

@@ -1,0 +1,157 @@
+"""Fetching from and pushing to a Hub, here a small one on this machine that the Hub's own client talks to."""
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from resgen.hub import CARD, PICTURE, space_files
+from resgen.library import SHIPPED, Library
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMIT = "a" * 40
+LOAD = "import sys, resgen; print(resgen.load(sys.argv[1], 'cpu', folder=__import__('pathlib').Path('.')).card.name)"
+
+Hub = Callable[..., subprocess.CompletedProcess[str]]
+
+
+class Requests(BaseHTTPRequestHandler):
+    """What the client asks of a Hub: a repository's files, one file, a new repository, a commit."""
+
+    repositories: ClassVar[dict[str, dict[str, bytes]]] = {}
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        for name, files in self.repositories.items():
+            if path == f"/api/models/{name}":
+                siblings = [{"rfilename": file} for file in files]
+                return self.answer(json.dumps({"id": name, "sha": COMMIT, "siblings": siblings}).encode())
+            for file, content in files.items():
+                if path == f"/{name}/resolve/main/{file}" or path == f"/{name}/resolve/{COMMIT}/{file}":
+                    return self.answer(content, {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "X-Repo-Commit": COMMIT})
+        self.answer(b"{}", {"X-Error-Code": "RepoNotFound"}, 404)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/api/repos/create":
+            asked = json.loads(body)
+            name = f"{asked['organization']}/{asked['name']}"
+            self.repositories.setdefault(name, {})
+            return self.answer(json.dumps({"url": f"http://{self.headers['Host']}/{name}"}).encode())
+        if self.path == "/api/validate-yaml":
+            return self.answer(b"{}")
+        name = "/".join(self.path.split("/")[3:5])
+        if "/preupload/" in self.path:
+            files = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in json.loads(body)["files"]]
+            return self.answer(json.dumps({"files": files}).encode())
+        for line in map(json.loads, body.splitlines()):
+            if line["key"] == "file":
+                self.repositories[name][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+        self.answer(json.dumps({"commitUrl": f"http://{self.headers['Host']}/{name}/commit/{COMMIT}", "commitOid": COMMIT, "success": True}).encode())
+
+    def answer(self, content: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None: ...
+
+
+@pytest.fixture
+def repositories(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, bytes]]:
+    found: dict[str, dict[str, bytes]] = {}
+    monkeypatch.setattr(Requests, "repositories", found)
+    return found
+
+
+@pytest.fixture
+def server(repositories: dict[str, dict[str, bytes]]) -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def run(server: ThreadingHTTPServer, tmp_path: Path) -> Hub:
+    """Runs Python with this Hub, in a process of its own: the client reads its settings when it is imported."""
+
+    def call(*words: object, token: str = "hf_x") -> subprocess.CompletedProcess[str]:
+        settings = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "kept"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+        settings |= {"HF_TOKEN": token} if token else {}
+        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), **settings}
+        return subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+
+    return call
+
+
+def test_a_checkpoint_is_fetched_once_and_found_without_a_network(
+    run: Hub, server: ThreadingHTTPServer, repositories: dict[str, dict[str, bytes]], tiny_folder: Path
+) -> None:
+    repositories["ann/shapes"] = {"tiny.safetensors": (tiny_folder / "tiny.safetensors").read_bytes(), "README.md": b"x"}
+    first = run("-c", LOAD, "ann/shapes")
+    assert first.stdout == "tiny\n", first.stderr
+    repositories["ann/shapes"]["plain.safetensors"] = (tiny_folder / "plain.safetensors").read_bytes()
+    assert "Choose a checkpoint of ann/shapes as ann/shapes:NAME; there are: plain, tiny" in run("-c", LOAD, "ann/shapes").stderr
+    assert run("-c", LOAD, "ann/shapes:plain").stdout == "plain\n"
+    assert "no Hub repository ann/nothing" in run("-c", LOAD, "ann/nothing").stderr
+    server.shutdown()
+    server.server_close()
+    assert run("-c", LOAD, "ann/shapes:tiny").stdout == "tiny\n"
+    told = run("-m", "resgen", "info", "bob/other")
+    assert told.returncode == 2 and told.stderr == "resgen: The Hub cannot be reached, and bob/other was not fetched before; check the network.\n"
+
+
+def test_what_is_pushed_comes_back(run: Hub, repositories: dict[str, dict[str, bytes]], tiny_folder: Path) -> None:
+    pushed = run("-m", "resgen", "push", "tiny", "ann/pushed", "--checkpoints", tiny_folder)
+    assert pushed.returncode == 0 and pushed.stdout.strip().endswith("/ann/pushed"), pushed.stderr
+    files = repositories["ann/pushed"]
+    assert files.keys() == {"tiny.safetensors", CARD, PICTURE} and files[PICTURE].startswith(b"\x89PNG")
+    assert files["tiny.safetensors"] == (tiny_folder / "tiny.safetensors").read_bytes()
+    page = files[CARD].decode()
+    assert page.startswith("---\n") and "library_name: resgen" in page and "disc, square, stripes" in page
+    assert run("-c", LOAD, "ann/pushed").stdout == "tiny\n"
+    told = run("-m", "resgen", "push", "tiny", "ann/pushed", "--checkpoints", tiny_folder, token="")
+    assert told.returncode == 2 and told.stderr == "resgen: The Hub must know who you are: log in with `hf auth login`.\n"
+
+
+def test_a_card_is_text_on_the_page_of_a_repository(tiny_folder: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from resgen.checkpoint import load_checkpoint, save_checkpoint
+    from resgen.cli.exchange import model_card
+
+    checkpoint = load_checkpoint(tiny_folder / "tiny.safetensors")
+    words = "<img src=x> [a](http://b) ![c](d) | `e`\n# f"
+    card = replace(checkpoint.card, dataset={"name": words}, training={"command": "g\n<script>", "images_seen": 1})
+    save_checkpoint(replace(checkpoint, card=card), tmp_path / "tiny.safetensors")
+    page = model_card(Library(tmp_path, "cpu").card("tiny"), "ann/x")
+    assert "<img" not in page and "[a](" not in page and "![c]" not in page and "\n# f" not in page
+    assert "    g <script>\n" in page, "in a block of code all is text"
+
+
+def test_a_space_is_all_that_the_app_needs(tmp_path: Path) -> None:
+    files = space_files(ROOT, SHIPPED, ["cifar10"])
+    assert {"app.py", "requirements.txt", "README.md", "resgen/studio/static/grid.js", "checkpoints/cifar10.safetensors"} <= files.keys()
+    assert not any("__pycache__" in name or "fruits" in name for name in files)
+    for name, path in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / name)
+    program = "from resgen.library import Library; print(*Library(device='cpu').names())"
+    assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True).stdout == "cifar10\n"
