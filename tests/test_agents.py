@@ -13,9 +13,12 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
 
+from resgen.grid import compose
 from resgen.library import Library
+from resgen.plates import draw
 from resgen.recipe import Recipe
 from resgen.studio.app import build, launch_options
+from resgen.work import finish
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +61,10 @@ def test_pictures_are_drawn_for_agents(url: str, tiny_folder: Path) -> None:
 
 
 def test_an_agent_explores_in_words(url: str, tiny_folder: Path) -> None:
-    sampler = Library(tiny_folder, "cpu").sampler("tiny")
-    recipe = Recipe(checkpoint="tiny", seeds=(5,))
+    recipe = Recipe(checkpoint="tiny", seeds=(5,), scale=6)
     for words, wanted in (("", recipe), ("more of pc1, as square", recipe.changed(directions=(("pc1", 1.0),), classes=("square",)))):
         drawn = pixels(ask(url, "explore", checkpoint="tiny", seeds="5", words=words))
-        assert np.array_equal(drawn[::2, ::2], sampler.render(wanted)[0])
+        assert np.array_equal(drawn, np.asarray(compose(finish(draw(wanted, Library(tiny_folder, "cpu").sampler)))))
 
 
 def test_an_agent_gets_a_film_and_the_names_of_what_there_is(url: str) -> None:

@@ -26,6 +26,7 @@ from resgen.words import follow
 from resgen.work import finish
 
 MAX_STEPS = 1000
+TILE = 96  # pixels a side of an image that an agent looks at
 
 
 def add_api(renderer: Renderer) -> None:
@@ -82,7 +83,7 @@ class Api:
             A PNG that carries its recipe in the text chunk 'resgen'.
         """
         card = self.library.card(checkpoint or self.first)
-        recipe = Recipe(checkpoint=card.name, seeds=parse_seeds(seeds), columns=4, scale=2)
+        recipe = Recipe(checkpoint=card.name, seeds=parse_seeds(seeds), columns=4, scale=max(1, TILE // card.arch.resolution))
         drawn = self.renderer.png(follow(recipe, words, card.direction_names, card.classes))
         return FileData(path=self._hand_out("picture.png", drawn), orig_name="picture.png")
 
