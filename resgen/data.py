@@ -175,7 +175,8 @@ def _is_image(path: PurePosixPath) -> bool:
 def open_picture(source: Path | bytes) -> Image.Image:
     """A picture in a file of one of `PICTURE_FORMATS`: upright, RGB or RGBA, at most `MAX_PIXELS`. Raises DataError. All strangers' pictures pass here."""
     try:
-        with io.BytesIO(source) if isinstance(source, bytes) else open_plain(source) as file:
+        with io.BytesIO(source) if isinstance(source, bytes) else open_plain(source) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # decoders' own, of a size that the limit here is stricter with and of bad notes beside the pixels
             return _decode(file)
     except DataError:
         raise
@@ -184,9 +185,7 @@ def open_picture(source: Path | bytes) -> Image.Image:
 
 
 def _decode(file: BinaryIO) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is stricter
-        picture = Image.open(file, formats=PICTURE_FORMATS)
+    picture = Image.open(file, formats=PICTURE_FORMATS)
     if picture.width * picture.height > MAX_PIXELS:
         raise DataError(f"This picture has {picture.width:,} x {picture.height:,} pixels; make it smaller first.")
     picture.load()
