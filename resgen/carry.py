@@ -65,7 +65,10 @@ def _png_note(file: BinaryIO) -> bytes:
     if file.read(8) != b"\x89PNG\r\n\x1a\n":
         raise ValueError("not a PNG")
     for _ in range(MAX_PARTS):
-        length, kind = struct.unpack(">I4s", file.read(8).ljust(8, b"\0"))
+        start = file.read(8)
+        if len(start) < 8:
+            break
+        length, kind = struct.unpack(">I4s", start)
         unpack = _PNG_TEXTS.get(kind)
         data = file.read(min(length, MAX_NOTE + 100)) if unpack else b""
         if unpack and data.startswith(CHUNK.encode() + b"\0"):

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -48,12 +48,6 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write all of ``data`` or nothing. Raises FileError."""
     with whole_file(path) as partial:
         partial.write_bytes(data)
-
-
-def save_atomically(path: Path, save: Callable[[Path], object]) -> None:
-    """Let ``save`` write a file, all of it or nothing. Raises FileError; what else ``save`` raises passes through."""
-    with whole_file(path) as partial:
-        save(partial)
 
 
 def clear_partials(folder: Path) -> None:
