@@ -27,7 +27,7 @@ def whole_file(path: Path) -> Generator[Path]:
 
 def check_place(path: Path) -> None:
     """Raise FileError now where a file could not be written to ``path`` later, after much work. Its folder is made."""
-    if path.is_dir():
+    if os.path.isdir(path):  # which is told of names that cannot be, too
         raise FileError(f"{path} could not be written: it is a folder.")
     partial = _partial(path)
     try:

@@ -26,7 +26,7 @@ from resgen.train.parallel import Team
 from resgen.train.state import load_state
 from tests.test_checkpoint import rewrite
 
-TRAIN = "train --data shapes.zip --out run --features eyes.safetensors --images 12 --batch 12 --group 4 --device cpu"
+TRAIN = "train --data shapes.zip --out run --features eyes.safetensors --images 12 --batch 12 --group 4 --widths 8,8,8 --device cpu"
 FEATURES = "train-features --data shapes.zip --out x.safetensors --widths 8,8 --epochs 1 --device cpu"
 LONG = "9" * 400
 
