@@ -21,7 +21,8 @@ MAX_FACTS = 200  # entries of a table on a card
 MAX_ROWS, MAX_CURVES = 1000, 12  # of a history
 MAX_STAGES = 100
 MAX_EARLIER = 1000
-_WORDS = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]{0,10000}")  # no codes that a terminal obeys, nothing that cannot be written as UTF-8
+# No codes that a terminal obeys, nothing that cannot be written as UTF-8.
+_WORDS = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]{0,10000}")
 _KEY = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,100}")  # of an entry of a table
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

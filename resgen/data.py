@@ -101,9 +101,9 @@ def _decode_all(files: Sequence[ImageFile], resolution: int | None) -> tuple[lis
             skipped.append(file.name)
             why = why or str(error)
             continue
-        resolution = resolution or image.shape[-1]
-        if resolution > MAX_RESOLUTION:
-            raise DataError(f"{file.name} has {resolution:,} pixels a side; give --resolution, {MAX_RESOLUTION} at most.")
+        resolution = resolution or int(image.shape[-1])
+        if image.shape[-1] > MAX_RESOLUTION:
+            raise DataError(f"{file.name} has {image.shape[-1]:,} pixels a side; give --resolution, {MAX_RESOLUTION} at most.")
         images.append(image)
         folders.append(file.folder)
     if not images:

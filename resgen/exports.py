@@ -120,7 +120,7 @@ def _write_pt2(sampler: Sampler, partial: Path, path: Path, half: bool) -> None:
         program = torch.export.export(drawing, inputs, dynamic_shapes=_any_number(inputs))
         with tempfile.TemporaryDirectory() as folder:  # its writer wants the ending .pt2
             torch.export.save(program, Path(folder) / "generator.pt2")
-            write_atomically(partial, (Path(folder) / "generator.pt2").read_bytes())
+            partial.write_bytes((Path(folder) / "generator.pt2").read_bytes())
 
 
 def _draw_pt2(sampler: Sampler, partial: Path) -> np.ndarray:

@@ -14,7 +14,6 @@ from resgen.efficientnet import PretrainedEyes
 from resgen.errors import CheckpointError, ResGenError
 from resgen.tensors import open_tensors, save_tensors
 
-
 HEADER = "resgen-features"
 
 

@@ -26,8 +26,8 @@ from resgen.train.parallel import Team
 from resgen.train.state import load_state
 from tests.test_checkpoint import rewrite
 
-TRAIN = "train --data shapes.zip --out run --features eyes.safetensors --images 12 --batch 12 --group 4 --widths 8,8,8 --device cpu"
-FEATURES = "train-features --data shapes.zip --out x.safetensors --widths 8,8 --epochs 1 --device cpu"
+TRAIN: str = "train --data shapes.zip --out run --features eyes.safetensors --images 12 --batch 12 --group 4 --widths 8,8,8 --device cpu"
+FEATURES: str = "train-features --data shapes.zip --out x.safetensors --widths 8,8 --epochs 1 --device cpu"
 LONG = "9" * 400
 
 
@@ -211,7 +211,9 @@ def test_a_damaged_state_is_one_line(told: Callable[..., str], run: Path) -> Non
     changed += [_state(tensors, text) for text in ({}, [], None)]
     others = {moment: torch.zeros(5)}, {moment: tensors[moment] * float("nan")}, {"adam.9999.exp_avg": torch.zeros(1)}, {"adam.x.y": torch.zeros(1)}
     changed += [_state({**tensors, **other}, header) for other in others]
-    changed += [_state({name: value for name, value in tensors.items() if name != left_out}, header) for left_out in (moment, "generator.stem.weight")]
+    changed += [
+        _state({name: value for name, value in tensors.items() if name != left_out}, header) for left_out in (moment, "generator.stem.weight")
+    ]
     for number, data in enumerate(changed):
         state.write_bytes(data)
         with pytest.raises(CheckpointError, match="damaged"):

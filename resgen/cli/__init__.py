@@ -13,9 +13,7 @@ from resgen.errors import ResGenError
 
 UsageError: Any = typer.BadParameter.__base__  # what is said wrongly on the command line; typer gives it no name
 
-app = typer.Typer(
-    add_completion=False, pretty_exceptions_enable=False, help="Explore image generators built from residual networks."
-)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="Explore image generators built from residual networks.")
 for theme in (pictures, studio, cards, exchange, training):
     theme.add_to(app)
 
