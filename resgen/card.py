@@ -6,19 +6,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from resgen.architecture import Architecture
 from resgen.errors import CheckpointError
 from resgen.fields import is_list, is_table
 from resgen.interop.families import read_architecture
+from resgen.tensors import open_tensors
 
 FORMAT = 1
 HEADER = "resgen"
-NUMBERS = {"images", "images_seen", "hours", "from_image"}  # on a card; figures and history are numbers too, all else is words
+NUMBERS = {"images", "skipped", "images_seen", "hours", "from_image"}  # on a card; figures and history are numbers too, all else is words
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)  # of a checkpoint
 LABEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff,=<>&\"]{1,64}")
-_WORDS = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]*")  # no codes that a terminal obeys, nothing that cannot be written as UTF-8
+MAX_FACTS = 200  # entries of a table on a card
+MAX_ROWS, MAX_CURVES = 1000, 12  # of a history
+MAX_STAGES = 100
+MAX_EARLIER = 1000
+# No codes that a terminal obeys, nothing that cannot be written as UTF-8.
+_WORDS = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]{0,10000}")
+_KEY = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,100}")  # of an entry of a table
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -72,16 +78,13 @@ def read_card(path: Path) -> Card:
         metadata = read_metadata(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no checkpoint {path.name!r} in {path.parent}.") from error
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is damaged or not a checkpoint: it cannot be read as safetensors. Copy or download it again.") from error
     return parse_card(metadata, path)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The words in a safetensors file's header. Raises what safetensors raises."""
-    opened: Any = safe_open(path, "pt")  # safetensors has no types
-    with opened as file:
-        return file.metadata() or {}
+    """The words in a safetensors file's header. Raises CheckpointError, or FileNotFoundError where there is no file."""
+    with open_tensors(path) as file:
+        return file.words
 
 
 def parse_card(metadata: dict[str, str], path: Path) -> Card:
@@ -93,7 +96,7 @@ def parse_card(metadata: dict[str, str], path: Path) -> Card:
         if not is_table(header):
             raise ValueError("the card is not a JSON object")
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path.name} has a damaged card: {error}.") from error
+        raise CheckpointError(f"{path.name} has a damaged card: {str(error)[:120]}.") from error
     if header.get("format") != FORMAT:
         raise CheckpointError(
             f"{path.name} has format {str(header.get('format'))[:20]}; this version reads format {FORMAT}. Update ResGen or the file."
@@ -102,8 +105,7 @@ def parse_card(metadata: dict[str, str], path: Path) -> Card:
     classes, names = (_read_labels(header.get(key, []), path) for key in ("classes", "directions"))
     if len(classes) != arch.num_classes:
         raise CheckpointError(f"{path.name} names {len(classes)} classes, but its generator has {arch.num_classes}.")
-    earlier = tuple(value for value in raw if isinstance(value, str) and len(value) == 64) if is_list(raw := header.get("earlier")) else ()
-    return Card(name_of(path), arch, classes, names, earlier=earlier, **_read_tables(header))
+    return Card(name_of(path), arch, classes, names, earlier=_read_earlier(header.get("earlier")), **_read_tables(header))
 
 
 def name_of(path: Path) -> str:
@@ -118,21 +120,39 @@ def _read_labels(raw: Any, path: Path) -> tuple[str, ...]:
     return tuple(raw)
 
 
+def _read_earlier(raw: Any) -> tuple[str, ...]:
+    return tuple(value for value in raw[-MAX_EARLIER:] if isinstance(value, str) and _SHA256.fullmatch(value)) if is_list(raw) else ()
+
+
 def _read_tables(header: dict[str, Any]) -> dict[str, Any]:
     """What a card tells of data set, training and figures. It may come from a stranger: what is not of the kind expected is left out."""
-    tables = (value if is_table(value := header.get(key)) else {} for key in ("dataset", "training", "metrics", "source"))
-    dataset, training, metrics, source = tables
-    stages, history = (_rows(training.get(key)) for key in ("stages", "history"))
+    dataset, training, metrics, source = (_facts(header.get(key)) for key in ("dataset", "training", "metrics", "source"))
     return {
         "dataset": {key: value for key, value in dataset.items() if _fits(key, value)},
         "training": {
             **{key: value for key, value in training.items() if _fits(key, value)},
-            "stages": [row for row in stages if _is_number(row.get("from_image")) and _is_words(row.get("command"))],
-            "history": [row for row in history if all(map(_is_number, row.values()))],
+            "stages": _read_stages(training.get("stages")),
+            "history": _read_history(training.get("history")),
         },
         "source": {key: value for key, value in source.items() if _is_words(value)},
         "metrics": {key: value for key, value in metrics.items() if _is_number(value)},
     }
+
+
+def _read_stages(raw: Any) -> list[dict[str, Any]]:
+    rows = [{key: row.get(key) for key in ("from_image", "command")} for row in _rows(raw)[:MAX_STAGES]]
+    return [row for row in rows if all(_fits(key, value) for key, value in row.items())]
+
+
+def _read_history(raw: Any) -> list[dict[str, Any]]:
+    """Rows of figures; none where there are more figures than anybody plots, which as a table would be large and empty."""
+    rows = [row for row in _rows(raw)[:MAX_ROWS] if all(map(_is_number, row.values())) and all(map(_KEY.fullmatch, row))]
+    return rows if len({name for row in rows for name in row}) <= MAX_CURVES else []
+
+
+def _facts(raw: Any) -> dict[str, Any]:
+    """The entries of a table, if it is one, that are called by something that can be shown."""
+    return {key: value for key, value in list(raw.items())[:MAX_FACTS] if _KEY.fullmatch(key)} if is_table(raw) else {}
 
 
 def _rows(raw: Any) -> list[dict[str, Any]]:

@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from resgen.architecture import Generator
 from resgen.card import HEADER, Card, parse_card, read_card
 from resgen.errors import CheckpointError
 from resgen.features import half
-from resgen.files import save_atomically
-
-_FLOATS = ("F16", "BF16", "F32", "F64")  # types of a safetensors file
+from resgen.tensors import open_tensors, save_tensors
 
 
 @dataclass(frozen=True)
@@ -51,15 +47,15 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, whole: bool = False) -> 
     tensors = {f"generator.{name}": value for name, value in checkpoint.weights.items()}
     tensors |= {"mean_w": checkpoint.mean_w, "directions": checkpoint.directions}
     tensors = {name: value.detach().cpu().contiguous() if whole else half(value) for name, value in tensors.items()}
-    save_atomically(path, lambda partial: save_file(tensors, partial, metadata={HEADER: json.dumps(checkpoint.card.header())}))
+    save_tensors(tensors, {HEADER: json.dumps(checkpoint.card.header())}, path)
 
 
 def save_card(card: Card, path: Path) -> None:
     """Give the checkpoint in ``path`` another card, its tensors as they are. Raises CheckpointError or FileError."""
     card = replace(card, earlier=(*read_card(path).earlier, file_hash(path)))
-    with _open(path) as file:
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    save_atomically(path, lambda partial: save_file(tensors, partial, metadata={HEADER: json.dumps(card.header())}))
+    with open_tensors(path) as file:
+        tensors = file.read()
+    save_tensors(tensors, {HEADER: json.dumps(card.header())}, path)
 
 
 def file_hash(path: Path) -> str:
@@ -70,19 +66,17 @@ def file_hash(path: Path) -> str:
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """The whole checkpoint; raises CheckpointError where a tensor is missing, misshapen or not finite."""
-    read_card(path)  # says what is wrong with a file that cannot be opened
     try:
-        with _open(path) as file:
-            card = parse_card(file.metadata() or {}, path)
+        with open_tensors(path) as file:
+            card = parse_card(file.words, path)
             expected = _expected(card)
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            found = {name: (tuple(part.get_shape()), "float" if part.get_dtype() in _FLOATS else part.get_dtype()) for name, part in slices.items()}
+            found = {name: (slot.shape, slot.dtype.is_floating_point) for name, slot in file.slots.items()}
             if found != expected:
                 wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
                 raise CheckpointError(f"{path.name} does not hold the generator its card describes: see {', '.join(wrong[:3])}.")
-            stored: dict[str, Tensor] = {name: file.get_tensor(name).clone() for name in sorted(found)}  # copied: the file may change under its map
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path.name} changed while it was read; choose it again.") from error
+            stored = file.read()
+    except FileNotFoundError as error:
+        raise CheckpointError(f"There is no checkpoint {path.name!r} in {path.parent}.") from error
     tensors = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
     if not all(value.isfinite().all() for value in tensors.values()):
         raise CheckpointError(f"{path.name} holds numbers that are not finite: its training diverged or the file is damaged.")
@@ -90,17 +84,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(card, weights, tensors["mean_w"], tensors["directions"], identity(card.arch.to_dict(), stored))
 
 
-def _open(path: Path) -> Any:
-    return safe_open(path, "pt")  # safetensors has no types
-
-
-def _expected(card: Card) -> dict[str, tuple[tuple[int, ...], str]]:
+def _expected(card: Card) -> dict[str, tuple[tuple[int, ...], bool]]:
     """The shape of each tensor of a file with this card, and whether it holds fractions or counts."""
     with torch.device("meta"):
         tensors = {f"generator.{name}": value for name, value in card.arch.build().state_dict().items()}
         tensors["mean_w"] = torch.empty(max(1, card.arch.num_classes), card.arch.w_dim)
         tensors["directions"] = torch.empty(len(card.direction_names), card.arch.w_dim)
-    return {name: (tuple(value.shape), "float" if value.is_floating_point() else "I64") for name, value in tensors.items()}
+    return {name: (tuple(value.shape), value.is_floating_point()) for name, value in tensors.items()}
 
 
 def identity(arch: dict[str, Any], tensors: dict[str, Tensor]) -> str:

@@ -2,17 +2,25 @@
 
 import io
 import re
+import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from resgen.errors import DataError
+from resgen.files import open_plain
 
 CACHE = Path.home() / ".cache" / "resgen"
+MAX_PIXELS = 60_000_000  # of a picture
+MAX_BYTES = 300_000_000  # of a picture's file
+MAX_RESOLUTION = 1024  # of a data set
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 SOURCES = {
     "cifar10": {"name": "CIFAR-10", "author": "Alex Krizhevsky, 2009", "licence": "none stated; a usual research set"},
@@ -40,6 +48,7 @@ class ImageSet:
     images: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()  # files that could not be read as pictures
 
     @property
     def is_grey(self) -> bool:
@@ -52,26 +61,54 @@ def load_images(sources: Sequence[str], resolution: int | None = None, train: bo
     """Read ``sources`` into one set: a torchvision name ('cifar10', 'fashion-mnist'), or folders and zips of class folders.
 
     Images whose size is not ``resolution`` (default: that of the first) are resized; transparency is laid on
-    white. ``train`` picks the split of a torchvision set. Raises DataError.
+    white. ``train`` picks the split of a torchvision set. Files that cannot be read are left out, and named. Raises DataError.
     """
     if len(sources) == 1 and sources[0] in DOWNLOADED:
         return _load_torchvision(sources[0], resolution, train)
-    found: list[tuple[str, Callable[[], bytes]]] = []
+    found: list[ImageFile] = []
     for source in sources:
         found += list(_list_files(Path(source)))
     if not found:
         raise DataError(f"No image was found in {', '.join(sources)}: give a folder or zip that holds one folder per class.")
-    folders = sorted({folder for folder, _ in found}, key=natural)
-    classes = tuple(_class_name(folder) for folder in folders)
-    if twice := [folder for folder in folders if classes.count(_class_name(folder)) > 1]:
+    images, folders, skipped = _decode_all(found, resolution)
+    names = sorted(set(folders), key=natural)
+    classes = tuple(map(_class_name, names))
+    if twice := [name for name in names if classes.count(_class_name(name)) > 1]:
         raise DataError(f"The folders {' and '.join(map(repr, twice[:2]))} are one class by name: rename one of them.")
-    images = []
-    for folder, read in found:
-        image = _decode(read(), folder, resolution)
-        resolution = resolution or image.shape[-1]
+    places = {name: index for index, name in enumerate(names)}
+    return ImageSet(np.stack(images), np.array([places[folder] for folder in folders]), classes, tuple(skipped))
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A picture of a data set, in a folder or a zip."""
+
+    name: str
+    folder: str  # of its class
+    read: Callable[[], bytes]  # raises DataError
+
+
+def _decode_all(files: Sequence[ImageFile], resolution: int | None) -> tuple[list[np.ndarray], list[str], list[str]]:
+    """The images, the folder of each, and the names of files that are none. Raises DataError where all are none."""
+    images: list[np.ndarray] = []
+    folders: list[str] = []
+    skipped: list[str] = []
+    why = ""
+    for file in files:
+        try:
+            image = _square(open_picture(file.read()), resolution)
+        except DataError as error:
+            skipped.append(file.name)
+            why = why or str(error)
+            continue
+        resolution = resolution or int(image.shape[-1])
+        if image.shape[-1] > MAX_RESOLUTION:
+            raise DataError(f"{file.name} has {image.shape[-1]:,} pixels a side; give --resolution, {MAX_RESOLUTION} at most.")
         images.append(image)
-    labels = np.array([folders.index(folder) for folder, _ in found])
-    return ImageSet(np.stack(images), labels, classes)
+        folders.append(file.folder)
+    if not images:
+        raise DataError(f"None of the {len(files):,} images can be read; {skipped[0]}: {why}")
+    return images, folders, skipped
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
@@ -84,20 +121,50 @@ def _class_name(folder: str) -> str:
     return re.sub(r"^\d+-", "", folder)
 
 
-def _list_files(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """The class folder and a reader of each image in a folder or zip, in a stable order."""
+def _list_files(source: Path) -> Iterator[ImageFile]:
+    """The images in a folder or zip, in a stable order. Raises DataError."""
     if source.is_dir():
         for path in sorted(source.rglob("*"), key=lambda path: natural(str(path))):
             if _is_image(PurePosixPath(*path.relative_to(source).parts)):
-                yield path.parent.name, path.read_bytes
-    elif zipfile.is_zipfile(source):
-        archive = zipfile.ZipFile(source)
+                yield ImageFile(str(path.relative_to(source)), path.parent.name, lambda path=path: _read_file(path))
+    elif source.is_file() and zipfile.is_zipfile(source):
+        archive = _open_zip(source)
         for name in sorted(archive.namelist(), key=natural):
             path = PurePosixPath(name)
             if _is_image(path):
-                yield path.parent.name, lambda name=name: archive.read(name)
+                yield ImageFile(name, path.parent.name, lambda name=name: _read_entry(archive, name))
     else:
         raise DataError(f"{source} is neither a folder, a zip nor one of {', '.join(DOWNLOADED)}.")
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        with open_plain(path) as file:
+            return _bounded(file.read(MAX_BYTES + 1))
+    except OSError as error:
+        raise DataError(f"It cannot be read: {error.strerror or error}.") from error
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise DataError(f"{path} is a damaged zip: make it again.") from error
+
+
+def _read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
+    """What a zip holds under a name, whatever size it says that has: an entry may unpack to much more than it is."""
+    try:
+        with archive.open(name) as file:
+            return _bounded(file.read(MAX_BYTES + 1))
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+        raise DataError(f"It cannot be unpacked: {error}.") from error
+
+
+def _bounded(data: bytes) -> bytes:
+    if len(data) > MAX_BYTES:
+        raise DataError(f"It has more than {MAX_BYTES // 1_000_000} million bytes.")
+    return data
 
 
 def _is_image(path: PurePosixPath) -> bool:
@@ -105,16 +172,51 @@ def _is_image(path: PurePosixPath) -> bool:
     return path.suffix.lower() in SUFFIXES and not any(part == "__MACOSX" or part.startswith("._") for part in path.parts)
 
 
-def _decode(data: bytes, folder: str, resolution: int | None) -> np.ndarray:
-    """File bytes -> uint8 [3, R, R]: upright, on white, cropped to a square, resized."""
+def open_picture(source: Path | bytes) -> Image.Image:
+    """A picture in a file of one of `PICTURE_FORMATS`: upright, RGB or RGBA, at most `MAX_PIXELS`. Raises DataError. All strangers' pictures pass here."""
     try:
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
-        if image.mode not in ("RGB", "L"):
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"An image of class {folder!r} cannot be read: {error}.") from error
+        with io.BytesIO(source) if isinstance(source, bytes) else open_plain(source) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # decoders' own, of a size that the limit here is stricter with and of bad notes beside the pixels
+            return _decode(file)
+    except DataError:
+        raise
+    except Exception as error:  # decoders fail in many ways on a file that only looks like a picture
+        raise DataError("This file cannot be read as a picture; use a PNG, JPEG, WebP, GIF, BMP or TIFF.") from error
+
+
+def _decode(file: BinaryIO) -> Image.Image:
+    picture = Image.open(file, formats=PICTURE_FORMATS)
+    if picture.width * picture.height > MAX_PIXELS:
+        raise DataError(f"This picture has {picture.width:,} x {picture.height:,} pixels; make it smaller first.")
+    picture.load()
+    ImageOps.exif_transpose(picture, in_place=True)  # a copy of what needs no turning would be another few hundred megabytes
+    return _eight_bits(picture).convert("RGBA" if picture.has_transparency_data else "RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Sixteen-bit and floating-point greys, which Pillow would cut off at 255, brought to 0..255."""
+    if picture.mode == "F":
+        values = np.nan_to_num(np.asarray(picture))
+        values *= 255 / max(1.0, float(values.max()))
+    elif picture.mode == "I" or picture.mode.startswith("I;16"):
+        values = np.asarray(picture).clip(0, 65535).astype(np.uint32)
+        values *= 255
+        values //= 65535
+    else:
+        return picture
+    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """What is transparent of an RGB or RGBA picture laid on white, as RGB."""
+    if picture.mode == "RGB":
+        return picture
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+
+
+def _square(picture: Image.Image, resolution: int | None) -> np.ndarray:
+    """A picture -> uint8 [3, R, R]: on white, cropped to a square, resized."""
+    image = on_white(picture)
     side = resolution or min(image.size)
     if image.size != (side, side):
         image = ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS)

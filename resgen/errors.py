@@ -1,8 +1,17 @@
 """Every error that a person can cause or mend, each saying in one sentence what to do."""
 
+import re
+
+MAX_MESSAGE = 400  # characters
+_UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+
 
 class ResGenError(Exception):
     """A problem with the input; the message is one clear sentence shown to the user as it is."""
+
+    def __str__(self) -> str:
+        """The sentence on one line, without what a terminal obeys or UTF-8 cannot hold: it may repeat words of a stranger's file."""
+        return _UNSHOWN.sub(" ", super().__str__())[:MAX_MESSAGE]
 
 
 class RecipeError(ResGenError):

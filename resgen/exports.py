@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from resgen.architecture import Generator
 from resgen.bundle import bundle
 from resgen.errors import CheckpointError, FileError
-from resgen.files import save_atomically, whole_file, write_atomically
+from resgen.files import whole_file, write_atomically
 from resgen.interop.graph import GraphConfig
 from resgen.latents import draw_seed
 from resgen.recipe import Recipe
@@ -103,8 +103,10 @@ def _draw_onnx(sampler: Sampler, partial: Path) -> np.ndarray:
 
 def _write_torchscript(sampler: Sampler, partial: Path, path: Path, half: bool) -> None:
     drawing, inputs = _drawing(sampler)
+    buffer = BytesIO()  # torch's own writer of files ends the process where a disk is full
     with _quiet():
-        torch.jit.save(torch.jit.trace(drawing, inputs, check_trace=False), partial)  # type: ignore[no-untyped-call]
+        torch.jit.save(torch.jit.trace(drawing, inputs, check_trace=False), buffer)  # type: ignore[no-untyped-call]
+    partial.write_bytes(buffer.getvalue())
 
 
 def _draw_torchscript(sampler: Sampler, partial: Path) -> np.ndarray:
@@ -118,7 +120,7 @@ def _write_pt2(sampler: Sampler, partial: Path, path: Path, half: bool) -> None:
         program = torch.export.export(drawing, inputs, dynamic_shapes=_any_number(inputs))
         with tempfile.TemporaryDirectory() as folder:  # its writer wants the ending .pt2
             torch.export.save(program, Path(folder) / "generator.pt2")
-            write_atomically(partial, (Path(folder) / "generator.pt2").read_bytes())
+            partial.write_bytes((Path(folder) / "generator.pt2").read_bytes())
 
 
 def _draw_pt2(sampler: Sampler, partial: Path) -> np.ndarray:
@@ -139,7 +141,9 @@ def _write_python(sampler: Sampler, partial: Path, path: Path, half: bool) -> No
     more = "from __future__ import annotations\n\nimport argparse\nimport json\nimport struct\nimport zlib\nfrom pathlib import Path\n"
     partial.write_text(title + more + header + "\n\n\n" + rest + facts + main)
     tensors = {f"generator.{name}": value for name, value in checkpoint.weights.items()} | {"mean_w": checkpoint.mean_w}
-    save_atomically(path.with_suffix(".pt"), lambda beside: torch.save(tensors, beside))
+    buffer = BytesIO()
+    torch.save(tensors, buffer)
+    write_atomically(path.with_suffix(".pt"), buffer.getvalue())
 
 
 def _draw_python(sampler: Sampler, partial: Path) -> np.ndarray:

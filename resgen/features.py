@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from resgen.efficientnet import PretrainedEyes
 from resgen.errors import CheckpointError, ResGenError
-from resgen.files import save_atomically
+from resgen.tensors import open_tensors, save_tensors
+
+HEADER = "resgen-features"
 
 
 @dataclass(frozen=True)
@@ -166,26 +166,37 @@ def save_features(network: FeatureResNet, path: Path, card: dict[str, Any]) -> N
     """Write weights, config and ``card`` to one .safetensors file, atomically."""
     header = {"format": 1, "arch": asdict(network.config), **card}
     tensors = {name: half(value) for name, value in network.state_dict().items()}
-    save_atomically(path, lambda partial: save_file(tensors, partial, metadata={"resgen-features": json.dumps(header)}))
+    save_tensors(tensors, {HEADER: json.dumps(header)}, path)
 
 
 def load_features(path: Path) -> FeatureResNet:
     """Read a network written by `save_features`; raises CheckpointError where the file is not one. Nothing is allocated before all shapes fit."""
     try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})["resgen-features"])
-            config = FeatureConfig(**{**header["arch"], "widths": tuple(header["arch"]["widths"])})
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        with torch.device("meta"):
-            network = FeatureResNet(config)
-        if shapes != {name: tuple(value.shape) for name, value in network.state_dict().items()}:
-            raise ValueError("its tensors are not those of its card")
-        tensors = load_file(path)
-        network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}, assign=True)
-        network.classes = tuple(map(str, header.get("classes", ())))
-    except Exception as error:
+        with open_tensors(path) as file:
+            config, classes = _read_card(file.words)
+            with torch.device("meta"):
+                network = FeatureResNet(config)
+            expected = {name: (tuple(value.shape), value.is_floating_point()) for name, value in network.state_dict().items()}
+            if {name: (slot.shape, slot.dtype.is_floating_point) for name, slot in file.slots.items()} != expected:
+                raise ValueError("its tensors are not those of its card")
+            tensors = {name: value.float() if value.is_floating_point() else value for name, value in file.read().items()}
+        if not all(value.isfinite().all() for value in tensors.values()):
+            raise ValueError("it holds numbers that are not finite")
+    except (CheckpointError, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{path} is not a feature network: make one with `resgen train-features`.") from error
+    network.load_state_dict(tensors, assign=True)
+    network.classes = classes
     return network
+
+
+def _read_card(words: dict[str, str]) -> tuple[FeatureConfig, tuple[str, ...]]:
+    """The shape of a network and the names of its classes, where its file tells them. Raises many kinds of errors for what is no card."""
+    header = json.loads(words[HEADER])
+    arch, classes = header["arch"], header.get("classes", [])
+    config = FeatureConfig(**{**arch, "widths": tuple(arch["widths"])})
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or len(classes) not in (0, config.num_classes):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        raise ValueError("its classes are not names")
+    return config, tuple(classes)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def find_features(name: str, folder: Path) -> Path | None:

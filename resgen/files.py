@@ -1,9 +1,11 @@
-"""Files that are whole or absent: what is written appears under its name when all of it is there."""
+"""Files that are whole or absent: what is written appears under its name when all of it is there. And files that are read only if they are some."""
 
 import os
-from collections.abc import Callable, Generator
+import stat
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from resgen.errors import FileError
 
@@ -11,9 +13,7 @@ from resgen.errors import FileError
 @contextmanager
 def whole_file(path: Path) -> Generator[Path]:
     """A path to write to, beside ``path`` and put in its place at the end; gone where anything fails. Raises FileError."""
-    if not path.name:
-        raise FileError(f"{path} could not be written: it is not the name of a file.")
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial = _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -25,13 +25,46 @@ def whole_file(path: Path) -> Generator[Path]:
             partial.unlink()
 
 
+def check_place(path: Path) -> None:
+    """Raise FileError now where a file could not be written to ``path`` later, after much work. Its folder is made."""
+    if os.path.isdir(path):  # which is told of names that cannot be, too
+        raise FileError(f"{path} could not be written: it is a folder.")
+    partial = _partial(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+        partial.unlink()
+    except OSError as error:
+        raise FileError(f"{path} could not be written: {error.strerror or error}.") from error
+
+
+def _partial(path: Path) -> Path:
+    if not path.name:
+        raise FileError(f"{path} could not be written: it is not the name of a file.")
+    return path.with_name(f"{path.name}.{os.getpid()}.part")
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write all of ``data`` or nothing. Raises FileError."""
     with whole_file(path) as partial:
         partial.write_bytes(data)
 
 
-def save_atomically(path: Path, save: Callable[[Path], object]) -> None:
-    """Let ``save`` write a file, all of it or nothing. Raises FileError; what else ``save`` raises passes through."""
-    with whole_file(path) as partial:
-        save(partial)
+def clear_partials(folder: Path) -> None:
+    """Remove what writers that were killed have left half-written in a folder that nobody else writes to."""
+    for partial in folder.rglob("*.part"):
+        with suppress(OSError):
+            partial.unlink()
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file for reading that is one: not a pipe, which may let wait for ever, nor a device, which may never end. Raises OSError."""
+    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(f"{path.name} is not a plain file")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -11,6 +11,9 @@ from torch.nn import functional as F
 from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, Generator, check_sizes, one_gain
 from resgen.blocks import ConditionalBatchNorm, MappingNetwork, ResBlock, SelfAttention
 
+MAX_ATTENTION = 128  # pixels a side: every place looks at every other, which at four times the places takes sixteen times as long
+MAX_FEATURES = 2**26  # numbers of one image after a block, at most those of 64 channels at 1024 pixels: files of few bytes could ask for more
+
 
 @dataclass(frozen=True)
 class GeneratorConfig(Described):
@@ -36,6 +39,8 @@ class GeneratorConfig(Described):
             (self.w_dim, 1, MAX_WIDTH),
             (self.resolution, 1, MAX_RESOLUTION),
             *((width, 1, MAX_WIDTH) for width in self.widths),
+            *((side, 1, MAX_ATTENTION) for side in self.attention),
+            *((width * side**2, 1, MAX_FEATURES) for width, side in zip(self.widths, self.block_resolutions, strict=True)),
         ]
         check_sizes(self.image_channels, sizes)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from resgen.data import on_white, open_picture
 from resgen.errors import DataError
 from resgen.features import FeatureResNet
 from resgen.recipe import Recipe, pack_vector
@@ -21,8 +22,6 @@ CANDIDATES = 512  # random images among which the starts are looked for
 STARTS = 4  # of them, improved side by side
 STEPS = 400
 WATCHED_STEPS = 8  # between two images that a watcher is shown
-MAX_PHOTO_PIXELS = 60_000_000
-PHOTO_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 FEATURE_SHARE = 0.2  # of the steps, the first ones: all starts, and features compared too, since pixels alone get stuck far away
 LR = 0.1  # of Adam
 
@@ -43,29 +42,11 @@ def load_photo(path: Path, resolution: int, crop: tuple[float, float, float] = (
     ``crop``: how many times smaller the square is than the largest one, and where it lies, 0 at the left and top to 1.
     """
     nearer, across, down = crop
-    try:
-        picture = Image.open(path, formats=PHOTO_FORMATS)
-        if picture.width * picture.height > MAX_PHOTO_PIXELS:
-            raise DataError(f"This picture has {picture.width:,} x {picture.height:,} pixels; make it smaller first.")
-        picture = _eight_bits(ImageOps.exif_transpose(picture))
-        side = max(1, round(min(picture.size) / nearer))
-        left, top = round((picture.width - side) * across), round((picture.height - side) * down)
-        square = picture.crop((left, top, left + side, top + side)).convert("RGBA")
-    except DataError:
-        raise
-    except Exception as error:  # decoders fail in many ways on a file that only looks like a picture
-        raise DataError("This file cannot be read as a picture; use a PNG, JPEG, WebP, GIF, BMP or TIFF.") from error
-    square = Image.alpha_composite(Image.new("RGBA", square.size, "white"), square).convert("RGB")
+    picture = open_picture(path)
+    side = max(1, round(min(picture.size) / nearer))
+    left, top = round((picture.width - side) * across), round((picture.height - side) * down)
+    square = on_white(picture.crop((left, top, left + side, top + side)))
     return np.asarray(square.resize((resolution, resolution), Image.Resampling.LANCZOS))
-
-
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Sixteen-bit and floating-point greys, which Pillow would cut off at 255, brought to 0..255."""
-    if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
-        return picture
-    values = np.asarray(picture).astype(np.float64)
-    top = 65535.0 if picture.mode != "F" else max(1.0, float(np.nan_to_num(values).max()))
-    return Image.fromarray((np.nan_to_num(values) / top * 255).clip(0, 255).astype(np.uint8))
 
 
 def invert(

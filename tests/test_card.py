@@ -37,6 +37,28 @@ def test_a_card_of_nonsense_is_shown_without_it(tiny_folder: Path, tmp_path: Pat
     assert [card["name"] for card in list_checkpoints(tmp_path)] == ["odd"]
 
 
+def test_a_card_can_be_told_whatever_it_holds(tiny_folder: Path, tmp_path: Path) -> None:
+    """In UTF-8 and within what other programs read as numbers; and it stays small, also as a table of its history."""
+    deep: object = 1
+    for _ in range(500):
+        deep = [deep]
+    nonsense: dict[str, object] = {
+        "dataset": {"\ud800": "x", "name": "n" * 20_000, "author": "me", **{f"k{i}": "x" for i in range(1000)}},
+        "training": {
+            "stages": [{"from_image": 1, "command": "c", "deep": deep, "large": 2**70, "\ud800": 1}] * 500,
+            "history": [{"images": index, f"figure {index}": 1} for index in range(500)],
+        },
+        "metrics": {"\ud800": 1, "recall": 0.5},
+        "source": {"\x1b[2J": "x", "file": "f"},
+        "earlier": ["\ud800" * 64, "0" * 64, 5],
+    }
+    card = read_card(rewrite(tiny_folder / "tiny.safetensors", tmp_path / "odd.safetensors", nonsense))
+    assert len(json.dumps(card.to_dict(), ensure_ascii=False).encode()) < 20_000
+    assert card.training == {"stages": [{"from_image": 1, "command": "c"}] * 100, "history": []}
+    assert card.metrics == {"recall": 0.5} and card.source == {"file": "f"} and card.earlier == ("0" * 64,)
+    assert card.dataset["author"] == "me" and "name" not in card.dataset and len(card.dataset) < 200
+
+
 @pytest.mark.parametrize(
     "names", [["<b>", "b", "c"], ["a", "a", "b"], ["a\x1bb", "b", "c"], ["a\x9bb", "b", "c"], ["\ud800", "b", "c"], ["", "b", "c"], [1, 2, 3]]
 )

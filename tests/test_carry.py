@@ -1,6 +1,9 @@
 import io
 import json
 import os
+import struct
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import pytest
@@ -51,6 +54,12 @@ def plain_animation(kind: str) -> bytes:
         ("bare.gif", plain_animation("GIF")),
         ("bare.webp", plain_animation("WEBP")),
         ("noise.gif", b"GIF89a" + bytes(20)),
+        ("short.gif", b"GIF89a"),
+        ("cut.gif", b"GIF89a" + bytes(7) + b"!\xfe\x09abc"),
+        ("long.gif", b"GIF89a" + bytes(7) + b"!\xfe" + (b"\xff" + bytes(255)) * 17_000),
+        ("box.mp4", b"\0\0\0\x10moov\0\0\0\xffudta"),
+        ("long.json", b"[" + b"[]," * 1_500_000),
+        ("riff.webp", b"RIFF\0\0\0\0WEBPXMP \xff\xff\xff\xff{"),
         ("photo.jpg", b"\xff\xd8\xff" + bytes(50)),
         ("empty.png", b""),
         ("missing.png", None),
@@ -64,6 +73,45 @@ def test_files_without_a_recipe_are_refused_in_one_sentence(tmp_path: Path, name
     with pytest.raises(RecipeError) as raised:
         read_recipe(tmp_path / name)
     assert "\n" not in str(raised.value) and str(tmp_path) not in str(raised.value)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I4s", len(data), kind) + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        chunk(b"tEXt", b"resgen\0" + WALK.to_json().encode()),
+        chunk(b"zTXt", b"resgen\0\0" + zlib.compress(WALK.to_json().encode())),
+        chunk(b"iTXt", b"resgen\0\1\0en\0\0" + zlib.compress(WALK.to_json().encode())),
+        chunk(b"tEXt", b"resgen2\0{}") + chunk(b"iTXt", b"resgen\0\0\0\0\0" + WALK.to_json().encode()),
+    ],
+)
+def test_other_programs_may_write_a_note_in_other_chunks(tmp_path: Path, text: bytes) -> None:
+    whole = io.BytesIO()
+    PIXEL.save(whole, "PNG")
+    (tmp_path / "x.png").write_bytes(whole.getvalue()[:33] + text + whole.getvalue()[33:])
+    assert read_recipe(tmp_path / "x.png")[0] == WALK
+
+
+def test_a_note_that_unpacks_to_much_is_refused(tmp_path: Path) -> None:
+    packed = zlib.compress(bytes(50_000_000))
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"zTXt", b"resgen\0\0" + packed))
+    tracemalloc.start()
+    with pytest.raises(RecipeError, match="too large"):
+        read_recipe(tmp_path / "x.png")
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+
+
+def test_no_pixel_is_decoded_to_find_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many a picture says it has."""
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("a decoder was asked"))
+    header = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 6, 0, 0, 0)
+    note = chunk(b"iTXt", b"resgen\0\0\0\0\0" + WALK.to_json().encode())
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"none") + note)
+    assert read_recipe(tmp_path / "x.png")[0] == WALK
 
 
 def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -5,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resgen.data import load_images
+from resgen import data as module
+from resgen.data import load_images, open_picture
 from resgen.errors import DataError
 
 
@@ -74,3 +77,57 @@ def test_two_folders_of_one_class_are_refused(tmp_path: Path) -> None:
         Image.new("L", (2, 2)).save(tmp_path / folder / "x.png")
     with pytest.raises(DataError, match="'1-a' and '2-a'"):
         load_images([str(tmp_path)])
+
+
+def test_files_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> None:
+    """Of a class in which none can be, the class too."""
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+    for name in ("a/2.png", "a/10.png", "c/1.png"):
+        Image.new("RGB", (4, 4), "red").save(tmp_path / name)
+    (tmp_path / "a" / "3.png").write_bytes((tmp_path / "a" / "2.png").read_bytes()[:50])
+    (tmp_path / "b" / "1.png").write_bytes(b"no picture")
+    os.mkfifo(tmp_path / "c" / "2.png")
+    Image.new("RGB", (4, 4)).save(tmp_path / "c" / "3.png", "PPM")
+    found = load_images([str(tmp_path)])
+    assert found.skipped == ("a/3.png", "b/1.png", "c/2.png", "c/3.png")
+    assert found.classes == ("a", "c") and found.labels.tolist() == [0, 0, 1] and found.images.shape == (3, 3, 4, 4)
+
+
+@pytest.mark.parametrize("damage", ["sum", "password", "cut", "large"])
+def test_damaged_zips_are_refused_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(buffer, "PNG")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("a/x.png", buffer.getvalue())
+    whole = bytearray((tmp_path / "x.zip").read_bytes())
+    if damage == "sum":
+        whole[whole.find(b"IDAT") + 6] ^= 255
+    elif damage == "password":
+        whole[6] |= 1
+        whole[whole.find(b"PK\1\2") + 8] |= 1
+    elif damage == "cut":
+        del whole[40:100]
+    else:
+        monkeypatch.setattr(module, "MAX_BYTES", 50)
+    (tmp_path / "x.zip").write_bytes(whole)
+    with pytest.raises(DataError) as raised:
+        load_images([str(tmp_path / "x.zip")])
+    assert "\n" not in str(raised.value) and "x" in str(raised.value)
+
+
+def test_pictures_that_make_a_set_too_large_ask_for_a_resolution(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    Image.new("L", (1500, 1200)).save(tmp_path / "a" / "x.png")
+    with pytest.raises(DataError, match="--resolution"):
+        load_images([str(tmp_path)])
+    assert load_images([str(tmp_path)], 8).images.shape == (1, 3, 8, 8)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB", "I;16", "I", "F"])
+def test_pictures_of_all_modes_are_opened_or_refused(tmp_path: Path, mode: str) -> None:
+    Image.new(mode, (3, 2)).save(tmp_path / "x.tif")
+    try:
+        assert open_picture(tmp_path / "x.tif").mode in ("RGB", "RGBA")
+    except DataError as error:
+        assert mode == "LAB" and "cannot be read" in str(error)

@@ -1,10 +1,11 @@
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from resgen.errors import FileError
-from resgen.files import save_atomically, whole_file, write_atomically
+from resgen.files import check_place, clear_partials, open_plain, whole_file, write_atomically
 
 
 def test_a_file_is_whole_with_its_folders(tmp_path: Path) -> None:
@@ -23,13 +24,10 @@ def test_nothing_is_under_the_name_before_all_is_written(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), ValueError("broken"), KeyboardInterrupt()])
 def test_what_fails_half_way_leaves_the_old_file(tmp_path: Path, error: BaseException) -> None:
-    def save(partial: Path) -> None:
+    (tmp_path / "x").write_bytes(b"old")
+    with pytest.raises(FileError if isinstance(error, OSError) else type(error)) as raised, whole_file(tmp_path / "x") as partial:
         partial.write_bytes(b"half")
         raise error
-
-    (tmp_path / "x").write_bytes(b"old")
-    with pytest.raises(FileError if isinstance(error, OSError) else type(error)) as raised:
-        save_atomically(tmp_path / "x", save)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
     if isinstance(error, OSError):
         assert str(raised.value) == f"{tmp_path / 'x'} could not be written: No space left on device."
@@ -41,6 +39,33 @@ def test_a_place_that_cannot_be_written_is_one_sentence_and_leaves_nothing(tmp_p
     Path("file").write_text("")
     Path("folder").mkdir()
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(FileError, match="could not be written") as raised:
-        write_atomically(Path(name), b"x")
-    assert "\n" not in str(raised.value) and sorted(tmp_path.iterdir()) == before
+    for write in (lambda path: write_atomically(path, b"x"), check_place):
+        with pytest.raises(FileError, match="could not be written") as raised:
+            write(Path(name))
+        assert "\n" not in str(raised.value) and sorted(tmp_path.iterdir()) == before
+
+
+def test_a_place_is_tried_without_a_trace(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"old")
+    check_place(tmp_path / "x")
+    check_place(tmp_path / "folder" / "y")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["folder", "x"] and (tmp_path / "x").read_bytes() == b"old"
+
+
+def test_what_killed_writers_left_is_cleared(tmp_path: Path) -> None:
+    for name in ("a.png", "a.png.7.part", "samples/b.png.8.part"):
+        write_atomically(tmp_path / name, b"x")
+    clear_partials(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.png"]
+
+
+def test_only_plain_files_are_opened(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"data")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("x")
+    for name in ("x", "link"):
+        with open_plain(tmp_path / name) as file:
+            assert file.read() == b"data"
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero"), tmp_path / "none"):
+        with pytest.raises(OSError):
+            open_plain(path)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -36,3 +38,9 @@ def test_sizes_out_of_range_are_refused(bad: dict[str, object]) -> None:
 def test_other_json_is_refused(bad: object) -> None:
     with pytest.raises(CheckpointError):
         GeneratorConfig.from_dict(bad)
+
+
+@pytest.mark.parametrize("sizes", [{"attention": (256,)}, {"attention": (0,)}, {"base_resolution": 64, "widths": (256,) * 5}, {"widths": (2**40,)}])
+def test_small_files_cannot_ask_for_long_or_large_work(sizes: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError, match="out of range"):
+        GeneratorConfig(**sizes)

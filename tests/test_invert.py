@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resgen import data
 from resgen import invert as module
 from resgen.errors import DataError
 from resgen.invert import invert, load_photo, psnr
@@ -123,7 +124,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, data: bytes) -> None:
 
 
 def test_pictures_too_large_to_open_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_PHOTO_PIXELS", 99)
+    monkeypatch.setattr(data, "MAX_PIXELS", 99)
     with pytest.raises(DataError, match="make it smaller"):
         load_photo(saved(Image.new("RGB", (10, 10)), tmp_path, "png"), 8)
 

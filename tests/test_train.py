@@ -336,3 +336,56 @@ def test_shared_norms_keep_their_digits(monkeypatch: pytest.MonkeyPatch) -> None
     x = 3000 + 0.1 * torch.randn(64, 2, 8, 8, generator=torch.Generator().manual_seed(0))
     norm = SharedBatchNorm(2, affine=False).train()
     assert norm(x).std() == pytest.approx(1, abs=0.02)
+
+
+def go(config: TrainConfig, out: Path, eyes: Path, resume: bool = False) -> Path:
+    return train_generator(config, out, resume, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)
+
+
+def test_a_run_that_diverges_goes_back_with_half_of_the_step_size(
+    shapes_zip: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To its last save; what it does from there is what a run does that was killed there and resumed."""
+    step, rates, fails = Trainer.step, list[tuple[int, float]](), [3, 5]
+
+    def failing(self: Trainer) -> dict[str, float]:
+        losses = step(self)
+        rates.append((self.steps_done, self.optimiser.param_groups[-1]["lr"]))
+        if fails and self.steps_done == fails[0]:
+            del fails[0]
+            return {**losses, "drift": float("nan")}
+        return losses
+
+    monkeypatch.setattr(Trainer, "step", failing)
+    config = TrainConfig((str(shapes_zip),), "shapes", images=48, batch=8, group=4, save_every=16, lr=1e-3, widths=(8, 8, 8))
+    go(config, tmp_path, eyes)
+    assert [done for done, _ in rates] == [1, 2, 3, 3, 4, 5, 5, 6]
+    assert [rate / rates[0][1] for _, rate in rates[2:5]] == pytest.approx([1, 0.5, 0.5])
+    assert rates[-2][1] == pytest.approx(rates[-3][1] / 2) and caplog.text.count("with half of the step size") == 2
+    with (tmp_path / "history.csv").open() as file:
+        assert [int(row["images"]) for row in csv.DictReader(file)] == [16, 32, 48]
+    state = load_file(tmp_path / "state.safetensors")
+    assert all(value.isfinite().all() for value in state.values())
+    with safe_open(tmp_path / "state.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["resgen-training"])["halvings"] == 2
+    go(replace(config, images=64), tmp_path, eyes, resume=True)
+    assert rates[-1][1] < rates[0][1] / 4, "a resumed run has forgotten its caution"
+
+
+@pytest.mark.parametrize("what", ["losses", "weights"])
+def test_a_run_that_always_diverges_ends_in_a_sentence(
+    shapes_zip: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    step = Trainer.step
+
+    def failing(self: Trainer) -> dict[str, float]:
+        losses = step(self)
+        if what == "weights" and self.steps_done == 3:
+            next(self.generator.parameters()).data[0, 0] = 1e9
+        return {name: float("inf") for name in losses} if what == "losses" and self.steps_done == 3 else losses
+
+    monkeypatch.setattr(Trainer, "step", failing)
+    config = TrainConfig((str(shapes_zip),), "shapes", images=24, batch=8, group=4, save_every=8, widths=(8, 8, 8))
+    with pytest.raises(DataError, match=r"diverges, after 24 images.*smaller --lr"):
+        go(config, tmp_path, eyes)
+    assert load_checkpoint(tmp_path / "shapes.safetensors").card.training["images_seen"] == 16

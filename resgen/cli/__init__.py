@@ -4,23 +4,33 @@ Exit status 0 on success, 2 on bad input with one line on stderr.
 """
 
 import sys
+from typing import Any
 
 import typer
 
 from resgen.cli import cards, exchange, pictures, studio, training
 from resgen.errors import ResGenError
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Explore image generators built from residual networks."
-)
+UsageError: Any = typer.BadParameter.__base__  # what is said wrongly on the command line; typer gives it no name
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="Explore image generators built from residual networks.")
 for theme in (pictures, studio, cards, exchange, training):
     theme.add_to(app)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; an error that a user can mend is one line and exit status 2."""
+    """Run the command line, or show what there is; an error that a user can mend is one line and exit status 2."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        app(arguments)
+        sys.exit(app(words or ["--help"], standalone_mode=False) or 0)
     except ResGenError as error:
-        print(f"resgen: {error}", file=sys.stderr)
-        sys.exit(2)
+        _tell(str(error))
+    except UsageError as error:
+        _tell(error.format_message())
+    except typer.Abort:
+        sys.exit(130)  # as a shell tells of Ctrl-C
+    sys.exit(2)
+
+
+def _tell(sentence: str) -> None:
+    print(f"resgen: {' '.join(sentence.split())}", file=sys.stderr)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from resgen.cli.cards import figures_table
 from resgen.cli.common import CheckpointArgument, Device, Folder, library, progress
-from resgen.errors import RecipeError
+from resgen.errors import DataError, FileError, RecipeError
 from resgen.fields import read_numbers
 from resgen.recipe import Recipe
 
@@ -40,21 +40,28 @@ def _widths(text: str) -> tuple[int, ...]:
     return tuple(map(int, widths))
 
 
+def _folder(text: str) -> Path:
+    """Raises FileError for the empty name, which would be the folder that one is in."""
+    if not text:
+        raise FileError("--out is empty: name a folder, or . for this one.")
+    return Path(text)
+
+
 def train(
     data: DataOption,
-    out: Annotated[Path, typer.Option(help="Folder of the run: state, history, sample grids and the checkpoint.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run: state, history, sample grids and the checkpoint.", parser=_folder, metavar="PATH")],
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
     name: Annotated[str, typer.Option(help="Name of the checkpoint; default: the folder's.")] = "",
-    images: Annotated[int, typer.Option(help="Images to draw in all.", min=1)] = 250_000,
-    batch: Annotated[int, typer.Option(help="Images drawn in a step, a multiple of --group.", min=2)] = 64,
-    group: Annotated[int, typer.Option(help="Images of one class in a batch; 0: by the number of classes.", min=0)] = 0,
+    images: Annotated[int, typer.Option(help="Images to draw in all.")] = 250_000,
+    batch: Annotated[int, typer.Option(help="Images drawn in a step, a multiple of --group.")] = 64,
+    group: Annotated[int, typer.Option(help="Images of one class in a batch; 0: by the number of classes.")] = 0,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: the data's own.")] = None,
     widths: Annotated[str, typer.Option(help="Channels of each block, coarse to fine; default: by the resolution.")] = "",
     lr: Annotated[float, typer.Option(help="Step size.")] = 3e-4,
-    guidance: Annotated[float, typer.Option(help="How far images of any class repel: more makes classes distinct.", min=0, max=0.9)] = 0.0,
+    guidance: Annotated[float, typer.Option(help="How far images of any class repel: more makes classes distinct.")] = 0.0,
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    save_every: Annotated[int, typer.Option(help="Images between saves.", min=1)] = 20_000,
+    save_every: Annotated[int, typer.Option(help="Images between saves.")] = 20_000,
     features: Annotated[
         Path | None,
         typer.Option(
@@ -63,8 +70,8 @@ def train(
     ] = None,
     loss: Annotated[str, typer.Option(help="drift, adversary or drift+adversary.")] = "drift",
     init: Annotated[str, typer.Option(help="A checkpoint whose weights the run begins with.")] = "",
-    drift_share: Annotated[float, typer.Option(help="How much drift weighs beside an adversary.", min=0, max=10)] = 0.5,
-    drift_first: Annotated[int, typer.Option(help="Images of drift alone before the adversary comes.", min=0)] = 0,
+    drift_share: Annotated[float, typer.Option(help="How much drift weighs beside an adversary.")] = 0.5,
+    drift_first: Annotated[int, typer.Option(help="Images of drift alone before the adversary comes.")] = 0,
     dataset: Annotated[str, typer.Option(help="The data set's name for the card, known ones with author and licence; default: --data.")] = "",
     device: Device = "auto",
 ) -> None:
@@ -90,9 +97,9 @@ def train_features(
     data: DataOption,
     out: Annotated[Path, typer.Option(help="The network, as .safetensors.")],
     test_data: Annotated[list[str] | None, typer.Option(help="Test images, to measure its accuracy on.")] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = 5,
+    epochs: Annotated[int, typer.Option(help="Times that every image is seen.")] = 5,
     widths: Annotated[str, typer.Option(help="Channels of the stem and of each stage.")] = "48,96,192,384",
-    blocks: Annotated[int, typer.Option(help="Residual blocks in a stage.", min=1)] = 1,
+    blocks: Annotated[int, typer.Option(help="Residual blocks in a stage.")] = 1,
     thumbnails: Annotated[float, typer.Option(help="Weight of predicting a small copy of the image; 0 for a judge.")] = 1.0,
     flip: Annotated[bool, typer.Option(help="Mirror images.")] = False,
     seed: int = 0,
@@ -101,12 +108,26 @@ def train_features(
     """Train a ResNet whose features a generator is trained in, or that judges."""
     from resgen.data import load_images
     from resgen.features import FeatureConfig
+    from resgen.files import check_place
     from resgen.sampler import pick_device
     from resgen.train.classifier import train_features
+    from resgen.train.command import tell_skipped
+    from resgen.train.config import MAX_SEED, check_range
 
+    for option, value, most in (("epochs", epochs, 10_000), ("blocks", blocks, 64)):
+        check_range(option, value, 1, most)
+    for option, value, most in (("thumbnails", thumbnails, 100), ("seed", seed, MAX_SEED)):
+        check_range(option, value, 0, most)
+    channels = _widths(widths)
+    check_place(out)
     images = load_images(data)
-    config = FeatureConfig(len(images.classes), _widths(widths), blocks)
+    config = FeatureConfig(len(images.classes), channels, blocks)
     test = load_images(test_data, images.images.shape[-1], train=False) if test_data else None
+    if test is not None and test.classes != images.classes:
+        raise DataError("The test images have other classes than the images: give both the same class folders.")
+    for read in filter(None, (images, test)):
+        if read.skipped:
+            tell_skipped(read)
     train_features(images, test, out, config, epochs, seed, flip, thumbnails, report=typer.echo, device=pick_device(device))
 
 

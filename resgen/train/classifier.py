@@ -1,5 +1,6 @@
 """`resgen train-features`: a small ResNet classifier, to train a generator in, or to judge with."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from resgen.data import ImageSet
+from resgen.errors import DataError
 from resgen.features import FeatureConfig, FeatureResNet, save_features, to_float
 from resgen.train.augment import cutout, mirror, shift
 
@@ -26,7 +28,10 @@ def train_features(
     device: str = "cpu",
     batch: int = 256,
 ) -> dict[str, Any]:
-    """One-cycle SGD on classification (and thumbnails); writes ``out`` after each epoch and returns its card. Fewer images than ``batch`` are one batch."""
+    """One-cycle SGD on classification (and thumbnails); writes ``out`` after each epoch and returns its card. Fewer images than ``batch`` are one batch.
+
+    Raises DataError where the loss is not finite any more; what the epoch before wrote stays.
+    """
     torch.manual_seed(seed)
     network = FeatureResNet(config).to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
     batch = min(batch, len(data.labels))
@@ -53,6 +58,8 @@ def train_features(
             optimiser.step()
             schedule.step()
             total += loss.item()
+        if not math.isfinite(total):
+            raise DataError(f"The training diverged in epoch {epoch + 1}: choose another --seed, or a smaller --thumbnails.")
         line = f"epoch {epoch + 1}/{epochs}: loss {total / steps:.3f}, {time.monotonic() - started:.0f} s"
         if test is not None:
             card["test_accuracy"] = round(accuracy(network, test), 4)

@@ -1,5 +1,6 @@
 """What `resgen train` does: data, feature network, loop, checkpoint."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ from resgen.data import ImageSet, load_images
 from resgen.efficientnet import PretrainedEyes, is_installed
 from resgen.errors import DataError
 from resgen.features import Eyes, PretrainedResNet50, load_features
+from resgen.files import check_place, write_atomically
 from resgen.generator import GeneratorConfig
-from resgen.grid import compose
+from resgen.grid import compose, png_bytes
 from resgen.library import SHIPPED, Library
 from resgen.plates import draw
 from resgen.recipe import Recipe
@@ -21,11 +23,15 @@ from resgen.train.config import TrainConfig
 from resgen.train.finish import to_checkpoint
 from resgen.train.loop import Trainer, run
 from resgen.train.parallel import join, leave
+from resgen.train.state import STATE
 from resgen.work import finish
 
 EYES = SHIPPED / "features" / "cifar10.safetensors"  # for drift alone, and where EfficientNet is not installed: photographs of all sorts taught them
 BY_NAME = {"lite0": PretrainedEyes, "resnet50": PretrainedResNet50}  # --features that are no file
 FEW_CLASSES, LARGE_GROUP, SMALL_GROUP = 20, 16, 4  # many classes need many in a batch, hence small groups
+NAMED = 5  # files that could not be read
+
+log = logging.getLogger(__name__)
 
 
 def train_generator(
@@ -34,14 +40,16 @@ def train_generator(
     resume: bool,
     features: Path | None,
     device: str,
-    dataset: dict[str, str],
+    dataset: dict[str, Any],
     command: str,
     progress: Callable[..., None],
     report: Callable[[str], None],
 ) -> Path:
     """Train and return the checkpoint's path; it is written anew at each save. Raises ResGenError."""
+    check_name(config.name)
     team, device = join(pick_device(device))
     data = load_images(config.data, config.resolution)
+    check_classes(data)
     config = replace(config, group=config.group or (LARGE_GROUP if len(data.classes) <= FEW_CLASSES else SMALL_GROUP))
     if config.batch % (config.group * team.size):
         of_processes = f" times the {team.size} processes" if team.size > 1 else ""
@@ -50,10 +58,14 @@ def train_generator(
     begun = load_checkpoint(library.path(library.add(config.init))) if config.init else None
     if begun is not None and begun.card.arch.family != GeneratorConfig.family:
         raise DataError(f"{begun.name} was imported, and has no weights that training could begin with; begin with one trained here.")
-    check_names(config.name, data)
-    trainer = Trainer(config, data, open_eyes(features, best=config.fights), device, command, team, begun)
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"{config.name}.safetensors"
+    for place in (path, out / STATE):
+        check_place(place)
+    if data.skipped:
+        dataset = {**dataset, "skipped": len(data.skipped)}
+        if team.leads:
+            tell_skipped(data)
+    trainer = Trainer(config, data, open_eyes(features, best=config.fights), device, command, team, begun)
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
         note = "  ".join([*(f"{name} {value:.2f}" for name, value in losses.items()), f"{rate:.0f} images/s"])
@@ -85,18 +97,27 @@ def open_eyes(features: Path | None, best: bool = True) -> Eyes:
     return BY_NAME[name]() if name in BY_NAME and not side else load_features(features)
 
 
-def check_names(name: str, data: ImageSet) -> None:
-    """Raise DataError before the training for what its checkpoint could not be saved or read with."""
+def check_name(name: str) -> None:
+    """Raise DataError before the training for a name that its checkpoint could not have."""
     if not NAME.fullmatch(name):
         raise DataError(f"A checkpoint cannot be named {name[:80]!r}: give --name letters, digits, '.', '_' and '-', 64 at most.")
+
+
+def check_classes(data: ImageSet) -> None:
+    """Raise DataError before the training for classes that its checkpoint could not be read with."""
     if wrong := [label for label in data.classes if len(data.classes) > 1 and not LABEL.fullmatch(label)]:
         raise DataError(f"A class cannot be named {wrong[0][:80]!r}: give its folder a name of at most 64 characters without , = < > & and quotes.")
 
 
+def tell_skipped(data: ImageSet) -> None:
+    """Say on stderr which files of a data set were left out."""
+    more = f" and {len(data.skipped) - NAMED} more" if len(data.skipped) > NAMED else ""
+    log.warning("resgen: %s%s cannot be read as pictures, and are left out.", ", ".join(map(repr, data.skipped[:NAMED])), more)
+
+
 def draw_samples(checkpoint: Path, out: Path) -> None:
-    """Ten seeds of each of up to ten classes, as the shipped file would draw them."""
+    """Ten seeds of each of up to ten classes, as the shipped file would draw them. Raises FileError."""
     sampler = Sampler(load_checkpoint(checkpoint), "cpu")
     classes = sampler.card.classes[:10]
     recipe = Recipe(seeds=tuple(range(10 if classes else 100)), classes=classes, columns=10, scale=2)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    compose(finish(draw(recipe, lambda _: sampler))).save(out)
+    write_atomically(out, png_bytes(compose(finish(draw(recipe, lambda _: sampler))), recipe, sampler.checkpoint.sha256))

@@ -5,6 +5,15 @@ from dataclasses import dataclass
 from resgen.errors import DataError
 
 LOSSES = ("drift", "adversary", "drift+adversary")
+MAX_SEED = 2**31 - 1  # seeds of steps and groups are made of a run's, and must fit 63 bits
+MAX_IMAGES = 10**12
+MAX_BATCH = 65_536
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise DataError where the option ``name`` is no number from ``low`` to ``high``."""
+    if not low <= value <= high:  # nan is not
+        raise DataError(f"--{name} must be a number from {low} to {high}.")
 
 
 @dataclass(frozen=True)
@@ -31,15 +40,19 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         limits = {
+            "images": (self.images, 1, MAX_IMAGES),
+            "batch": (self.batch, 2, MAX_BATCH),
+            "group": (self.group, 0, MAX_BATCH),
+            "save-every": (self.save_every, 1, MAX_IMAGES),
             "lr": (self.lr, 0, 1),
             "guidance": (self.guidance, 0, 0.9),
             "drift-share": (self.drift_share, 0, 10),
+            "drift-first": (self.drift_first, 0, MAX_IMAGES),
             "resolution": (self.resolution or 4, 4, 1024),
-            "seed": (self.seed, 0, 2**31 - 1),  # seeds of steps and groups are made of it, and must fit 63 bits
+            "seed": (self.seed, 0, MAX_SEED),
         }
         for name, (value, low, high) in limits.items():
-            if not low <= value <= high:  # nan is not
-                raise DataError(f"--{name} must be a number from {low} to {high}.")
+            check_range(name, value, low, high)
         if self.loss not in LOSSES:
             raise DataError(f"--loss must be one of {', '.join(LOSSES)}.")
 

@@ -16,7 +16,7 @@ LOSS_NAMES = ("drift", "heads", "named")  # figures of the history on the card
 
 
 @torch.no_grad()
-def to_checkpoint(trainer: Trainer, dataset: dict[str, str], hours: float, history: Sequence[dict[str, Any]] = ()) -> Checkpoint:
+def to_checkpoint(trainer: Trainer, dataset: dict[str, Any], hours: float, history: Sequence[dict[str, Any]] = ()) -> Checkpoint:
     """The averaged generator with its measured latent statistics and where it comes from."""
     generator, classes = trainer.average.eval(), trainer.classes
     mean_w, names, directions = latent_statistics(generator, trainer.device)

@@ -5,6 +5,8 @@ that was killed and resumed takes the same steps as one that never stopped.
 """
 
 import copy
+import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,15 +19,16 @@ from torch.nn import functional as F
 
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
-from resgen.errors import CheckpointError
+from resgen.errors import CheckpointError, DataError
 from resgen.features import Eyes, to_float
+from resgen.files import clear_partials
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.train.adversary import Adversary
 from resgen.train.augment import Augmentation, mirror
 from resgen.train.config import TrainConfig
 from resgen.train.drift import Memory, describe, drift_loss
 from resgen.train.parallel import Team
-from resgen.train.state import HISTORY, STATE, load_state, read_history, save_state, write_history
+from resgen.train.state import HISTORY, STATE, State, capture, load_state, read_history, restore, save_state, write_history
 
 REAL_MEMORY, FAKE_MEMORY = 3200, 1280  # images remembered of all classes together: memory bounds real ones, age the generated
 MOST_REAL, MOST_FAKE = 64, 32  # of a class
@@ -35,7 +38,12 @@ DRIFT_EVERY = 2  # steps with an adversary: drift takes every second one, twice 
 CLASS_RATE = 3.0  # factor of the step size of a class's own latent, with an adversary: realism must not outrun the class
 FROZEN_STEPS = 60  # first ones of a new adversary, in which it learns and the generator waits
 HEADS_AHEAD = 0.3  # heads' loss below which they wait for the generator: heads that know everything tell it little
+MAX_HALVINGS = 4  # of the step size after losses that are not finite, before a run gives up
 HEAD_START = 3000  # images that weights begun with count for in the average
+
+HALF_MAX, FLOAT_MAX = torch.finfo(torch.float16).max, torch.finfo(torch.float32).max
+
+log = logging.getLogger(__name__)
 
 
 def take_weights(generator: ResNetGenerator, begun: Checkpoint) -> None:
@@ -97,7 +105,7 @@ class Trainer:
         classes = len(data.classes)
         self.real_memory = Memory(max(config.real, min(MOST_REAL, REAL_MEMORY // classes)))
         self.fake_memory = Memory(min(MOST_FAKE, FAKE_MEMORY // classes))
-        self.steps_done = 0
+        self.steps_done = self.halvings = 0
         self.begun = begun.card.training if begun else {}  # what the card told of the weights before this run
         self.stages: list[dict[str, Any]] = [{"from_image": 0, "command": command}]
 
@@ -113,6 +121,8 @@ class Trainer:
         adversary = Adversary(self._unit(probe), self.generator.config.num_classes).to(memory_format=torch.channels_last).to(self.device)  # type: ignore[call-overload]
         self.team.share_batch_norms(adversary)
         self.heads_optimiser = torch.optim.Adam(adversary.parameter_groups(self.config.lr))
+        for group in self.heads_optimiser.param_groups:
+            group["first_lr"] = group["lr"]
         return adversary
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
@@ -251,9 +261,29 @@ class Trainer:
 
     def _set_learning_rate(self) -> None:
         left = 1 - self.images_seen / self.config.images
-        rate = self.config.lr * max(0.05, min(1.0, 2 * left))
+        caution = 0.5**self.halvings
+        rate = self.config.lr * max(0.05, min(1.0, 2 * left)) * caution
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
+        for group in self.heads_optimiser.param_groups if self.adversary is not None else []:
+            group["lr"] = group["first_lr"] * caution
+
+    def is_sound(self) -> bool:
+        """False where a weight is not finite, or too large for the half precision of a checkpoint's matrices."""
+        weights = [value for module in (self.generator, self.average) for value in module.state_dict().values() if value.is_floating_point()]
+        return all(bool((value.abs() <= (HALF_MAX if value.ndim > 1 else FLOAT_MAX)).all()) for value in weights)  # nan is not
+
+    def go_back(self, good: State) -> None:
+        """Take up the last good state with half of the step size. Raises DataError where that has been tried often enough."""
+        seen = self.images_seen
+        halvings = self.halvings + 1
+        if halvings > MAX_HALVINGS:
+            raise DataError(f"The training diverges, after {seen:,} images with a step size halved {MAX_HALVINGS} times: begin with a smaller --lr.")
+        restore(self, good)
+        self.halvings = halvings
+        self.forget()
+        if self.team.leads:
+            log.warning("resgen: the training diverged after %d images: back to image %d, with half of the step size.", seen, self.images_seen)
 
 
 @torch.no_grad()
@@ -277,40 +307,54 @@ def run(
     """Train to ``config.images``, saving into ``out``.
 
     ``on_step`` is told images seen, losses and images per second; ``on_save`` the history;
-    ``on_milestone`` the seconds of training, when the images seen pass one of `MILESTONES`.
+    ``on_milestone`` the seconds of training, when the images seen pass one of `MILESTONES`. Where a loss or a weight is not finite, the run
+    goes back to its last save. Raises ResGenError.
     """
-    state, history = out / STATE, out / HISTORY
-    rows: list[dict[str, Any]] = []
-    if resume and state.exists():
-        load_state(trainer, state)
-        rows = [row for row in read_history(history) if row["images"] <= trainer.images_seen]
-        if rows and trainer.images_seen >= trainer.config.images:
-            on_save(rows)  # nothing is left to train, but the checkpoint may be written anew
-    elif state.exists():
-        raise CheckpointError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
+    rows = _begin(trainer, out, resume)
+    if rows and trainer.images_seen >= trainer.config.images:
+        on_save(rows)  # nothing is left to train, but the checkpoint may be written anew
     before, started, since_save = rows[-1]["seconds"] if rows else 0.0, time.monotonic(), time.monotonic()
-    rate, kept = 0.0, []
+    rate, kept, good = 0.0, [], capture(trainer)
     while trainer.images_seen < trainer.config.images:
         tick = time.monotonic()
         losses = trainer.step()
+        seen, seen_before = trainer.images_seen, trainer.images_seen - trainer.config.batch
+        is_milestone = any(seen_before < milestone <= seen for milestone in MILESTONES)
+        saves = seen >= trainer.config.images or seen // trainer.config.save_every != seen_before // trainer.config.save_every
+        if not all(map(math.isfinite, losses.values())) or ((saves or is_milestone) and not trainer.is_sound()):
+            trainer.go_back(good)
+            kept, since_save = [], time.monotonic()
+            continue
         kept.append(losses)
         instant = trainer.config.batch / (time.monotonic() - tick)
         rate = instant if not rate else 0.95 * rate + 0.05 * instant
-        on_step(trainer.images_seen, losses, rate)
-        seen, seen_before = trainer.images_seen, trainer.images_seen - trainer.config.batch
-        if any(seen_before < milestone <= seen for milestone in MILESTONES):
+        on_step(seen, losses, rate)
+        if is_milestone:
             on_milestone(before + time.monotonic() - started)
-        if seen >= trainer.config.images or seen // trainer.config.save_every != seen_before // trainer.config.save_every:
+        if saves:
             speed = len(kept) * trainer.config.batch / (time.monotonic() - since_save)
             seconds = before + time.monotonic() - started
             rows.append({"images": seen, **_mean(kept), "images_per_second": round(speed, 1), "seconds": round(seconds, 1)})
-            if trainer.team.leads:
-                write_history(history, rows)  # first: rows beyond the state are dropped on the way back, missing ones would stay missing
-                save_state(trainer, state)
             trainer.forget()
+            good = capture(trainer)
+            if trainer.team.leads:
+                write_history(out / HISTORY, rows)  # first: rows beyond the state are dropped on the way back, missing ones would stay missing
+                save_state(good, out / STATE)
             on_save(rows)
             kept, since_save = [], time.monotonic()
+
+
+def _begin(trainer: Trainer, out: Path, resume: bool) -> list[dict[str, Any]]:
+    """Take up the run in ``out`` if there is one; the rows of its history. Raises CheckpointError."""
+    rows: list[dict[str, Any]] = []
+    if (out / STATE).exists():
+        if not resume:
+            raise CheckpointError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
+        load_state(trainer, out / STATE)
+        rows = [row for row in read_history(out / HISTORY) if row["images"] <= trainer.images_seen]
+    if trainer.team.leads:
+        clear_partials(out)
+    return rows
 
 
 def _mean(kept: list[dict[str, float]]) -> dict[str, float]:

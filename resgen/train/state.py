@@ -2,18 +2,18 @@
 
 import csv
 import json
-from dataclasses import asdict
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from resgen.errors import CheckpointError
 from resgen.fields import is_table
-from resgen.files import save_atomically, whole_file
+from resgen.files import whole_file
+from resgen.tensors import open_tensors, save_tensors
 
 if TYPE_CHECKING:
     from resgen.train.loop import Trainer
@@ -23,6 +23,15 @@ HISTORY = "history.csv"
 HEADER = "resgen-training"
 ADJUSTABLE = {"data", "images", "lr", "guidance", "save_every", "drift_share"}  # settings that may change on the way
 UNSAID = {"data", "save_every"}  # of these, what does not begin a new stage
+ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it remembers of a parameter
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the steps of a run from here on depend on."""
+
+    header: dict[str, Any]  # steps done, settings, stages, what the run began with, how often the step size was halved
+    tensors: dict[str, Tensor] = field(repr=False)  # copies, by 'module.name' and 'optimiser.number of the parameter.name'
 
 
 def _modules(trainer: "Trainer") -> dict[str, torch.nn.Module]:
@@ -35,15 +44,34 @@ def _optimisers(trainer: "Trainer") -> dict[str, torch.optim.Optimizer]:
     return found | ({"heads": trainer.heads_optimiser} if trainer.adversary is not None else {})
 
 
-def save_state(trainer: "Trainer", path: Path) -> None:
-    """Write everything a later `load_state` needs, atomically."""
+def capture(trainer: "Trainer") -> State:
+    """The state of a run between two steps, with its memories empty."""
     tensors = {f"{key}.{name}": value for key, module in _modules(trainer).items() for name, value in module.state_dict().items()}
     for key, optimiser in _optimisers(trainer).items():
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"{key}.{index}.{name}": value for name, value in state.items()}
-    header = {"steps": trainer.steps_done, "config": asdict(trainer.config), "stages": trainer.stages, "begun": trainer.begun}
-    copies = {name: value.contiguous().clone() for name, value in tensors.items()}
-    save_atomically(path, lambda partial: save_file(copies, partial, {HEADER: json.dumps(header)}))
+    header = {
+        "steps": trainer.steps_done,
+        "config": asdict(trainer.config),
+        "stages": trainer.stages,
+        "begun": trainer.begun,
+        "halvings": trainer.halvings,
+    }
+    return State(header, {name: value.detach().contiguous().clone() for name, value in tensors.items()})
+
+
+def restore(trainer: "Trainer", state: State) -> None:
+    """Put a trainer's weights and optimisers back to where they were. Raises many kinds of errors where they are not this trainer's."""
+    for key, module in _modules(trainer).items():
+        module.load_state_dict(_part(state.tensors, key))
+    for key, optimiser in _optimisers(trainer).items():
+        _fill(optimiser, _part(state.tensors, key))
+    trainer.steps_done, trainer.halvings = state.header["steps"], state.header["halvings"]
+
+
+def save_state(state: State, path: Path) -> None:
+    """Write everything a later `load_state` needs, atomically. Raises FileError."""
+    save_tensors(state.tensors, {HEADER: json.dumps(state.header)}, path)
 
 
 def load_state(trainer: "Trainer", path: Path) -> None:
@@ -52,43 +80,61 @@ def load_state(trainer: "Trainer", path: Path) -> None:
     Other settings may be changed on the way: that begins a new stage, which the card tells.
     """
     try:
-        with safe_open(path, "pt") as file:
-            header = json.loads(file.metadata()[HEADER])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        config, stages, steps = dict(header["config"]), list(header["stages"]), header["steps"]
-        if not is_table(header.get("begun", {})):
-            raise ValueError("what it began with is not told")
-        if type(steps) is not int or not 0 <= steps <= -(-config["images"] // config["batch"]) or not stages:
-            raise ValueError("its number of steps cannot be")
+        state = _read_state(path)
     except Exception as error:
         raise _damaged(path) from error
-    wanted = json.loads(json.dumps(asdict(trainer.config)))
+    wanted, config = json.loads(json.dumps(asdict(trainer.config))), state.header["config"]
     changed = {name for name, value in wanted.items() if config.get(name) != value}
     if fixed := sorted(changed - ADJUSTABLE):
         raise CheckpointError(f"{path.parent} was begun with another {', '.join(fixed)}; resume with the same settings or choose another --out.")
     try:
-        for key, module in _modules(trainer).items():
-            module.load_state_dict({n.removeprefix(key + "."): t for n, t in tensors.items() if n.startswith(key + ".")})
-        for key, optimiser in _optimisers(trainer).items():
-            _fill(optimiser, {n.removeprefix(key + "."): t for n, t in tensors.items() if n.startswith(key + ".")})
+        restore(trainer, state)
     except Exception as error:
         raise _damaged(path) from error
-    trainer.steps_done = steps
     # What was told of the weights that the run began with: the checkpoint of that name may be another one by now.
-    trainer.begun = header.get("begun", trainer.begun)
+    trainer.begun = state.header.get("begun", trainer.begun)
     stage = {"from_image": trainer.images_seen, "command": trainer.stages[0]["command"]}
-    trainer.stages = stages + ([stage] if changed - UNSAID else [])
+    trainer.stages = state.header["stages"] + ([stage] if changed - UNSAID else [])
+
+
+def _read_state(path: Path) -> State:
+    """The state in a file. Raises many kinds of errors where it is not one that `save_state` wrote."""
+    with open_tensors(path) as file:
+        header, tensors = json.loads(file.words[HEADER]), file.read()
+    header.setdefault("halvings", 0)  # younger than the first states
+    config, steps, halvings = header["config"], header["steps"], header["halvings"]
+    if type(steps) is not int or not 0 <= steps <= -(-config["images"] // config["batch"]):
+        raise ValueError("its number of steps cannot be")
+    if type(halvings) is not int or not 0 <= halvings <= 64:
+        raise ValueError("its step size cannot be")
+    begun = header.get("begun", {})
+    if not header["stages"] or not all(map(_is_stage, header["stages"])) or not all(map(_is_stage, begun.get("stages", []))):
+        raise ValueError("its stages are not told")
+    if not all(type(begun.get(key, 0)) in (int, float) for key in ("images_seen", "hours")) or not isinstance(begun.get("command", ""), str):
+        raise ValueError("what it began with is not told")
+    if not all(value.isfinite().all() for value in tensors.values()):
+        raise ValueError("it holds numbers that are not finite")
+    return State(header, tensors)
+
+
+def _is_stage(row: Any) -> bool:
+    return is_table(row) and type(row.get("from_image")) in (int, float) and isinstance(row.get("command"), str)
+
+
+def _part(tensors: dict[str, Tensor], key: str) -> dict[str, Tensor]:
+    """Those of a module or optimiser, by their own names."""
+    return {name.removeprefix(f"{key}."): tensor for name, tensor in tensors.items() if name.startswith(f"{key}.")}
 
 
 def _fill(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Give an optimiser its state back, as 'number of the parameter.name of the value'; shapes must be the parameters' own."""
+    """Give an Adam its state back, as 'number of the parameter.name of the value'; shapes must be the parameters' own."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        index, _, field = name.partition(".")
-        state.setdefault(int(index), {})[field] = tensor
+        index, _, value = name.partition(".")
+        state.setdefault(int(index), {})[value] = tensor.clone()
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for index, values in state.items():
-        if any(value.ndim and value.shape != parameters[index].shape for value in values.values()):
+        if values.keys() != ADAM or values["step"].ndim or any(values[name].shape != parameters[index].shape for name in ADAM - {"step"}):
             raise ValueError("an optimiser's state does not fit")
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
 
@@ -103,9 +149,16 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         return []
     try:
         with path.open(newline="") as file:
-            return [{**row, "images": int(row["images"]), "seconds": float(row["seconds"])} for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            return [_read_row(row) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise CheckpointError(f"{path} is damaged: delete it to go on without the history so far.") from error
+
+
+def _read_row(row: dict[str, str]) -> dict[str, Any]:
+    """A row whose cells are numbers, or empty. Raises many kinds of errors for others."""
+    if not all(math.isfinite(float(cell)) for cell in row.values() if cell):
+        raise ValueError("a figure is not finite")
+    return {**row, "images": int(row["images"]), "seconds": float(row["seconds"])}
 
 
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
