@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def ask(url: str, tool: str, **arguments: Any) -> list[Any]:
             assert not answer.isError, answer.content
             return list(answer.content)
 
-    return asyncio.run(call())
+    with ThreadPoolExecutor(1) as pool:  # in a thread of its own: a browser's test may have left a loop running in this one
+        return pool.submit(asyncio.run, call()).result()
 
 
 def pixels(contents: list[Any]) -> np.ndarray:

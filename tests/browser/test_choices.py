@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from resgen.recipe import Recipe
-from tests.browser.conftest import Visit, choose_generator, enter, linked, number, pixels, redrawn, until
+from tests.browser.conftest import Visit, choose_generator, enter, linked, number, painted, pixels, redrawn, settled
 
 
 def explored(page: Page) -> Recipe:
@@ -61,9 +61,11 @@ def test_back_from_variations_of_a_link_leaves_no_class_fixed(visit: Visit) -> N
 
 def test_rows_taken_away_all_at_once_are_drawn_from_the_seed(page: Page) -> None:
     redrawn(page, lambda: page.get_by_label("Classes as rows").check())
+    settled(page, 1)
     assert len(explored(page).classes) == 10
     page.locator("#controls .token-remove.remove-all:visible").click()
-    until(lambda: explored(page).classes == (), 15)
+    painted(page, "^(?!.*classes=)")
+    assert explored(page).classes == ()
     assert page.locator("#grid .rg-tiles button").count() == 10, "rows were of ten seeds"
 
 

@@ -129,7 +129,7 @@ def test_seeds_that_cannot_be_read_stop_no_other_control(page: Page) -> None:
 def test_a_damaged_checkpoint_is_one_message_and_the_app_goes_on(page: Page) -> None:
     before = pixels(page)
     choose_generator(page, "damaged")
-    toast(page, "damaged or not a checkpoint")
+    toast(page, "damaged or not whole")
     assert pixels(page) == before
     redrawn(page, lambda: choose_generator(page, "fashion-mnist"))
 
