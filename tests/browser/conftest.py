@@ -24,7 +24,7 @@ CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrom
 # A page over a loopback address asks nothing of the network; Chromium itself must not either.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-PATIENCE = 30_000  # milliseconds; what is waited for comes much sooner
+PATIENCE = 60_000  # milliseconds; what is waited for comes much sooner
 TELL_TOASTS = """(() => {
   const told = new WeakSet();
   new MutationObserver(() => {
