@@ -9,10 +9,10 @@ machine is fair to all.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 
 import torch
+from rounds import ROUNDS, least_seconds
 from sngan import WIDTH, Z
 from sngan import Generator as SnganGenerator
 from torch.utils.flop_counter import FlopCounterMode
@@ -25,18 +25,7 @@ from resgen.recipe import Recipe
 from resgen.sampler import MICRO_BATCH, Sampler
 from resgen.work import finish
 
-BATCH, GRID, ROUNDS = 64, 24, 8
-
-
-def best(steps: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """The least seconds of each step, in rounds that alternate."""
-    least = dict.fromkeys(steps, float("inf"))
-    for _ in range(ROUNDS):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            least[name] = min(least[name], time.perf_counter() - start)
-    return least
+BATCH, GRID = 64, 24
 
 
 def convolution() -> tuple[Callable[[], object], int]:
@@ -63,7 +52,7 @@ def throughput(sampler: Sampler) -> None:
     with FlopCounterMode(display=False) as counter:
         generator.synthesise(w, gains)
     cost = counter.get_total_flops() / BATCH
-    found = best({
+    found = least_seconds({
         "convolution": conv, "eager float32": lambda: generator.synthesise(w, gains), "bfloat16 autocast": in_bf16, "sampler": lambda: finish(sampler.draw(next(left))),
         f"SNGAN, {WIDTH} wide": lambda: sngan(noise, labels),
     })  # fmt: skip
@@ -89,7 +78,9 @@ def changes(sampler: Sampler) -> None:
         values[:, first_block:] += 1e-3
         draw()
 
-    found = best({"whole": lambda: move(w, 0), "third block's style and up": lambda: move(w, 2), "last block's dial": lambda: move(gains, -1)})
+    found = least_seconds(
+        {"whole": lambda: move(w, 0), "third block's style and up": lambda: move(w, 2), "last block's dial": lambda: move(gains, -1)}
+    )
     for name, seconds in found.items():
         print(f"  {GRID} images, {name:27} {seconds * 1000:6.1f} ms  x {found['whole'] / seconds:.2f}")
 

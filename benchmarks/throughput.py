@@ -8,11 +8,11 @@ a plain SNGAN, and all beside what the machine can do: a 3 x 3 convolution of 12
 depend on them. Rounds alternate between them and the best of each counts, so that a busy machine is fair to all.
 """
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from rounds import least_seconds
 from sngan import BATCH, Sngan
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -23,7 +23,7 @@ from resgen.train.config import TrainConfig
 from resgen.train.loop import Trainer
 from resgen.train.parallel import Team
 
-ROUNDS, WARM_UP = 8, 12
+WARM_UP = 12
 
 
 def convolution() -> Callable[[], object]:
@@ -61,12 +61,7 @@ def main() -> None:
         for _ in range(WARM_UP):
             step()
     cost = {name: flops(step) for name, step in steps.items()}
-    best = dict.fromkeys(steps, float("inf"))
-    for _ in range(ROUNDS):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            best[name] = min(best[name], time.perf_counter() - start)
+    best = least_seconds(steps)
     limit = cost["convolution"] / best["convolution"]
     print(f"convolution  {limit / 1e12:.3f} TFLOP/s with {torch.get_num_threads()} thread(s)")
     for name, count in images.items():

@@ -75,16 +75,10 @@ class Card:
 def read_card(path: Path) -> Card:
     """The card of a checkpoint's file. Raises CheckpointError with what is wrong with the file."""
     try:
-        metadata = read_metadata(path)
+        with open_tensors(path) as file:
+            return parse_card(file.words, path)
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no checkpoint {path.name!r} in {path.parent}.") from error
-    return parse_card(metadata, path)
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """The words in a safetensors file's header. Raises CheckpointError, or FileNotFoundError where there is no file."""
-    with open_tensors(path) as file:
-        return file.words
 
 
 def parse_card(metadata: dict[str, str], path: Path) -> Card:

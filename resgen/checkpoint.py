@@ -13,7 +13,7 @@ from resgen.architecture import Generator
 from resgen.card import HEADER, Card, parse_card, read_card
 from resgen.errors import CheckpointError
 from resgen.features import half
-from resgen.tensors import open_tensors, save_tensors
+from resgen.tensors import Layout, are_finite, layout_of, open_tensors, save_tensors, to_float32
 
 
 @dataclass(frozen=True)
@@ -70,27 +70,27 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with open_tensors(path) as file:
             card = parse_card(file.words, path)
             expected = _expected(card)
-            found = {name: (slot.shape, slot.dtype.is_floating_point) for name, slot in file.slots.items()}
+            found = file.layout
             if found != expected:
                 wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
                 raise CheckpointError(f"{path.name} does not hold the generator its card describes: see {', '.join(wrong[:3])}.")
             stored = file.read()
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no checkpoint {path.name!r} in {path.parent}.") from error
-    tensors = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
-    if not all(value.isfinite().all() for value in tensors.values()):
+    tensors = to_float32(stored)
+    if not are_finite(tensors):
         raise CheckpointError(f"{path.name} holds numbers that are not finite: its training diverged or the file is damaged.")
     weights = {name.removeprefix("generator."): value for name, value in tensors.items() if name.startswith("generator.")}
     return Checkpoint(card, weights, tensors["mean_w"], tensors["directions"], identity(card.arch.to_dict(), stored))
 
 
-def _expected(card: Card) -> dict[str, tuple[tuple[int, ...], bool]]:
-    """The shape of each tensor of a file with this card, and whether it holds fractions or counts."""
+def _expected(card: Card) -> Layout:
+    """What a file with this card must hold."""
     with torch.device("meta"):
         tensors = {f"generator.{name}": value for name, value in card.arch.build().state_dict().items()}
         tensors["mean_w"] = torch.empty(max(1, card.arch.num_classes), card.arch.w_dim)
         tensors["directions"] = torch.empty(len(card.direction_names), card.arch.w_dim)
-    return {name: (tuple(value.shape), value.is_floating_point()) for name, value in tensors.items()}
+    return layout_of(tensors)
 
 
 def identity(arch: dict[str, Any], tensors: dict[str, Tensor]) -> str:

@@ -12,9 +12,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from resgen.efficientnet import PretrainedEyes
 from resgen.errors import CheckpointError, ResGenError
-from resgen.tensors import open_tensors, save_tensors
+from resgen.tensors import are_finite, layout_of, open_tensors, save_tensors, to_float32
 
 HEADER = "resgen-features"
+_NO_NETWORK = (CheckpointError, OSError, ValueError, TypeError, KeyError, RecursionError)  # what reading a file that is none may raise
 
 
 @dataclass(frozen=True)
@@ -176,17 +177,25 @@ def load_features(path: Path) -> FeatureResNet:
             config, classes = _read_card(file.words)
             with torch.device("meta"):
                 network = FeatureResNet(config)
-            expected = {name: (tuple(value.shape), value.is_floating_point()) for name, value in network.state_dict().items()}
-            if {name: (slot.shape, slot.dtype.is_floating_point) for name, slot in file.slots.items()} != expected:
+            if file.layout != layout_of(network.state_dict()):
                 raise ValueError("its tensors are not those of its card")
-            tensors = {name: value.float() if value.is_floating_point() else value for name, value in file.read().items()}
-        if not all(value.isfinite().all() for value in tensors.values()):
+            tensors = to_float32(file.read())
+        if not are_finite(tensors):
             raise ValueError("it holds numbers that are not finite")
-    except (CheckpointError, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except _NO_NETWORK as error:
         raise CheckpointError(f"{path} is not a feature network: make one with `resgen train-features`.") from error
     network.load_state_dict(tensors, assign=True)
     network.classes = classes
     return network
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """The names of the classes that a network's file tells; none where it cannot be read."""
+    try:
+        with open_tensors(path) as file:
+            return _read_card(file.words)[1]
+    except _NO_NETWORK:
+        return ()
 
 
 def _read_card(words: dict[str, str]) -> tuple[FeatureConfig, tuple[str, ...]]:
@@ -197,10 +206,3 @@ def _read_card(words: dict[str, str]) -> tuple[FeatureConfig, tuple[str, ...]]:
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or len(classes) not in (0, config.num_classes):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         raise ValueError("its classes are not names")
     return config, tuple(classes)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-
-
-def find_features(name: str, folder: Path) -> Path | None:
-    """The network shipped beside a checkpoint, ``folder``/features/``name``.safetensors; else any shipped there, else None."""
-    shipped = sorted((folder / "features").glob("*.safetensors"))
-    own = [path for path in shipped if path.stem == name.partition("@")[0]]
-    return next(iter(own + shipped), None)

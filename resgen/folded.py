@@ -156,7 +156,7 @@ class Remembering:
 
     def synthesise(self, w: Tensor, gains: Tensor) -> Tensor:
         """w [N, blocks, w_dim], gains [N, blocks] -> image [N, image_channels, R, R]."""
-        keys = [self._key(w[:, :blocks], gains[:, :blocks]) for blocks in range(1, w.shape[1])]  # by the last block, nothing is left to draw
+        keys = list(self._keys(w, gains))
         known = next((depth for key in reversed(keys) if (depth := self.memory.get(key))), None)
         for depth in self.generator.depths(w, gains, known):
             if depth.block < len(keys):
@@ -165,9 +165,10 @@ class Remembering:
         assert known is not None
         return known.image
 
-    def _key(self, w: Tensor, gains: Tensor) -> bytes:
-        parts = (w.cpu().contiguous().numpy(), gains.cpu().contiguous().numpy())
+    def _keys(self, w: Tensor, gains: Tensor) -> Iterator[bytes]:
+        """What tells apart all that the picture up to each block hangs on; of the last block none, since nothing is left to draw behind it."""
         digest = blake2b(self.name, digest_size=16)
-        for part in parts:
-            digest.update(part.tobytes())
-        return digest.digest()
+        for styles, gain in zip(w.cpu().unbind(1)[:-1], gains.cpu().unbind(1)[:-1], strict=True):
+            digest.update(styles.numpy().tobytes())
+            digest.update(gain.numpy().tobytes())
+            yield digest.digest()

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from resgen.carry import png_note, sign
 from resgen.composite import AnyRecipe
 from resgen.errors import RecipeError
-from resgen.plates import Plate
+from resgen.plates import Plate, SamplerOf, draw
+from resgen.work import finish
 
 GAP = 2  # pixels between images
 BACKGROUND = (24, 24, 27)
@@ -65,6 +66,11 @@ def png_bytes(picture: Image.Image, recipe: AnyRecipe, sha256: str) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", pnginfo=png_note(sign(recipe, sha256)))
     return buffer.getvalue()
+
+
+def draw_png(recipe: AnyRecipe, sampler_of: SamplerOf) -> bytes:
+    """The picture of any recipe, drawn, as a PNG that carries it. Raises ResGenError."""
+    return png_bytes(compose(finish(draw(recipe, sampler_of))), recipe, sampler_of(recipe.checkpoint).checkpoint.sha256)
 
 
 def zip_bytes(plate: Plate, recipe: AnyRecipe, sha256_of: Callable[[str], str]) -> bytes:

@@ -1,7 +1,7 @@
 """The Hugging Face Hub: checkpoints fetched from it and put there, and the program itself as a Space."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,23 +68,16 @@ def _choose(repository: str, names: Sequence[str], wanted: str | None) -> str:
 
 def push(repository: str, path: Path, card: str, picture: bytes, private: bool = False) -> str:
     """Put a checkpoint's file on the Hub with a model card and a picture; the address of the page. Raises ResGenError."""
-    from huggingface_hub import CommitOperationAdd
-
-    contents = {path.name: path, CARD: card.encode(), PICTURE: picture}
-    files = [CommitOperationAdd(name, content) for name, content in contents.items()]
-    return _upload(repository, files, f"{path.stem}, by ResGen", private=private)
+    return _upload(repository, {path.name: path, CARD: card.encode(), PICTURE: picture}, f"{path.stem}, by ResGen", private=private)
 
 
 def deploy(repository: str, files: dict[str, Path], private: bool = False) -> str:
     """Put the program on the Hub as a Space, files by their names there; the address of the page. Raises ResGenError."""
-    from huggingface_hub import CommitOperationAdd
-
-    adds = [CommitOperationAdd(name, path) for name, path in files.items()]
-    return _upload(repository, adds, "ResGen", repo_type="space", space_sdk="gradio", private=private)
+    return _upload(repository, files, "ResGen", repo_type="space", space_sdk="gradio", private=private)
 
 
-def _upload(repository: str, files: Sequence[Any], message: str, **kind: Any) -> str:
-    from huggingface_hub import HfApi, get_token
+def _upload(repository: str, files: Mapping[str, Path | bytes], message: str, **kind: Any) -> str:
+    from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
     if not REPOSITORY.fullmatch(repository):
         raise ResGenError(f"{repository[:80]!r} cannot be a place on the Hub; write owner/name.")
@@ -93,7 +86,8 @@ def _upload(repository: str, files: Sequence[Any], message: str, **kind: Any) ->
     api = HfApi()
     try:
         address = api.create_repo(repository, exist_ok=True, **kind)
-        api.create_commit(repository, files, commit_message=message, repo_type=kind.get("repo_type"))
+        added = [CommitOperationAdd(name, content) for name, content in files.items()]
+        api.create_commit(repository, added, commit_message=message, repo_type=kind.get("repo_type"))
     except Exception as error:  # the Hub's client passes on the errors of many layers
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise ResGenError(f"{repository} could not be written on the Hub: {reason}") from error

@@ -1,6 +1,5 @@
 """Where checkpoints, samplers and feature networks are found, loaded and kept: one library for every face of the program."""
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -10,11 +9,11 @@ from typing import Any, TypeVar
 
 from cachetools import LRUCache
 
-from resgen.card import NAME, Card, name_of, read_card, read_metadata
+from resgen.card import NAME, Card, name_of, read_card
 from resgen.checkpoint import file_hash, load_checkpoint
 from resgen.composite import AnyRecipe
 from resgen.errors import CheckpointError
-from resgen.features import FeatureResNet, load_features
+from resgen.features import FeatureResNet, load_features, read_classes
 from resgen.folded import Memory
 from resgen.hub import SOURCE, fetch
 from resgen.sampler import Sampler, pick_device
@@ -188,8 +187,4 @@ def _file_hash(path: Path, stamp: tuple[int, int]) -> str:
 
 @lru_cache(256)
 def _feature_classes(path: Path, stamp: tuple[int, int]) -> Sequence[str]:
-    """The class names on a feature network's card; none where it cannot be read."""
-    try:
-        return tuple(json.loads(read_metadata(path)["resgen-features"]).get("classes", ()))
-    except Exception:  # a file of a stranger may fail in many ways, and is then no classifier
-        return ()
+    return read_classes(path)

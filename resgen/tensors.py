@@ -6,7 +6,7 @@ out of it, never mapped into memory: overwriting a file that is mapped ends the 
 
 import json
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,22 @@ MAX_DIMENSIONS = 8
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
 
 
+Layout = dict[str, tuple[tuple[int, ...], bool]]  # of each tensor by its name: shape, and whether it holds fractions or counts
+
+
+def layout_of(tensors: Mapping[str, Tensor]) -> Layout:
+    return {name: (tuple(value.shape), value.is_floating_point()) for name, value in tensors.items()}
+
+
+def to_float32(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Fractions in full precision, counts as they are."""
+    return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+
+
+def are_finite(tensors: Mapping[str, Tensor]) -> bool:
+    return all(bool(value.isfinite().all()) for value in tensors.values())
+
+
 @dataclass(frozen=True)
 class Slot:
     """A tensor's kind, shape and place: its first byte and the one after its last, counted from the end of the header."""
@@ -43,6 +59,10 @@ class TensorFile:
     words: dict[str, str]
     slots: dict[str, Slot]  # by name, in the order of their places
     _file: BinaryIO = field(repr=False)
+
+    @property
+    def layout(self) -> Layout:
+        return {name: (slot.shape, slot.dtype.is_floating_point) for name, slot in self.slots.items()}
 
     def read(self) -> dict[str, Tensor]:
         """All tensors, on the CPU, in memory of their own. Raises ValueError where the file has become shorter."""

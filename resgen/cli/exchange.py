@@ -77,16 +77,13 @@ def export(
 def push(checkpoint: CheckpointArgument, place: Place, private: Private = False, checkpoints: Folder = None) -> None:
     """Put a checkpoint on the Hugging Face Hub, with a model card made of its own card and a picture."""
     from resgen import hub
-    from resgen.grid import compose, png_bytes
-    from resgen.plates import draw
+    from resgen.grid import draw_png
     from resgen.recipe import Recipe
-    from resgen.work import finish
 
     shelf = library(checkpoints)
     name = shelf.add(checkpoint)
     recipe = Recipe(checkpoint=name, seeds=tuple(range(SAMPLE_SEEDS)), scale=max(1, 96 // shelf.card(name).arch.resolution))
-    picture = png_bytes(compose(finish(draw(recipe, shelf.sampler))), recipe, shelf.sampler(name).checkpoint.sha256)
-    print(hub.push(place, shelf.path(name), model_card(shelf.card(name), place), picture, private))
+    print(hub.push(place, shelf.path(name), model_card(shelf.card(name), place), draw_png(recipe, shelf.sampler), private))
 
 
 def model_card(card: "Card", place: str) -> str:
@@ -109,7 +106,7 @@ def model_card(card: "Card", place: str) -> str:
 
 def _text(words: str) -> str:
     """Words that Markdown shows as they are."""
-    escaped = html.escape(words.replace("\n", " "))
+    escaped = html.escape(words.replace("\n", " "), quote=False)
     return "".join(f"\\{letter}" if letter in "\\`*_[]|#!<>~:/@" else letter for letter in escaped)
 
 

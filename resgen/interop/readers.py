@@ -15,6 +15,7 @@ from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tenso
 from resgen.interop.programs import is_program, read_program
 from resgen.interop.reading import Asked, Reading
 from resgen.interop.states import State
+from resgen.tensors import are_finite
 
 
 class Reader(Protocol):
@@ -97,6 +98,6 @@ def check(reading: Reading, path: Path) -> Reading:
     if found != expected:
         wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
         raise CheckpointError(f"{path.name} does not hold the generator that its shapes tell of: see {', '.join(wrong[:3])}.")
-    if not all(value.isfinite().all() for value in held.values()):
+    if not are_finite(held):
         raise CheckpointError(f"{path.name} holds numbers that are not finite: its training diverged or the file is damaged.")
     return reading

@@ -51,10 +51,10 @@ class Api:
         )
         self.walk = _with_fields(self._walk, Walk, "checkpoint stops seconds fps loop path pace truncation scale format")
 
-    def _hand_out(self, name: str, data: bytes) -> str:
+    def _hand_out(self, name: str, data: bytes) -> FileData:
         path = Path(tempfile.mkdtemp(dir=self._folder.name)) / name
         write_atomically(path, data)
-        return str(path)
+        return FileData(path=str(path), orig_name=name)
 
     def _render(self, checkpoint: str = "", recipe: str = "", **fields: Any) -> FileData:
         """Draw a grid of generated images, or any other recipe.
@@ -69,7 +69,7 @@ class Api:
         wanted = read(recipe) if recipe else Recipe(checkpoint=checkpoint or self.first, **fields)
         if isinstance(wanted, Walk):
             raise RecipeError("A walk is a film: ask /walk for it.")
-        return FileData(path=self._hand_out("picture.png", self.renderer.png(wanted)), orig_name="picture.png")
+        return self._hand_out("picture.png", self.renderer.png(wanted))
 
     def explore(self, words: str = "", checkpoint: str = "", seeds: str = "0-11") -> FileData:
         """Draw a grid of generated images, changed as words say: to go on, say all that was said before and what comes now.
@@ -84,8 +84,7 @@ class Api:
         """
         card = self.library.card(checkpoint or self.first)
         recipe = Recipe(checkpoint=card.name, seeds=parse_seeds(seeds), columns=4, scale=max(1, TILE // card.arch.resolution))
-        drawn = self.renderer.png(follow(recipe, words, card.direction_names, card.classes))
-        return FileData(path=self._hand_out("picture.png", drawn), orig_name="picture.png")
+        return self._hand_out("picture.png", self.renderer.png(follow(recipe, words, card.direction_names, card.classes)))
 
     def _walk(self, stops: str = "1,2,3", checkpoint: str = "", truncation: float = 1.0, format: str = "mp4", **fields: Any) -> FileData:
         """Make a film that passes through images.
@@ -103,8 +102,7 @@ class Api:
         wanted = read(stops) if is_json else Walk(stops=read_points(stops, checkpoint or self.first, truncation), **fields)
         if not isinstance(wanted, Walk):
             raise RecipeError("Stops: this recipe is not a walk; ask /render for it.")
-        data = finish(self.renderer.film(wanted, f".{format}"))
-        return FileData(path=self._hand_out(f"walk.{format}", data), orig_name=f"walk.{format}")
+        return self._hand_out(f"walk.{format}", finish(self.renderer.film(wanted, f".{format}")))
 
     def invert(self, image: FileData, checkpoint: str = "", steps: int = 400) -> dict[str, Any]:
         """Find the latent that draws an image.

@@ -129,7 +129,7 @@ class Renderer:
 
     def ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
         """An image at both ends of each direction, two images a name; kept, since pages open with the same. Raises ResGenError."""
-        key = (self.sha256(recipe.checkpoint), recipe.to_query(), *names)
+        key = (self.sha256(recipe.checkpoint), recipe.to_query(), amount, *names)
         if key not in self._ends:
             self._ends[key] = self._draw_ends(recipe, names, amount)
         return self._ends[key]

@@ -14,9 +14,8 @@ from resgen.errors import DataError
 from resgen.features import Eyes, PretrainedResNet50, load_features
 from resgen.files import check_place, write_atomically
 from resgen.generator import GeneratorConfig
-from resgen.grid import compose, png_bytes
+from resgen.grid import draw_png
 from resgen.library import SHIPPED, Library
-from resgen.plates import draw
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler, pick_device
 from resgen.train.config import TrainConfig
@@ -24,7 +23,6 @@ from resgen.train.finish import to_checkpoint
 from resgen.train.loop import Trainer, run
 from resgen.train.parallel import join, leave
 from resgen.train.state import STATE
-from resgen.work import finish
 
 EYES = SHIPPED / "features" / "cifar10.safetensors"  # for drift alone, and where EfficientNet is not installed: photographs of all sorts taught them
 BY_NAME = {"lite0": PretrainedEyes, "resnet50": PretrainedResNet50}  # --features that are no file
@@ -120,4 +118,4 @@ def draw_samples(checkpoint: Path, out: Path) -> None:
     sampler = Sampler(load_checkpoint(checkpoint), "cpu")
     classes = sampler.card.classes[:10]
     recipe = Recipe(seeds=tuple(range(10 if classes else 100)), classes=classes, columns=10, scale=2)
-    write_atomically(out, png_bytes(compose(finish(draw(recipe, lambda _: sampler))), recipe, sampler.checkpoint.sha256))
+    write_atomically(out, draw_png(recipe, lambda _: sampler))

@@ -13,7 +13,7 @@ from torch import Tensor
 from resgen.errors import CheckpointError
 from resgen.fields import is_table
 from resgen.files import whole_file
-from resgen.tensors import open_tensors, save_tensors
+from resgen.tensors import are_finite, open_tensors, save_tensors
 
 if TYPE_CHECKING:
     from resgen.train.loop import Trainer
@@ -112,7 +112,7 @@ def _read_state(path: Path) -> State:
         raise ValueError("its stages are not told")
     if not all(type(begun.get(key, 0)) in (int, float) for key in ("images_seen", "hours")) or not isinstance(begun.get("command", ""), str):
         raise ValueError("what it began with is not told")
-    if not all(value.isfinite().all() for value in tensors.values()):
+    if not are_finite(tensors):
         raise ValueError("it holds numbers that are not finite")
     return State(header, tensors)
 
