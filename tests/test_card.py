@@ -93,5 +93,6 @@ def test_shipped_checkpoints_are_small_and_documented(name: str) -> None:
 
 
 def test_the_figures_in_the_readme_are_those_of_the_cards() -> None:
-    made = run_path(str(SHIPPED.parent / "docs" / "figures.py"))
-    assert made["table"]([read_card(path) for path in sorted(SHIPPED.glob("*.safetensors"))]) in (SHIPPED.parent / "README.md").read_text(encoding="utf-8")
+    root = SHIPPED.parent
+    table = run_path(str(root / "docs" / "figures.py"))["table"]
+    assert table([read_card(path) for path in sorted(SHIPPED.glob("*.safetensors"))]) in (root / "README.md").read_text(encoding="utf-8")
