@@ -19,7 +19,16 @@ from resgen.library import SHIPPED, Library
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMIT = "a" * 40
-LOAD = "import sys, resgen; print(resgen.load(sys.argv[1], 'cpu', folder=__import__('pathlib').Path('.')).card.name)"
+LOADS = """
+import pathlib, sys
+import resgen
+from resgen.errors import ResGenError
+for source in sys.stdin:
+    try:
+        print(resgen.load(source.strip(), "cpu", folder=pathlib.Path(".")).card.name, flush=True)
+    except ResGenError as error:
+        print(error, flush=True)
+"""
 
 Hub = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -89,45 +98,71 @@ def server(repositories: dict[str, dict[str, bytes]]) -> Iterator[ThreadingHTTPS
 
 
 @pytest.fixture
-def run(server: ThreadingHTTPServer, tmp_path: Path) -> Hub:
-    """Runs Python with this Hub, in a process of its own: the client reads its settings when it is imported."""
+def environment(server: ThreadingHTTPServer, tmp_path: Path) -> dict[str, str]:
+    """That of a process that knows this Hub alone: the client reads its settings when it is imported."""
+    settings = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "kept"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    return {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "HF_TOKEN": "hf_x", **settings}
 
-    def call(*words: object, token: str = "hf_x") -> subprocess.CompletedProcess[str]:
-        settings = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "kept"), "HF_HUB_DISABLE_TELEMETRY": "1"}
-        settings |= {"HF_TOKEN": token} if token else {}
-        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), **settings}
-        return subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+
+@pytest.fixture
+def resgen(environment: dict[str, str], tmp_path: Path) -> Hub:
+    """Runs a command."""
+
+    def call(*words: object, **settings: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "resgen", *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment | settings, timeout=120)
 
     return call
 
 
+@pytest.fixture
+def load(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Loads a checkpoint in a process that stays: its name, or what is said instead."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOADS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+    )
+
+    def ask(source: str) -> str:
+        assert process.stdin and process.stdout
+        print(source, file=process.stdin, flush=True)
+        return process.stdout.readline().strip()
+
+    yield ask
+    process.communicate()
+
+
 def test_a_checkpoint_is_fetched_once_and_found_without_a_network(
-    run: Hub, server: ThreadingHTTPServer, repositories: dict[str, dict[str, bytes]], tiny_folder: Path
+    load: Callable[[str], str], resgen: Hub, server: ThreadingHTTPServer, repositories: dict[str, dict[str, bytes]], tiny_folder: Path
 ) -> None:
     repositories["ann/shapes"] = {"tiny.safetensors": (tiny_folder / "tiny.safetensors").read_bytes(), "README.md": b"x"}
-    first = run("-c", LOAD, "ann/shapes")
-    assert first.stdout == "tiny\n", first.stderr
+    assert load("ann/shapes") == "tiny"
     repositories["ann/shapes"]["plain.safetensors"] = (tiny_folder / "plain.safetensors").read_bytes()
-    assert "Choose a checkpoint of ann/shapes as ann/shapes:NAME; there are: plain, tiny" in run("-c", LOAD, "ann/shapes").stderr
-    assert run("-c", LOAD, "ann/shapes:plain").stdout == "plain\n"
-    assert "no Hub repository ann/nothing" in run("-c", LOAD, "ann/nothing").stderr
+    assert "Choose a checkpoint of ann/shapes as ann/shapes:NAME; there are: plain, tiny" in load("ann/shapes")
+    assert load("ann/shapes:plain") == "plain"
+    assert "no Hub repository ann/nothing" in load("ann/nothing")
     server.shutdown()
     server.server_close()
-    assert run("-c", LOAD, "ann/shapes:tiny").stdout == "tiny\n"
-    told = run("-m", "resgen", "info", "bob/other")
+    assert load("ann/shapes:tiny") == "tiny"
+    told = resgen("info", "bob/other")
     assert told.returncode == 2 and told.stderr == "resgen: The Hub cannot be reached, and bob/other was not fetched before; check the network.\n"
 
 
-def test_what_is_pushed_comes_back(run: Hub, repositories: dict[str, dict[str, bytes]], tiny_folder: Path) -> None:
-    pushed = run("-m", "resgen", "push", "tiny", "ann/pushed", "--checkpoints", tiny_folder)
+def test_what_is_pushed_comes_back(resgen: Hub, load: Callable[[str], str], repositories: dict[str, dict[str, bytes]], tiny_folder: Path) -> None:
+    pushed = resgen("push", "tiny", "ann/pushed", "--checkpoints", tiny_folder)
     assert pushed.returncode == 0 and pushed.stdout.strip().endswith("/ann/pushed"), pushed.stderr
     files = repositories["ann/pushed"]
     assert files.keys() == {"tiny.safetensors", CARD, PICTURE} and files[PICTURE].startswith(b"\x89PNG")
     assert files["tiny.safetensors"] == (tiny_folder / "tiny.safetensors").read_bytes()
     page = files[CARD].decode()
     assert page.startswith("---\n") and "library_name: resgen" in page and "disc, square, stripes" in page
-    assert run("-c", LOAD, "ann/pushed").stdout == "tiny\n"
-    told = run("-m", "resgen", "push", "tiny", "ann/pushed", "--checkpoints", tiny_folder, token="")
+    assert load("ann/pushed") == "tiny"
+    told = resgen("push", "tiny", "ann/pushed", "--checkpoints", tiny_folder, HF_TOKEN="")
     assert told.returncode == 2 and told.stderr == "resgen: The Hub must know who you are: log in with `hf auth login`.\n"
 
 
