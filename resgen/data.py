@@ -13,12 +13,11 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
+from resgen.budget import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
 from resgen.errors import DataError
 from resgen.files import open_plain
 
 CACHE = Path.home() / ".cache" / "resgen"
-MAX_PIXELS = 60_000_000  # of a picture
-MAX_BYTES = 300_000_000  # of a picture's file
 MAX_RESOLUTION = 1024  # of a data set
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -140,7 +139,7 @@ def _list_files(source: Path) -> Iterator[ImageFile]:
 def _read_file(path: Path) -> bytes:
     try:
         with open_plain(path) as file:
-            return _bounded(file.read(MAX_BYTES + 1))
+            return _bounded(file.read(MAX_PICTURE_BYTES + 1))
     except OSError as error:
         raise DataError(f"It cannot be read: {error.strerror or error}.") from error
 
@@ -156,14 +155,14 @@ def _read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
     """What a zip holds under a name, whatever size it says that has: an entry may unpack to much more than it is."""
     try:
         with archive.open(name) as file:
-            return _bounded(file.read(MAX_BYTES + 1))
+            return _bounded(file.read(MAX_PICTURE_BYTES + 1))
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
         raise DataError(f"It cannot be unpacked: {error}.") from error
 
 
 def _bounded(data: bytes) -> bytes:
-    if len(data) > MAX_BYTES:
-        raise DataError(f"It has more than {MAX_BYTES // 1_000_000} million bytes.")
+    if len(data) > MAX_PICTURE_BYTES:
+        raise DataError(f"It has more than {MAX_PICTURE_BYTES // 1_000_000} million bytes.")
     return data
 
 
@@ -173,7 +172,7 @@ def _is_image(path: PurePosixPath) -> bool:
 
 
 def open_picture(source: Path | bytes) -> Image.Image:
-    """A picture in a file of one of `PICTURE_FORMATS`: upright, RGB or RGBA, at most `MAX_PIXELS`. Raises DataError. All strangers' pictures pass here."""
+    """A picture in a file of one of `PICTURE_FORMATS`: upright, RGB or RGBA, at most `MAX_PICTURE_PIXELS`. Raises DataError. All strangers' pictures pass here."""
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else open_plain(source) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # decoders' own, of a size that the limit here is stricter with and of bad notes beside the pixels
@@ -186,7 +185,7 @@ def open_picture(source: Path | bytes) -> Image.Image:
 
 def _decode(file: BinaryIO) -> Image.Image:
     picture = Image.open(file, formats=PICTURE_FORMATS)
-    if picture.width * picture.height > MAX_PIXELS:
+    if picture.width * picture.height > MAX_PICTURE_PIXELS:
         raise DataError(f"This picture has {picture.width:,} x {picture.height:,} pixels; make it smaller first.")
     picture.load()
     ImageOps.exif_transpose(picture, in_place=True)  # a copy of what needs no turning would be another few hundred megabytes

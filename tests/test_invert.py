@@ -124,7 +124,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, data: bytes) -> None:
 
 
 def test_pictures_too_large_to_open_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "MAX_PIXELS", 99)
+    monkeypatch.setattr(data, "MAX_PICTURE_PIXELS", 99)
     with pytest.raises(DataError, match="make it smaller"):
         load_photo(saved(Image.new("RGB", (10, 10)), tmp_path, "png"), 8)
 

@@ -35,7 +35,7 @@ class Shelved(TypedDict):
     """What the page's shelf is told of one generator."""
 
     name: str
-    view: GridView
+    view: GridView | None  # None where it cannot be drawn with
     facts: list[str]
 
 
@@ -66,7 +66,8 @@ class AboutScreen:
         for card in self.library.cards():
             try:
                 view = self.renderer.view(Recipe(checkpoint=card.name, seeds=tuple(range(SHELF_SAMPLES)), columns=3))
-            except ResGenError:
+            except ResGenError as error:
+                found.append({"name": card.name, "view": None, "facts": [str(error)]})
                 continue
             found.append({"name": card.name, "view": view, "facts": short_facts(card)})
         return found
@@ -132,7 +133,6 @@ def figures_table(card: Card) -> list[list[str]]:
 
 def history_table(card: Card) -> pd.DataFrame:
     """The losses on the card, one row for each figure and moment."""
-    table = pd.DataFrame(card.training.get("history", []))
-    if "images" not in table:
-        return pd.DataFrame(columns=["images", "figure", "amount"])
-    return table.melt("images", var_name="figure", value_name="amount")
+    rows = [row for row in card.training.get("history", []) if "images" in row]
+    found = [(row["images"], name, amount) for row in rows for name, amount in row.items() if name != "images"]
+    return pd.DataFrame(found, columns=["images", "figure", "amount"])

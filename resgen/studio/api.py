@@ -44,12 +44,16 @@ class Api:
 
     def __init__(self, renderer: Renderer) -> None:
         self.renderer, self.library = renderer, renderer.library
-        self.first = next(iter(self.library.names()), "")
         self._folder = tempfile.TemporaryDirectory(prefix="resgen-")  # gone with the process; Gradio keeps its own copies for a while
         self.render = _with_fields(
             self._render, Recipe, "checkpoint seeds classes class_mix truncation directions columns scale residual_gains sweep plane recipe"
         )
         self.walk = _with_fields(self._walk, Walk, "checkpoint stops seconds fps loop path pace truncation scale format")
+
+    @property
+    def first(self) -> str:
+        """The checkpoint that is drawn with where none is named. Raises CheckpointError where there is none."""
+        return self.library.first()
 
     def _hand_out(self, name: str, data: bytes) -> FileData:
         path = Path(tempfile.mkdtemp(dir=self._folder.name)) / name

@@ -14,7 +14,8 @@ from typing import Any, Protocol, TypeVar
 import gradio as gr
 from PIL import Image
 
-from resgen.composite import MAX_STOPS, AnyRecipe, read_query
+from resgen.budget import MAX_STOPS
+from resgen.composite import AnyRecipe, read_query
 from resgen.errors import RecipeError, ResGenError
 from resgen.fields import Declared, Dial, declaration, limits
 from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, PLANE_HEIGHT, PLANE_WIDTH, STEP_DIAL, Recipe

@@ -68,7 +68,10 @@ class Renderer:
         """The images of any recipe, laid out. Raises ResGenError."""
         if recipe.count > MAX_IMAGES:
             raise RecipeError(f"This asks for {recipe.count:,} images; the browser shows at most {MAX_IMAGES}. The command line draws more.")
-        pixels = recipe.count * self.library.card(recipe.checkpoint).arch.resolution ** 2
+        painters = recipe.checkpoints if isinstance(recipe, Comparison) else (recipe.checkpoint,)
+        pixels = (
+            recipe.count * max(self.library.card(name).arch.resolution for name in painters) ** 2
+        )  # smaller images are brought to the largest's size
         if pixels > MAX_SHOWN_PIXELS:
             raise RecipeError("These images are too large to be shown at once; ask for fewer.")
         return draw(recipe, self.library.sampler)
