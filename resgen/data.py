@@ -171,22 +171,22 @@ def _is_image(path: PurePosixPath) -> bool:
     return path.suffix.lower() in SUFFIXES and not any(part == "__MACOSX" or part.startswith("._") for part in path.parts)
 
 
-def open_picture(source: Path | bytes) -> Image.Image:
-    """A picture in a file of one of `PICTURE_FORMATS`: upright, RGB or RGBA, at most `MAX_PICTURE_PIXELS`. Raises DataError. All strangers' pictures pass here."""
+def open_picture(source: Path | bytes, most: int = MAX_PICTURE_PIXELS) -> Image.Image:
+    """A picture in a file of one of `PICTURE_FORMATS`: upright, RGB or RGBA, at most ``most`` pixels. Raises DataError. All strangers' pictures pass here."""
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else open_plain(source) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # decoders' own, of a size that the limit here is stricter with and of bad notes beside the pixels
-            return _decode(file)
+            return _decode(file, most)
     except DataError:
         raise
     except Exception as error:  # decoders fail in many ways on a file that only looks like a picture
         raise DataError("This file cannot be read as a picture; use a PNG, JPEG, WebP, GIF, BMP or TIFF.") from error
 
 
-def _decode(file: BinaryIO) -> Image.Image:
+def _decode(file: BinaryIO, most: int) -> Image.Image:
     picture = Image.open(file, formats=PICTURE_FORMATS)
-    if picture.width * picture.height > MAX_PICTURE_PIXELS:
-        raise DataError(f"This picture has {picture.width:,} x {picture.height:,} pixels; make it smaller first.")
+    if picture.width * picture.height > most:
+        raise DataError(f"This picture has {picture.width:,} x {picture.height:,} pixels, more than {most:,}; make it smaller first.")
     picture.load()
     ImageOps.exif_transpose(picture, in_place=True)  # a copy of what needs no turning would be another few hundred megabytes
     return _eight_bits(picture).convert("RGBA" if picture.has_transparency_data else "RGB")

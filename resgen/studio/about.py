@@ -8,7 +8,7 @@ import pandas as pd
 from resgen.card import Card
 from resgen.errors import ResGenError
 from resgen.recipe import Recipe
-from resgen.studio.page import QUIET, RAW, STATIC, Updates, component, plain, writing
+from resgen.studio.page import QUIET, RAW, STATIC, Updates, component, friendly, plain, writing
 from resgen.studio.renderer import GridView, Renderer
 
 # What a figure is called on the page, and what it means.
@@ -53,7 +53,7 @@ class AboutScreen:
 
     def connect(self, demo: gr.Blocks, tab: gr.Tab) -> None:
         """Attach every listener."""
-        tab.select(self.fill_shelf, self.shelf, self.shelf, **QUIET)
+        tab.select(friendly(self.fill_shelf), self.shelf, self.shelf, **QUIET)
         shown = {self.card, self.figures, self.loss}
         demo.load(writing(self.show, shown), self.checkpoint, [*shown], **RAW)
         self.checkpoint.change(writing(self.show, shown), self.checkpoint, [*shown], **RAW)

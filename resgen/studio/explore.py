@@ -325,8 +325,9 @@ class Explore:
     def find_best(self, values: Values) -> Iterator[Updates]:
         recipe = self.read(values)
         sampler, classifier = self.library.sampler(recipe.checkpoint), self.library.classifier(recipe.checkpoint)
+        self.renderer.budget.hold("looked", int(values[self.many]))
         work = curate(recipe, sampler, classifier, int(values[self.many]), int(values[self.keep]), values[self.order])
-        for told in watched(work, "Drawing"):
+        for told in watched(self.renderer.turns.share(work), "Drawing"):
             if isinstance(told, Recipe):
                 yield {self.found: {"query": told.to_query()}, self.curating: f"The best {len(told.seeds)} are shown."}
             else:

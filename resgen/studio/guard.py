@@ -1,0 +1,116 @@
+"""What stands between the network and the studio: bodies and waiting requests are bounded, `/healthz` is answered."""
+
+import json
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+import gradio as gr
+from fastapi import HTTPException
+from starlette.requests import ClientDisconnect
+
+from resgen.budget import Budget
+
+EACH = 2  # requests of one visitor under way in one line
+Scope = dict[str, Any]
+Message = dict[str, Any]
+
+
+class Guard:
+    """An ASGI middleware: refuses bodies beyond the budget, as soon as they are announced or have come so far; answers `/healthz`."""
+
+    def __init__(self, app: Any, budget: Budget) -> None:
+        self.app, self.budget = app, budget
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif scope["path"] == "/healthz":
+            await _answer(send, 200, {"status": "ok"})
+        elif _announced(scope) > self.budget.body:
+            await self._refuse(send)
+        else:
+            await self._pass_on(scope, receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Any, send: Any) -> None:
+        came, begun, over = 0, False, False
+
+        async def count() -> Message:
+            nonlocal came, over
+            message = await receive()
+            came += len(message.get("body", b""))
+            over = over or came > self.budget.body
+            return {"type": "http.disconnect"} if over else message
+
+        async def watch(message: Message) -> None:
+            nonlocal begun
+            if begun or not over:  # what is answered to the half of a body is no answer
+                begun = True
+                await send(message)
+
+        with suppress(ClientDisconnect):
+            await self.app(scope, count, watch)
+        if over and not begun:
+            await self._refuse(send)
+
+    async def _refuse(self, send: Any) -> None:
+        await _answer(send, 413, {"detail": f"A request has at most {self.budget.body:,} bytes here; send less at once."})
+
+
+def _announced(scope: Scope) -> int:
+    """The length of a body as its head says, 0 where it does not."""
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(length[:19]) if length.isdigit() else 0
+
+
+async def _answer(send: Any, status: int, told: dict[str, str]) -> None:
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+
+
+def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
+    """Let no more requests wait than the budget says, in all and of one visitor, and serve visitors by turns.
+
+    Gradio's own queue refuses with its own words, knows no visitors and serves in the order of coming: one who asks for much is served before all others.
+    """
+    queue = demo._queue
+    push = queue.push
+
+    async def push_within(body: Any, request: Any, username: str | None) -> Any:
+        lines = queue.event_queue_per_concurrency_id.values()
+        waiting = [event for line in lines for event in line.queue]
+        own = sum(event.session_hash == body.session_hash for event in waiting)
+        if own >= budget.waiting_each:
+            raise _busy(f"{own} requests of yours are waiting, as many as one visitor may have here", _expected_wait(queue))
+        if len(waiting) >= budget.waiting:
+            raise _busy(f"{len(waiting)} requests are waiting, as many as fit here", _expected_wait(queue))
+        return await push(body=body, request=request, username=username)
+
+    def next_event() -> Any:
+        running = Counter((event.concurrency_id, event.session_hash) for job in queue.active_jobs if job for event in job)
+        for name, line in queue.event_queue_per_concurrency_id.items():
+            if line.concurrency_limit is not None and line.current_concurrency >= line.concurrency_limit:
+                continue
+            served = {event: running[name, event.session_hash] for event in line.queue}
+            chosen = min(served, key=lambda event: served[event], default=None)
+            if chosen is not None and (served[chosen] < EACH or line.concurrency_limit is None):
+                line.queue.remove(chosen)
+                return [chosen], False, name
+        return None
+
+    queue.push, queue.get_events = push_within, next_event
+
+
+def _expected_wait(queue: Any) -> int:
+    """Seconds until what waits now is done, by how long each took before."""
+    waits = [
+        sum(queue.process_time_per_fn[event.fn].avg_time for event in line.queue if event.fn in queue.process_time_per_fn)
+        / (line.concurrency_limit or 1)
+        for line in queue.event_queue_per_concurrency_id.values()
+    ]
+    return max(1, round(max(waits, default=0)))
+
+
+def _busy(what: str, wait: int) -> HTTPException:
+    return HTTPException(429, f"{what}: try again in about {wait} s.", headers={"Retry-After": str(wait)})
