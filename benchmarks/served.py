@@ -4,7 +4,6 @@ import html
 import json
 import os
 import re
-import resource
 import signal
 import socket
 import subprocess
@@ -35,8 +34,10 @@ class Studio:
         """Resident memory."""
         return psutil.Process(self.process.pid).memory_info().rss / 1e6
 
-    def files(self) -> list[Path]:
-        return [path for path in self.folder.rglob("*") if path.is_file()]
+    def peak(self) -> float:
+        """The most resident memory so far, in megabytes (proc_pid_status(5))."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024 / 1e6
 
     def end(self) -> float:
         """Seconds that it takes to end after SIGTERM."""
@@ -47,19 +48,15 @@ class Studio:
 
 
 @contextmanager
-def studio(folder: Path, log: Path, megabytes: int = 0, words: tuple[str, ...] = ()) -> Iterator[Studio]:
-    """A studio for strangers with ``folder`` for its temporary files, and at most so many ``megabytes`` of memory for its data."""
+def studio(folder: Path, log: Path, words: tuple[str, ...] = ()) -> Iterator[Studio]:
+    """A studio for strangers with ``folder`` for its temporary files."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
 
-    def limit() -> None:
-        if megabytes:
-            resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 1_000_000, megabytes * 1_000_000))
-
     command = [sys.executable, str(ROOT / "app.py"), "--public", "--port", str(port), *words]
     with log.open("wb") as file:
-        process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(folder)}, stdout=file, stderr=file, preexec_fn=limit)
+        process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(folder)}, stdout=file, stderr=file)
     found = Studio(f"http://127.0.0.1:{port}", process, folder)
     try:
         _wait_until_healthy(found)

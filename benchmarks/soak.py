@@ -164,7 +164,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--visitors", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=180)
-    parser.add_argument("--megabytes", type=int, default=2000, help="of data that the studio may have")
     asked = parser.parse_args()
     library, seen = Library(device="cpu"), Seen()
     names = [card.name for card in library.cards()]
@@ -173,7 +172,7 @@ def main() -> None:
         log = Path(folder, "log")
         place = Path(folder, "place")
         place.mkdir()
-        with studio(place, log, asked.megabytes) as served:
+        with studio(place, log) as served:
             expected = [(recipe, _alone(served.url, recipe, picture)) for recipe, picture in drawn]
             until = time.monotonic() + asked.seconds
             threads = [
@@ -186,18 +185,19 @@ def main() -> None:
             for thread in threads:
                 thread.join(200)
             alive = served.process.poll() is None
+            peak = served.peak() if alive else float("nan")
             took = served.end() if alive else float("nan")
         left = sorted(place.rglob("*"))
         failures = log.read_text().count('"event": "failed"')
     first, last = memory
-    print(f"{asked.visitors} visitors, {asked.seconds:.0f} s, studio with {asked.megabytes} MB")
+    print(f"{asked.visitors} visitors, {asked.seconds:.0f} s")
     for what, count in sorted(seen.counts.items()):
         print(f"  {count:6} {what}")
     spread = statistics.quantiles(seen.seconds, n=20)
     print(
         f"  pictures: median {statistics.median(seen.seconds):.2f} s, 95th percentile {spread[-1]:.2f} s, {len(seen.seconds) / asked.seconds:.1f} a second"
     )
-    print(f"  memory: first minute {first:.0f} MB, end {last:.0f} MB, x {last / first:.3f}; faults in the log: {failures}")
+    print(f"  memory: first minute {first:.0f} MB, end {last:.0f} MB, x {last / first:.3f}, peak {peak:.0f} MB; faults in the log: {failures}")
     print(f"  alive: {alive}; ended {took:.1f} s after SIGTERM; files left: {len(left)}")
     for wrong, count in Counter(seen.wrong).most_common(10):
         print(f"  ! {count} x {wrong}")

@@ -69,7 +69,8 @@ class Budget:
     reply: int = _limit(100_000_000, "characters in a reply (recipe x images)", "ask for fewer images or make the recipe shorter")
     looked: int = _limit(1000, "images to choose from, or steps of a search", "ask for fewer")
     photo: int = _limit(MAX_PICTURE_PIXELS, "pixels in a picture sent", "make it smaller first")
-    body: int = _limit(50_000_000, "bytes in a request", "send less at once")
+    body: int = _limit(50_000_000, "bytes in a file sent", "send a smaller one")
+    words: int = _limit(20_000_000, "bytes in a request without a file", "send less at once")
     waiting: int = _limit(500, "requests waiting", "try again")
     waiting_each: int = _limit(100, "requests of one visitor waiting", "wait until they are answered")
     seconds: int = _limit(3600, "seconds of work in a request", "ask for less at once")
@@ -96,6 +97,6 @@ def _read_limit(text: str) -> tuple[str, int]:
 
 OWN = Budget()
 PUBLIC = Budget(
-    images=400, pixels=16_000_000, saved_pixels=25_000_000, frames=600, film_pixels=150_000_000, vector=16_384, edits=400, directions=64,
-    characters=200_000, reply=20_000_000, looked=400, photo=25_000_000, body=20_000_000, waiting=200, waiting_each=20, seconds=60, megabytes=700,
+    images=400, pixels=26_000_000, saved_pixels=25_000_000, frames=600, film_pixels=150_000_000, vector=16_384, edits=400, directions=64,
+    characters=200_000, reply=20_000_000, looked=1000, photo=25_000_000, body=20_000_000, words=2_000_000, waiting=100, waiting_each=20, seconds=120, megabytes=700,
 )  # fmt: skip

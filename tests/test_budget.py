@@ -77,3 +77,11 @@ def test_each_limit_can_be_set() -> None:
 def test_what_is_no_limit_is_refused(text: str) -> None:
     with pytest.raises(ResGenError, match="NAME=NUMBER with one of images,"):
         OWN.with_limits([text])
+
+
+def test_the_documentation_has_every_limit() -> None:
+    told = (Path(__file__).parents[1] / "docs" / "security.md").read_text()
+    rows = [
+        f"| `{limit.name}` | {limit.metadata['words']} | {asdict(OWN)[limit.name]:,} | {asdict(PUBLIC)[limit.name]:,} |" for limit in fields(Budget)
+    ]
+    assert "\n| --- | --- | ---: | ---: |\n" + "\n".join(rows) + "\n\n" in told

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import gradio as gr
@@ -25,7 +26,7 @@ from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import Recipe
 from resgen.studio import place
 from resgen.studio.app import build, launch_options
-from resgen.studio.guard import bound_queue
+from resgen.studio.guard import UNREAD_SECONDS, _forget_unread, bound_queue
 from resgen.studio.page import friendly
 from resgen.studio.place import own_place
 from resgen.studio.turns import Turns
@@ -33,7 +34,7 @@ from resgen.work import Work, finish
 from tests.browser.conftest import free_port, serves
 
 ROOT = Path(__file__).parent.parent
-SMALL = replace(OWN, body=100_000)
+SMALL = replace(OWN, words=100_000, body=200_000)
 
 
 # Turns.
@@ -125,6 +126,8 @@ def queue_of(*waiting: str, running: tuple[str, ...] = (), limit: int = 4) -> An
         active_jobs=[[event] for event in events[len(waiting) :]] or [None],
         process_time_per_fn={"draw": Line(avg_time=2.0)},
         push=push,
+        pending_messages_per_session={},
+        pending_event_ids_session={},
     )
     bound_queue(Line(_queue=queue), replace(OWN, waiting=6, waiting_each=3))  # type: ignore[arg-type]
     return queue
@@ -158,6 +161,22 @@ def test_who_has_least_under_way_is_served_first() -> None:
     assert served(queue_of("b", running=("a", "a", "c", "c"))) == "", "no more than the line has places"
 
 
+def test_answers_that_nobody_takes_are_dropped() -> None:
+    queue = queue_of("waits", running=("draws",))
+    for name in ("waits", "draws", "reads", "left"):
+        answers: Queue[str] = Queue()
+        if name != "reads":
+            answers.put("megabytes")
+        queue.pending_messages_per_session[name] = answers
+        queue.pending_event_ids_session[name] = {"id"}
+    since: dict[str, float] = {}
+    _forget_unread(queue, since, 0.0)
+    _forget_unread(queue, since, UNREAD_SECONDS)
+    assert "left" in queue.pending_messages_per_session
+    _forget_unread(queue, since, UNREAD_SECONDS + 1)
+    assert set(queue.pending_messages_per_session) == set(queue.pending_event_ids_session) == {"waits", "draws", "reads"}
+
+
 # The server.
 
 
@@ -174,11 +193,14 @@ def connection(demo: gr.Blocks) -> http.client.HTTPConnection:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_large_bodies_are_refused(served: gr.Blocks, chunked: bool) -> None:
-    asked, body = connection(served), b"x" * (SMALL.body + 1)
-    asked.request("POST", "/gradio_api/queue/join", iter([body[:5], body[5:]]) if chunked else body, encode_chunked=chunked)
+@pytest.mark.parametrize(("path", "most"), [("queue/join", SMALL.words), ("call/render", SMALL.words), ("upload", SMALL.body)])
+def test_large_bodies_are_refused(served: gr.Blocks, path: str, most: int, chunked: bool) -> None:
+    start = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+    asked, body = connection(served), start + b"x" * most
+    headers = {"content-type": "multipart/form-data; boundary=x" if path == "upload" else "application/json"}
+    asked.request("POST", f"/gradio_api/{path}", iter([body[:100], body[100:]]) if chunked else body, headers, encode_chunked=chunked)
     answer = asked.getresponse()
-    assert answer.status == 413 and b"at most 100,000 bytes" in answer.read()
+    assert answer.status == 413 and f"at most {most:,} bytes" in answer.read().decode()
 
 
 def test_health_is_told_and_what_others_ask_is_not(served: gr.Blocks) -> None:

@@ -42,11 +42,12 @@ def studio(
 
     if mcp and not find_spec("mcp"):
         raise ResGenError("Serving agents needs the package mcp; install it with: pip install 'resgen[agents]'.")
-    budget = (PUBLIC if public or share else OWN).with_limits(limit or ())
+    strangers = public or share
+    budget = (PUBLIC if strangers else OWN).with_limits(limit or ())
 
     from resgen.studio.place import own_place
 
-    _log(logging.INFO if public else logging.ERROR)
+    _log(logging.INFO if strangers else logging.ERROR)
     with own_place() as place:
         from resgen.library import SHIPPED, Library  # here, since Gradio makes a folder when it is imported
         from resgen.studio.app import build_on, launch_options
@@ -77,7 +78,8 @@ def _wait_for_the_end() -> None:
     told = Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: told.set())
-    told.wait()
+    while not told.wait(1.0):  # without end, Windows would not hear of Ctrl-C
+        pass
 
 
 def _close(demo: Any, renderer: "Renderer", place: Path) -> None:

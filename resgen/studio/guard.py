@@ -1,6 +1,7 @@
 """What stands between the network and the studio: bodies and waiting requests are bounded, `/healthz` is answered."""
 
 import json
+import time
 from collections import Counter
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from resgen.budget import Budget
 
 EACH = 2  # requests of one visitor under way in one line
+UNREAD_SECONDS = 15.0  # that an answer waits for who asked
 Scope = dict[str, Any]
 Message = dict[str, Any]
 
@@ -27,19 +29,19 @@ class Guard:
             await self.app(scope, receive, send)
         elif scope["path"] == "/healthz":
             await _answer(send, 200, {"status": "ok"})
-        elif _announced(scope) > self.budget.body:
-            await self._refuse(send)
         else:
-            await self._pass_on(scope, receive, send)
+            most = self.budget.body if scope["path"].endswith("/upload") else self.budget.words
+            await self._pass_on(scope, receive, send, most)
 
-    async def _pass_on(self, scope: Scope, receive: Any, send: Any) -> None:
-        came, begun, over = 0, False, False
+    async def _pass_on(self, scope: Scope, receive: Any, send: Any, most: int) -> None:
+        """Let the app answer, unless more than ``most`` bytes are announced or come."""
+        came, begun, over = 0, False, _announced(scope) > most
 
         async def count() -> Message:
             nonlocal came, over
             message = await receive()
             came += len(message.get("body", b""))
-            over = over or came > self.budget.body
+            over = over or came > most
             return {"type": "http.disconnect"} if over else message
 
         async def watch(message: Message) -> None:
@@ -48,13 +50,11 @@ class Guard:
                 begun = True
                 await send(message)
 
-        with suppress(ClientDisconnect):
-            await self.app(scope, count, watch)
+        if not over:
+            with suppress(ClientDisconnect):
+                await self.app(scope, count, watch)
         if over and not begun:
-            await self._refuse(send)
-
-    async def _refuse(self, send: Any) -> None:
-        await _answer(send, 413, {"detail": f"A request has at most {self.budget.body:,} bytes here; send less at once."})
+            await _answer(send, 413, {"detail": f"There are at most {most:,} bytes possible in such a request here: send less at once."})
 
 
 def _announced(scope: Scope) -> int:
@@ -75,9 +75,10 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
     Gradio's own queue refuses with its own words, knows no visitors and serves in the order of coming: one who asks for much is served before all others.
     """
     queue = demo._queue
-    push = queue.push
+    push, unread_since = queue.push, dict[str, float]()
 
     async def push_within(body: Any, request: Any, username: str | None) -> Any:
+        _forget_unread(queue, unread_since, time.monotonic())
         lines = queue.event_queue_per_concurrency_id.values()
         waiting = [event for line in lines for event in line.queue]
         own = sum(event.session_hash == body.session_hash for event in waiting)
@@ -100,6 +101,26 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
         return None
 
     queue.push, queue.get_events = push_within, next_event
+
+
+def _forget_unread(queue: Any, since: dict[str, float], now: float) -> None:
+    """Drop the answers of visitors who do not take them, and have nothing under way; ``since`` when each was first found so.
+
+    Whoever is there takes an answer as soon as it comes; Gradio keeps those of two thousand others, megabytes each.
+    """
+    events = [
+        *(event for job in queue.active_jobs if job for event in job),
+        *(event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue),
+    ]
+    busy = {event.session_hash for event in events}
+    unread = {name for name, answers in queue.pending_messages_per_session.items() if name not in busy and not answers.empty()}
+    for name in [*since]:
+        if name not in unread:
+            del since[name]
+    for name in unread:
+        if now - since.setdefault(name, now) > UNREAD_SECONDS:
+            del queue.pending_messages_per_session[name]
+            queue.pending_event_ids_session.pop(name, None)
 
 
 def _expected_wait(queue: Any) -> int:

@@ -36,6 +36,7 @@ LIVE: dict[str, Any] = {**RAW, "trigger_mode": "always_last", **RENDER}
 BESIDE: dict[str, Any] = {**LAST, "concurrency_limit": 3, "concurrency_id": "beside"}  # what hangs on a picture
 SLOW: dict[str, Any] = {**QUIET, **LONG}
 ASK: Any = object()  # what `write` gives a grid or player that is to be drawn, once all that is written with it is in the page
+SAVED_SIDE = 2048  # pixels up to which a single image is enlarged, eight times at most
 TOLD_EVERY = 0.25  # seconds between two words of long work; it ends at such a moment when it is cancelled
 
 PIN = ("pin", "Pin", "Keep this image for the other screens; key P")
@@ -331,6 +332,7 @@ def offer_images(renderer: Renderer, view: gr.HTML, file: gr.JSON) -> None:
         recipe = read_query(event.tile)
         if not isinstance(recipe, Recipe):
             raise RecipeError("This image cannot be saved alone.")
-        return download(renderer.file_name(recipe), renderer.png(recipe.changed(scale=8)))
+        scale = max(1, min(8, SAVED_SIDE // renderer.library.card(recipe.checkpoint).arch.resolution))
+        return download(renderer.file_name(recipe), renderer.png(recipe.changed(scale=scale)))
 
     offer(view.select, save, None, file)

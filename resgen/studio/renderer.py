@@ -178,20 +178,14 @@ class Renderer:
 
     def png(self, recipe: AnyRecipe) -> bytes:
         """The recipe's picture as a PNG that carries it. Raises ResGenError."""
-        return finish(self.turns.share(self._make_png(recipe)))
-
-    def _make_png(self, recipe: AnyRecipe) -> Work[bytes]:
         scale = getattr(recipe.recipe if isinstance(recipe, Comparison | AnatomyOf) else recipe, "scale", 1)
         drawing = self.plate(recipe)
         self.budget.hold("saved_pixels", recipe.count * (self._side(recipe) * scale) ** 2)
-        return grid.png_bytes(grid.compose((yield from drawing)), recipe, self.sha256(recipe.checkpoint))
+        return grid.png_bytes(grid.compose(finish(self.turns.share(drawing))), recipe, self.sha256(recipe.checkpoint))
 
     def zip(self, recipe: AnyRecipe) -> bytes:
         """Each of the recipe's images as a PNG of its own, in a zip. Raises ResGenError."""
-        return finish(self.turns.share(self._make_zip(recipe)))
-
-    def _make_zip(self, recipe: AnyRecipe) -> Work[bytes]:
-        return grid.zip_bytes((yield from self.plate(recipe)), recipe, self.sha256)
+        return grid.zip_bytes(finish(self.turns.share(self.plate(recipe))), recipe, self.sha256)
 
     def film(self, walk: Walk, suffix: str) -> Work[bytes]:
         """A walk as a film that carries it. Raises ResGenError."""
