@@ -13,6 +13,7 @@ MAX_RESOLUTION = 1024
 MAX_WIDTH = 4096
 MAX_CLASSES = 20_000
 MAX_ENTRIES = 4096  # of a list in a configuration
+USUAL_WIDTH = 64  # channels of the finest block
 
 
 class Architecture(Protocol):
@@ -48,6 +49,11 @@ class Architecture(Protocol):
     @property
     def block_resolutions(self) -> tuple[int, ...]:
         """Pixels a side after each block, coarse to fine."""
+        ...
+
+    @property
+    def features(self) -> int:
+        """The most numbers that the features of one image have after a block: what drawing needs memory for."""
         ...
 
     @property
@@ -94,6 +100,12 @@ class Described:
     @property
     def resolution(self) -> int:
         return self.block_resolutions[-1] if self.block_resolutions else 0
+
+    @property
+    def features(self) -> int:
+        sides, widths = self.block_resolutions, getattr(self, "widths", ())
+        usual = (USUAL_WIDTH,) * len(sides)  # where a family does not say a width for each block
+        return max((width * side**2 for width, side in zip(widths if len(widths) == len(sides) else usual, sides, strict=True)), default=0)
 
     def to_dict(self) -> dict[str, Any]:
         assert is_dataclass(self)

@@ -12,13 +12,12 @@ from typing import BinaryIO
 
 from PIL import PngImagePlugin
 
+from resgen.budget import MAX_NOTE, MAX_PARTS
 from resgen.composite import SIGNATURE, AnyRecipe, read
 from resgen.errors import RecipeError
 from resgen.files import open_plain
 
 CHUNK = "resgen"  # of a PNG
-MAX_NOTE = 4_000_000  # bytes: as Python's objects they may take twenty times as many
-MAX_PARTS = 50_000  # of a file, that are passed over
 COMMENT_OF_FILM = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")  # boxes, each in the one before
 
 

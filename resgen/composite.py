@@ -11,16 +11,14 @@ from urllib.parse import parse_qsl, urlencode
 
 from pydantic import Field, model_validator
 
+from resgen.budget import MAX_BLOCKS, MAX_COMPARED, MAX_FRAMES, MAX_NOTE, MAX_QUERY, MAX_SEEDS, MAX_STOPS
 from resgen.errors import RecipeError
-from resgen.fields import Declared, Dial, is_table, is_tuple
-from resgen.recipe import MAX_BLOCKS, MAX_QUERY, MAX_SEEDS, Name, Recipe, Scale, parse_seeds
+from resgen.fields import Declared, Dial, Many, is_table, is_tuple
+from resgen.recipe import Name, Recipe, Scale, parse_seeds
 
-MAX_STOPS = 32
-MAX_FRAMES = 1800
-MAX_COMPARED = 12
 SIGNATURE = "checkpoint_sha256"  # what a note beside the recipe says of the checkpoint that drew
 
-Stops = Annotated[tuple[Recipe, ...], Field(min_length=1, max_length=MAX_STOPS)]
+Stops = Annotated[Many[Recipe], Field(min_length=1, max_length=MAX_STOPS)]
 
 
 class Composite(Declared):
@@ -73,7 +71,7 @@ class StyleMix(Composite):
     rows: Annotated[Stops, Field(title="Rows", description="Images that keep their shape, one each.")]
     columns: Annotated[Stops, Field(title="Columns", description="Images that lend their style, one each.")]
     blocks: Annotated[
-        tuple[Annotated[int, Field(ge=0, lt=MAX_BLOCKS)], ...],
+        Many[Annotated[int, Field(ge=0, lt=MAX_BLOCKS)]],
         Field(max_length=MAX_BLOCKS, title="Blocks", description="Residual blocks that follow the columns, 0 the coarsest."),
     ]
     scale: Scale = 3
@@ -136,7 +134,7 @@ class Comparison(Composite):
     kind = "compare"
     recipe: Recipe
     checkpoints: Annotated[
-        tuple[Name, ...],
+        Many[Name],
         Field(min_length=1, max_length=MAX_COMPARED, title="Compare", description="Checkpoints, a column each; NAME@IMAGES is a snapshot."),
     ]
 
@@ -208,6 +206,8 @@ def _renamed(value: Any, name: str) -> Any:
 
 def read(text: str) -> AnyRecipe:
     """Any recipe from untrusted JSON; raises RecipeError."""
+    if len(text) > MAX_NOTE:
+        raise RecipeError(f"The recipe is longer than the {MAX_NOTE:,} characters that are read; make it shorter.")
     return read_dict(_object(text, "This is not a recipe: its JSON cannot be read."))
 
 

@@ -13,12 +13,11 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
+from resgen.budget import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
 from resgen.errors import DataError
 from resgen.files import open_plain
 
 CACHE = Path.home() / ".cache" / "resgen"
-MAX_PIXELS = 60_000_000  # of a picture
-MAX_BYTES = 300_000_000  # of a picture's file
 MAX_RESOLUTION = 1024  # of a data set
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -140,7 +139,7 @@ def _list_files(source: Path) -> Iterator[ImageFile]:
 def _read_file(path: Path) -> bytes:
     try:
         with open_plain(path) as file:
-            return _bounded(file.read(MAX_BYTES + 1))
+            return _bounded(file.read(MAX_PICTURE_BYTES + 1))
     except OSError as error:
         raise DataError(f"It cannot be read: {error.strerror or error}.") from error
 
@@ -156,14 +155,14 @@ def _read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
     """What a zip holds under a name, whatever size it says that has: an entry may unpack to much more than it is."""
     try:
         with archive.open(name) as file:
-            return _bounded(file.read(MAX_BYTES + 1))
+            return _bounded(file.read(MAX_PICTURE_BYTES + 1))
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
         raise DataError(f"It cannot be unpacked: {error}.") from error
 
 
 def _bounded(data: bytes) -> bytes:
-    if len(data) > MAX_BYTES:
-        raise DataError(f"It has more than {MAX_BYTES // 1_000_000} million bytes.")
+    if len(data) > MAX_PICTURE_BYTES:
+        raise DataError(f"It has more than {MAX_PICTURE_BYTES // 1_000_000} million bytes.")
     return data
 
 
@@ -172,22 +171,22 @@ def _is_image(path: PurePosixPath) -> bool:
     return path.suffix.lower() in SUFFIXES and not any(part == "__MACOSX" or part.startswith("._") for part in path.parts)
 
 
-def open_picture(source: Path | bytes) -> Image.Image:
-    """A picture in a file of one of `PICTURE_FORMATS`: upright, RGB or RGBA, at most `MAX_PIXELS`. Raises DataError. All strangers' pictures pass here."""
+def open_picture(source: Path | bytes, most: int = MAX_PICTURE_PIXELS) -> Image.Image:
+    """A picture in a file of one of `PICTURE_FORMATS`: upright, RGB or RGBA, at most ``most`` pixels. Raises DataError. All strangers' pictures pass here."""
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else open_plain(source) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # decoders' own, of a size that the limit here is stricter with and of bad notes beside the pixels
-            return _decode(file)
+            return _decode(file, most)
     except DataError:
         raise
     except Exception as error:  # decoders fail in many ways on a file that only looks like a picture
         raise DataError("This file cannot be read as a picture; use a PNG, JPEG, WebP, GIF, BMP or TIFF.") from error
 
 
-def _decode(file: BinaryIO) -> Image.Image:
+def _decode(file: BinaryIO, most: int) -> Image.Image:
     picture = Image.open(file, formats=PICTURE_FORMATS)
-    if picture.width * picture.height > MAX_PIXELS:
-        raise DataError(f"This picture has {picture.width:,} x {picture.height:,} pixels; make it smaller first.")
+    if picture.width * picture.height > most:
+        raise DataError(f"This picture has {picture.width:,} x {picture.height:,} pixels, more than {most:,}; make it smaller first.")
     picture.load()
     ImageOps.exif_transpose(picture, in_place=True)  # a copy of what needs no turning would be another few hundred megabytes
     return _eight_bits(picture).convert("RGBA" if picture.has_transparency_data else "RGB")

@@ -3,7 +3,8 @@
 import re
 
 MAX_MESSAGE = 400  # characters
-_UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+BIDI = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of the words around it; scripts that run to the left need none
+_UNSHOWN = re.compile(rf"[\x00-\x1f\x7f-\x9f\ud800-\udfff{BIDI}]+")
 
 
 class ResGenError(Exception):

@@ -193,7 +193,10 @@ def judge_all(judge: Judge, images: np.ndarray, batch: int = 250) -> Tensor:
 
 
 def judge_real(judge: Judge, images: np.ndarray) -> Tensor:
-    """`judge_all`, kept in the cache: the same real images are the measure of every checkpoint."""
+    """`judge_all`, kept in the cache: the same real images are the measure of every checkpoint.
+
+    A file of the cache may be mapped: it is put in its place whole, and never written to again.
+    """
     told = hashlib.sha256(images.tobytes())
     for value in judge.state_dict().values():
         told.update(value.cpu().flatten().float().numpy().tobytes())

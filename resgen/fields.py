@@ -7,15 +7,17 @@ the sliders' reach, the HTTP interface's schema.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeGuard
+from typing import Annotated, Any, Self, TypeGuard, TypeVar
 from urllib.parse import quote, unquote
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, GetCoreSchemaHandler, ValidationError, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 from resgen.errors import RecipeError
 
+T = TypeVar("T")
 Pairs = tuple[tuple[str, float], ...]
+Many = Annotated[tuple[T, ...], FailFast()]  # a list may come from a stranger: what is wrong with each of a million entries, nobody reads
 
 
 @dataclass(frozen=True)

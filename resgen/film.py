@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from PIL.GifImagePlugin import getdata, getheader
 
+from resgen.budget import MAX_FILM_PIXELS
 from resgen.carry import sign
 from resgen.composite import Walk
 from resgen.errors import RecipeError
@@ -17,7 +18,6 @@ from resgen.plates import stream_frames
 from resgen.sampler import Sampler
 from resgen.work import Work
 
-MAX_PIXELS = 500_000_000  # of a film: frames x area
 MOST_GIF_FPS = 50  # a GIF counts hundredths of a second, and browsers slow down what changes after one
 
 Step = Iterator[None]  # one for each frame
@@ -34,8 +34,8 @@ def write_film(walk: Walk, sampler: Sampler, suffix: str, out: BinaryIO) -> Work
     drawn = walk.changed(fps=min(walk.fps, MOST_GIF_FPS)) if suffix == ".gif" else walk
     side = sampler.card.arch.resolution * walk.scale
     side += side % 2  # films hold colours at half the resolution, so their sides must be even
-    if drawn.frames * side**2 > MAX_PIXELS:
-        millions = f"{drawn.frames * side**2 / 1e6:.0f} million pixels; at most {MAX_PIXELS / 1e6:.0f}"
+    if drawn.frames * side**2 > MAX_FILM_PIXELS:
+        millions = f"{drawn.frames * side**2 / 1e6:.0f} million pixels; at most {MAX_FILM_PIXELS / 1e6:.0f}"
         raise RecipeError(f"This film would have {millions} are made: choose a smaller size, fewer seconds or frames a second.")
     pictures = (_enlarge(frame, side) for frame in stream_frames(drawn, sampler))
     for done, _ in enumerate(_ENCODERS[suffix](pictures, drawn.fps, sign(walk, sampler.checkpoint.sha256), out), start=1):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from resgen.budget import MAX_GRID_PIXELS, MAX_SIDE
 from resgen.carry import png_note, sign
 from resgen.composite import AnyRecipe
 from resgen.errors import RecipeError
@@ -18,13 +19,11 @@ from resgen.work import finish
 GAP = 2  # pixels between images
 BACKGROUND = (24, 24, 27)
 INK = (228, 228, 231)
-MAX_PIXELS = 100_000_000  # of a picture: three hundred megabytes while it is made
-MAX_SIDE = 60_000  # pixels; beyond it image viewers and encoders fail
 
 
 def check_size(width: int, height: int) -> None:
     """Raises RecipeError where a picture would be too large to be useful."""
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+    if width * height > MAX_GRID_PIXELS or max(width, height) > MAX_SIDE:
         raise RecipeError(f"The picture would be {width:,} x {height:,} pixels; choose fewer images, other columns or a smaller display size.")
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from resgen.budget import MAX_PICTURE_PIXELS
 from resgen.data import on_white, open_picture
 from resgen.errors import DataError
 from resgen.features import FeatureResNet
@@ -36,13 +37,13 @@ class Inversion:
     losses: tuple[float, ...]  # mean squared error in -1..1 after each step
 
 
-def load_photo(path: Path, resolution: int, crop: tuple[float, float, float] = (1.0, 0.5, 0.5)) -> np.ndarray:
+def load_photo(path: Path, resolution: int, crop: tuple[float, float, float] = (1.0, 0.5, 0.5), most: int = MAX_PICTURE_PIXELS) -> np.ndarray:
     """A PNG, JPEG, WebP, GIF, BMP or TIFF -> uint8 [R, R, 3]: upright, on white, a square of it. Raises DataError.
 
-    ``crop``: how many times smaller the square is than the largest one, and where it lies, 0 at the left and top to 1.
+    ``crop``: how many times smaller the square is than the largest one, and where it lies, 0 at the left and top to 1. ``most``: pixels of the picture.
     """
     nearer, across, down = crop
-    picture = open_picture(path)
+    picture = open_picture(path, most)
     side = max(1, round(min(picture.size) / nearer))
     left, top = round((picture.width - side) * across), round((picture.height - side) * down)
     square = on_white(picture.crop((left, top, left + side, top + side)))

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 
 from resgen.card import NAME, Card, name_of, read_card
 from resgen.checkpoint import file_hash, load_checkpoint
@@ -18,7 +19,8 @@ from resgen.folded import Memory
 from resgen.hub import SOURCE, fetch
 from resgen.sampler import Sampler, pick_device
 
-SAMPLERS_KEPT, FEATURES_KEPT = 12, 6
+SAMPLERS_KEPT, FEATURES_KEPT, FAULTS_KEPT = 12, 6, 256
+FAULT_SECONDS = 60.0  # until a file that could not be read is tried again
 _INSIDE, _BESIDE = Path(__file__).resolve().parent / "checkpoints", Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = _INSIDE if _INSIDE.is_dir() else _BESIDE  # in an installed package, else in the repository
 
@@ -34,15 +36,30 @@ class Library:
         self._memory = Memory()
         self._samplers: LRUCache[Any, Sampler] = LRUCache(SAMPLERS_KEPT)
         self._features: LRUCache[Any, FeatureResNet] = LRUCache(FEATURES_KEPT)
+        self._faults: TTLCache[Any, str] = TTLCache(FAULTS_KEPT, FAULT_SECONDS)
         self._locks: dict[Any, Lock] = {}
         self._lock = Lock()
 
     # Names.
 
     def names(self) -> list[str]:
-        """All checkpoints of the folder in the order of `cards`, those that cannot be read last."""
-        readable = [card.name for card in self.cards()]
+        """All checkpoints of the folder in the order of `cards`, those that are known to draw nothing last."""
+        readable = [card.name for card in self.cards() if not self.fault(card.name)]
         return readable + [name for name in self._stems() if name not in readable]
+
+    def first(self) -> str:
+        """The first checkpoint that can be drawn with. Raises CheckpointError where there is none."""
+        for name in self.names():
+            with suppress(CheckpointError):
+                self.sampler(name)
+                return name
+        raise CheckpointError(f"There is no checkpoint in {self.folder.name}/ that can be drawn with; train one or copy a .safetensors file there.")
+
+    def fault(self, name: str) -> str:
+        """Why a checkpoint cannot be drawn with, as far as that was found; '' otherwise."""
+        path = self.path(name)
+        with self._lock:
+            return self._faults.get((path, _stamp(path)), "")
 
     def _stems(self) -> list[str]:
         return sorted(path.stem for path in self.folder.glob("*.safetensors") if NAME.fullmatch(path.stem))
@@ -108,7 +125,15 @@ class Library:
     def sampler(self, name: str) -> Sampler:
         """The sampler of a checkpoint, loaded again when its file changes. Raises CheckpointError."""
         path = self.path(name)
-        return self._kept(self._samplers, (path, _stamp(path)), lambda: Sampler(load_checkpoint(path), self.device, self._memory))
+        key = (path, _stamp(path))
+        if fault := self.fault(name):
+            raise CheckpointError(fault)
+        try:
+            return self._kept(self._samplers, key, lambda: Sampler(load_checkpoint(path), self.device, self._memory))
+        except CheckpointError as error:
+            with self._lock:
+                self._faults[key] = str(error)
+            raise
 
     def features(self, name: str) -> FeatureResNet | None:
         """The feature network shipped with a checkpoint, features/NAME.safetensors; else any that was shipped, else none. Raises CheckpointError."""

@@ -15,10 +15,12 @@ from urllib.parse import parse_qsl, urlencode
 
 from pydantic import AfterValidator, Field, model_validator
 
+from resgen.budget import MAX_BLOCKS, MAX_LATENT_BYTES, MAX_LATENTS, MAX_OWN_DIRECTIONS, MAX_SEEDS
 from resgen.errors import RecipeError
 from resgen.fields import (
     Declared,
     Dial,
+    Many,
     Pairs,
     Text,
     add_pairs,
@@ -32,13 +34,7 @@ from resgen.fields import (
 )  # fmt: skip
 
 MAX_SEED = 2**63 - 1
-MAX_SEEDS = 100_000
 MAX_SCALE = 16
-MAX_LATENTS = 64
-MAX_QUERY = 200_000  # characters of a link
-MAX_LATENT_BYTES = 65_536
-MAX_OWN_DIRECTIONS = 8
-MAX_BLOCKS = 64
 MAX_AMOUNT = 10  # standard deviations along a direction
 MAX_SHARE = 1000
 PLANE_WIDTH, PLANE_HEIGHT = 1000, 1_000_000  # of the seed plane: the point (x, y) of whole numbers is the seed 1000 y + x
@@ -154,8 +150,10 @@ def _join(*sums: Pairs, most: float) -> Pairs:
 
 def _join_edits(edits: "Edits") -> "Edits":
     """One entry for each place, those that move nothing left out."""
-    places = dict.fromkeys(place for place, _ in edits)
-    joined = ((place, _join(*(pairs for other, pairs in edits if other == place), most=MAX_AMOUNT)) for place in places)
+    places: dict[int, list[Pairs]] = {}
+    for place, pairs in edits:
+        places.setdefault(place, []).append(pairs)
+    joined = ((place, _join(*given, most=MAX_AMOUNT)) for place, given in places.items())
     return tuple((place, pairs) for place, pairs in joined if pairs)
 
 
@@ -165,7 +163,7 @@ Name = Annotated[str, Field(max_length=200)]
 Label = Annotated[str, Field(min_length=1, max_length=200)]  # of a class or a direction
 Packed = Annotated[str, AfterValidator(_check_packed)]
 Amount = Annotated[float, Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
-Amounts = Annotated[tuple[tuple[Label, Amount], ...], Field(max_length=256), AfterValidator(lambda pairs: _join(pairs, most=MAX_AMOUNT))]
+Amounts = Annotated[Many[tuple[Label, Amount]], Field(max_length=256), AfterValidator(lambda pairs: _join(pairs, most=MAX_AMOUNT))]
 Own = Annotated[tuple[str, Packed], AfterValidator(_check_own)]
 Edits = tuple[tuple[int, Pairs], ...]
 Gain = Annotated[float, Field(ge=0, le=2)]
@@ -189,12 +187,12 @@ class Recipe(Declared):
 
     checkpoint: Annotated[Name, Field(title="Checkpoint", description="The trained generator that draws.")] = ""
     seeds: Annotated[
-        tuple[Seed, ...],
+        Many[Seed],
         Field(min_length=1, max_length=MAX_SEEDS, title="Seeds", description="One image for each number: 0-15,42."),
         Text(parse_seeds, format_seeds),
     ] = tuple(range(16))
     latents: Annotated[
-        tuple[Packed, ...],
+        Many[Packed],
         Field(max_length=MAX_LATENTS, title="Latents", description="Packed w of images, drawn in place of seeds; they bring their class with them."),
         Text(lambda text: text.split(",") if text else (), ",".join),
     ] = ()
@@ -205,12 +203,12 @@ class Recipe(Declared):
     ] = None
     plane_rows: Annotated[int, Field(ge=0, le=100, title="Plane rows", description="Rows of the plane's window; 0: as many as columns.")] = 0
     classes: Annotated[
-        tuple[Label, ...],
+        Many[Label],
         Field(max_length=20_000, title="Classes", description="Class names, a row of images each; none: drawn from the seed."),
         Text(read_names, write_names),
     ] = ()
     class_mix: Annotated[
-        tuple[tuple[Label, Share], ...],
+        Many[tuple[Label, Share]],
         Field(max_length=20_000, title="Class mix", description="One mixture of classes for all images: cat=0.7,dog=0.3."),
         AfterValidator(lambda pairs: _join(pairs, most=MAX_SHARE)),
         Text(lambda text: read_pairs(text, "Class mix"), write_pairs),
@@ -224,19 +222,19 @@ class Recipe(Declared):
         Text(lambda text: read_pairs(text, "Directions"), write_pairs),
     ] = ()
     own_directions: Annotated[
-        tuple[Own, ...],
+        Many[Own],
         Field(max_length=MAX_OWN_DIRECTIONS, title="Own directions", description="Directions beside the checkpoint's: name=packed offset of w."),
         Text(_read_own, lambda own: ",".join(f"{name}={packed}" for name, packed in own)),
     ] = ()
     edits: Annotated[
-        tuple[tuple[Annotated[int, Field(ge=0, lt=MAX_SEEDS)], Amounts], ...],
+        Many[tuple[Annotated[int, Field(ge=0, lt=MAX_SEEDS)], Amounts]],
         Field(max_length=MAX_SEEDS, title="Edits", description="Directions of single images, by their place: 3:pc1=2;5:pc2=-1."),
         AfterValidator(_join_edits),
         Text(_read_edits, _write_edits),
     ] = ()
     sweep: Annotated[Name, Field(title="Strip", description="A direction: each image becomes a row, from -3 to 3 standard deviations.")] = ""
     residual_gains: Annotated[
-        tuple[Gain, ...],
+        Many[Gain],
         Field(max_length=MAX_BLOCKS, title="Gains", description="How much each residual block adds: 1,1,0.5,1; none: all 1."),
         Text(lambda text: read_numbers(text, "Gains"), write_numbers),
     ] = ()
@@ -245,7 +243,7 @@ class Recipe(Declared):
         float, Field(ge=0, le=1, title="Strength", description="How far variations go from the image, 0 to 1."), Dial(0.01)
     ] = 0.3
     variation_path: Annotated[
-        tuple[tuple[Seed, Annotated[float, Field(ge=0, le=1)]], ...],
+        Many[tuple[Seed, Annotated[float, Field(ge=0, le=1)]]],
         Field(max_length=32, title="Variation path", description="Variations of a variation: from the seed to it, seed=strength at each turn."),
         Text(lambda text: read_pairs(text, "Variation path"), lambda path: write_pairs(tuple((str(seed), part) for seed, part in path))),
     ] = ()

@@ -1,7 +1,8 @@
 """The renderer: points in latent space -> w -> uint8 images. Above this file nobody needs to know about torch."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from resgen.architecture import Architecture
 from resgen.checkpoint import Checkpoint
 from resgen.errors import ResGenError
 from resgen.folded import FoldedGenerator, Memory, Remembering
@@ -18,8 +20,16 @@ from resgen.recipe import Recipe
 from resgen.work import Progress, Work, finish
 
 # Convolution libraries choose their algorithm by batch size, and with it the last bits of a result.
-# Every batch therefore has this size, padded where images are few: a seed's pixels do not depend on company.
+# Every batch of a generator therefore has one size, padded where images are few: a seed's pixels do not depend on company. It follows from the
+# architecture alone, so that the features of a batch have a few hundred megabytes at most.
 MICRO_BATCH = 8
+_SHORT = re.compile("out of memory|allocate memory|not enough memory", re.IGNORECASE)
+BATCH_FEATURES = 2**24  # numbers after a block: 8 images of 64 channels at 181 pixels
+
+
+def micro_batch(arch: Architecture) -> int:
+    """How many images of a generator are drawn at once, 1..`MICRO_BATCH`."""
+    return max(1, min(MICRO_BATCH, BATCH_FEATURES // max(1, arch.features)))
 
 
 def pick_device(wanted: str = "auto") -> str:
@@ -51,6 +61,8 @@ class Sampler:
         self.checkpoint, self.card = checkpoint, checkpoint.card
         self.device = pick_device(device)
         self.generator = generator = checkpoint.build().to(memory_format=torch.channels_last).to(self.device)
+        self.micro_batch = micro_batch(checkpoint.card.arch)
+        self.shortage = ""  # how it draws since memory was short, in words
         own = isinstance(generator, ResNetGenerator)
         self._drawing = Remembering(FoldedGenerator(generator), checkpoint.sha256, memory or Memory()) if own else generator
 
@@ -73,15 +85,15 @@ class Sampler:
     def batches(self, points: Points) -> Iterator[np.ndarray]:
         """The images of points, uint8 [n, H, W, 3] at a time, each batch drawn when it is asked for."""
         w = self.map(points)
-        for start in range(0, len(points), MICRO_BATCH):
-            part = slice(start, start + MICRO_BATCH)
+        for start in range(0, len(points), self.micro_batch):
+            part = slice(start, start + self.micro_batch)
             yield self._draw_batch(w[part], points.gains[part])
 
     @torch.inference_mode()
     def map(self, points: Points) -> Tensor:
         """The w [N, blocks, w_dim] of points, on the CPU: mapped or given, drawn towards the mean by psi, moved."""
-        starts = range(0, len(points.z), MICRO_BATCH)
-        sources = torch.cat([self._map_batch(points, slice(start, start + MICRO_BATCH)) for start in starts])
+        starts = range(0, len(points.z), self.micro_batch)
+        sources = torch.cat([self._map_batch(points, slice(start, start + self.micro_batch)) for start in starts])
         block = torch.arange(sources.shape[1])
         return torch.lerp(sources[points.first, block], sources[points.second, block], points.share[:, None, None])
 
@@ -98,7 +110,23 @@ class Sampler:
 
     @torch.inference_mode()
     def _draw_batch(self, w: Tensor, gains: Tensor) -> np.ndarray:
-        return to_pixels(self._drawing.synthesise(self._pad(w), self._pad(gains)))[: len(w)]
+        if not self.shortage:
+            with _unless_short():
+                return to_pixels(self._drawing.synthesise(self._pad(w), self._pad(gains)))[: len(w)]
+        return self._draw_alone(w, gains)
+
+    def _draw_alone(self, w: Tensor, gains: Tensor) -> np.ndarray:
+        """Image by image, on the CPU where even that is too much for the device. Raises ResGenError where it is too much for both.
+
+        The last bits may differ from those of a whole batch, as between devices.
+        """
+        for device in dict.fromkeys((self.device, "cpu")):
+            self.shortage = f"one by one on {device.upper()}, since memory is short"
+            with _unless_short():
+                drawing = self._drawing if device == self.device else self.checkpoint.build()
+                rows = (slice(place, place + 1) for place in range(len(w)))
+                return np.concatenate([to_pixels(drawing.synthesise(w[row].to(device), gains[row].to(device))) for row in rows])
+        raise ResGenError(f"There is not enough memory to draw with {self.card.name}: choose a smaller generator, or close other programs.")
 
     @torch.inference_mode()
     def anatomy(self, points: Points) -> Anatomy:
@@ -106,7 +134,7 @@ class Sampler:
         w, gains = self.map(points)[:1], points.gains[:1]
         resolution, blocks = self.card.arch.resolution, gains.shape[1]
         rows = torch.cat([gains, gains * (1 - torch.eye(blocks))])  # the image itself, then one row for each block that is left out
-        first, *rest = (self._pad(rows[start : start + MICRO_BATCH]) for start in range(0, len(rows), MICRO_BATCH))
+        first, *rest = (self._pad(rows[start : start + self.micro_batch]) for start in range(0, len(rows), self.micro_batch))
         depths = list(self.generator.depths(self._pad(w), first))
         features = np.stack([to_pixels(_montage(x[0, :16], resolution))[0] for x, _ in depths])
         if not self.card.arch.dials:
@@ -119,8 +147,20 @@ class Sampler:
         return Anatomy(np.stack(so_far), to_pixels(changes), features)
 
     def _pad(self, rows: Tensor) -> Tensor:
-        """Rows [n, ...] -> [MICRO_BATCH, ...] on the device, the last one repeated."""
-        return torch.cat([rows, rows[-1:].expand(MICRO_BATCH - len(rows), *rows.shape[1:])]).to(self.device)
+        """Rows [n, ...] -> [micro_batch, ...] on the device, the last one repeated."""
+        return torch.cat([rows, rows[-1:].expand(self.micro_batch - len(rows), *rows.shape[1:])]).to(self.device)
+
+
+@contextmanager
+def _unless_short() -> Generator[None]:
+    """Pass over a lack of memory, and nothing else."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # the CPU's allocator and Metal's raise plain RuntimeErrors
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not _SHORT.search(str(error)):
+            raise
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def to_pixels(images: Tensor) -> np.ndarray:

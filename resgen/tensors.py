@@ -16,13 +16,11 @@ import torch
 from safetensors.torch import save  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
+from resgen.budget import MAX_DIMENSIONS, MAX_HEADER, MAX_TENSORS
 from resgen.errors import CheckpointError
 from resgen.fields import is_list, is_table
 from resgen.files import open_plain, write_atomically
 
-MAX_HEADER = 5_000_000  # bytes: as Python's objects they may take twenty times as many
-MAX_TENSORS = 20_000
-MAX_DIMENSIONS = 8
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
 
 

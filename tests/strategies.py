@@ -2,8 +2,9 @@
 
 from hypothesis import strategies as st
 
+from resgen.budget import MAX_BLOCKS
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk
-from resgen.recipe import MAX_BLOCKS, MAX_SEED, PLANE_HEIGHT, PLANE_WIDTH, Recipe, pack_vector
+from resgen.recipe import MAX_SEED, PLANE_HEIGHT, PLANE_WIDTH, Recipe, pack_vector
 
 SEPARATORS = ";:=%,@&+ #/'\"\\\n\u00a0\u3000"
 letters = st.one_of(st.sampled_from(SEPARATORS), st.characters(codec="utf-8"))

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resgen.budget import MAX_NOTE, MAX_QUERY, MAX_SEEDS
 from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk, read, read_points, read_query
 from resgen.errors import RecipeError
-from resgen.recipe import MAX_QUERY, MAX_SEEDS, Recipe
+from resgen.recipe import Recipe
 from tests import strategies
 
 ONE, TWO = (Recipe(checkpoint="tiny", seeds=(seed,), columns=1) for seed in (1, 2))
@@ -138,3 +139,8 @@ def test_points_are_seeds_of_a_class_or_none() -> None:
 def test_too_many_points_are_refused() -> None:
     with pytest.raises(RecipeError, match="at most 32"):
         read_points("0-40", "tiny")
+
+
+def test_a_recipe_that_is_too_long_is_not_read() -> None:
+    with pytest.raises(RecipeError, match="longer than"):
+        read('{"checkpoint": "' + "x" * MAX_NOTE + '"}')

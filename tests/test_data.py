@@ -109,7 +109,7 @@ def test_damaged_zips_are_refused_in_a_sentence(tmp_path: Path, monkeypatch: pyt
     elif damage == "cut":
         del whole[40:100]
     else:
-        monkeypatch.setattr(module, "MAX_BYTES", 50)
+        monkeypatch.setattr(module, "MAX_PICTURE_BYTES", 50)
     (tmp_path / "x.zip").write_bytes(whole)
     with pytest.raises(DataError) as raised:
         load_images([str(tmp_path / "x.zip")])

@@ -102,7 +102,7 @@ def test_frames_are_drawn_and_enlarged_one_at_a_time(tiny: Sampler, monkeypatch:
 
 def test_a_film_too_large_is_refused_before_it_is_drawn(tiny: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Sampler, "_draw_batch", lambda *_: pytest.fail("a frame was drawn"))
-    monkeypatch.setattr(film, "MAX_PIXELS", 100 * 64**2 - 1)
+    monkeypatch.setattr(film, "MAX_FILM_PIXELS", 100 * 64**2 - 1)
     with pytest.raises(RecipeError, match="million pixels"):
         finish(write_film(Walk(stops=STOPS, seconds=10, fps=10, scale=4), tiny, ".mp4", io.BytesIO()))
 

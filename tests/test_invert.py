@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resgen import data
 from resgen import invert as module
 from resgen.errors import DataError
 from resgen.invert import invert, load_photo, psnr
@@ -123,10 +122,9 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, data: bytes) -> None:
         load_photo(tmp_path / "photo.png", 8)
 
 
-def test_pictures_too_large_to_open_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "MAX_PIXELS", 99)
+def test_pictures_too_large_to_open_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="make it smaller"):
-        load_photo(saved(Image.new("RGB", (10, 10)), tmp_path, "png"), 8)
+        load_photo(saved(Image.new("RGB", (10, 10)), tmp_path, "png"), 8, most=99)
 
 
 def test_formats_that_were_not_promised_are_not_opened(tmp_path: Path) -> None:

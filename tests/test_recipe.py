@@ -1,9 +1,11 @@
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resgen import fields
 from resgen.composite import read, read_query
 from resgen.errors import RecipeError
 from resgen.recipe import MAX_SEED, Recipe, format_seeds, pack_vector, parse_seeds, unpack_vector
@@ -133,3 +135,25 @@ def test_an_image_alone_carries_no_more_than_it_needs() -> None:
     recipe = Recipe(seeds=tuple(range(1000)), own_directions=(("used", packed), ("other", packed)), edits=((3, (("used", 1.0),)),))
     assert recipe.alone(0).own_directions == () and recipe.alone(3).own_directions == (("used", packed),)
     assert len(Recipe(seeds=tuple(range(0, 2000, 2)), plane=(1, 1, 1)).alone(5).to_query()) < 200
+
+
+def test_as_many_edits_as_fit_are_joined_at_once() -> None:
+    """In time that grows with their number: by its square, it would take minutes."""
+    started = time.perf_counter()
+    edits = [(place, (("pc1", 1.0),)) for place in range(50_000)] * 2
+    assert Recipe(seeds=(1,), edits=edits).edits[-1] == (49_999, (("pc1", 2.0),))  # type: ignore[arg-type]
+    assert time.perf_counter() - started < 10
+
+
+@pytest.mark.parametrize(
+    "name", ["seeds", "latents", "classes", "class_mix", "directions", "own_directions", "edits", "residual_gains", "variation_path"]
+)
+def test_the_first_wrong_entry_of_a_list_is_enough(name: str) -> None:
+    """A word on each of a million would fill the memory."""
+    problems: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        sentence = fields._sentence
+        patch.setattr(fields, "_sentence", lambda of, error: problems.append(error.error_count()) or sentence(of, error))
+        with pytest.raises(RecipeError):
+            Recipe(**{name: [None] * 1000})  # type: ignore[arg-type]
+    assert problems[0] < 4

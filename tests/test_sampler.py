@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resgen.errors import RecipeError, ResGenError
+from resgen.generator import GeneratorConfig
 from resgen.latents import locate
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
-from resgen.sampler import MICRO_BATCH, Sampler, pick_device, to_pixels
+from resgen.sampler import MICRO_BATCH, Sampler, micro_batch, pick_device, to_pixels
 from tests.conftest import CLASSES
 
 
@@ -173,3 +174,41 @@ def test_a_missing_device_is_refused(name: str) -> None:
 
 def test_there_is_always_a_device() -> None:
     assert pick_device("auto") in ("cuda", "mps", "cpu") and pick_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(("side", "width", "count"), [(32, 64, 8), (256, 64, 4), (1024, 16, 1), (1024, 64, 1)])
+def test_a_batch_is_as_large_as_memory_allows(side: int, width: int, count: int) -> None:
+    arch = GeneratorConfig(base_resolution=4, widths=(8,) * (side.bit_length() - 3) + (width,))
+    assert arch.resolution == side and micro_batch(arch) == count
+
+
+@pytest.mark.parametrize(
+    ("error", "most", "words"),
+    [(torch.OutOfMemoryError("CUDA out of memory"), 1, "one by one"), (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "one by one")],
+)
+def test_where_memory_is_short_images_are_drawn_one_by_one(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, most: int, words: str
+) -> None:
+    sampler = Library(tiny_folder, "cpu").sampler("tiny")
+    recipe = Recipe(checkpoint="tiny", seeds=tuple(range(5)))
+    whole = sampler.render(recipe).astype(int)
+    other = Library(tiny_folder, "cpu").sampler("tiny")
+    synthesise = other._drawing.synthesise
+
+    def short(w: torch.Tensor, gains: torch.Tensor) -> torch.Tensor:
+        if len(w) > most:
+            raise error
+        return synthesise(w, gains)
+
+    monkeypatch.setattr(other._drawing, "synthesise", short)
+    assert abs(other.render(recipe) - whole).max() <= 2 and words in other.shortage
+    monkeypatch.setattr(other._drawing, "synthesise", lambda *_: (_ for _ in ()).throw(error))
+    with pytest.raises(ResGenError, match="not enough memory"):
+        other.render(recipe)
+
+
+def test_another_error_is_no_lack_of_memory(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sampler = Library(tiny_folder, "cpu").sampler("tiny")
+    monkeypatch.setattr(sampler._drawing, "synthesise", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        sampler.render(Recipe(checkpoint="tiny", seeds=(1,)))

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from resgen.budget import OWN
 from resgen.composite import Comparison, StyleMix, Walk
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
 from resgen.studio.app import Studio
 from resgen.studio.controls import CHOSEN, Kept
-from resgen.studio.renderer import MAX_IMAGES, Renderer
+from resgen.studio.renderer import Renderer
 from tests.conftest import CLASSES
 
 W_DIM, BLOCKS = 12, 3  # of the checkpoint `tiny`
@@ -81,7 +82,7 @@ mixes = st.builds(
     scale=st.integers(1, 16),
 )
 columns = st.lists(st.sampled_from(["tiny", "tiny@500"]), min_size=1, max_size=4).map(tuple)
-comparisons = st.builds(Comparison, recipe=drawable(), checkpoints=columns).filter(lambda comparison: comparison.count <= MAX_IMAGES)
+comparisons = st.builds(Comparison, recipe=drawable(), checkpoints=columns).filter(lambda comparison: comparison.count <= OWN.images)
 
 
 @pytest.fixture(scope="module")

@@ -6,21 +6,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
+import torch
 from gradio_client import Client, handle_file
 from PIL import Image
 
 from resgen import grid
+from resgen.card import Card
 from resgen.carry import read_recipe
-from resgen.checkpoint import load_checkpoint
+from resgen.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_dict
 from resgen.errors import CheckpointError, RecipeError
+from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.library import Library
 from resgen.plates import draw
 from resgen.recipe import Recipe
-from resgen.studio.about import describe_fully
-from resgen.studio.app import build, launch_options
+from resgen.studio.about import describe_fully, history_table
+from resgen.studio.api import Api
+from resgen.studio.app import Studio, build, launch_options
 from resgen.studio.page import plain, watched
 from resgen.studio.renderer import Renderer
 from resgen.work import Work, finish
@@ -140,6 +145,46 @@ def test_a_damaged_checkpoint_is_listed_last_and_refused_when_chosen(tiny_folder
     with pytest.raises(CheckpointError, match="damaged"):
         renderer.view(Recipe(checkpoint="aaa-cut"))
     assert renderer.view(Recipe(checkpoint="tiny"))["captions"][1].endswith("seed 1")
+
+
+@pytest.fixture
+def broken(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A folder whose best checkpoint by its card holds numbers that are not finite."""
+    shutil.copy(tiny_folder / "tiny.safetensors", tmp_path)
+    good = load_checkpoint(tiny_folder / "tiny.safetensors")
+    training = {"images_seen": 10**9}
+    save_checkpoint(replace(good, card=replace(good.card, training=training), mean_w=good.mean_w * float("nan")), tmp_path / "nan.safetensors")
+    return tmp_path
+
+
+def test_a_checkpoint_that_draws_nothing_is_passed_over_and_listed_with_its_reason(broken: Path) -> None:
+    renderer = Renderer(Library(broken, "cpu"))
+    assert renderer.library.names() == ["nan", "tiny"] and renderer.library.first() == "tiny"
+    assert renderer.library.names() == ["tiny", "nan"] and "not finite" in renderer.library.fault("nan")
+    with gr.Blocks() as demo:
+        studio = Studio(renderer, demo)
+    assert studio.explore.first_picture().checkpoint == "tiny" and Api(renderer).first == "tiny"
+    assert studio.open_page("", False)[studio.explore.controls.checkpoint]["value"] == "tiny"
+    shelf = {shelved["name"]: shelved for shelved in studio.about.fill_shelf(None)}
+    assert shelf["tiny"]["view"] and shelf["nan"]["view"] is None and "not finite" in shelf["nan"]["facts"][0]
+
+
+@pytest.mark.parametrize("name", ["amount", "figure", "value", "variable", "0"])
+def test_a_history_may_have_any_column(tiny_folder: Path, name: str) -> None:
+    card = load_checkpoint(tiny_folder / "tiny.safetensors").card
+    table = history_table(replace(card, training={"history": [{"images": 1, name: 0.5}, {"images": 2}, {name: 3}]}))
+    assert table.to_dict("records") == [{"images": 1, "figure": name, "amount": 0.5}]
+
+
+def test_a_comparison_is_as_large_as_its_largest_checkpoint(tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_folder / "tiny.safetensors", tmp_path)
+    torch.manual_seed(0)
+    arch = GeneratorConfig(base_resolution=64, widths=(2, 2, 2, 2), z_dim=4, w_dim=4)
+    weights = ResNetGenerator(arch).state_dict()
+    save_checkpoint(Checkpoint(Card("large", arch), weights, torch.zeros(1, 4), torch.zeros(0, 4)), tmp_path / "large.safetensors")
+    recipe = Recipe(checkpoint="tiny", seeds=tuple(range(200)))
+    with pytest.raises(RecipeError, match="pixels"):
+        Renderer(Library(tmp_path, "cpu")).plate(Comparison(recipe=recipe, checkpoints=("tiny", "large"))).close()
 
 
 def test_a_card_is_told_with_each_stage_of_its_training(tiny_folder: Path) -> None:

@@ -1,13 +1,23 @@
 """The command that opens the studio in a browser: `resgen studio`, or `python app.py`."""
 
+import logging
+import os
+import shutil
+import signal
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from threading import Event, Timer
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from resgen.cli.common import Device
 from resgen.errors import ResGenError
+
+if TYPE_CHECKING:
+    from resgen.studio.renderer import Renderer
+
+GRACE = 4.0  # seconds that requests under way are given to end
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,16 +32,65 @@ def studio(
     port: Annotated[int | None, typer.Option(help="Default: the first free one from 7860.")] = None,
     share: Annotated[bool, typer.Option("--share", help="Also open a public link for a week.")] = False,
     mcp: Annotated[bool, typer.Option("--mcp", help="Also serve agents, by the Model Context Protocol.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="For strangers: smaller limits, and refused requests in the log.")] = False,
+    limit: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=NUMBER", help="Another limit, such as images=100; docs/security.md has all.")
+    ] = None,
 ) -> None:
     """Open the studio: explore generators in the browser."""
-    from resgen.library import SHIPPED
-    from resgen.studio.app import build, launch_options
+    from resgen.budget import OWN, PUBLIC
 
     if mcp and not find_spec("mcp"):
         raise ResGenError("Serving agents needs the package mcp; install it with: pip install 'resgen[agents]'.")
-    demo = build(checkpoints or SHIPPED, device)
-    try:
-        demo.launch(server_name=host, server_port=port, share=share, mcp_server=mcp, **launch_options())
-    except OSError as error:
-        address = f"{host or '127.0.0.1'}:{port or '7860-7959'}"
-        raise ResGenError(f"{address} is taken or cannot be listened on; choose another --port or --host.") from error
+    strangers = public or share
+    budget = (PUBLIC if strangers else OWN).with_limits(limit or ())
+
+    from resgen.studio.place import own_place
+
+    _log(logging.INFO if strangers else logging.ERROR)
+    with own_place() as place:
+        from resgen.library import SHIPPED, Library  # here, since Gradio makes a folder when it is imported
+        from resgen.studio.app import build_on, launch_options
+        from resgen.studio.renderer import Renderer
+
+        renderer = Renderer(Library(checkpoints or SHIPPED, device), budget)
+        demo = build_on(renderer)
+        try:
+            demo.launch(server_name=host, server_port=port, share=share, mcp_server=mcp, prevent_thread_lock=True, **launch_options(budget))
+        except OSError as error:
+            address = f"{host or '127.0.0.1'}:{port or '7860-7959'}"
+            raise ResGenError(f"{address} is taken or cannot be listened on; choose another --port or --host.") from error
+        _wait_for_the_end()
+        _close(demo, renderer, place)
+
+
+def _log(level: int) -> None:
+    """Requests that fail, one line each, on stderr."""
+    handler = logging.StreamHandler()
+    logger = logging.getLogger("resgen.requests")
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def _wait_for_the_end() -> None:
+    """Until the process is told to end, by Ctrl-C or whoever runs it."""
+    told = Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: told.set())
+    while not told.wait(1.0):  # without end, Windows would not hear of Ctrl-C
+        pass
+
+
+def _close(demo: Any, renderer: "Renderer", place: Path) -> None:
+    """End what is under way and the server; what does not end by then goes with the process."""
+
+    def leave() -> None:
+        shutil.rmtree(place, ignore_errors=True)
+        os._exit(0)
+
+    last = Timer(GRACE, leave)
+    last.daemon = True
+    last.start()
+    renderer.turns.stop()
+    demo.close(verbose=False)

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, check_sizes
+from resgen.budget import MAX_BLOCKS
 from resgen.errors import CheckpointError
 from resgen.interop.layers import ACTIVATIONS, StagedGenerator
-from resgen.recipe import MAX_BLOCKS
 
 TRANSPOSED, PLAIN, ENLARGED = KINDS = ("transposed", "plain", "enlarged")  # enlarged: pixels doubled, then a plain convolution
 

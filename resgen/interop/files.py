@@ -1,4 +1,8 @@
-"""Files of others as plain tensors: nothing in a file is run, and what a file claims is never believed beyond its own size."""
+"""Files of others as plain tensors: nothing in a file is run, and what a file claims is never believed beyond its own size.
+
+Files are mapped into memory, since they may be gigabytes of which a part is used. One that is overwritten meanwhile ends the process, which is a
+command of its own that its user started: the studio reads none of these files, and copies what it reads (`resgen.tensors`).
+"""
 
 import warnings
 import zipfile

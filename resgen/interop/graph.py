@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, Generator, check_sizes
+from resgen.budget import MAX_BLOCKS
 from resgen.errors import CheckpointError
 from resgen.fields import is_list, is_table
 from resgen.interop.graph_ops import MAX_NUMBERS, OPERATORS, GraphError
-from resgen.recipe import MAX_BLOCKS
 
 NONE, WEIGHTS, INDEX = CLASS_INPUTS = ("none", "weights", "index")
 MAX_STEERING = 65_536  # numbers of a constant that steers shapes

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, check_sizes
+from resgen.budget import MAX_BLOCKS
 from resgen.interop.layers import ACTIVATIONS, StagedGenerator
 from resgen.interop.reading import Asked, Reading
 from resgen.interop.states import State
-from resgen.recipe import MAX_BLOCKS
 
 BASE = 4
 

@@ -8,7 +8,7 @@ import pandas as pd
 from resgen.card import Card
 from resgen.errors import ResGenError
 from resgen.recipe import Recipe
-from resgen.studio.page import QUIET, RAW, STATIC, Updates, component, plain, writing
+from resgen.studio.page import QUIET, RAW, STATIC, Updates, component, friendly, plain, writing
 from resgen.studio.renderer import GridView, Renderer
 
 # What a figure is called on the page, and what it means.
@@ -35,7 +35,7 @@ class Shelved(TypedDict):
     """What the page's shelf is told of one generator."""
 
     name: str
-    view: GridView
+    view: GridView | None  # None where it cannot be drawn with
     facts: list[str]
 
 
@@ -53,7 +53,7 @@ class AboutScreen:
 
     def connect(self, demo: gr.Blocks, tab: gr.Tab) -> None:
         """Attach every listener."""
-        tab.select(self.fill_shelf, self.shelf, self.shelf, **QUIET)
+        tab.select(friendly(self.fill_shelf), self.shelf, self.shelf, **QUIET)
         shown = {self.card, self.figures, self.loss}
         demo.load(writing(self.show, shown), self.checkpoint, [*shown], **RAW)
         self.checkpoint.change(writing(self.show, shown), self.checkpoint, [*shown], **RAW)
@@ -66,7 +66,8 @@ class AboutScreen:
         for card in self.library.cards():
             try:
                 view = self.renderer.view(Recipe(checkpoint=card.name, seeds=tuple(range(SHELF_SAMPLES)), columns=3))
-            except ResGenError:
+            except ResGenError as error:
+                found.append({"name": card.name, "view": None, "facts": [str(error)]})
                 continue
             found.append({"name": card.name, "view": view, "facts": short_facts(card)})
         return found
@@ -132,7 +133,6 @@ def figures_table(card: Card) -> list[list[str]]:
 
 def history_table(card: Card) -> pd.DataFrame:
     """The losses on the card, one row for each figure and moment."""
-    table = pd.DataFrame(card.training.get("history", []))
-    if "images" not in table:
-        return pd.DataFrame(columns=["images", "figure", "amount"])
-    return table.melt("images", var_name="figure", value_name="amount")
+    rows = [row for row in card.training.get("history", []) if "images" in row]
+    found = [(row["images"], name, amount) for row in rows for name, amount in row.items() if name != "images"]
+    return pd.DataFrame(found, columns=["images", "figure", "amount"])

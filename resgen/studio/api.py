@@ -4,7 +4,10 @@ Their parameters are the recipe's fields, as declared.
 """
 
 import inspect
+import shutil
 import tempfile
+import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,23 +23,23 @@ from resgen.files import write_atomically
 from resgen.invert import invert as search
 from resgen.invert import load_photo
 from resgen.recipe import CALLED, Recipe, parse_seeds
-from resgen.studio.page import friendly
+from resgen.studio.page import LONG, RENDER, friendly
 from resgen.studio.renderer import Renderer
 from resgen.words import follow
 from resgen.work import finish
 
-MAX_STEPS = 1000
+HANDED_SECONDS = 60.0  # that a file handed out is kept beside Gradio's copy
 TILE = 96  # pixels a side of an image that an agent looks at
 
 
 def add_api(renderer: Renderer) -> None:
     """Declare the endpoints inside an open `gr.Blocks`."""
     api = Api(renderer)
-    for name, function, queue, limit in (
-        ("render", api.render, "render", 2), ("explore", api.explore, "render", 2), ("walk", api.walk, "slow", 1), ("invert", api.invert, "slow", 1), ("curate", api.curate, "slow", 1),
-        ("checkpoints", api.checkpoints, "render", 2),
+    for name, function, line in (
+        ("render", api.render, RENDER), ("explore", api.explore, RENDER), ("walk", api.walk, LONG), ("invert", api.invert, LONG),
+        ("curate", api.curate, LONG), ("checkpoints", api.checkpoints, RENDER),
     ):  # fmt: skip
-        add_endpoint(friendly(function), api_name=name, concurrency_limit=limit, concurrency_id=queue)
+        add_endpoint(friendly(function), api_name=name, **line)
 
 
 class Api:
@@ -44,16 +47,25 @@ class Api:
 
     def __init__(self, renderer: Renderer) -> None:
         self.renderer, self.library = renderer, renderer.library
-        self.first = next(iter(self.library.names()), "")
-        self._folder = tempfile.TemporaryDirectory(prefix="resgen-")  # gone with the process; Gradio keeps its own copies for a while
+        self._folder = tempfile.TemporaryDirectory(prefix="resgen-")  # gone with the process
+        self._handed: deque[tuple[float, Path]] = deque()
         self.render = _with_fields(
             self._render, Recipe, "checkpoint seeds classes class_mix truncation directions columns scale residual_gains sweep plane recipe"
         )
         self.walk = _with_fields(self._walk, Walk, "checkpoint stops seconds fps loop path pace truncation scale format")
 
+    @property
+    def first(self) -> str:
+        """The checkpoint that is drawn with where none is named. Raises CheckpointError where there is none."""
+        return self.library.first()
+
     def _hand_out(self, name: str, data: bytes) -> FileData:
+        """A file for a visitor. Gradio copies it as soon as it has it, and keeps the copy for a while: what was handed out before may go."""
+        while self._handed and time.monotonic() - self._handed[0][0] > HANDED_SECONDS:
+            shutil.rmtree(self._handed.popleft()[1].parent, ignore_errors=True)
         path = Path(tempfile.mkdtemp(dir=self._folder.name)) / name
         write_atomically(path, data)
+        self._handed.append((time.monotonic(), path))
         return FileData(path=str(path), orig_name=name)
 
     def _render(self, checkpoint: str = "", recipe: str = "", **fields: Any) -> FileData:
@@ -66,6 +78,7 @@ class Api:
         Returns:
             A PNG that carries its recipe in the text chunk 'resgen'.
         """
+        self.renderer.budget.hold("characters", len(recipe))
         wanted = read(recipe) if recipe else Recipe(checkpoint=checkpoint or self.first, **fields)
         if isinstance(wanted, Walk):
             raise RecipeError("A walk is a film: ask /walk for it.")
@@ -98,6 +111,7 @@ class Api:
         Returns:
             The film, with its recipe inside.
         """
+        self.renderer.budget.hold("characters", len(stops))
         is_json = stops.lstrip().startswith("{")
         wanted = read(stops) if is_json else Walk(stops=read_points(stops, checkpoint or self.first, truncation), **fields)
         if not isinstance(wanted, Walk):
@@ -110,19 +124,20 @@ class Api:
         Args:
             image: a picture file
             checkpoint: name of a checkpoint, one of /checkpoints; default: the best
-            steps: of the search, 1 to 1000
+            steps: of the search, 1 to 1000 where the server has no other limit
 
         Returns:
             The recipe of the image found, for /render, and how near it comes: PSNR in decibels.
         """
-        if not 1 <= steps <= MAX_STEPS:
-            raise RecipeError(f"Steps: {steps} is outside 1..{MAX_STEPS}.")
+        self.renderer.budget.hold("looked", steps)
+        if steps < 1:
+            raise RecipeError(f"Steps: {steps} is too few; at least 1 is needed.")
         path = image.get("path") if isinstance(image, dict) else getattr(image, "path", None)
         if not path:
             raise DataError("Image: send a picture file.")
         name = checkpoint or self.first
-        target = load_photo(Path(path), self.library.card(name).arch.resolution)
-        found = finish(search(target, self.library.sampler(name), self.library.features(name), steps))
+        target = load_photo(Path(path), self.library.card(name).arch.resolution, most=self.renderer.budget.photo)
+        found = finish(self.renderer.turns.share(search(target, self.library.sampler(name), self.library.features(name), steps)))
         return {"recipe": found.recipe.to_dict(), "psnr": round(found.psnr, 2)}
 
     def curate(
@@ -141,11 +156,11 @@ class Api:
         Returns:
             The recipe of the images kept, best first, for /render.
         """
-        if many > MAX_STEPS:
-            raise RecipeError(f"Many: at most {MAX_STEPS} images are looked at.")
+        self.renderer.budget.hold("looked", many)
         name = checkpoint or self.first
         recipe = Recipe(checkpoint=name, seeds=(first_seed,), classes=(label,) if label else ())
-        return finish(curating.curate(recipe, self.library.sampler(name), self.library.classifier(name), many, keep, order)).to_dict()
+        work = curating.curate(recipe, self.library.sampler(name), self.library.classifier(name), many, keep, order)
+        return finish(self.renderer.turns.share(work)).to_dict()
 
     def checkpoints(self) -> list[dict[str, Any]]:
         """List the checkpoints there are, each as its card: classes, data set, figures, directions."""
@@ -166,6 +181,7 @@ def _with_fields(function: Callable[..., Any], of: type[Declared], order: str) -
     head, returns, tail = (function.__doc__ or "").partition("\n        Returns:")
     endpoint.__doc__ = f"{head.rstrip()}\n{helps}{returns}{tail}"
     endpoint.__name__ = function.__name__.lstrip("_")
+    endpoint.__qualname__ = function.__qualname__
     endpoint.__signature__ = inspect.Signature(parameters, return_annotation=FileData)  # type: ignore[attr-defined]
     endpoint.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": FileData}
     return endpoint

@@ -1,6 +1,7 @@
 """The whole interface: `build` makes it, `launch_options` says how it is served."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before the import:
 
 import gradio as gr
 from gradio.themes import Soft
+from starlette.middleware import Middleware
 
+from resgen.budget import OWN, Budget
 from resgen.carry import read_recipe
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_query
 from resgen.errors import ResGenError
@@ -18,9 +21,10 @@ from resgen.studio.about import AboutScreen
 from resgen.studio.api import add_api
 from resgen.studio.compare import CompareScreen
 from resgen.studio.explore import Explore
+from resgen.studio.guard import Guard, bound_queue
 from resgen.studio.invert import InvertScreen
 from resgen.studio.mix import MixScreen
-from resgen.studio.page import QUIET, STATIC, Updates, address, component, pin_list, rewrite, warn
+from resgen.studio.page import QUIET, RENDER, STATIC, Updates, address, component, friendly, pin_list, rewrite, warn
 from resgen.studio.renderer import Renderer
 from resgen.studio.walk import WalkScreen
 
@@ -65,7 +69,7 @@ class Studio:
         self.about.connect(demo, about_tab)
         everything = {self.tabs, *self.explore.outputs, *self.walk.outputs, *self.mix.outputs, *self.compare.outputs}
         opened = rewrite(demo.load, self.open_page, [self.address, self.explore.narrow], everything | {self.explore.narrow}, js=OPENED)
-        opened.then(renderer.samples, None, self.explore.samples, **QUIET)
+        opened.then(friendly(renderer.samples), None, self.explore.samples, **QUIET)
         self._connect_images()
         rewrite(self.address.select, self.follow, self.explore.narrow, everything)
         rewrite(self.opener.upload, self.open_file, self.opener, everything, preprocess=True)
@@ -136,16 +140,24 @@ class Studio:
         return self.show(recipe)
 
 
-def build(folder: Path = SHIPPED, device: str = "auto") -> gr.Blocks:
+def build(folder: Path = SHIPPED, device: str = "auto", budget: Budget = OWN) -> gr.Blocks:
     """The interface over the checkpoints of ``folder``. Raises ResGenError for a device that is not there."""
-    renderer = Renderer(Library(folder, device))
+    return build_on(Renderer(Library(folder, device), budget))
+
+
+def build_on(renderer: Renderer) -> gr.Blocks:
+    """The interface over a renderer."""
+    with suppress(ResGenError):
+        renderer.library.first()  # from now on it is known which checkpoint the page begins with
     with gr.Blocks(title="ResGen", delete_cache=(CACHE_SECONDS, CACHE_SECONDS), analytics_enabled=False) as demo:
         Studio(renderer, demo)
         add_api(renderer)
+    demo.queue(default_concurrency_limit=RENDER["concurrency_limit"])
+    bound_queue(demo, renderer.budget)
     return demo
 
 
-def launch_options() -> dict[str, Any]:
+def launch_options(budget: Budget = OWN) -> dict[str, Any]:
     """Arguments of `Blocks.launch` that belong to the look and the limits."""
     fonts = ("ui-sans-serif", "system-ui", "sans-serif")
     theme = Soft(primary_hue="indigo", neutral_hue="zinc", font=fonts, font_mono=("ui-monospace", "monospace")).set(
@@ -176,5 +188,7 @@ def launch_options() -> dict[str, Any]:
         "js": (STATIC / "drop.js").read_text(),
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
-        "max_file_size": "20mb",
+        "max_file_size": budget.body,
+        "enable_monitoring": False,
+        "app_kwargs": {"middleware": [Middleware(Guard, budget=budget)]},
     }

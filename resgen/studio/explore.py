@@ -9,7 +9,7 @@ import gradio as gr
 
 from resgen.composite import AnatomyOf, read_query
 from resgen.curate import ORDERS, curate, make_direction
-from resgen.errors import RecipeError, ResGenError
+from resgen.errors import RecipeError
 from resgen.latents import locate
 from resgen.recipe import MAX_SEED, Recipe, parse_seeds
 from resgen.studio.controls import CHOSEN, WHOLE, Controls, Kept
@@ -167,9 +167,7 @@ class Explore:
 
     def first_picture(self, name: str = "", narrow: bool = False) -> Recipe:
         """What is shown at first of a checkpoint, or of the best. Raises ResGenError where there is none."""
-        name = name or next(iter(self.library.names()), "")
-        if not name:
-            raise ResGenError(f"There is no checkpoint in {self.library.folder.name}/; train one or copy a .safetensors file there.")
+        name = name or self.library.first()
         return Recipe(checkpoint=name, **self._first(narrow), scale=self._scale(name))
 
     @staticmethod
@@ -327,8 +325,9 @@ class Explore:
     def find_best(self, values: Values) -> Iterator[Updates]:
         recipe = self.read(values)
         sampler, classifier = self.library.sampler(recipe.checkpoint), self.library.classifier(recipe.checkpoint)
+        self.renderer.budget.hold("looked", int(values[self.many]))
         work = curate(recipe, sampler, classifier, int(values[self.many]), int(values[self.keep]), values[self.order])
-        for told in watched(work, "Drawing"):
+        for told in watched(self.renderer.turns.share(work), "Drawing"):
             if isinstance(told, Recipe):
                 yield {self.found: {"query": told.to_query()}, self.curating: f"The best {len(told.seeds)} are shown."}
             else:

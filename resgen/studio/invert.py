@@ -87,7 +87,7 @@ class InvertScreen:
         if not path:
             raise DataError("There is no picture yet: choose a file, or paste one.")
         crop = (values[self.zoom], values[self.across], values[self.down])
-        return load_photo(Path(path), self.library.card(name).arch.resolution, crop)
+        return load_photo(Path(path), self.library.card(name).arch.resolution, crop, self.renderer.budget.photo)
 
     def show_target(self, values: Values) -> Any:
         """The picture as it will be looked for, before it is."""
@@ -96,13 +96,14 @@ class InvertScreen:
         return self._beside(values[self.checkpoint], [self.target(values)], ("your picture",))
 
     def find_latent(self, values: Values) -> Iterator[Updates]:
+        self.renderer.budget.hold("looked", values[self.steps])
         target, name = self.target(values), values[self.checkpoint]
         yield {self.result: "Searching ...", self.view: self._beside(name, [target], ("your picture",))}
         latest = [target]
         work = invert(
             target, self.library.sampler(name), self.library.features(name), int(values[self.steps]), watch=lambda seen: latest.append(seen)
         )
-        for told in watched(work, f"Searching with {name}, steps"):
+        for told in watched(self.renderer.turns.share(work), f"Searching with {name}, steps"):
             if isinstance(told, Inversion):
                 yield self.show_found(target, told)
             else:

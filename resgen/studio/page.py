@@ -14,10 +14,12 @@ from typing import Any, Protocol, TypeVar
 import gradio as gr
 from PIL import Image
 
-from resgen.composite import MAX_STOPS, AnyRecipe, read_query
+from resgen.budget import MAX_STOPS
+from resgen.composite import AnyRecipe, read_query
 from resgen.errors import RecipeError, ResGenError
 from resgen.fields import Declared, Dial, declaration, limits
 from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, PLANE_HEIGHT, PLANE_WIDTH, STEP_DIAL, Recipe
+from resgen.studio.log import note_failure, note_refusal
 from resgen.studio.renderer import Renderer, data_uri, media_type
 from resgen.work import Work
 
@@ -27,10 +29,14 @@ LAST: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}  # of what a han
 # Values as the page has them: a screen checks them itself, and Gradio would refuse those that are between two recipes, such as
 # a class of the generator before.
 RAW: dict[str, Any] = {**QUIET, "preprocess": False}
-LIVE: dict[str, Any] = {**RAW, "trigger_mode": "always_last", "concurrency_limit": 2, "concurrency_id": "render"}
-BESIDE: dict[str, Any] = {**LAST, "concurrency_limit": 2, "concurrency_id": "beside"}  # what hangs on a picture
-SLOW: dict[str, Any] = {**QUIET, "concurrency_limit": 1, "concurrency_id": "slow"}
+# Lines of requests, and how many of each are under way; who draws when is the business of `Turns`.
+RENDER: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "render"}
+LONG: dict[str, Any] = {"concurrency_limit": 3, "concurrency_id": "slow"}
+LIVE: dict[str, Any] = {**RAW, "trigger_mode": "always_last", **RENDER}
+BESIDE: dict[str, Any] = {**LAST, "concurrency_limit": 3, "concurrency_id": "beside"}  # what hangs on a picture
+SLOW: dict[str, Any] = {**QUIET, **LONG}
 ASK: Any = object()  # what `write` gives a grid or player that is to be drawn, once all that is written with it is in the page
+SAVED_SIDE = 2048  # pixels up to which a single image is enlarged, eight times at most
 TOLD_EVERY = 0.25  # seconds between two words of long work; it ends at such a moment when it is cancelled
 
 PIN = ("pin", "Pin", "Keep this image for the other screens; key P")
@@ -74,27 +80,35 @@ class Screen(Protocol):
 
 
 def friendly(function: Callable[..., Any]) -> Any:
-    """Show a mendable error as one message in the page; what is on screen stays."""
+    """Show an error as one message in the page; what is on screen stays. What nobody but a programmer can mend stands in the log alone."""
+    where = getattr(function, "__qualname__", "")
 
     @wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except ResGenError as error:
-            raise _toast(error) from error
+        except Exception as error:
+            raise _toast(error, where) from error
 
     @wraps(function)
     def guarded_steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
         try:
             yield from function(*args, **kwargs)
-        except ResGenError as error:
-            raise _toast(error) from error
+        except Exception as error:
+            raise _toast(error, where) from error
 
     return guarded_steps if inspect.isgeneratorfunction(function) else guarded
 
 
-def _toast(error: ResGenError) -> gr.Error:
-    return gr.Error(html.escape(str(error)), title="That did not work", print_exception=False)
+def _toast(error: Exception, where: str) -> gr.Error:
+    if isinstance(error, gr.Error):
+        return error
+    if isinstance(error, ResGenError):
+        note_refusal(where, error)
+        words = str(error)
+    else:
+        words = f"Something is wrong with the studio itself; whoever runs it finds this as request {note_failure(where, error)} in the log."
+    return gr.Error(html.escape(words), title="That did not work", print_exception=False)
 
 
 def warn(message: str) -> None:
@@ -318,6 +332,7 @@ def offer_images(renderer: Renderer, view: gr.HTML, file: gr.JSON) -> None:
         recipe = read_query(event.tile)
         if not isinstance(recipe, Recipe):
             raise RecipeError("This image cannot be saved alone.")
-        return download(renderer.file_name(recipe), renderer.png(recipe.changed(scale=8)))
+        scale = max(1, min(8, SAVED_SIDE // renderer.library.card(recipe.checkpoint).arch.resolution))
+        return download(renderer.file_name(recipe), renderer.png(recipe.changed(scale=scale)))
 
     offer(view.select, save, None, file)

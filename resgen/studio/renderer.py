@@ -15,17 +15,19 @@ from cachetools import LRUCache
 from PIL import Image
 
 from resgen import grid
-from resgen.composite import AnyRecipe, Comparison, Walk
-from resgen.errors import RecipeError, ResGenError
+from resgen.budget import OWN, Budget
+from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Walk
+from resgen.errors import ResGenError
 from resgen.film import write_film
 from resgen.latents import join, locate
 from resgen.library import Library
 from resgen.plates import Plate, draw, name_images
 from resgen.recipe import Recipe
+from resgen.sampler import micro_batch
+from resgen.studio.turns import Turns
 from resgen.work import Work, finish
 
-MAX_IMAGES = 400  # a grid in the browser
-MAX_SHOWN_PIXELS = 50_000_000  # of the images of a grid at their own size
+COPIES, BATCH_COPIES = 3, 5  # of a request's pixels while they are brought into a file, and of a batch's features while it is drawn
 PREVIEW_FRAMES = 72
 ENDS_KEPT, SAMPLES_KEPT = 16, 64
 SAMPLE_SEED = 5  # of the picture that stands for a generator
@@ -59,24 +61,45 @@ class FilmView(GridView):
 class Renderer:
     """Renders recipes with a library's checkpoints for the page."""
 
-    def __init__(self, library: Library) -> None:
-        self.library = library
+    def __init__(self, library: Library, budget: Budget = OWN) -> None:
+        self.library, self.budget, self.turns = library, budget, Turns(budget)
         self._ends: LRUCache[Any, GridView] = LRUCache(ENDS_KEPT)
         self._samples: LRUCache[str, str] = LRUCache(SAMPLES_KEPT)  # by what identifies a checkpoint
 
     def plate(self, recipe: AnyRecipe) -> Work[Plate]:
         """The images of any recipe, laid out. Raises ResGenError."""
-        if recipe.count > MAX_IMAGES:
-            raise RecipeError(f"This asks for {recipe.count:,} images; the browser shows at most {MAX_IMAGES}. The command line draws more.")
-        pixels = recipe.count * self.library.card(recipe.checkpoint).arch.resolution ** 2
-        if pixels > MAX_SHOWN_PIXELS:
-            raise RecipeError("These images are too large to be shown at once; ask for fewer.")
+        self._hold_recipe(recipe)
+        self._hold_images(recipe)
         return draw(recipe, self.library.sampler)
+
+    def _hold_recipe(self, recipe: AnyRecipe) -> None:
+        """Raise RecipeError where a recipe, or what is answered to it, would be too long."""
+        hold = self.budget.hold
+        for part in (recipe,) if isinstance(recipe, Recipe) else recipe.parts():
+            hold("directions", len(part.directions) + max((len(pairs) for _, pairs in part.edits), default=0))
+            hold("edits", len(part.edits))
+            hold("vector", max((len(packed) * 3 // 8 for packed in (*part.latents, *(own for _, own in part.own_directions))), default=0))
+        length = len(recipe.to_query())
+        hold("characters", length)
+        hold("reply", length * recipe.count)
+
+    def _hold_images(self, recipe: AnyRecipe) -> None:
+        """Raise RecipeError where the images of a recipe would be too many or too large."""
+        hold, archs = self.budget.hold, [self.library.card(name).arch for name in _painters(recipe)]
+        pixels = recipe.count * self._side(recipe) ** 2
+        hold("images", recipe.count)
+        hold("pixels", pixels)
+        batch = max(micro_batch(arch) * arch.features for arch in archs)
+        hold("megabytes", (COPIES * 3 * pixels + BATCH_COPIES * 4 * batch) / 1e6)
+
+    def _side(self, recipe: AnyRecipe) -> int:
+        """Pixels a side of a recipe's images: beside larger ones smaller ones are brought to their size."""
+        return max(self.library.card(name).arch.resolution for name in _painters(recipe))
 
     def check(self, recipe: AnyRecipe) -> None:
         """Raise ResGenError where a recipe cannot be drawn: too much of it, or names that its checkpoint does not have."""
         self.plate(recipe).close()
-        for name in recipe.checkpoints if isinstance(recipe, Comparison) else (recipe.checkpoint,):
+        for name in _painters(recipe):
             for part in (recipe,) if isinstance(recipe, Recipe) else recipe.parts():
                 locate(part.with_checkpoint(name), self.library.sampler(name).checkpoint)
 
@@ -84,12 +107,13 @@ class Renderer:
         """What the page's grid shows for a recipe. Raises ResGenError."""
         self.library.sampler(recipe.checkpoint)  # loaded before the clock starts
         started = time.perf_counter()
-        plate = finish(self.plate(recipe))
+        plate = finish(self.turns.share(self.plate(recipe)))
         milliseconds = (time.perf_counter() - started) * 1000
         count = len(plate.images)
         painters: tuple[str, ...] = recipe.checkpoints if isinstance(recipe, Comparison) else ()
         painter = f"{len(painters)} generators" if len(painters) > 1 else recipe.checkpoint
-        status = f"{count} image{'s' * (count > 1)} by {painter} in {milliseconds:.0f} ms on {self.library.device.upper()}"
+        where = self.library.sampler(recipe.checkpoint).shortage or f"on {self.library.device.upper()}"
+        status = f"{count} image{'s' * (count > 1)} by {painter} in {milliseconds:.0f} ms {where}"
         return self.view_plate(plate, recipe, status)
 
     def view_plate(self, plate: Plate, recipe: AnyRecipe | None, status: str) -> GridView:
@@ -125,7 +149,7 @@ class Renderer:
         sampler = self.library.sampler(recipes[0].checkpoint)
         points = [locate(recipe, sampler.checkpoint) for recipe in recipes]
         captions = [name_images(recipe, one, sampler)[0] for recipe, one in zip(recipes, points, strict=True)]
-        return list(zip(captions, finish(sampler.draw(join(points))), strict=True))
+        return list(zip(captions, finish(self.turns.share(sampler.draw(join(points)))), strict=True))
 
     def ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
         """An image at both ends of each direction, two images a name; kept, since pages open with the same. Raises ResGenError."""
@@ -154,14 +178,23 @@ class Renderer:
 
     def png(self, recipe: AnyRecipe) -> bytes:
         """The recipe's picture as a PNG that carries it. Raises ResGenError."""
-        return grid.png_bytes(grid.compose(finish(self.plate(recipe))), recipe, self.sha256(recipe.checkpoint))
+        scale = getattr(recipe.recipe if isinstance(recipe, Comparison | AnatomyOf) else recipe, "scale", 1)
+        drawing = self.plate(recipe)
+        self.budget.hold("saved_pixels", recipe.count * (self._side(recipe) * scale) ** 2)
+        return grid.png_bytes(grid.compose(finish(self.turns.share(drawing))), recipe, self.sha256(recipe.checkpoint))
 
     def zip(self, recipe: AnyRecipe) -> bytes:
         """Each of the recipe's images as a PNG of its own, in a zip. Raises ResGenError."""
-        return grid.zip_bytes(finish(self.plate(recipe)), recipe, self.sha256)
+        return grid.zip_bytes(finish(self.turns.share(self.plate(recipe))), recipe, self.sha256)
 
     def film(self, walk: Walk, suffix: str) -> Work[bytes]:
         """A walk as a film that carries it. Raises ResGenError."""
+        self._hold_recipe(walk)
+        self.budget.hold("frames", walk.frames)
+        self.budget.hold("film_pixels", walk.frames * (self._side(walk) * walk.scale) ** 2)
+        return self.turns.share(self._make_film(walk, suffix))
+
+    def _make_film(self, walk: Walk, suffix: str) -> Work[bytes]:
         with TemporaryFile() as file:
             yield from write_film(walk, self.library.sampler(walk.checkpoint), suffix, file)
             file.seek(0)
@@ -174,6 +207,11 @@ class Renderer:
     def file_name(self, recipe: Recipe) -> str:
         """A name for the file of one image: 'cat-seed7.png'. Raises ResGenError."""
         return f"{grid.file_words(self.single_images([recipe])[0][0])}.png"
+
+
+def _painters(recipe: AnyRecipe) -> tuple[str, ...]:
+    """The checkpoints that draw a recipe."""
+    return recipe.checkpoints if isinstance(recipe, Comparison) else (recipe.checkpoint,)
 
 
 def _key(tile: Recipe) -> str:

@@ -1,8 +1,16 @@
-// All generators side by side: the value is a list of { name, view, facts }.
+// All generators side by side: the value is a list of { name, view, facts }; view is null where one cannot be drawn with.
 const shelf = element.querySelector(".rg-shelf");
 
 async function card({ name, view, facts }) {
   const made = Object.assign(document.createElement("section"), { className: "rg-shelved" });
+  if (view) made.append(await samples(name, view));
+  const list = document.createElement("ul");
+  list.append(...facts.map((fact) => Object.assign(document.createElement("li"), { textContent: fact })));
+  made.append(Object.assign(document.createElement("h3"), { textContent: name }), list);
+  return made;
+}
+
+async function samples(name, view) {
   const picture = await pictureOf(view);
   const side = 72;
   const canvas = Object.assign(document.createElement("canvas"), { width: view.columns * side * 2, height: view.rows * side * 2 });
@@ -12,10 +20,7 @@ async function card({ name, view, facts }) {
   view.captions.forEach((_, index) =>
     paintImage(context, picture, view, index, (index % view.columns) * side * 2, Math.floor(index / view.columns) * side * 2, side * 2),
   );
-  const list = document.createElement("ul");
-  list.append(...facts.map((fact) => Object.assign(document.createElement("li"), { textContent: fact })));
-  made.append(canvas, Object.assign(document.createElement("h3"), { textContent: name }), list);
-  return made;
+  return canvas;
 }
 
 async function show() {

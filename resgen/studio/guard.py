@@ -1,0 +1,137 @@
+"""What stands between the network and the studio: bodies and waiting requests are bounded, `/healthz` is answered."""
+
+import json
+import time
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+import gradio as gr
+from fastapi import HTTPException
+from starlette.requests import ClientDisconnect
+
+from resgen.budget import Budget
+
+EACH = 2  # requests of one visitor under way in one line
+UNREAD_SECONDS = 15.0  # that an answer waits for who asked
+Scope = dict[str, Any]
+Message = dict[str, Any]
+
+
+class Guard:
+    """An ASGI middleware: refuses bodies beyond the budget, as soon as they are announced or have come so far; answers `/healthz`."""
+
+    def __init__(self, app: Any, budget: Budget) -> None:
+        self.app, self.budget = app, budget
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif scope["path"] == "/healthz":
+            await _answer(send, 200, {"status": "ok"})
+        else:
+            most = self.budget.body if scope["path"].endswith("/upload") else self.budget.words
+            await self._pass_on(scope, receive, send, most)
+
+    async def _pass_on(self, scope: Scope, receive: Any, send: Any, most: int) -> None:
+        """Let the app answer, unless more than ``most`` bytes are announced or come."""
+        came, begun, over = 0, False, _announced(scope) > most
+
+        async def count() -> Message:
+            nonlocal came, over
+            message = await receive()
+            came += len(message.get("body", b""))
+            over = over or came > most
+            return {"type": "http.disconnect"} if over else message
+
+        async def watch(message: Message) -> None:
+            nonlocal begun
+            if begun or not over:  # what is answered to the half of a body is no answer
+                begun = True
+                await send(message)
+
+        if not over:
+            with suppress(ClientDisconnect):
+                await self.app(scope, count, watch)
+        if over and not begun:
+            await _answer(send, 413, {"detail": f"There are at most {most:,} bytes possible in such a request here: send less at once."})
+
+
+def _announced(scope: Scope) -> int:
+    """The length of a body as its head says, 0 where it does not."""
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(length[:19]) if length.isdigit() else 0
+
+
+async def _answer(send: Any, status: int, told: dict[str, str]) -> None:
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+
+
+def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
+    """Let no more requests wait than the budget says, in all and of one visitor, and serve visitors by turns.
+
+    Gradio's own queue refuses with its own words, knows no visitors and serves in the order of coming: one who asks for much is served before all others.
+    """
+    queue = demo._queue
+    push, unread_since = queue.push, dict[str, float]()
+
+    async def push_within(body: Any, request: Any, username: str | None) -> Any:
+        _forget_unread(queue, unread_since, time.monotonic())
+        lines = queue.event_queue_per_concurrency_id.values()
+        waiting = [event for line in lines for event in line.queue]
+        own = sum(event.session_hash == body.session_hash for event in waiting)
+        if own >= budget.waiting_each:
+            raise _busy(f"{own} requests of yours are waiting, as many as one visitor may have here", _expected_wait(queue))
+        if len(waiting) >= budget.waiting:
+            raise _busy(f"{len(waiting)} requests are waiting, as many as fit here", _expected_wait(queue))
+        return await push(body=body, request=request, username=username)
+
+    def next_event() -> Any:
+        running = Counter((event.concurrency_id, event.session_hash) for job in queue.active_jobs if job for event in job)
+        for name, line in queue.event_queue_per_concurrency_id.items():
+            if line.concurrency_limit is not None and line.current_concurrency >= line.concurrency_limit:
+                continue
+            served = {event: running[name, event.session_hash] for event in line.queue}
+            chosen = min(served, key=lambda event: served[event], default=None)
+            if chosen is not None and (served[chosen] < EACH or line.concurrency_limit is None):
+                line.queue.remove(chosen)
+                return [chosen], False, name
+        return None
+
+    queue.push, queue.get_events = push_within, next_event
+
+
+def _forget_unread(queue: Any, since: dict[str, float], now: float) -> None:
+    """Drop the answers of visitors who do not take them, and have nothing under way; ``since`` when each was first found so.
+
+    Whoever is there takes an answer as soon as it comes; Gradio keeps those of two thousand others, megabytes each.
+    """
+    events = [
+        *(event for job in queue.active_jobs if job for event in job),
+        *(event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue),
+    ]
+    busy = {event.session_hash for event in events}
+    unread = {name for name, answers in queue.pending_messages_per_session.items() if name not in busy and not answers.empty()}
+    for name in [*since]:
+        if name not in unread:
+            del since[name]
+    for name in unread:
+        if now - since.setdefault(name, now) > UNREAD_SECONDS:
+            del queue.pending_messages_per_session[name]
+            queue.pending_event_ids_session.pop(name, None)
+
+
+def _expected_wait(queue: Any) -> int:
+    """Seconds until what waits now is done, by how long each took before."""
+    waits = [
+        sum(queue.process_time_per_fn[event.fn].avg_time for event in line.queue if event.fn in queue.process_time_per_fn)
+        / (line.concurrency_limit or 1)
+        for line in queue.event_queue_per_concurrency_id.values()
+    ]
+    return max(1, round(max(waits, default=0)))
+
+
+def _busy(what: str, wait: int) -> HTTPException:
+    return HTTPException(429, f"{what}: try again in about {wait} s.", headers={"Retry-After": str(wait)})

@@ -1,0 +1,52 @@
+"""A checkpoint of a stranger whose card holds markup, scripts, pictures of other hosts and marks that turn words: text on the page, and no request leaves it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from resgen.checkpoint import save_checkpoint
+from resgen.studio.app import build, launch_options
+from tests.browser.conftest import open_tab, shown
+from tests.conftest import untrained
+
+HOST = "198.51.100.7"
+PICTURE, SCRIPT, LINK = f"<img src=http://{HOST}/a.png>", "<script>window.ran = 1</script>", f"[click](http://{HOST}/)"
+TURNED, ESCAPED = "\u202eturned", "\x1b[2Jcleared"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("strangers")
+    good = untrained("odd", 0, (LINK, "javascript:ran", f"![x](http://{HOST}/b.png)"))
+    dataset = {"name": PICTURE, "author": SCRIPT, "licence": f"{LINK} javascript:alert(1)", "images": 3}
+    training = {"images_seen": 9, "hardware": f"![x](http://{HOST}/c.png) <a href=javascript:ran>x</a>", "command": f"run {PICTURE}\n\n{LINK}"}
+    turned = {"author": TURNED, "licence": ESCAPED}
+    save_checkpoint(replace(good, card=replace(good.card, dataset=dataset, training=training)), folder / "odd.safetensors")
+    other = untrained("turned", 1, ())
+    save_checkpoint(replace(other, card=replace(other.card, dataset={"name": "n", **turned})), folder / "turned.safetensors")
+    demo = build(folder, "cpu")
+    _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    yield address.rstrip("/")
+    demo.close()
+
+
+def test_a_card_is_shown_as_text_and_asks_nothing_of_others(browser: Browser, url: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{url}/?checkpoint=odd")
+    shown(page)
+    expect(page.locator("#card")).to_contain_text(PICTURE)
+    open_tab(page, "About")
+    card, shelf = page.locator("#about-card"), page.locator("#shelf")
+    for words in (PICTURE, SCRIPT, LINK, "javascript:alert(1)", f"![x](http://{HOST}/c.png)", "<a href=javascript:ran>x</a>", f"run {PICTURE}"):
+        expect(card).to_contain_text(words)
+    expect(shelf).to_contain_text(LINK)
+    assert TURNED[0] not in page.content() and "\x1b" not in page.content()
+    for tab in ("Compare", "Mix", "Explore"):
+        open_tab(page, tab)
+    assert page.locator(f"[href*='{HOST}'], [src*='{HOST}'], [href^='javascript:']").count() == 0
+    assert page.evaluate("window.ran") is None
+    assert all(address.startswith((url, "data:", "blob:")) for address in asked), asked

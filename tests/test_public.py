@@ -1,0 +1,272 @@
+"""What a studio for strangers stands: floods, large bodies, long work of one visitor beside another's, faults, and being ended."""
+
+import http.client
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio_client import Client
+
+from resgen.budget import OWN
+from resgen.errors import RecipeError, ResGenError
+from resgen.recipe import Recipe
+from resgen.studio import place
+from resgen.studio.app import build, launch_options
+from resgen.studio.guard import UNREAD_SECONDS, _forget_unread, bound_queue
+from resgen.studio.page import friendly
+from resgen.studio.place import own_place
+from resgen.studio.turns import Turns
+from resgen.work import Work, finish
+from tests.browser.conftest import free_port, serves
+
+ROOT = Path(__file__).parent.parent
+SMALL = replace(OWN, words=100_000, body=200_000)
+
+
+# Turns.
+
+
+def steps(name: str, count: int, told: list[str], seconds: float = 0.0) -> Work[str]:
+    try:
+        for step in range(count):
+            time.sleep(seconds)
+            told.append(name)
+            yield step + 1, count
+    finally:
+        told.append(f"{name} ended")
+    return name
+
+
+def test_work_in_turns_gives_what_it_gives_alone() -> None:
+    told: list[str] = []
+    progress: list[tuple[int, int]] = []
+    assert finish(Turns(OWN).share(steps("a", 3, told)), lambda *step: progress.append(step)) == "a"
+    assert progress == [(1, 3), (2, 3), (3, 3)] and told == ["a"] * 3 + ["a ended"]
+
+
+def test_short_work_goes_ahead_of_long_work() -> None:
+    turns, told = Turns(OWN), list[str]()
+
+    def take_long() -> None:
+        with suppress(ResGenError):  # the studio is closed meanwhile
+            finish(turns.share(steps("long", 200, told, 0.01)))
+
+    longs = [threading.Thread(target=take_long) for _ in range(4)]
+    for thread in longs:
+        thread.start()
+    while len(told) < 40:
+        time.sleep(0.01)
+    before = len(told)
+    finish(turns.share(steps("short", 4, told)))
+    between = told[before : told.index("short ended")]
+    assert between.count("long") < 20, "each of its steps waits for at most those that are under way"
+    turns.stop()
+    for thread in longs:
+        thread.join(5)
+    assert told.count("long ended") == 4 and told.count("long") < 800
+
+
+def test_work_that_takes_too_long_is_ended() -> None:
+    told: list[str] = []
+    with pytest.raises(RecipeError, match="at most 1 are possible here: ask for less at once"):
+        finish(Turns(replace(OWN, seconds=1)).share(steps("a", 100, told, 0.3)))
+    assert told == ["a"] * 4 + ["a ended"]
+
+
+def test_work_that_is_closed_leaves_its_place_free() -> None:
+    turns, told = Turns(OWN), list[str]()
+    for _ in range(5):
+        shared = turns.share(steps("a", 3, told))
+        next(shared)
+        shared.close()
+    assert finish(turns.share(steps("b", 1, told))) == "b" and told.count("a ended") == 5
+
+
+def test_nothing_begins_when_the_studio_is_closed() -> None:
+    turns = Turns(OWN)
+    turns.stop()
+    with pytest.raises(ResGenError, match="being closed"):
+        finish(turns.share(steps("a", 1, [])))
+
+
+# The queue.
+
+
+class Line:
+    """Anything with these parts."""
+
+    def __init__(self, **parts: Any) -> None:
+        self.__dict__.update(parts)
+
+
+def queue_of(*waiting: str, running: tuple[str, ...] = (), limit: int = 4) -> Any:
+    """A queue of one line with requests of these visitors."""
+    events = [Line(session_hash=name, concurrency_id="render", fn="draw") for name in (*waiting, *running)]
+    line: Any = Line(queue=events[: len(waiting)], concurrency_limit=limit, current_concurrency=len(running))
+
+    async def push(**_: Any) -> tuple[bool, str, str]:
+        return True, "id", "success"
+
+    queue = Line(
+        event_queue_per_concurrency_id={"render": line},
+        active_jobs=[[event] for event in events[len(waiting) :]] or [None],
+        process_time_per_fn={"draw": Line(avg_time=2.0)},
+        push=push,
+        pending_messages_per_session={},
+        pending_event_ids_session={},
+    )
+    bound_queue(Line(_queue=queue), replace(OWN, waiting=6, waiting_each=3))  # type: ignore[arg-type]
+    return queue
+
+
+def pushed(queue: Any, visitor: str) -> Any:
+    try:
+        queue.push(body=Line(session_hash=visitor), request=None, username=None).send(None)
+    except StopIteration as end:
+        return end.value
+
+
+def test_no_more_wait_than_there_is_room_for() -> None:
+    assert pushed(queue_of("a", "a"), "a")[0]
+    with pytest.raises(Exception, match=r"3 requests of yours are waiting.*try again in about 2 s"):
+        pushed(queue_of("a", "a", "a"), "a")
+    assert pushed(queue_of("a", "a", "a"), "b")[0]
+    with pytest.raises(Exception, match=r"6 requests are waiting.*try again in about 3 s"):
+        pushed(queue_of(*"abcdef"), "g")
+
+
+def test_who_has_least_under_way_is_served_first() -> None:
+    def served(queue: Any) -> str:
+        found = queue.get_events()
+        return found[0][0].session_hash if found else ""
+
+    assert served(queue_of("a", "a", "b", running=("a",))) == "b"
+    assert served(queue_of("a", "b")) == "a"
+    assert served(queue_of("a", running=("a", "a"))) == "", "two of one visitor at once"
+    assert served(queue_of("b", running=("a", "a"))) == "b"
+    assert served(queue_of("b", running=("a", "a", "c", "c"))) == "", "no more than the line has places"
+
+
+def test_answers_that_nobody_takes_are_dropped() -> None:
+    queue = queue_of("waits", running=("draws",))
+    for name in ("waits", "draws", "reads", "left"):
+        answers: Queue[str] = Queue()
+        if name != "reads":
+            answers.put("megabytes")
+        queue.pending_messages_per_session[name] = answers
+        queue.pending_event_ids_session[name] = {"id"}
+    since: dict[str, float] = {}
+    _forget_unread(queue, since, 0.0)
+    _forget_unread(queue, since, UNREAD_SECONDS)
+    assert "left" in queue.pending_messages_per_session
+    _forget_unread(queue, since, UNREAD_SECONDS + 1)
+    assert set(queue.pending_messages_per_session) == set(queue.pending_event_ids_session) == {"waits", "draws", "reads"}
+
+
+# The server.
+
+
+@pytest.fixture(scope="module")
+def served(tiny_folder: Path) -> Iterator[gr.Blocks]:
+    demo = build(tiny_folder, "cpu", SMALL)
+    demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(SMALL))
+    yield demo
+    demo.close()
+
+
+def connection(demo: gr.Blocks) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", demo.server_port, timeout=20)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(("path", "most"), [("queue/join", SMALL.words), ("call/render", SMALL.words), ("upload", SMALL.body)])
+def test_large_bodies_are_refused(served: gr.Blocks, path: str, most: int, chunked: bool) -> None:
+    start = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+    asked, body = connection(served), start + b"x" * most
+    headers = {"content-type": "multipart/form-data; boundary=x" if path == "upload" else "application/json"}
+    asked.request("POST", f"/gradio_api/{path}", iter([body[:100], body[100:]]) if chunked else body, headers, encode_chunked=chunked)
+    answer = asked.getresponse()
+    assert answer.status == 413 and f"at most {most:,} bytes" in answer.read().decode()
+
+
+def test_health_is_told_and_what_others_ask_is_not(served: gr.Blocks) -> None:
+    for path, status in (("/healthz", 200), ("/monitoring/summary", 403), ("/gradio_api/monitoring/summary", 404)):
+        asked = connection(served)
+        asked.request("GET", path)
+        assert asked.getresponse().status in (status, 403), path
+
+
+def test_a_fault_is_told_by_its_number_alone(served: gr.Blocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    from resgen.studio.renderer import Renderer
+
+    def fail(*_: object) -> bytes:
+        raise KeyError(f"/etc/secret \x1b[2J {tempfile.gettempdir()}")
+
+    monkeypatch.setattr(Renderer, "png", fail)
+    with pytest.raises(Exception, match="whoever runs it finds this as request") as told:
+        Client(served.local_url or "", verbose=False).predict(checkpoint="tiny", seeds="1", api_name="/render")
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "resgen.requests"]
+    assert len(lines) == 1 and lines[0]["event"] == "failed" and lines[0]["request"] in str(told.value)
+    assert "secret" not in str(told.value) and "secret" in lines[0]["message"] and "in fail" in "".join(lines[0]["traceback"])
+    assert "\x1b" not in caplog.text
+
+
+def test_what_is_refused_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "resgen.requests")
+    with pytest.raises(gr.Error, match="Seeds"):
+        friendly(lambda: Recipe(seeds="x"))()  # type: ignore[arg-type]
+    [line] = [json.loads(record.getMessage()) for record in caplog.records]
+    assert line["event"] == "refused" and "traceback" not in line
+
+
+# Temporary files.
+
+
+def test_what_a_killed_studio_left_is_cleared_and_what_another_uses_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, other = tmp_path / f"{place.PREFIX}left", tmp_path / "resgen-other"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / place.LOCK).touch()
+        (folder / "film.mp4").touch()
+    with own_place() as mine:
+        assert not left.exists() and other.exists() and tempfile.gettempdir() == str(mine) == os.environ["GRADIO_TEMP_DIR"]
+        Path(tempfile.mkdtemp(), "x").touch()
+        place._clear_left(tmp_path)
+        assert mine.exists(), "it is in use"
+    assert sorted(tmp_path.iterdir()) == [other] and "GRADIO_TEMP_DIR" not in os.environ
+
+
+def test_a_studio_that_is_told_to_end_is_gone_in_five_seconds_with_its_files(tiny_folder: Path, tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "app.py", "--public", "--port", str(port), "--checkpoints", str(tiny_folder), "--limit", "frames=1800"]
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.DEVNULL)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        serves(process, f"{url}/healthz")
+        client = Client(url, verbose=False)
+        client.predict(checkpoint="tiny", seeds="1", api_name="/render")
+        long = client.submit(checkpoint="tiny", stops="1,2", seconds=60, fps=30, scale=16, format="webp", api_name="/walk")
+        while long.status().code.name != "PROCESSING":
+            time.sleep(0.05)
+        assert any(tmp_path.rglob("picture.png"))
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0 and time.monotonic() - begun < 5
+    finally:
+        process.kill()
+    assert not list(tmp_path.iterdir())
