@@ -1,0 +1,88 @@
+// The page's side of worker.js: opens generators and draws points. It touches no page.
+
+import { gainsOf, moveLatents, readLatents } from "./latent.js";
+
+const BATCH = 8; // images between two looks at whether they are still wanted
+
+export class Renderer {
+  #worker;
+  #asked = new Map();
+  #runtime;
+  #started = false;
+  #last = 0; // number of what was asked
+
+  /** @param runtime {script, wasm}, as site.json has it, its addresses whole */
+  constructor(runtime) {
+    this.#runtime = runtime;
+    this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    this.#worker.addEventListener("message", ({ data }) => this.#hear(data));
+    this.#worker.addEventListener("error", (event) => this.#fail(event.message || "The script that draws could not be started; reload the page."));
+  }
+
+  /**
+   * Make a checkpoint of site.json the one that draws.
+   * @param graphs {mapping, synthesis, latents}: each {url, bytes}
+   * @param {(share: number) => void} progress told how much has arrived, 0 to 1
+   * @returns {Promise<{checkpoint, backend: string}>} the checkpoint with its latents; "webgpu" or "wasm"
+   */
+  async open(checkpoint, graphs, progress) {
+    const sources = { ...graphs, ...this.#runtime };
+    const pending = Object.values(this.#started ? graphs : sources).reduce((sum, { bytes }) => sum + bytes, 0);
+    let arrived = 0;
+    const told = (bytes) => progress(Math.min(1, (arrived += bytes) / pending));
+    const { backend, latents } = await this.#ask("open", { checkpoint, sources }, [], told);
+    this.#started = true;
+    return { checkpoint: { ...checkpoint, latents: readLatents(latents, checkpoint) }, backend };
+  }
+
+  /**
+   * Draw points in batches.
+   * @param settings {truncation, directions, gains}
+   * @yields {Uint8ClampedArray} RGBA [n, R, R, 4], batch after batch
+   */
+  async *draw(points, settings, checkpoint) {
+    const [z, classWeights] = [joined(points.map((point) => point.z)), joined(points.map((point) => point.classWeights))];
+    const w = await this.#ask("map", { z, classWeights }, [z.buffer, classWeights.buffer]);
+    moveLatents(w, points, settings, checkpoint);
+    const size = w.length / points.length;
+    for (let start = 0; start < points.length; start += BATCH) {
+      const part = w.slice(start * size, (start + BATCH) * size);
+      const gains = gainsOf(settings.gains, part.length / size, checkpoint);
+      yield await this.#ask("synthesise", { w: part, gains }, [part.buffer, gains.buffer]); // oxlint-disable-line no-await-in-loop -- it may end before
+    }
+  }
+
+  #ask(ask, given, transferred, progress = null) {
+    const id = ++this.#last;
+    return new Promise((resolve, reject) => {
+      this.#asked.set(id, { resolve, reject, progress });
+      this.#worker.postMessage({ id, ask, given }, transferred);
+    });
+  }
+
+  #hear({ id, value, error, bytes }) {
+    const asked = this.#asked.get(id);
+    if (bytes !== undefined) {
+      asked.progress(bytes);
+      return;
+    }
+    this.#asked.delete(id);
+    if (error === undefined) asked.resolve(value);
+    else asked.reject(new Error(error));
+  }
+
+  #fail(sentence) {
+    for (const { reject } of this.#asked.values()) reject(new Error(sentence));
+    this.#asked.clear();
+  }
+}
+
+function joined(rows) {
+  const all = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0));
+  let at = 0;
+  for (const row of rows) {
+    all.set(row, at);
+    at += row.length;
+  }
+  return all;
+}

@@ -1,0 +1,196 @@
+// The page: its address, its controls and its picture kept in step. What is drawn is drawn by renderer.js.
+
+import { Controls, tellProblem } from "./controls.js";
+import { locate, positionsOf, walk } from "./latent.js";
+import { readLink, withCheckpoint, writeLink } from "./link.js";
+import { Film, Grid } from "./picture.js";
+import { Renderer } from "./renderer.js";
+
+const FRAMES_A_SECOND = 24;
+const ADDRESS_DELAY = 200; // milliseconds; browsers refuse an address that changes too often
+const PLACES = { webgpu: "on your GPU", wasm: "on your processor" };
+
+const find = (id) => document.getElementById(id);
+const grid = new Grid(find("pane"), find("grid"));
+const film = new Film(find("pane"), find("film"));
+const pictureOf = { explore: grid, walk: film };
+
+let checkpoints = [];
+let renderer = null;
+let controls = null;
+let opened = { checkpoint: null, backend: "" };
+let state = null;
+let turn = 0; // number of the latest drawing: an earlier one stops
+let addressTimer = 0;
+
+async function start() {
+  const site = await readSite();
+  ({ checkpoints } = site);
+  renderer = new Renderer(site.runtime);
+  controls = new Controls(checkpoints, change);
+  find("checkpoint-group").classList.toggle("alone", checkpoints.length === 1);
+  addEventListener("hashchange", readAddress);
+  requestAnimationFrame(tick);
+  readAddress();
+}
+
+async function readSite() {
+  const response = await fetch("site.json").catch(() => null);
+  if (!response?.ok) throw new Error("site.json, the list of this page's generators, could not be loaded: check that the folder was copied whole.");
+  const site = await response.json();
+  const whole = (source) => ({ ...source, url: new URL(source.url, document.baseURI).href });
+  const each = (sources) => Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, whole(source)]));
+  return { runtime: each(site.runtime), checkpoints: site.checkpoints.map((one) => ({ ...one, graphs: each(one.graphs) })) };
+}
+
+// What the page shows.
+
+function readAddress() {
+  const { state: read, problems } = readLink(location.hash.slice(1), checkpoints);
+  show(read);
+  tellProblem(problems.join(" "));
+}
+
+function change(part) {
+  const next = { ...state, ...part };
+  show(part.checkpoint ? withCheckpoint(next, entryOf(part.checkpoint)) : next);
+}
+
+function show(next) {
+  state = next;
+  controls.show(state, entryOf(state.checkpoint));
+  for (const button of document.querySelectorAll("[data-screen]")) {
+    button.setAttribute("aria-current", button.dataset.screen === state.screen ? "page" : "false");
+  }
+  find("player").hidden = state.screen !== "walk";
+  writeAddress();
+  draw().catch(fail);
+}
+
+function entryOf(name) {
+  return checkpoints.find((checkpoint) => checkpoint.name === name);
+}
+
+function writeAddress() {
+  clearTimeout(addressTimer);
+  addressTimer = setTimeout(() => history.replaceState(null, "", `#${writeLink(state)}`), ADDRESS_DELAY);
+}
+
+// Drawing.
+
+async function draw() {
+  const mine = ++turn;
+  const stale = () => mine !== turn;
+  const wanted = state;
+  if (opened.checkpoint?.name !== wanted.checkpoint) await open(entryOf(wanted.checkpoint));
+  if (stale()) return;
+  const points = pointsOf(wanted);
+  const picture = pictureOf[wanted.screen];
+  reveal(wanted.screen);
+  picture.begin(points.length);
+  const began = performance.now();
+  let drawn = 0;
+  for await (const pixels of renderer.draw(points, wanted, opened.checkpoint)) {
+    if (stale()) return;
+    for (const image of imagesOf(pixels)) picture.put(drawn++, image);
+  }
+  if (!stale()) finished(wanted, drawn, performance.now() - began);
+}
+
+async function open(checkpoint) {
+  opened = { checkpoint: null, backend: "" };
+  reveal("waiting");
+  find("waiting-words").textContent = `Loading ${checkpoint.name}`;
+  find("progress").value = 0;
+  const { graphs, ...entry } = checkpoint;
+  opened = await renderer.open(entry, graphs, (share) => {
+    find("progress").value = share;
+    if (share === 1) find("waiting-words").textContent = `Preparing ${checkpoint.name}`;
+  });
+  find("controls").inert = false;
+  find("save").disabled = false;
+}
+
+function pointsOf(wanted) {
+  if (wanted.screen === "explore") return locate(wanted.seeds, wanted.className, opened.checkpoint);
+  const stops = locate(wanted.stops, wanted.className, opened.checkpoint);
+  return walk(stops, positionsOf(Math.round(wanted.seconds * FRAMES_A_SECOND), stops.length));
+}
+
+function imagesOf(pixels) {
+  const side = opened.checkpoint.resolution;
+  const size = side * side * 4;
+  return Array.from({ length: pixels.length / size }, (_, i) => new ImageData(pixels.slice(i * size, (i + 1) * size), side, side));
+}
+
+// Show one of the things that the pane may hold: the grid, the film, what is waited for, or a failure.
+function reveal(name) {
+  const parts = { explore: find("grid"), walk: find("film"), waiting: find("waiting"), failure: find("failure") };
+  for (const [part, element] of Object.entries(parts)) element.hidden = part !== name;
+  pictureOf[name]?.layOut();
+}
+
+function finished(wanted, count, milliseconds) {
+  const what = wanted.screen === "walk" ? "frames" : count === 1 ? "image" : "images";
+  find("status").textContent = `${count} ${what} in ${inWords(milliseconds)} ${PLACES[opened.backend]}`;
+  const { canvas } = pictureOf[wanted.screen];
+  const of = `${wanted.checkpoint}, ${wanted.className || "classes from the seeds"}`;
+  canvas.setAttribute("aria-label", wanted.screen === "walk" ? `Film through ${wanted.stops.length} seeds of ${of}` : `${count} ${what} of ${of}`);
+  canvas.dataset.painted = writeLink(wanted);
+  if (wanted.screen === "walk") showFilm(wanted.seconds);
+}
+
+function inWords(milliseconds) {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
+function fail(error) {
+  turn++; // whatever is still being drawn stops
+  opened = { checkpoint: null, backend: "" };
+  reveal("failure");
+  find("failure").querySelector("p").textContent = error.message;
+  find("status").textContent = "";
+}
+
+// The film.
+
+function showFilm(seconds) {
+  find("frame").max = film.images.length - 1;
+  film.seconds = seconds;
+  film.play(film.playing);
+}
+
+function setPlaying(playing) {
+  film.play(playing);
+  find("play").textContent = playing ? "Pause" : "Play";
+}
+
+function tick(now) {
+  requestAnimationFrame(tick);
+  if (state?.screen !== "walk") return;
+  film.tick(now);
+  find("frame").value = film.frame;
+}
+
+for (const button of document.querySelectorAll("[data-screen]")) {
+  button.addEventListener("click", () => change({ screen: button.dataset.screen }));
+}
+find("play").addEventListener("click", () => setPlaying(!film.playing));
+find("frame").addEventListener("input", (event) => {
+  setPlaying(false);
+  film.show(Number(event.target.value));
+});
+find("save").addEventListener("click", () => {
+  pictureOf[state.screen].toSave().toBlob((blob) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = `${state.checkpoint}-${state.screen}.png`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+});
+find("again").addEventListener("click", () => location.reload());
+
+find("as-a-file").hidden = true;
+setPlaying(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+start().catch(fail);
