@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import torch
 
-from resgen.card import Card
 from resgen.checkpoint import Checkpoint
 from resgen.errors import CheckpointError, FileError
 from resgen.exports import need, refuse_graph
@@ -36,7 +35,7 @@ def export_site(samplers: Sequence[Sampler], folder: Path, runtime: str) -> dict
         raise FileError(f"{folder} could not be written: {error.strerror or error}.") from error
     for path in STATIC.iterdir():
         write_atomically(folder / (INDEX if path.name == PAGE else path.name), path.read_bytes())
-    listed = {"runtime": sources, "checkpoints": [_entry(sampler.card, folder) for sampler in samplers]}
+    listed = {"runtime": sources, "checkpoints": [_entry(sampler.checkpoint, folder) for sampler in samplers]}
     write_atomically(folder / LIST, json.dumps(listed, indent=1).encode())  # last: a folder with a list is whole
     return differences
 
@@ -66,12 +65,13 @@ def _latents(checkpoint: Checkpoint) -> bytes:
     return torch.cat([checkpoint.mean_w, checkpoint.directions]).numpy().astype("<f4").tobytes()
 
 
-def _entry(card: Card, folder: Path) -> dict[str, Any]:
+def _entry(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
     """What the page needs to know of a checkpoint, and where its files lie."""
-    arch, place = card.arch, f"checkpoints/{card.name}"
+    card, arch, place = checkpoint.card, checkpoint.card.arch, f"checkpoints/{checkpoint.name}"
     files = {"mapping": MAPPING, "synthesis": SYNTHESIS, "latents": LATENTS}
     return {
         "name": card.name,
+        "sha256": checkpoint.sha256,
         "classes": card.classes,
         "directions": card.direction_names,
         "blocks": card.block_names,

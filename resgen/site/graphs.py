@@ -84,11 +84,11 @@ def _difference(sampler: Sampler, folder: Path) -> int:
 
     mapping, synthesis = (onnxruntime.InferenceSession(folder / name, providers=["CPUExecutionProvider"]) for name in (MAPPING, SYNTHESIS))
     inputs = [value.numpy() for value in inputs_of(sampler, CHECKED)]
-    w = mapping.run(None, dict(zip(["z", "class_weights"], inputs, strict=False)))[0]
+    w = np.asarray(mapping.run(None, dict(zip(["z", "class_weights"], inputs, strict=False)))[0])
     blocks, differences = len(sampler.card.arch.block_resolutions), list[int]()
     for gain in (1, DIALLED) if sampler.card.arch.dials else (1,):
         gains = {"gains": np.full((len(w), blocks), gain, np.float32)} if sampler.card.arch.dials else {}
-        found = to_pixels(torch.from_numpy(synthesis.run(None, {"w": w, **gains})[0]))
+        found = to_pixels(torch.from_numpy(np.asarray(synthesis.run(None, {"w": w, **gains})[0])))
         recipe = Recipe(checkpoint=sampler.card.name, seeds=CHECKED, residual_gains=(gain,) * blocks if gain != 1 else ())
         differences.append(int(abs(found.astype(int) - sampler.render(recipe)).max()))
     if max(differences) > TOLERANCE_OF_HALF:

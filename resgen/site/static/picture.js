@@ -84,9 +84,11 @@ export class Film extends Picture {
     if (index === this.frame && this.images[index] && this.context) drawImage(this.context, this.images[index], 0, 0, this.side);
   }
 
-  begin(count) {
+  begin(count, seconds) {
     this.frame = Math.min(this.frame, count - 1);
+    this.seconds = seconds;
     super.begin(count);
+    this.play(this.playing);
   }
 
   play(playing) {

@@ -3,6 +3,7 @@
 import { Controls, tellProblem } from "./controls.js";
 import { locate, positionsOf, walk } from "./latent.js";
 import { readLink, withCheckpoint, writeLink } from "./link.js";
+import { withNote, writeNote } from "./note.js";
 import { Film, Grid } from "./picture.js";
 import { Renderer } from "./renderer.js";
 
@@ -21,6 +22,7 @@ let controls = null;
 let opened = { checkpoint: null, backend: "" };
 let state = null;
 let turn = 0; // number of the latest drawing: an earlier one stops
+let drawing = Promise.resolve(); // ends when the latest drawing does
 let addressTimer = 0;
 
 async function start() {
@@ -40,7 +42,8 @@ async function readSite() {
   const site = await response.json();
   const whole = (source) => ({ ...source, url: new URL(source.url, document.baseURI).href });
   const each = (sources) => Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, whole(source)]));
-  return { runtime: each(site.runtime), checkpoints: site.checkpoints.map((one) => ({ ...one, graphs: each(one.graphs) })) };
+  for (const checkpoint of site.checkpoints) checkpoint.graphs = each(checkpoint.graphs);
+  return { runtime: each(site.runtime), checkpoints: site.checkpoints };
 }
 
 // What the page shows.
@@ -64,7 +67,7 @@ function show(next) {
   }
   find("player").hidden = state.screen !== "walk";
   writeAddress();
-  draw().catch(fail);
+  drawing = draw().catch(fail);
 }
 
 function entryOf(name) {
@@ -87,7 +90,7 @@ async function draw() {
   const points = pointsOf(wanted);
   const picture = pictureOf[wanted.screen];
   reveal(wanted.screen);
-  picture.begin(points.length);
+  picture.begin(points.length, wanted.seconds);
   const began = performance.now();
   let drawn = 0;
   for await (const pixels of renderer.draw(points, wanted, opened.checkpoint)) {
@@ -108,7 +111,6 @@ async function open(checkpoint) {
     if (share === 1) find("waiting-words").textContent = `Preparing ${checkpoint.name}`;
   });
   find("controls").inert = false;
-  find("save").disabled = false;
 }
 
 function pointsOf(wanted) {
@@ -126,18 +128,19 @@ function imagesOf(pixels) {
 // Show one of the things that the pane may hold: the grid, the film, what is waited for, or a failure.
 function reveal(name) {
   const parts = { explore: find("grid"), walk: find("film"), waiting: find("waiting"), failure: find("failure") };
+  const appears = parts[name].hidden;
   for (const [part, element] of Object.entries(parts)) element.hidden = part !== name;
-  pictureOf[name]?.layOut();
+  if (appears) pictureOf[name]?.layOut();
 }
 
 function finished(wanted, count, milliseconds) {
+  find("save").disabled = false;
   const what = wanted.screen === "walk" ? "frames" : count === 1 ? "image" : "images";
   find("status").textContent = `${count} ${what} in ${inWords(milliseconds)} ${PLACES[opened.backend]}`;
   const { canvas } = pictureOf[wanted.screen];
   const of = `${wanted.checkpoint}, ${wanted.className || "classes from the seeds"}`;
   canvas.setAttribute("aria-label", wanted.screen === "walk" ? `Film through ${wanted.stops.length} seeds of ${of}` : `${count} ${what} of ${of}`);
   canvas.dataset.painted = writeLink(wanted);
-  if (wanted.screen === "walk") showFilm(wanted.seconds);
 }
 
 function inWords(milliseconds) {
@@ -146,19 +149,31 @@ function inWords(milliseconds) {
 
 function fail(error) {
   turn++; // whatever is still being drawn stops
+  find("save").disabled = true;
   opened = { checkpoint: null, backend: "" };
   reveal("failure");
   find("failure").querySelector("p").textContent = error.message;
   find("status").textContent = "";
 }
 
-// The film.
-
-function showFilm(seconds) {
-  find("frame").max = film.images.length - 1;
-  film.seconds = seconds;
-  film.play(film.playing);
+// Of a film what is saved is the frame in sight; a grid carries its recipe.
+async function save() {
+  for (let waited = null; waited !== drawing; ) {
+    waited = drawing;
+    await waited; // oxlint-disable-line no-await-in-loop -- another drawing may have begun meanwhile
+  }
+  const { screen, checkpoint } = state;
+  const blob = await new Promise((resolve) => pictureOf[screen].toSave().toBlob(resolve));
+  const png = new Uint8Array(await blob.arrayBuffer());
+  const data = screen === "explore" ? withNote(png, writeNote(state, grid.columns, opened.checkpoint.sha256)) : png;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([data], { type: "image/png" }));
+  link.download = `${checkpoint}-${screen}.png`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href)); // once the download has begun
 }
+
+// The film.
 
 function setPlaying(playing) {
   film.play(playing);
@@ -169,6 +184,7 @@ function tick(now) {
   requestAnimationFrame(tick);
   if (state?.screen !== "walk") return;
   film.tick(now);
+  find("frame").max = Math.max(0, film.images.length - 1);
   find("frame").value = film.frame;
 }
 
@@ -180,15 +196,7 @@ find("frame").addEventListener("input", (event) => {
   setPlaying(false);
   film.show(Number(event.target.value));
 });
-find("save").addEventListener("click", () => {
-  pictureOf[state.screen].toSave().toBlob((blob) => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = `${state.checkpoint}-${state.screen}.png`;
-    link.click();
-    URL.revokeObjectURL(link.href);
-  });
-});
+find("save").addEventListener("click", () => save().catch(fail));
 find("again").addEventListener("click", () => location.reload());
 
 find("as-a-file").hidden = true;
