@@ -170,7 +170,7 @@ def test_without_npm_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(SiteError, match="install Node.js, or .*--runtime cdn"):
+    with pytest.raises(SiteError, match=r"install Node\.js, or .*--runtime cdn"):
         runtime.find_package("1.2.3")
 
 
@@ -190,7 +190,7 @@ def test_npm_installs_what_the_lock_pins_once(tmp_path: Path, monkeypatch: pytes
         npm.chmod(npm.stat().st_mode | stat.S_IXUSR)
 
     says("echo 'npm ERR! no connection' >&2; exit 1")
-    with pytest.raises(ResGenError, match="no connection.*--runtime cdn"):
+    with pytest.raises(ResGenError, match=r"no connection.*--runtime cdn"):
         runtime.find_package("1.2.3")
     says(f'[ "$1" = ci ] && mkdir -p {package} && echo \'{{"version": "1.2.3"}}\' > {package}/package.json')
     found = runtime.find_package("1.2.3")

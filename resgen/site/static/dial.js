@@ -7,10 +7,12 @@
  */
 export function makeDial(name, limits, turned, help = "") {
   const element = document.createElement("label");
-  const [words, number, slider] = ["span", "output", "input"].map((tag) => document.createElement(tag));
+  const [words, number, slider] = ["span", "span", "input"].map((tag) => document.createElement(tag));
   element.className = "dial";
   element.title = help;
   words.textContent = name;
+  number.className = "number";
+  number.setAttribute("aria-hidden", "true"); // the slider says its value itself
   slider.type = "range";
   slider.step = limits.step;
   slider.setAttribute("aria-label", name);

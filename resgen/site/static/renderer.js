@@ -62,6 +62,7 @@ export class Renderer {
 
   #hear({ id, value, error, bytes }) {
     const asked = this.#asked.get(id);
+    if (!asked) return; // the rest of what could not be loaded whole
     if (bytes !== undefined) {
       asked.progress(bytes);
       return;

@@ -19,7 +19,7 @@ const pictureOf = { explore: grid, walk: film };
 let checkpoints = [];
 let renderer = null;
 let controls = null;
-let opened = { checkpoint: null, backend: "" };
+let opening = { name: "", opened: null }; // of the generator that draws, or will once it is loaded
 let state = null;
 let turn = 0; // number of the latest drawing: an earlier one stops
 let drawing = Promise.resolve(); // ends when the latest drawing does
@@ -67,7 +67,9 @@ function show(next) {
   }
   find("player").hidden = state.screen !== "walk";
   writeAddress();
-  drawing = draw().catch(fail);
+  const mine = ++turn;
+  const stale = () => mine !== turn;
+  drawing = draw(state, stale).catch((error) => stale() || fail(error)); // what is no longer wanted may fail unseen: its generator may be gone
 }
 
 function entryOf(name) {
@@ -81,13 +83,10 @@ function writeAddress() {
 
 // Drawing.
 
-async function draw() {
-  const mine = ++turn;
-  const stale = () => mine !== turn;
-  const wanted = state;
-  if (opened.checkpoint?.name !== wanted.checkpoint) await open(entryOf(wanted.checkpoint));
+async function draw(wanted, stale) {
+  const opened = await open(entryOf(wanted.checkpoint));
   if (stale()) return;
-  const points = pointsOf(wanted);
+  const points = pointsOf(wanted, opened.checkpoint);
   const picture = pictureOf[wanted.screen];
   reveal(wanted.screen);
   picture.begin(points.length, wanted.seconds);
@@ -95,32 +94,37 @@ async function draw() {
   let drawn = 0;
   for await (const pixels of renderer.draw(points, wanted, opened.checkpoint)) {
     if (stale()) return;
-    for (const image of imagesOf(pixels)) picture.put(drawn++, image);
+    for (const image of imagesOf(pixels, opened.checkpoint.resolution)) picture.put(drawn++, image);
   }
-  if (!stale()) finished(wanted, drawn, performance.now() - began);
+  if (!stale()) finished(wanted, drawn, performance.now() - began, opened.backend);
 }
 
-async function open(checkpoint) {
-  opened = { checkpoint: null, backend: "" };
+// Once, however often it is asked for while it is loaded.
+function open(checkpoint) {
+  if (opening.name !== checkpoint.name) opening = { name: checkpoint.name, opened: load(checkpoint) };
+  return opening.opened;
+}
+
+async function load(checkpoint) {
   reveal("waiting");
   find("waiting-words").textContent = `Loading ${checkpoint.name}`;
   find("progress").value = 0;
   const { graphs, ...entry } = checkpoint;
-  opened = await renderer.open(entry, graphs, (share) => {
+  const opened = await renderer.open(entry, graphs, (share) => {
     find("progress").value = share;
     if (share === 1) find("waiting-words").textContent = `Preparing ${checkpoint.name}`;
   });
   find("controls").inert = false;
+  return opened;
 }
 
-function pointsOf(wanted) {
-  if (wanted.screen === "explore") return locate(wanted.seeds, wanted.className, opened.checkpoint);
-  const stops = locate(wanted.stops, wanted.className, opened.checkpoint);
+function pointsOf(wanted, checkpoint) {
+  if (wanted.screen === "explore") return locate(wanted.seeds, wanted.className, checkpoint);
+  const stops = locate(wanted.stops, wanted.className, checkpoint);
   return walk(stops, positionsOf(Math.round(wanted.seconds * FRAMES_A_SECOND), stops.length));
 }
 
-function imagesOf(pixels) {
-  const side = opened.checkpoint.resolution;
+function imagesOf(pixels, side) {
   const size = side * side * 4;
   return Array.from({ length: pixels.length / size }, (_, i) => new ImageData(pixels.slice(i * size, (i + 1) * size), side, side));
 }
@@ -133,12 +137,12 @@ function reveal(name) {
   if (appears) pictureOf[name]?.layOut();
 }
 
-function finished(wanted, count, milliseconds) {
+function finished(wanted, count, milliseconds, backend) {
   find("save").disabled = false;
   const what = wanted.screen === "walk" ? "frames" : count === 1 ? "image" : "images";
-  find("status").textContent = `${count} ${what} in ${inWords(milliseconds)} ${PLACES[opened.backend]}`;
+  find("status").textContent = `${count} ${what} in ${inWords(milliseconds)} ${PLACES[backend]}`;
   const { canvas } = pictureOf[wanted.screen];
-  const of = `${wanted.checkpoint}, ${wanted.className || "classes from the seeds"}`;
+  const of = [wanted.checkpoint, wanted.className].filter(Boolean).join(", ");
   canvas.setAttribute("aria-label", wanted.screen === "walk" ? `Film through ${wanted.stops.length} seeds of ${of}` : `${count} ${what} of ${of}`);
   canvas.dataset.painted = writeLink(wanted);
 }
@@ -150,7 +154,7 @@ function inWords(milliseconds) {
 function fail(error) {
   turn++; // whatever is still being drawn stops
   find("save").disabled = true;
-  opened = { checkpoint: null, backend: "" };
+  opening = { name: "", opened: null };
   reveal("failure");
   find("failure").querySelector("p").textContent = error.message;
   find("status").textContent = "";
@@ -165,7 +169,7 @@ async function save() {
   const { screen, checkpoint } = state;
   const blob = await new Promise((resolve) => pictureOf[screen].toSave().toBlob(resolve));
   const png = new Uint8Array(await blob.arrayBuffer());
-  const data = screen === "explore" ? withNote(png, writeNote(state, grid.columns, opened.checkpoint.sha256)) : png;
+  const data = screen === "explore" ? withNote(png, writeNote(state, grid.columns, entryOf(checkpoint).sha256)) : png;
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([data], { type: "image/png" }));
   link.download = `${checkpoint}-${screen}.png`;
