@@ -66,7 +66,8 @@ function show(next) {
     button.setAttribute("aria-current", button.dataset.screen === state.screen ? "page" : "false");
   }
   find("player").hidden = state.screen !== "walk";
-  writeAddress();
+  clearTimeout(addressTimer);
+  addressTimer = setTimeout(writeAddress, ADDRESS_DELAY);
   const mine = ++turn;
   const stale = () => mine !== turn;
   drawing = draw(state, stale).catch((error) => stale() || fail(error)); // what is no longer wanted may fail unseen: its generator may be gone
@@ -78,7 +79,7 @@ function entryOf(name) {
 
 function writeAddress() {
   clearTimeout(addressTimer);
-  addressTimer = setTimeout(() => history.replaceState(null, "", `#${writeLink(state)}`), ADDRESS_DELAY);
+  history.replaceState(null, "", `#${writeLink(state)}`);
 }
 
 // Drawing.
@@ -201,7 +202,10 @@ find("frame").addEventListener("input", (event) => {
   film.show(Number(event.target.value));
 });
 find("save").addEventListener("click", () => save().catch(fail));
-find("again").addEventListener("click", () => location.reload());
+find("again").addEventListener("click", () => {
+  if (state) writeAddress(); // what was wanted is what is tried again
+  location.reload();
+});
 
 find("as-a-file").hidden = true;
 setPlaying(!matchMedia("(prefers-reduced-motion: reduce)").matches);
