@@ -23,7 +23,7 @@ export async function loadRuntime(runtime, progress) {
 export async function fetchBytes({ url, integrity }, progress) {
   const response = await fetch(url, integrity ? { integrity } : {}).catch(() => null);
   const name = url.split("/").pop();
-  if (!response) throw new Error(`${name} could not be fetched: check the connection, then try again.`);
+  if (!response) throw new Error(`${name} could not be fetched${integrity ? ", or is not the file it should be" : ""}: check the connection, then try again.`);
   if (!response.ok) throw new Error(`${name} is missing on this site (status ${response.status}): its folder was not copied whole.`);
   const parts = [];
   for (const reader = response.body.getReader(); ; ) {

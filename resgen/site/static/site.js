@@ -30,6 +30,7 @@ async function start() {
   ({ checkpoints } = site);
   renderer = new Renderer(site.runtime);
   controls = new Controls(checkpoints, change);
+  for (const button of document.querySelectorAll("[data-screen]")) button.disabled = false;
   find("checkpoint-group").classList.toggle("alone", checkpoints.length === 1);
   addEventListener("hashchange", readAddress);
   requestAnimationFrame(tick);
