@@ -1,5 +1,6 @@
 """The page's folder: what is written, what is refused. What it draws is seen in tests/browser/test_site.py."""
 
+import hashlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from resgen.interop.conv_chain import ConvChainConfig
 from resgen.library import Library
 from resgen.sampler import Sampler
 from resgen.site import export_site, runtime
+from resgen.work import Work, finish
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -37,7 +39,7 @@ def grey(architecture: GeneratorConfig | ConvChainConfig) -> Sampler:
 def site(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of 'tiny' and 'plain'."""
     folder = tmp_path_factory.mktemp("pages") / "site"
-    differences = export_site([library.sampler("tiny"), library.sampler("plain")], folder, runtime.CDN)
+    differences = finish(export_site([library.sampler("tiny"), library.sampler("plain")], folder, runtime.CDN))
     assert set(differences) == {"tiny", "plain"} and max(differences.values()) <= 1
     return folder
 
@@ -48,8 +50,10 @@ def test_a_page_of_several_checkpoints(site: Path, tiny: Sampler) -> None:
     assert (first["zDim"], first["wDim"], first["channels"], first["dials"], len(first["blocks"])) == (16, 12, 3, True, 3)
     for entry in (first, second):
         for source in entry["graphs"].values():
-            assert (site / source["url"]).stat().st_size == source["bytes"]
-    latents = np.fromfile(site / first["graphs"]["latents"]["url"], "<f4").reshape(-1, 12)
+            path, _, version = source["url"].partition("?")
+            data = (site / path).read_bytes()
+            assert len(data) == source["bytes"] and hashlib.sha256(data).hexdigest().startswith(version) and len(version) >= 16
+    latents = np.fromfile(site / "checkpoints" / "tiny" / "latents.bin", "<f4").reshape(-1, 12)
     assert np.array_equal(latents, torch.cat([tiny.checkpoint.mean_w, tiny.checkpoint.directions]).numpy())
     assert not list(site.rglob("*.part"))
 
@@ -86,31 +90,31 @@ CHAIN = ConvChainConfig(
 
 @pytest.mark.parametrize(("architecture", "dials"), [(GeneratorConfig(image_channels=1, widths=(8, 8), z_dim=100, w_dim=12), True), (CHAIN, False)])
 def test_grey_generators_without_classes(architecture: GeneratorConfig | ConvChainConfig, dials: bool, tmp_path: Path) -> None:
-    assert export_site([grey(architecture)], tmp_path, runtime.CDN)["grey"] <= 1
+    assert finish(export_site([grey(architecture)], tmp_path, runtime.CDN))["grey"] <= 1
     (entry,) = json.loads((tmp_path / "site.json").read_text())["checkpoints"]
     assert (entry["channels"], entry["dials"]) == (1, dials)
 
 
 def test_what_no_page_can_draw_is_refused(tiny: Sampler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CheckpointError, match="give tiny once"):
-        export_site([tiny, tiny], tmp_path / "twice", runtime.CDN)
+        finish(export_site([tiny, tiny], tmp_path / "twice", runtime.CDN))
     monkeypatch.setattr("resgen.exports.GraphConfig.family", tiny.card.arch.family)
     with pytest.raises(CheckpointError, match="imported as a graph of ONNX"):
-        export_site([tiny], tmp_path / "graph", runtime.CDN)
+        finish(export_site([tiny], tmp_path / "graph", runtime.CDN))
     assert not list(tmp_path.iterdir())
 
 
 def test_weights_beyond_half_precision_are_refused(tiny: Sampler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resgen.site.graphs.to_pixels", lambda images: np.zeros((5, 16, 16, 3), np.uint8))
     with pytest.raises(CheckpointError, match="do not fit half precision"):
-        export_site([tiny], tmp_path, runtime.CDN)
+        finish(export_site([tiny], tmp_path, runtime.CDN))
     assert not (tmp_path / "site.json").exists()
 
 
 def test_another_page_is_not_written_over(tiny: Sampler, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("mine")
     with pytest.raises(FileError, match="holds another page"):
-        export_site([tiny], tmp_path, runtime.CDN)
+        finish(export_site([tiny], tmp_path, runtime.CDN))
     assert (tmp_path / "index.html").read_text() == "mine"
 
 
@@ -123,7 +127,13 @@ def test_the_command_tells_files_from_pages(
         return done.value.code
 
     asked: list[object] = []
-    monkeypatch.setattr("resgen.site.export_site", lambda samplers, *others: asked.append(others) or {sampler.card.name: 1 for sampler in samplers})
+
+    def export(samplers: list[Sampler], *others: object) -> Work[dict[str, int]]:
+        asked.append(others)
+        yield 1, 1
+        return {sampler.card.name: 1 for sampler in samplers}
+
+    monkeypatch.setattr("resgen.site.export_site", export)
     assert run("--out", str(tmp_path / "x.onnx")) == 2 and "several go --to site" in capsys.readouterr().err
     assert run("--to", "site", "--out", str(tmp_path)) == 0 and "draws as plain does, within 1/255" in capsys.readouterr().out
     assert asked == [(tmp_path, "copy")]

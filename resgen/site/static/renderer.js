@@ -38,17 +38,19 @@ export class Renderer {
   /**
    * Draw points in batches.
    * @param settings {truncation, directions, gains}
-   * @yields {Uint8ClampedArray} RGBA [n, R, R, 4], batch after batch
+   * @param {number} from the first point of the batch that comes first; those before it come last
+   * @yields {{first: number, pixels: Uint8ClampedArray}} RGBA [n, R, R, 4] of the points from `first` on
    */
-  async *draw(points, settings, checkpoint) {
+  async *draw(points, settings, checkpoint, from) {
     const [z, classWeights] = [joined(points.map((point) => point.z)), joined(points.map((point) => point.classWeights))];
     const w = await this.#ask("map", { z, classWeights }, [z.buffer, classWeights.buffer]);
     moveLatents(w, points, settings, checkpoint);
     const size = w.length / points.length;
-    for (let start = 0; start < points.length; start += BATCH) {
+    for (const start of startsOf(points.length, from)) {
       const part = w.slice(start * size, (start + BATCH) * size);
       const gains = gainsOf(settings.gains, part.length / size, checkpoint);
-      yield await this.#ask("synthesise", { w: part, gains }, [part.buffer, gains.buffer]); // oxlint-disable-line no-await-in-loop -- it may end before
+      const pixels = await this.#ask("synthesise", { w: part, gains }, [part.buffer, gains.buffer]); // oxlint-disable-line no-await-in-loop -- it may end before
+      yield { first: start, pixels };
     }
   }
 
@@ -76,6 +78,12 @@ export class Renderer {
     for (const { reject } of this.#asked.values()) reject(new Error(sentence));
     this.#asked.clear();
   }
+}
+
+/** The first point of each batch, in the order in which they are drawn: from `from` on, then those before it. */
+export function startsOf(count, from) {
+  const starts = Array.from({ length: Math.ceil(count / BATCH) }, (_, batch) => batch * BATCH);
+  return [...starts.filter((start) => start >= from), ...starts.filter((start) => start < from)];
 }
 
 function joined(rows) {

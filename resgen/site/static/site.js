@@ -22,6 +22,7 @@ let controls = null;
 let opening = { name: "", opened: null }; // of the generator that draws, or will once it is loaded
 let state = null;
 let turn = 0; // number of the latest drawing: an earlier one stops
+let nextImage = 0; // where the next drawing begins: where the last was left, so that under a moving hand all images have their turn
 let drawing = Promise.resolve(); // ends when the latest drawing does
 let addressTimer = 0;
 
@@ -93,12 +94,14 @@ async function draw(wanted, stale) {
   reveal(wanted.screen);
   picture.begin(points.length, wanted.seconds);
   const began = performance.now();
-  let drawn = 0;
-  for await (const pixels of renderer.draw(points, wanted, opened.checkpoint)) {
+  if (!picture.complete) nextImage = 0;
+  for await (const { first, pixels } of renderer.draw(points, wanted, opened.checkpoint, nextImage)) {
     if (stale()) return;
-    for (const image of imagesOf(pixels, opened.checkpoint.resolution)) picture.put(drawn++, image);
+    const images = imagesOf(pixels, opened.checkpoint.resolution);
+    images.forEach((image, index) => picture.put(first + index, image));
+    nextImage = (first + images.length) % points.length;
   }
-  if (!stale()) finished(wanted, drawn, performance.now() - began, opened.backend);
+  if (!stale()) finished(wanted, points.length, performance.now() - began, opened.backend);
 }
 
 // Once, however often it is asked for while it is loaded.
