@@ -22,14 +22,14 @@ export class Renderer {
   /**
    * Make a checkpoint of site.json the one that draws.
    * @param graphs {mapping, synthesis, latents}: each {url, bytes}
-   * @param {(share: number) => void} progress told how much has arrived, 0 to 1
+   * @param {(arrived: number, all: number) => void} progress told how many bytes have arrived, of how many
    * @returns {Promise<{checkpoint, backend: string}>} the checkpoint with its latents; "webgpu" or "wasm"
    */
   async open(checkpoint, graphs, progress) {
     const sources = { ...graphs, ...this.#runtime };
-    const pending = Object.values(this.#started ? graphs : sources).reduce((sum, { bytes }) => sum + bytes, 0);
+    const all = Object.values(this.#started ? graphs : sources).reduce((sum, { bytes }) => sum + bytes, 0);
     let arrived = 0;
-    const told = (bytes) => progress(Math.min(1, (arrived += bytes) / pending));
+    const told = (bytes) => progress((arrived += bytes), all);
     const { backend, latents } = await this.#ask("open", { checkpoint, sources }, [], told);
     this.#started = true;
     return { checkpoint: { ...checkpoint, latents: readLatents(latents, checkpoint) }, backend };
