@@ -9,7 +9,7 @@ lint:
     ruff format --check .
     pyright
     lint-imports --no-cache
-    oxlint --deny-warnings resgen/studio/static
+    oxlint --deny-warnings resgen/studio/static resgen/site/static
 
 # The tests, as README gives them.
 test *words:

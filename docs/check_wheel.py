@@ -20,7 +20,8 @@ print("The installed package has", ", ".join(library.names()), "and draws", libr
 
 def main(wheel: str) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {str(path.relative_to(ROOT)) for path in (ROOT / "resgen").rglob("*") if path.suffix in (".py", ".js", ".html", ".css", ".typed")}
+    ours = (path for path in (ROOT / "resgen").rglob("*") if "node_modules" not in path.parts)
+    wanted = {str(path.relative_to(ROOT)) for path in ours if path.suffix in (".py", ".js", ".json", ".html", ".css", ".svg", ".txt", ".typed")}
     wanted |= {f"resgen/{path.relative_to(ROOT)}" for path in (ROOT / "checkpoints").rglob("*.safetensors")}
     if missing := sorted(wanted - names):
         sys.exit(f"The wheel lacks {', '.join(missing)}.")

@@ -64,6 +64,12 @@ class Card:
         return f"{count} {'residual ' if self.arch.residual else ''}block{'s' * (count > 1)}"
 
     @property
+    def origin(self) -> str:
+        """On what it was trained, in a sentence, as its maker says; "" where the card does not."""
+        name, author, licence = (self.dataset.get(key, "not stated") for key in ("name", "author", "licence"))
+        return f"Trained on {name} (author: {author}; licence: {licence})." if self.dataset.get("name") else ""
+
+    @property
     def block_names(self) -> tuple[str, ...]:
         """What each block is called, coarse to fine: 'block 1, 4 px'."""
         return tuple(f"block {i + 1}, {pixels} px" for i, pixels in enumerate(self.arch.block_resolutions))

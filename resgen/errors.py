@@ -29,3 +29,7 @@ class DataError(ResGenError):
 
 class FileError(ResGenError):
     """A file that cannot be written: no room, no right, no such folder."""
+
+
+class SiteError(ResGenError):
+    """A page that cannot be written, because what it draws with cannot be had."""

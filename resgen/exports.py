@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from io import BytesIO, StringIO
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from resgen.architecture import Generator
 from resgen.bundle import bundle
+from resgen.card import Card
 from resgen.errors import CheckpointError, FileError
 from resgen.files import whole_file, write_atomically
 from resgen.interop.graph import GraphConfig
@@ -62,8 +63,8 @@ def export(sampler: Sampler, kind: str, path: Path, half: bool = False) -> int:
         raise CheckpointError(f"There is no export {kind[:40]!r}; there are {', '.join(WRITERS)}.")
     if half and kind != ONNX:
         raise CheckpointError("Only ONNX files can be written in half precision.")
-    if sampler.card.arch.family == GraphConfig.family and kind != PYTHON:
-        raise CheckpointError(f"{sampler.card.name} was imported as a graph of ONNX: use that file, or export it --to {PYTHON}.")
+    if kind != PYTHON:
+        refuse_graph(sampler.card)
     write, draw = WRITERS[kind]
     with whole_file(path) as partial:
         write(sampler, partial, path, half)
@@ -76,21 +77,31 @@ def export(sampler: Sampler, kind: str, path: Path, half: bool = False) -> int:
     return difference
 
 
+def refuse_graph(card: Card) -> None:
+    """Raises CheckpointError for what was imported as a graph of ONNX."""
+    if card.arch.family == GraphConfig.family:
+        raise CheckpointError(f"{card.name} was imported as a graph of ONNX: use that file, or export it --to {PYTHON}.")
+
+
+def to_onnx(module: nn.Module, inputs: tuple[Tensor, ...], names: Sequence[str], output: str) -> torch.onnx.ONNXProgram:
+    """A module as a graph of ONNX that takes any number of rows; traced with ``inputs``, which are called ``names``. Raises CheckpointError."""
+    need("onnxscript", "onnxruntime")
+    with _quiet():
+        program = torch.onnx.export(
+            module, inputs, dynamo=True, opset_version=OPSET, input_names=names, output_names=[output], verbose=False,
+            dynamic_shapes=_any_number(inputs),
+        )  # fmt: skip
+    assert program is not None
+    return program
+
+
 def _drawing(sampler: Sampler, half: bool = False) -> tuple[Drawing, tuple[Tensor, ...]]:
     return Drawing(sampler.checkpoint.build(), half).eval().requires_grad_(False), inputs_of(sampler, CHECKED[:TRACED])
 
 
 def _write_onnx(sampler: Sampler, partial: Path, path: Path, half: bool) -> None:
-    _need("onnxscript", "onnxruntime")
     drawing, inputs = _drawing(sampler, half)
-    names = ["z", "class_weights"][: len(inputs)]
-    with _quiet():
-        program = torch.onnx.export(
-            drawing, inputs, dynamo=True, opset_version=OPSET, input_names=names, output_names=["image"], verbose=False,
-            dynamic_shapes=_any_number(inputs),
-        )  # fmt: skip
-    assert program is not None
-    program.save(partial, external_data=False)
+    to_onnx(drawing, inputs, ["z", "class_weights"][: len(inputs)], "image").save(partial, external_data=False)
 
 
 def _draw_onnx(sampler: Sampler, partial: Path) -> np.ndarray:
@@ -168,7 +179,8 @@ def _any_number(inputs: tuple[Tensor, ...]) -> tuple[dict[int, Any], ...]:
     return tuple({0: batch} for _ in inputs)
 
 
-def _need(*packages: str) -> None:
+def need(*packages: str) -> None:
+    """Raises CheckpointError where one of the optional packages is not installed."""
     for package in packages:
         try:
             import_module(package)

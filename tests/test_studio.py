@@ -1,8 +1,10 @@
 """The studio's server side: the renderer, and the public endpoints through gradio_client."""
 
 import shutil
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, r
 from resgen.errors import CheckpointError, RecipeError
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.library import Library
-from resgen.plates import draw
+from resgen.plates import Plate, draw
 from resgen.recipe import Recipe
 from resgen.studio.about import describe_fully, history_table
 from resgen.studio.api import Api
@@ -208,6 +210,15 @@ def test_a_browser_is_not_asked_to_show_thousands(tiny_folder: Path) -> None:
     ):
         with pytest.raises(RecipeError, match="400"):
             renderer.view(recipe)
+
+
+@pytest.mark.parametrize(("width", "kind"), [(9, "webp"), (16_383, "webp"), (16_384, "png")])
+def test_every_pixel_reaches_the_page_as_it_is(width: int, kind: str, tiny_folder: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 2, width, 3), np.uint8)
+    view = Renderer(Library(tiny_folder, "cpu")).view_plate(Plate(images, 1, 1, ("a", "b"), (None, None)), None, "")
+    head, _, data = view["src"].partition(";base64,")
+    assert head == f"data:image/{kind}"
+    assert np.array_equal(np.asarray(Image.open(BytesIO(b64decode(data)))), images.reshape(4, width, 3))
 
 
 def test_a_replaced_file_is_loaded_again(tiny_folder: Path, tmp_path: Path) -> None:

@@ -11,11 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from resgen.cli.cards import commands, describe
-from resgen.cli.common import CheckpointArgument, Device, Folder, library
+from resgen.cli.common import CheckpointArgument, Device, Folder, library, progress
+from resgen.errors import CheckpointError
+from resgen.work import finish
 
 if TYPE_CHECKING:
     from resgen.card import Card
 
+SITE = "site"
 Place = Annotated[str, typer.Argument(help="Where on the Hub: owner/name.")]
 Private = Annotated[bool, typer.Option("--private", help="For you alone.")]
 SAMPLE_SEEDS = 24  # of the picture on a model card
@@ -60,18 +63,28 @@ def import_(
 
 
 def export(
-    checkpoint: CheckpointArgument,
-    out: Annotated[Path, typer.Option(help="The file; of python, its weights lie beside it as .pt.")],
-    to: Annotated[str, typer.Option(help="onnx, torchscript, pt2 or python.")] = "onnx",
-    half: Annotated[bool, typer.Option("--half", help="ONNX in half precision.")] = False,
+    names: Annotated[list[str], typer.Argument(metavar="CHECKPOINT...", help="A name, a .safetensors file or a Hub repository; of a site, several.")],
+    out: Annotated[Path, typer.Option(help="The file; of python, its weights lie beside it as .pt; of a site, the folder.")],
+    to: Annotated[str, typer.Option(help="onnx, torchscript, pt2, python, or site: a page that draws in the visitor's browser.")] = "onnx",
+    half: Annotated[bool, typer.Option("--half", help="ONNX in half precision, as that of a site always is.")] = False,
+    runtime: Annotated[str, typer.Option(help="Of a site, where onnxruntime-web is: copy (in its folder) or cdn (cdn.jsdelivr.net).")] = "copy",
     checkpoints: Folder = None,
 ) -> None:
-    """Write a checkpoint as a file that draws without ResGen; what it draws is compared with the checkpoint."""
+    """Write a checkpoint as a file, or several as a page, that draws without ResGen; what it draws is compared with the checkpoint."""
     from resgen.exports import export as write
+    from resgen.site import export_site
 
     shelf = library(checkpoints)
-    difference = write(shelf.sampler(shelf.add(checkpoint)), to, out, half)
-    print(f"{out}: draws as {checkpoint} does, within {difference}/255.")
+    samplers = [shelf.sampler(shelf.add(name)) for name in names]
+    if to == SITE:
+        with progress("Writing") as tell:
+            differences = finish(export_site(samplers, out, runtime), tell)
+    elif len(samplers) == 1:
+        differences = {names[0]: write(samplers[0], to, out, half)}
+    else:
+        raise CheckpointError(f"A file holds one checkpoint; several go --to {SITE}.")
+    for name, difference in differences.items():
+        print(f"{out}: draws as {name} does, within {difference}/255.")
 
 
 def push(checkpoint: CheckpointArgument, place: Place, private: Private = False, checkpoints: Folder = None) -> None:

@@ -365,8 +365,6 @@ def describe(card: Card) -> str:
     if accuracy := card.metrics.get("lite2_accuracy") or card.metrics.get("accuracy"):
         facts.append(f"a judge names {accuracy:.0%} of its classes")
     lines = [" · ".join(facts)]
-    if name := card.dataset.get("name"):
-        lines.append(
-            plain(f"Trained on {name} (author: {card.dataset.get('author', 'not stated')}; licence: {card.dataset.get('licence', 'not stated')}).")
-        )
+    if card.origin:
+        lines.append(plain(card.origin))
     return "  \n".join(lines)

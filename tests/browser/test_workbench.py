@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from resgen.recipe import Recipe
 from tests.browser.conftest import (
+    PATIENCE,
     Visit,
     choose_generator,
     enter,
@@ -228,3 +229,26 @@ def test_a_researcher_saves_a_film_along_a_direction_in_six_actions(visit: Visit
     with page.expect_download(timeout=120_000) as download:
         page.click("#make-film")  # 6
     assert download.value.suggested_filename == "walk.mp4"
+
+
+DRAG = """async (pictures) => {
+  const range = document.querySelector("#truncation input[type=range]");
+  const grids = new Set([document.querySelector("#grid canvas").dataset.painted]);
+  const blocks = new Set([document.querySelector(".rg-blocks").dataset.painted]);
+  for (let move = 0; grids.size < pictures; move++) {
+    range.value = (0.2 + (move % 100) / 100).toFixed(2);
+    range.dispatchEvent(new Event("input", { bubbles: true }));
+    await new Promise((resolve) => setTimeout(resolve, 16));
+    grids.add(document.querySelector("#grid canvas").dataset.painted);
+    blocks.add(document.querySelector(".rg-blocks").dataset.painted);
+  }
+  return blocks.size;
+}"""
+
+
+def test_what_hangs_on_a_picture_keeps_none_waiting_and_comes_at_rest(page: Page) -> None:
+    painted_blocks = "document.querySelector('.rg-blocks').dataset.painted"
+    page.wait_for_function(f"() => {painted_blocks}", timeout=PATIENCE)
+    before = page.evaluate(painted_blocks)
+    assert page.evaluate(DRAG, 4) == 1
+    page.wait_for_function(f"before => {painted_blocks} !== before", arg=before, timeout=PATIENCE)

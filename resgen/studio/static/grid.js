@@ -15,12 +15,15 @@ const LARGE = 512; // pixels a side of the chosen image
 const GAP = 2;
 const LEAST = 16; // CSS pixels a side that an image is shown at, however many there are
 const MOST = 512;
+const REST = 400; // milliseconds in which no hand moves a control and no picture comes: what hangs on one is drawn then, and keeps no other waiting
 let sprite = new Image();
 let view = null;
 let chosen = -1;
 let columns = 1; // as laid out here: a phone shows fewer
 let tile = LEAST; // CSS pixels a side of an image
 let told = ""; // which image the ends of directions were asked for
+let toldTile = null; // the image that others were told to go by
+let resting = 0; // timer of the next such word
 let looked = null; // a picture of the strip that is looked at
 
 const rows = () => Math.ceil(view.captions.length / columns);
@@ -122,14 +125,21 @@ const checkpointOf = (shown) => new URLSearchParams(shown.query).get("checkpoint
 // The image that others of the screen go by: the chosen one, else the first.
 function tellChosen() {
   const place = Math.max(chosen, 0);
-  trigger("input", { index: chosen, tile: view.tiles[place] });
+  toldTile = view.tiles[place];
+  trigger("input", { index: chosen, tile: toldTile });
   const which = [chosen < 0 ? checkpointOf(view) : view.keys[place], new URLSearchParams(view.query).get("own_directions")].join();
   if (settings.wanders && which !== told) trigger("expand", { tile: view.tiles[place], whole: view.query });
   told = which;
 }
 
+function tellAtRest() {
+  clearTimeout(resting);
+  if (view && view.tiles[Math.max(chosen, 0)] !== toldTile) resting = setTimeout(tellChosen, toldTile === null ? 0 : REST);
+}
+
 function choose(index) {
   chosen = index;
+  clearTimeout(resting);
   if (index >= 0) window.dispatchEvent(new CustomEvent("resgen-chosen"));
   layTiles();
   paintCloseUp();
@@ -140,7 +150,6 @@ async function show() {
   const next = props.value;
   const picture = await decode(next);
   if (!picture) return;
-  const before = view ? view.tiles[Math.max(chosen, 0)] : null;
   if (view && checkpointOf(next) !== checkpointOf(view)) clearMarks();
   sprite = picture;
   view = next;
@@ -150,7 +159,7 @@ async function show() {
   lay();
   paint();
   find(".rg-status").textContent = view.status;
-  if (view.tiles[Math.max(chosen, 0)] !== before) tellChosen(); // what hangs on it follows
+  tellAtRest();
   share();
 }
 
@@ -265,7 +274,7 @@ function endDrag(event) {
 }
 
 if (settings.wanders) {
-  let resting = 0;
+  let pausing = 0;
   tiles.addEventListener("pointerdown", startDrag);
   tiles.addEventListener("pointermove", followDrag);
   for (const end of ["pointerup", "pointercancel"]) tiles.addEventListener(end, endDrag);
@@ -276,8 +285,8 @@ if (settings.wanders) {
       if (!view || event.ctrlKey) return;
       event.preventDefault();
       zoom(event, 1.0015 ** event.deltaY);
-      clearTimeout(resting);
-      resting = setTimeout(() => wander(null, true), 300);
+      clearTimeout(pausing);
+      pausing = setTimeout(() => wander(null, true), 300);
     },
     { passive: false },
   );
@@ -365,6 +374,7 @@ new ResizeObserver(() => {
   paint();
 }).observe(pane);
 whenSeen(share);
+window.addEventListener("input", tellAtRest, true);
 layActions();
 watch("value", show);
 show();

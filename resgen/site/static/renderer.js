@@ -1,0 +1,97 @@
+// The page's side of worker.js: opens generators and draws points. It touches no page.
+
+import { gainsOf, moveLatents, readLatents } from "./latent.js";
+
+const BATCH = 8; // images between two looks at whether they are still wanted
+
+export class Renderer {
+  #worker;
+  #asked = new Map();
+  #runtime;
+  #started = false;
+  #last = 0; // number of what was asked
+
+  /** @param runtime {script, wasm}, as site.json has it, its addresses whole */
+  constructor(runtime) {
+    this.#runtime = runtime;
+    this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    this.#worker.addEventListener("message", ({ data }) => this.#hear(data));
+    this.#worker.addEventListener("error", (event) => this.#fail(event.message || "The script that draws could not be started; reload the page."));
+  }
+
+  /**
+   * Make a checkpoint of site.json the one that draws.
+   * @param graphs {mapping, synthesis, latents}: each {url, bytes}
+   * @param {(arrived: number, all: number) => void} progress told how many bytes have arrived, of how many
+   * @returns {Promise<{checkpoint, backend: string}>} the checkpoint with its latents; "webgpu" or "wasm"
+   */
+  async open(checkpoint, graphs, progress) {
+    const sources = { ...graphs, ...this.#runtime };
+    const all = Object.values(this.#started ? graphs : sources).reduce((sum, { bytes }) => sum + bytes, 0);
+    let arrived = 0;
+    const told = (bytes) => progress((arrived += bytes), all);
+    const { backend, latents } = await this.#ask("open", { checkpoint, sources }, [], told);
+    this.#started = true;
+    return { checkpoint: { ...checkpoint, latents: readLatents(latents, checkpoint) }, backend };
+  }
+
+  /**
+   * Draw points in batches.
+   * @param settings {truncation, directions, gains}
+   * @param {number} from the first point of the batch that comes first; those before it come last
+   * @yields {{first: number, pixels: Uint8ClampedArray}} RGBA [n, R, R, 4] of the points from `first` on
+   */
+  async *draw(points, settings, checkpoint, from) {
+    const [z, classWeights] = [joined(points.map((point) => point.z)), joined(points.map((point) => point.classWeights))];
+    const w = await this.#ask("map", { z, classWeights }, [z.buffer, classWeights.buffer]);
+    moveLatents(w, points, settings, checkpoint);
+    const size = w.length / points.length;
+    for (const start of startsOf(points.length, from)) {
+      const part = w.slice(start * size, (start + BATCH) * size);
+      const gains = gainsOf(settings.gains, part.length / size, checkpoint);
+      const pixels = await this.#ask("synthesise", { w: part, gains }, [part.buffer, gains.buffer]); // oxlint-disable-line no-await-in-loop -- it may end before
+      yield { first: start, pixels };
+    }
+  }
+
+  #ask(ask, given, transferred, progress = null) {
+    const id = ++this.#last;
+    return new Promise((resolve, reject) => {
+      this.#asked.set(id, { resolve, reject, progress });
+      this.#worker.postMessage({ id, ask, given }, transferred);
+    });
+  }
+
+  #hear({ id, value, error, bytes }) {
+    const asked = this.#asked.get(id);
+    if (!asked) return; // the rest of what could not be loaded whole
+    if (bytes !== undefined) {
+      asked.progress(bytes);
+      return;
+    }
+    this.#asked.delete(id);
+    if (error === undefined) asked.resolve(value);
+    else asked.reject(new Error(error));
+  }
+
+  #fail(sentence) {
+    for (const { reject } of this.#asked.values()) reject(new Error(sentence));
+    this.#asked.clear();
+  }
+}
+
+/** The first point of each batch, in the order in which they are drawn: from `from` on, then those before it. */
+export function startsOf(count, from) {
+  const starts = Array.from({ length: Math.ceil(count / BATCH) }, (_, batch) => batch * BATCH);
+  return [...starts.filter((start) => start >= from), ...starts.filter((start) => start < from)];
+}
+
+function joined(rows) {
+  const all = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0));
+  let at = 0;
+  for (const row of rows) {
+    all.set(row, at);
+    at += row.length;
+  }
+  return all;
+}

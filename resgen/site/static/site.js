@@ -1,0 +1,216 @@
+// The page: its address, its controls and its picture kept in step. What is drawn is drawn by renderer.js.
+
+import { Controls, tellProblem } from "./controls.js";
+import { locate, positionsOf, walk } from "./latent.js";
+import { readLink, withCheckpoint, writeLink } from "./link.js";
+import { withNote, writeNote } from "./note.js";
+import { Film, Grid } from "./picture.js";
+import { Renderer } from "./renderer.js";
+
+const FRAMES_A_SECOND = 24;
+const ADDRESS_DELAY = 200; // milliseconds; browsers refuse an address that changes too often
+const PLACES = { webgpu: "on your GPU", wasm: "on your processor" };
+
+const find = (id) => document.getElementById(id);
+const grid = new Grid(find("pane"), find("grid"));
+const film = new Film(find("pane"), find("film"));
+const pictureOf = { explore: grid, walk: film };
+
+let checkpoints = [];
+let renderer = null;
+let controls = null;
+let opening = { name: "", opened: null }; // of the generator that draws, or will once it is loaded
+let state = null;
+let turn = 0; // number of the latest drawing: an earlier one stops
+let nextImage = 0; // where the next drawing begins: where the last was left, so that under a moving hand all images have their turn
+let drawing = Promise.resolve(); // ends when the latest drawing does
+let addressTimer = 0;
+
+async function start() {
+  const site = await readSite();
+  ({ checkpoints } = site);
+  renderer = new Renderer(site.runtime);
+  controls = new Controls(checkpoints, change);
+  for (const button of document.querySelectorAll("[data-screen]")) button.disabled = false;
+  find("checkpoint-group").classList.toggle("alone", checkpoints.length === 1);
+  addEventListener("hashchange", readAddress);
+  requestAnimationFrame(tick);
+  readAddress();
+}
+
+async function readSite() {
+  const response = await fetch("site.json").catch(() => null);
+  if (!response?.ok) throw new Error("site.json, the list of this page's generators, could not be loaded: check that the folder was copied whole.");
+  const site = await response.json();
+  const whole = (source) => ({ ...source, url: new URL(source.url, document.baseURI).href });
+  const each = (sources) => Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, whole(source)]));
+  for (const checkpoint of site.checkpoints) checkpoint.graphs = each(checkpoint.graphs);
+  return { runtime: each(site.runtime), checkpoints: site.checkpoints };
+}
+
+// What the page shows.
+
+function readAddress() {
+  const { state: read, problems } = readLink(location.hash.slice(1), checkpoints);
+  show(read);
+  tellProblem(problems.join(" "));
+}
+
+function change(part) {
+  const next = { ...state, ...part };
+  show(part.checkpoint ? withCheckpoint(next, entryOf(part.checkpoint)) : next);
+}
+
+function show(next) {
+  state = next;
+  controls.show(state, entryOf(state.checkpoint));
+  for (const button of document.querySelectorAll("[data-screen]")) {
+    button.setAttribute("aria-current", button.dataset.screen === state.screen ? "page" : "false");
+  }
+  find("player").hidden = state.screen !== "walk";
+  clearTimeout(addressTimer);
+  addressTimer = setTimeout(writeAddress, ADDRESS_DELAY);
+  const mine = ++turn;
+  const stale = () => mine !== turn;
+  drawing = draw(state, stale).catch((error) => stale() || fail(error)); // what is no longer wanted may fail unseen: its generator may be gone
+}
+
+function entryOf(name) {
+  return checkpoints.find((checkpoint) => checkpoint.name === name);
+}
+
+function writeAddress() {
+  clearTimeout(addressTimer);
+  history.replaceState(null, "", `#${writeLink(state)}`);
+}
+
+// Drawing.
+
+async function draw(wanted, stale) {
+  const opened = await open(entryOf(wanted.checkpoint));
+  if (stale()) return;
+  const points = pointsOf(wanted, opened.checkpoint);
+  const picture = pictureOf[wanted.screen];
+  reveal(wanted.screen);
+  picture.begin(points.length, wanted.seconds);
+  const began = performance.now();
+  if (!picture.complete) nextImage = 0;
+  for await (const { first, pixels } of renderer.draw(points, wanted, opened.checkpoint, nextImage)) {
+    if (stale()) return;
+    const images = imagesOf(pixels, opened.checkpoint.resolution);
+    images.forEach((image, index) => picture.put(first + index, image));
+    nextImage = (first + images.length) % points.length;
+  }
+  if (!stale()) finished(wanted, points.length, performance.now() - began, opened.backend);
+}
+
+// Once, however often it is asked for while it is loaded.
+function open(checkpoint) {
+  if (opening.name !== checkpoint.name) opening = { name: checkpoint.name, opened: load(checkpoint) };
+  return opening.opened;
+}
+
+async function load(checkpoint) {
+  reveal("waiting");
+  find("waiting-words").textContent = `Loading ${checkpoint.name}`;
+  find("progress").value = 0;
+  const { graphs, ...entry } = checkpoint;
+  const opened = await renderer.open(entry, graphs, (arrived, all) => {
+    find("progress").value = arrived / all;
+    find("waiting-words").textContent = arrived < all ? `Loading ${checkpoint.name}, ${Math.round(all / 1e6)} MB` : `Preparing ${checkpoint.name}`;
+  });
+  find("controls").inert = false;
+  return opened;
+}
+
+function pointsOf(wanted, checkpoint) {
+  if (wanted.screen === "explore") return locate(wanted.seeds, wanted.className, checkpoint);
+  const stops = locate(wanted.stops, wanted.className, checkpoint);
+  return walk(stops, positionsOf(Math.round(wanted.seconds * FRAMES_A_SECOND), stops.length));
+}
+
+function imagesOf(pixels, side) {
+  const size = side * side * 4;
+  return Array.from({ length: pixels.length / size }, (_, i) => new ImageData(pixels.slice(i * size, (i + 1) * size), side, side));
+}
+
+// Show one of the things that the pane may hold: the grid, the film, what is waited for, or a failure.
+function reveal(name) {
+  const parts = { explore: find("grid"), walk: find("film"), waiting: find("waiting"), failure: find("failure") };
+  const appears = parts[name].hidden;
+  for (const [part, element] of Object.entries(parts)) element.hidden = part !== name;
+  if (appears) pictureOf[name]?.layOut();
+}
+
+function finished(wanted, count, milliseconds, backend) {
+  find("save").disabled = false;
+  const what = wanted.screen === "walk" ? "frames" : count === 1 ? "image" : "images";
+  find("status").textContent = `${count} ${what} in ${inWords(milliseconds)} ${PLACES[backend]}`;
+  const { canvas } = pictureOf[wanted.screen];
+  const of = [wanted.checkpoint, wanted.className].filter(Boolean).join(", ");
+  canvas.setAttribute("aria-label", wanted.screen === "walk" ? `Film through ${wanted.stops.length} seeds of ${of}` : `${count} ${what} of ${of}`);
+  canvas.dataset.painted = writeLink(wanted);
+}
+
+function inWords(milliseconds) {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
+function fail(error) {
+  turn++; // whatever is still being drawn stops
+  find("save").disabled = true;
+  opening = { name: "", opened: null };
+  reveal("failure");
+  find("failure").querySelector("p").textContent = error.message;
+  find("status").textContent = "";
+}
+
+// Of a film what is saved is the frame in sight; a grid carries its recipe.
+async function save() {
+  for (let waited = null; waited !== drawing; ) {
+    waited = drawing;
+    await waited; // oxlint-disable-line no-await-in-loop -- another drawing may have begun meanwhile
+  }
+  const { screen, checkpoint } = state;
+  const blob = await new Promise((resolve) => pictureOf[screen].toSave().toBlob(resolve));
+  const png = new Uint8Array(await blob.arrayBuffer());
+  const data = screen === "explore" ? withNote(png, writeNote(state, grid.columns, entryOf(checkpoint).sha256)) : png;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([data], { type: "image/png" }));
+  link.download = `${checkpoint}-${screen}.png`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href)); // once the download has begun
+}
+
+// The film.
+
+function setPlaying(playing) {
+  film.play(playing);
+  find("play").textContent = playing ? "Pause" : "Play";
+}
+
+function tick(now) {
+  requestAnimationFrame(tick);
+  if (state?.screen !== "walk") return;
+  film.tick(now);
+  find("frame").max = Math.max(0, film.images.length - 1);
+  find("frame").value = film.frame;
+}
+
+for (const button of document.querySelectorAll("[data-screen]")) {
+  button.addEventListener("click", () => change({ screen: button.dataset.screen }));
+}
+find("play").addEventListener("click", () => setPlaying(!film.playing));
+find("frame").addEventListener("input", (event) => {
+  setPlaying(false);
+  film.show(Number(event.target.value));
+});
+find("save").addEventListener("click", () => save().catch(fail));
+find("again").addEventListener("click", () => {
+  if (state) writeAddress(); // what was wanted is what is tried again
+  location.reload();
+});
+
+find("as-a-file").hidden = true;
+setPlaying(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+start().catch(fail);
