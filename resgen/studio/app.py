@@ -16,15 +16,18 @@ from resgen.library import SHIPPED, Library
 from resgen.recipe import Recipe
 from resgen.studio.about import AboutScreen
 from resgen.studio.api import add_api
+from resgen.studio.bring import MAX_UPLOAD, SUFFIXES, bring
 from resgen.studio.compare import CompareScreen
 from resgen.studio.explore import Explore
 from resgen.studio.invert import InvertScreen
 from resgen.studio.mix import MixScreen
-from resgen.studio.page import QUIET, STATIC, Updates, address, component, pin_list, rewrite, warn
+from resgen.studio.page import QUIET, STATIC, Updates, address, component, inform, pin_list, rewrite, warn
 from resgen.studio.renderer import Renderer
 from resgen.studio.walk import WalkScreen
 
 CACHE_SECONDS = 3600
+LARGE = 20_000_000  # bytes of a generator that is not read at once
+PICTURES = (".png", ".mp4", ".gif", ".webp", ".json")  # files that may hold a recipe
 NARROW = "window.matchMedia('(max-width: 768px)').matches"
 OPENED = f"() => [window.location.search + window.location.hash, {NARROW}]"
 
@@ -32,12 +35,14 @@ OPENED = f"() => [window.location.search + window.location.hash, {NARROW}]"
 class Studio:
     """All screens under one roof: the tray they share, and links and files that open any of them."""
 
-    def __init__(self, renderer: Renderer, demo: gr.Blocks) -> None:
-        self.library = renderer.library
+    def __init__(self, renderer: Renderer, demo: gr.Blocks, allow_import: bool = False) -> None:
+        self.library, self.allow_import = renderer.library, allow_import
         self.address = address("address")
         with gr.Row(elem_id="head"):
             gr.Markdown("# ResGen", elem_id="title")
-            self.opener = gr.UploadButton("Open a picture", size="sm", file_types=[".png", ".mp4", ".gif", ".webp", ".json"], elem_id="open-file")
+            words = "Open a picture or generator" if allow_import else "Open a picture"
+            kinds = [*PICTURES, *(SUFFIXES if allow_import else ())]
+            self.opener = gr.UploadButton(words, size="sm", file_types=kinds, elem_id="open-file")
             component("bar", "bar", begins=("keys",))
         with gr.Tabs(elem_id="screens") as self.tabs:
             with gr.Tab("Explore", id="explore"):
@@ -68,7 +73,10 @@ class Studio:
         opened.then(renderer.samples, None, self.explore.samples, **QUIET)
         self._connect_images()
         rewrite(self.address.select, self.follow, self.explore.narrow, everything)
-        rewrite(self.opener.upload, self.open_file, self.opener, everything, preprocess=True)
+        opening = {*everything, self.about.shelf}
+        taken = rewrite(self.opener.upload, self.open_file, [self.opener, self.explore.narrow], opening, preprocess=True)
+        if allow_import:
+            taken.then(renderer.samples, None, self.explore.samples, **QUIET)
 
     def _connect_images(self) -> None:
         """From pinned images to the screens that are made of them, and from an image of any screen to Explore."""
@@ -128,25 +136,38 @@ class Studio:
         first = self.explore.first_picture(narrow=narrow)
         return first if recipe == Recipe() else first.changed(**recipe.changes() | {"checkpoint": first.checkpoint})
 
-    def open_file(self, path: str) -> Updates:
-        """Open a picture or film made by ResGen on the screen that made it."""
+    def open_file(self, path: str, narrow: bool) -> Updates:
+        """Open a picture or film made by ResGen on the screen that made it; a generator, where the host takes it, in Explore."""
+        if self.allow_import and Path(path).suffix.lower() in SUFFIXES:
+            return self.open_generator(Path(path), narrow)
         recipe, sha256 = read_recipe(Path(path))
         if not self.library.drew(recipe, sha256):
             warn(f"This was made with another version of {recipe.checkpoint}; it may look different.")
         return self.show(recipe)
 
+    def open_generator(self, path: Path, narrow: bool) -> Updates:
+        """Keep a generator that a visitor brings, and open it."""
+        if path.stat().st_size > LARGE:
+            inform(f"{path.name} is being read, which takes a minute.")
+        name, told = bring(path, self.library)
+        inform(told)
+        return {**self.show(self.explore.first_picture(name, narrow)), self.about.shelf: None}  # a shelf that is drawn again when it is looked at
 
-def build(folder: Path = SHIPPED, device: str = "auto") -> gr.Blocks:
-    """The interface over the checkpoints of ``folder``. Raises ResGenError for a device that is not there."""
+
+def build(folder: Path = SHIPPED, device: str = "auto", allow_import: bool = False) -> gr.Blocks:
+    """The interface over the checkpoints of ``folder``, to which visitors may add where ``allow_import``.
+
+    Raises ResGenError for a device that is not there.
+    """
     renderer = Renderer(Library(folder, device))
     with gr.Blocks(title="ResGen", delete_cache=(CACHE_SECONDS, CACHE_SECONDS), analytics_enabled=False) as demo:
-        Studio(renderer, demo)
+        Studio(renderer, demo, allow_import)
         add_api(renderer)
     return demo
 
 
-def launch_options() -> dict[str, Any]:
-    """Arguments of `Blocks.launch` that belong to the look and the limits."""
+def launch_options(allow_import: bool = False) -> dict[str, Any]:
+    """Arguments of `Blocks.launch` that belong to the look and the limits; generators are larger than pictures."""
     fonts = ("ui-sans-serif", "system-ui", "sans-serif")
     theme = Soft(primary_hue="indigo", neutral_hue="zinc", font=fonts, font_mono=("ui-monospace", "monospace")).set(
         # Text on the accent, and in it, is dark enough to be read by everyone (WCAG 2 AA).
@@ -176,5 +197,5 @@ def launch_options() -> dict[str, Any]:
         "js": (STATIC / "drop.js").read_text(),
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
-        "max_file_size": "20mb",
+        "max_file_size": MAX_UPLOAD if allow_import else "20mb",
     }
