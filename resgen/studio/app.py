@@ -14,6 +14,7 @@ from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, r
 from resgen.errors import ResGenError
 from resgen.library import SHIPPED, Library
 from resgen.recipe import Recipe
+from resgen.studio import lent
 from resgen.studio.about import AboutScreen
 from resgen.studio.api import add_api
 from resgen.studio.bring import MAX_UPLOAD, SUFFIXES, bring
@@ -159,7 +160,7 @@ def build(folder: Path = SHIPPED, device: str = "auto", allow_import: bool = Fal
 
     Raises ResGenError for a device that is not there.
     """
-    renderer = Renderer(Library(folder, device))
+    renderer = Renderer(Library(folder, lent.device(device)))
     with gr.Blocks(title="ResGen", delete_cache=(CACHE_SECONDS, CACHE_SECONDS), analytics_enabled=False) as demo:
         Studio(renderer, demo, allow_import)
         add_api(renderer)

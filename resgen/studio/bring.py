@@ -55,15 +55,17 @@ def _converted(path: Path, name: str, device: str) -> tuple[Checkpoint, str]:
     try:
         return import_file(path, name, Asked(), device=device), ""
     except OutputUnsaidError:
-        told = (
-            f" Its file does not say what it ends with; {ASSUMED} is assumed. Where its images look pale: resgen import {path.name} --output sigmoid"
-        )
+        told = f" Its file does not say what it ends with: {ASSUMED} is assumed. Where its images look wrong, say what you know to resgen import."
         return import_file(path, name, Asked(output=ASSUMED), device=device), told
 
 
 def _brought_before(path: Path, library: Library) -> str | None:
-    digest = file_hash(path)
-    return next((card.name for card in library.cards() if digest in (card.source.get("sha256"), file_hash(library.path(card.name)))), None)
+    digest, size = file_hash(path), path.stat().st_size
+    for card in library.cards():
+        kept = library.path(card.name)
+        if card.source.get("sha256") == digest or (kept.stat().st_size == size and file_hash(kept) == digest):
+            return card.name
+    return None
 
 
 def _free_name(path: Path, library: Library) -> str:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, TypedDict
 
 import numpy as np
@@ -17,11 +16,11 @@ from PIL import Image
 from resgen import grid
 from resgen.composite import AnyRecipe, Comparison, Walk
 from resgen.errors import RecipeError, ResGenError
-from resgen.film import write_film
 from resgen.latents import join, locate
 from resgen.library import Library
 from resgen.plates import Plate, draw, name_images
 from resgen.recipe import Recipe
+from resgen.studio.lent import make_film
 from resgen.work import Work, finish
 
 MAX_IMAGES = 400  # a grid in the browser
@@ -162,10 +161,7 @@ class Renderer:
 
     def film(self, walk: Walk, suffix: str) -> Work[bytes]:
         """A walk as a film that carries it. Raises ResGenError."""
-        with TemporaryFile() as file:
-            yield from write_film(walk, self.library.sampler(walk.checkpoint), suffix, file)
-            file.seek(0)
-            return file.read()
+        return make_film(walk, self.library, suffix)
 
     def sha256(self, name: str) -> str:
         """What identifies a checkpoint in files. Raises ResGenError."""
