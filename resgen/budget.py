@@ -96,6 +96,7 @@ def _read_limit(text: str) -> tuple[str, int]:
 
 
 OWN = Budget()
+IMPORTING = replace(OWN, body=512_000_000)  # a StyleGAN snapshot with all of its networks has up to 400 MB
 PUBLIC = Budget(
     images=400, pixels=26_000_000, saved_pixels=25_000_000, frames=600, film_pixels=150_000_000, vector=16_384, edits=400, directions=64,
     characters=200_000, reply=20_000_000, looked=1000, photo=25_000_000, body=20_000_000, words=2_000_000, waiting=100, waiting_each=20, seconds=120, megabytes=700,

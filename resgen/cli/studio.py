@@ -36,25 +36,31 @@ def studio(
     limit: Annotated[
         list[str] | None, typer.Option(metavar="NAME=NUMBER", help="Another limit, such as images=100; docs/security.md has all.")
     ] = None,
+    allow_import: Annotated[bool, typer.Option("--allow-import", help="Let visitors drop generators on the page; they stay in the folder.")] = False,
 ) -> None:
     """Open the studio: explore generators in the browser."""
-    from resgen.budget import OWN, PUBLIC
+    from resgen.budget import IMPORTING, OWN, PUBLIC
 
     if mcp and not find_spec("mcp"):
         raise ResGenError("Serving agents needs the package mcp; install it with: pip install 'resgen[agents]'.")
-    strangers = public or share
-    budget = (PUBLIC if strangers else OWN).with_limits(limit or ())
+    strangers = public or share or bool(os.environ.get("SPACE_ID"))  # the name of a Space, in a Space
+    if allow_import and strangers:
+        raise ResGenError(
+            "Whoever opens a public page could fill the disk with --allow-import; bring generators by `resgen import`, and leave it out."
+        )
+    budget = (PUBLIC if strangers else IMPORTING if allow_import else OWN).with_limits(limit or ())
 
     from resgen.studio.place import own_place
 
     _log(logging.INFO if strangers else logging.ERROR)
     with own_place() as place:
         from resgen.library import SHIPPED, Library  # here, since Gradio makes a folder when it is imported
+        from resgen.studio import lent
         from resgen.studio.app import build_on, launch_options
         from resgen.studio.renderer import Renderer
 
-        renderer = Renderer(Library(checkpoints or SHIPPED, device), budget)
-        demo = build_on(renderer)
+        renderer = Renderer(Library(checkpoints or SHIPPED, lent.device(device)), budget)
+        demo = build_on(renderer, allow_import)
         try:
             demo.launch(server_name=host, server_port=port, share=share, mcp_server=mcp, prevent_thread_lock=True, **launch_options(budget))
         except OSError as error:

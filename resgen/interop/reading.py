@@ -30,10 +30,14 @@ class Reading:
     mean_w: Tensor | None = None  # [max(1, classes), w_dim], where the file holds it
 
 
+class OutputUnsaidError(CheckpointError):
+    """Neither a file nor a person says what its network ends with."""
+
+
 def asked_output(asked: Asked) -> str:
-    """'tanh' or 'sigmoid'. Raises CheckpointError where a person has not said it, or has said something else."""
+    """'tanh' or 'sigmoid'. Raises OutputUnsaidError where a person has not said it, CheckpointError where they have said something else."""
     if not asked.output:
-        raise CheckpointError("The file does not say whether its network ends with tanh or sigmoid; say it with --output tanh or --output sigmoid.")
+        raise OutputUnsaidError("The file does not say whether its network ends with tanh or sigmoid; say it with --output tanh or --output sigmoid.")
     if asked.output not in OUTPUTS:
         raise CheckpointError(f"A network's output is {' or '.join(OUTPUTS)}, not {asked.output[:40]!r}.")
     return asked.output

@@ -17,18 +17,22 @@ from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, r
 from resgen.errors import ResGenError
 from resgen.library import SHIPPED, Library
 from resgen.recipe import Recipe
+from resgen.studio import lent
 from resgen.studio.about import AboutScreen
 from resgen.studio.api import add_api
+from resgen.studio.bring import SUFFIXES, bring
 from resgen.studio.compare import CompareScreen
 from resgen.studio.explore import Explore
 from resgen.studio.guard import Guard, bound_queue
 from resgen.studio.invert import InvertScreen
 from resgen.studio.mix import MixScreen
-from resgen.studio.page import QUIET, RENDER, STATIC, Updates, address, component, friendly, pin_list, rewrite, warn
+from resgen.studio.page import QUIET, RENDER, STATIC, Updates, address, component, friendly, inform, pin_list, rewrite, warn
 from resgen.studio.renderer import Renderer
 from resgen.studio.walk import WalkScreen
 
 CACHE_SECONDS = 3600
+LARGE = 20_000_000  # bytes of a generator that is not read at once
+PICTURES = (".png", ".mp4", ".gif", ".webp", ".json")  # files that may hold a recipe
 NARROW = "window.matchMedia('(max-width: 768px)').matches"
 OPENED = f"() => [window.location.search + window.location.hash, {NARROW}]"
 
@@ -36,12 +40,14 @@ OPENED = f"() => [window.location.search + window.location.hash, {NARROW}]"
 class Studio:
     """All screens under one roof: the tray they share, and links and files that open any of them."""
 
-    def __init__(self, renderer: Renderer, demo: gr.Blocks) -> None:
-        self.library = renderer.library
+    def __init__(self, renderer: Renderer, demo: gr.Blocks, allow_import: bool = False) -> None:
+        self.library, self.allow_import = renderer.library, allow_import
         self.address = address("address")
         with gr.Row(elem_id="head"):
             gr.Markdown("# ResGen", elem_id="title")
-            self.opener = gr.UploadButton("Open a picture", size="sm", file_types=[".png", ".mp4", ".gif", ".webp", ".json"], elem_id="open-file")
+            words = "Open a picture or generator" if allow_import else "Open a picture"
+            kinds = [*PICTURES, *(SUFFIXES if allow_import else ())]
+            self.opener = gr.UploadButton(words, size="sm", file_types=kinds, elem_id="open-file")
             component("bar", "bar", begins=("keys",))
         with gr.Tabs(elem_id="screens") as self.tabs:
             with gr.Tab("Explore", id="explore"):
@@ -72,7 +78,10 @@ class Studio:
         opened.then(friendly(renderer.samples), None, self.explore.samples, **QUIET)
         self._connect_images()
         rewrite(self.address.select, self.follow, self.explore.narrow, everything)
-        rewrite(self.opener.upload, self.open_file, self.opener, everything, preprocess=True)
+        opening = {*everything, self.about.shelf}
+        taken = rewrite(self.opener.upload, self.open_file, [self.opener, self.explore.narrow], opening, preprocess=True)
+        if allow_import:
+            taken.then(friendly(renderer.samples), None, self.explore.samples, **QUIET)
 
     def _connect_images(self) -> None:
         """From pinned images to the screens that are made of them, and from an image of any screen to Explore."""
@@ -132,25 +141,35 @@ class Studio:
         first = self.explore.first_picture(narrow=narrow)
         return first if recipe == Recipe() else first.changed(**recipe.changes() | {"checkpoint": first.checkpoint})
 
-    def open_file(self, path: str) -> Updates:
-        """Open a picture or film made by ResGen on the screen that made it."""
+    def open_file(self, path: str, narrow: bool) -> Updates:
+        """Open a picture or film made by ResGen on the screen that made it; a generator, where the host takes it, in Explore."""
+        if self.allow_import and Path(path).suffix.lower() in SUFFIXES:
+            return self.open_generator(Path(path), narrow)
         recipe, sha256 = read_recipe(Path(path))
         if not self.library.drew(recipe, sha256):
             warn(f"This was made with another version of {recipe.checkpoint}; it may look different.")
         return self.show(recipe)
 
+    def open_generator(self, path: Path, narrow: bool) -> Updates:
+        """Keep a generator that a visitor brings, and open it."""
+        if path.stat().st_size > LARGE:
+            inform(f"{path.name} is being read, which takes a minute.")
+        name, told = bring(path, self.library)
+        inform(told)
+        return {**self.show(self.explore.first_picture(name, narrow)), self.about.shelf: None}  # a shelf that is drawn again when it is looked at
+
 
 def build(folder: Path = SHIPPED, device: str = "auto", budget: Budget = OWN) -> gr.Blocks:
     """The interface over the checkpoints of ``folder``. Raises ResGenError for a device that is not there."""
-    return build_on(Renderer(Library(folder, device), budget))
+    return build_on(Renderer(Library(folder, lent.device(device)), budget))
 
 
-def build_on(renderer: Renderer) -> gr.Blocks:
-    """The interface over a renderer."""
+def build_on(renderer: Renderer, allow_import: bool = False) -> gr.Blocks:
+    """The interface over a renderer, to whose library visitors may add where ``allow_import``."""
     with suppress(ResGenError):
         renderer.library.first()  # from now on it is known which checkpoint the page begins with
     with gr.Blocks(title="ResGen", delete_cache=(CACHE_SECONDS, CACHE_SECONDS), analytics_enabled=False) as demo:
-        Studio(renderer, demo)
+        Studio(renderer, demo, allow_import)
         add_api(renderer)
     demo.queue(default_concurrency_limit=RENDER["concurrency_limit"])
     bound_queue(demo, renderer.budget)

@@ -15,6 +15,7 @@ from resgen.studio.page import (
     OPEN,
     PIN,
     QUIET,
+    RAW,
     SAVE,
     Updates,
     Values,
@@ -40,7 +41,6 @@ class CompareScreen:
         self.renderer, self.library, self.tray = renderer, renderer.library, tray
         names = self.library.names()
         learners = [name for name in names if self.library.snapshots(name)]
-        moments = [moment for name in learners for moment in self.library.snapshots(name)]
         with gr.Row(elem_classes="bench"):
             with gr.Column(elem_classes="stage"):
                 self.view = grid("compare-grid", "Choose checkpoints to see the same seeds side by side.", (PIN, OPEN, SAVE))
@@ -49,7 +49,7 @@ class CompareScreen:
             with gr.Column(elem_classes="side"):
                 info = "One column each; name@images is a snapshot."
                 self.names = gr.Dropdown(
-                    names + moments, value=self._first_choice(), multiselect=True, label="Checkpoints", info=info, elem_id="compare-names"
+                    self._choices(), value=self._first_choice(), multiselect=True, label="Checkpoints", info=info, elem_id="compare-names"
                 )
                 self.seeds = gr.Textbox("0-5", label="Seeds", info="One row each: 0-5,42. Press Enter.", elem_id="compare-seeds")
                 info = "None: each seed draws its own. Several: rows of each."
@@ -70,6 +70,11 @@ class CompareScreen:
                 self.play = gr.Button("Play", size="sm", min_width=60, elem_id="play-training")
                 self.whole = gr.Button("All moments side by side", size="sm", elem_id="all-moments")
             self.timer = gr.Timer(1.0, active=False)
+
+    def _choices(self) -> list[str]:
+        """All that can be compared: the checkpoints there are now, and the moments of their training."""
+        names = self.library.names()
+        return names + [moment for name in names for moment in self.library.snapshots(name)]
 
     def _first_choice(self) -> list[str]:
         """What the screen opens with: a generator through its training where there are snapshots, else the best checkpoint."""
@@ -141,7 +146,8 @@ class CompareScreen:
         changes = [self.seeds.submit, tab.select]
         redraw(self, [*changes, *(dial.input for dial in dials), *(dial.release for dial in dials)], self.renderer.view)
         follow(self, [self.names.change, self.classes.change])
-        gr.on([self.names.change, tab.select], friendly(self.dress_classes), self.names, self.classes, **QUIET)
+        tab.select(lambda: gr.update(choices=self._choices()), None, self.names, **QUIET)
+        gr.on([self.names.change, tab.select], friendly(self.dress_classes), self.names, self.classes, **RAW)
         rewrite(self.use_pins.click, self.take_pins, self.inputs | {self.tray}, self.outputs)
         self.play.click(self.toggle, self.play, [self.timer, self.play], **QUIET)
         self.timer.tick(self.next_moment, [self.learner, self.moment], [self.names, self.moment], **LIVE)

@@ -116,6 +116,11 @@ def warn(message: str) -> None:
     gr.Warning(html.escape(message))
 
 
+def inform(message: str) -> None:
+    """The same, where nothing is amiss."""
+    gr.Info(html.escape(message))
+
+
 def redraw(screen: Screen, triggers: Iterable[Any], view_of: Callable[[Any], Any]) -> None:
     """Show ``view_of`` a screen's recipe, where it has one, at each of ``triggers``, and whenever `write` asks for it.
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, TypedDict
 
 import numpy as np
@@ -18,12 +17,12 @@ from resgen import grid
 from resgen.budget import OWN, Budget
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Walk
 from resgen.errors import ResGenError
-from resgen.film import write_film
 from resgen.latents import join, locate
 from resgen.library import Library
 from resgen.plates import Plate, draw, name_images
 from resgen.recipe import Recipe
 from resgen.sampler import micro_batch
+from resgen.studio.lent import make_film
 from resgen.studio.turns import Turns
 from resgen.work import Work, finish
 
@@ -196,13 +195,7 @@ class Renderer:
         self._hold_recipe(walk)
         self.budget.hold("frames", walk.frames)
         self.budget.hold("film_pixels", walk.frames * (self._side(walk) * walk.scale) ** 2)
-        return self.turns.share(self._make_film(walk, suffix))
-
-    def _make_film(self, walk: Walk, suffix: str) -> Work[bytes]:
-        with TemporaryFile() as file:
-            yield from write_film(walk, self.library.sampler(walk.checkpoint), suffix, file)
-            file.seek(0)
-            return file.read()
+        return self.turns.share(make_film(walk, self.library, suffix))
 
     def sha256(self, name: str) -> str:
         """What identifies a checkpoint in files. Raises ResGenError."""

@@ -1,4 +1,4 @@
-// A picture made by ResGen may be dropped anywhere on the page: it is handed to the "Open a picture" button.
+// A picture made by ResGen may be dropped anywhere on the page: it is handed to the "Open a picture" button; a generator too, where the host takes it.
 () => {
   const upload = () => document.querySelector("#head input[type=file]");
   const carriesFiles = (event) => [...(event.dataTransfer?.types || [])].includes("Files");

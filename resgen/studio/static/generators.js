@@ -1,5 +1,5 @@
 // A generator is chosen by its picture. The value is its name; `input` when a hand chose one.
-// The event "resgen-samples" brings the pictures: [[name, data URI], ...].
+// The event "resgen-samples" brings the pictures: [[name, data URI], ...], also of generators that have come since the page was made.
 const names = JSON.parse(element.querySelector(".rg-generators").dataset.names);
 const list = element.querySelector(".rg-generators-list");
 
@@ -37,8 +37,18 @@ list.addEventListener("keydown", (event) => {
   buttons.get(next).focus();
   choose(next);
 });
+function add(name) {
+  names.push(name);
+  buttons.set(name, lay(name));
+  list.append(buttons.get(name));
+}
+
 window.addEventListener("resgen-samples", ({ detail }) => {
-  for (const [name, source] of detail) buttons.get(name)?.firstChild.setAttribute("src", source);
+  for (const [name, source] of detail) {
+    if (!buttons.has(name)) add(name);
+    buttons.get(name).firstChild.setAttribute("src", source);
+  }
+  show();
 });
 list.replaceChildren(...buttons.values());
 watch("value", show);

@@ -1,0 +1,75 @@
+"""Generators that a visitor brings, where the host lets them: a file of another program, or of ours -> a checkpoint in the library's folder."""
+
+import re
+import shutil
+from pathlib import Path
+
+from resgen.card import NAME, read_card
+from resgen.checkpoint import Checkpoint, file_hash, load_checkpoint, save_checkpoint
+from resgen.errors import CheckpointError
+from resgen.files import whole_file
+from resgen.imports import import_file
+from resgen.interop.files import PICKLE_SUFFIX, TORCH_SUFFIXES
+from resgen.interop.programs import EXPORTED, is_program
+from resgen.interop.reading import Asked, OutputUnsaidError
+from resgen.library import Library
+
+SUFFIXES = (*TORCH_SUFFIXES, PICKLE_SUFFIX, ".safetensors", ".onnx", EXPORTED)
+ASSUMED = "tanh"  # what most generators end with
+
+
+def bring(path: Path, library: Library) -> tuple[str, str]:
+    """Keep the generator of a file that came from a browser: its name in the library, and a sentence on what became of it.
+
+    Nothing of the file is run: programs are refused. A file that was brought before is found again. Raises CheckpointError or FileError.
+    """
+    if is_program(path):
+        raise CheckpointError(f"{path.name} is a program, which a page does not run; if you trust who made it: resgen import {path.name} --trust")
+    if known := _brought_before(path, library):
+        return known, f"{path.name} is here already, as {known}."
+    name = _free_name(path, library)
+    target, told = library.folder / f"{name}.safetensors", ""
+    if _is_ours(path):
+        load_checkpoint(path)  # which checks all of it
+        with whole_file(target) as partial:
+            shutil.copyfile(path, partial)
+    else:
+        made, told = _converted(path, name, library.device)
+        save_checkpoint(made, target, whole=True)
+    card = library.card(name)
+    side = card.arch.resolution
+    return name, f"{name} is kept: {card.source.get('kind', 'ResGen')}, {side} x {side} pixels, {card.blocks_in_words}.{told}"
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        read_card(path)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _converted(path: Path, name: str, device: str) -> tuple[Checkpoint, str]:
+    """The checkpoint made of a file, and what was assumed of it."""
+    try:
+        return import_file(path, name, Asked(), device=device), ""
+    except OutputUnsaidError:
+        told = f" Its file does not say what it ends with: {ASSUMED} is assumed. Where its images look wrong, say what you know to resgen import."
+        return import_file(path, name, Asked(output=ASSUMED), device=device), told
+
+
+def _brought_before(path: Path, library: Library) -> str | None:
+    digest, size = file_hash(path), path.stat().st_size
+    for card in library.cards():
+        kept = library.path(card.name)
+        if card.source.get("sha256") == digest or (kept.stat().st_size == size and file_hash(kept) == digest):
+            return card.name
+    return None
+
+
+def _free_name(path: Path, library: Library) -> str:
+    """The file's own name as far as a checkpoint may have it, and a number where another has it."""
+    words = re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).lstrip("_.-")[:56] or "imported"
+    names = (words if turn == 1 else f"{words}-{turn}" for turn in range(1, 10_000))
+    taken = {name.lower() for name in library.names()}
+    return next(name for name in names if NAME.fullmatch(name) and name.lower() not in taken)

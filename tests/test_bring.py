@@ -1,0 +1,80 @@
+"""Files that come from a browser become checkpoints, or are refused in one sentence: the server's side of `--allow-import`."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from resgen.cli import main
+from resgen.errors import CheckpointError, RecipeError
+from resgen.library import Library
+from resgen.recipe import Recipe
+from resgen.studio.app import build
+from resgen.studio.bring import bring
+from tests.interop.test_files import nested_classes_that_run_code
+from tests.test_imports import STYLEGAN, their_file
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Library:
+    (tmp_path / "shelf").mkdir()
+    return Library(tmp_path / "shelf", "cpu")
+
+
+def dcgan(folder: Path, called: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    path, _ = their_file("dcgan-plain", folder)
+    return path.rename(folder / called)
+
+
+def test_what_a_file_does_not_say_is_assumed_and_told(shelf: Library, tmp_path: Path) -> None:
+    name, told = bring(dcgan(tmp_path, "my net (2).pth"), shelf)
+    assert name == "my-net-2-" and "dcgan" in told and "tanh is assumed" in told
+    assert shelf.sampler(name).render(Recipe(seeds=(0, 1))).std() > 5
+    name, told = bring(STYLEGAN / "skip-classes-32.pkl", shelf)
+    assert name == "skip-classes-32" and "assumed" not in told
+
+
+def test_a_file_is_kept_once_and_never_in_the_place_of_another(shelf: Library, tmp_path: Path) -> None:
+    first = dcgan(tmp_path / "a", "net.pth")
+    assert bring(first, shelf)[0] == "net"
+    assert bring(first.rename(tmp_path / "again.pth"), shelf) == ("net", "again.pth is here already, as net.")
+    shutil.copy(STYLEGAN / "resnet-32.pkl", tmp_path / "Net.pkl")
+    assert bring(tmp_path / "Net.pkl", shelf)[0] == "Net-2" and set(shelf.names()) == {"net", "Net-2"}
+
+
+def test_a_checkpoint_of_ours_is_kept_as_it_is(shelf: Library, tiny_folder: Path) -> None:
+    name, _ = bring(tiny_folder / "plain.safetensors", shelf)
+    assert shelf.path(name).read_bytes() == (tiny_folder / "plain.safetensors").read_bytes()
+    assert bring(tiny_folder / "plain.safetensors", shelf)[0] == name
+
+
+def test_nothing_is_run_and_nothing_kept_of_what_is_refused(shelf: Library, tmp_path: Path, tiny_folder: Path) -> None:
+    nested_classes_that_run_code(tmp_path / "hostile.pkl")
+    torch.jit.script(torch.nn.Conv2d(1, 1, 1)).save(tmp_path / "program.pt")
+    (tmp_path / "cut.safetensors").write_bytes((tiny_folder / "plain.safetensors").read_bytes()[:-9])
+    for name, words in (
+        ("hostile.pkl", "may be harmful"),
+        ("program.pt", "a program, which a page does not run"),
+        ("cut.safetensors", "cannot be read|damaged"),
+    ):
+        with pytest.raises(CheckpointError, match=words):
+            bring(tmp_path / name, shelf)
+    assert not (tmp_path / "ran").exists() and not [*shelf.folder.iterdir()]
+
+
+def test_a_page_takes_generators_only_where_its_host_lets_it(tmp_path: Path, tiny_folder: Path) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "folder")
+    (open_file,) = (event.fn for event in build(folder, "cpu").fns.values() if event.name == "open_file" and event.fn)
+    with pytest.raises(Exception, match="cannot be read as a picture") as refused:
+        open_file(str(dcgan(tmp_path, "net.pth")), False)
+    assert isinstance(refused.value.__cause__, RecipeError) and not (folder / "net.safetensors").exists()
+
+
+@pytest.mark.parametrize(("words", "place"), [(["--share"], ""), ([], "ann/studio")])
+def test_a_public_page_takes_none(words: list[str], place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SPACE_ID", place)
+    with pytest.raises(SystemExit) as ended:
+        main(["studio", "--allow-import", *words])
+    assert ended.value.code == 2 and "leave it out" in capsys.readouterr().err
