@@ -36,6 +36,10 @@ class OneBrowser(LoadScopeScheduling):
     The browser takes longer than all else: what comes last goes to whoever is free.
     """
 
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        self.config.option.loadscopereorder = False  # the longest first would be both of the browser's at once
+
     def _split_scope(self, nodeid: str) -> str:
         return "late" if nodeid.startswith(LATE) else "browser" if nodeid.startswith("tests/browser/") else nodeid
 

@@ -159,6 +159,8 @@ def test_who_has_least_under_way_is_served_first() -> None:
     assert served(queue_of("a", running=("a", "a"))) == "", "two of one visitor at once"
     assert served(queue_of("b", running=("a", "a"))) == "b"
     assert served(queue_of("b", running=("a", "a", "c", "c"))) == "", "no more than the line has places"
+    assert served(queue_of("a", running=("a", "b", "c", "d"), limit=8)) == "", "half of the places are for those who have none"
+    assert served(queue_of("a", "e", running=("a", "b", "c", "d"), limit=8)) == "e"
 
 
 def test_answers_that_nobody_takes_are_dropped() -> None:

@@ -95,12 +95,19 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
                 continue
             served = {event: running[name, event.session_hash] for event in line.queue}
             chosen = min(served, key=lambda event: served[event], default=None)
-            if chosen is not None and (served[chosen] < EACH or line.concurrency_limit is None):
+            if chosen is not None and _may_begin(served[chosen], line):
                 line.queue.remove(chosen)
                 return [chosen], False, name
         return None
 
     queue.push, queue.get_events = push_within, next_event
+
+
+def _may_begin(own: int, line: Any) -> bool:
+    """Whether one more of a visitor who has ``own`` under way may begin: half of the places are for those who have none."""
+    if line.concurrency_limit is None or not own:
+        return True
+    return own < EACH and line.current_concurrency < max(EACH, line.concurrency_limit // 2)
 
 
 def _forget_unread(queue: Any, since: dict[str, float], now: float) -> None:

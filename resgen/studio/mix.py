@@ -24,6 +24,7 @@ from resgen.studio.page import (
     offer_images,
     pin_list,
     pinned,
+    plain,
     redraw,
     rewrite,
     slider,
@@ -40,6 +41,7 @@ class MixScreen:
         self.renderer, self.library, self.tray, self.checkpoint = renderer, renderer.library, tray, checkpoint
         with gr.Row(elem_classes="bench"):
             with gr.Column(elem_classes="stage"):
+                self.lacking = gr.Markdown(elem_id="mix-lacking")
                 self.view = grid(
                     "mix-grid", "Take rows and columns: each image of the table is the row's, styled after the column's.", (PIN, OPEN, SAVE)
                 )
@@ -72,7 +74,7 @@ class MixScreen:
     @property
     def outputs(self) -> set[Any]:
         """What `write` sets."""
-        return self.inputs | {self.view}
+        return self.inputs | {self.view, self.lacking}
 
     def read(self, values: Values) -> StyleMix | None:
         """The mix that the controls show; None where a side is empty. Raises RecipeError."""
@@ -93,6 +95,7 @@ class MixScreen:
             self.blocks: gr.update(choices=self._choices(recipe.checkpoint), value=list(recipe.blocks)),
             self.scale: recipe.scale,
             self.kept: recipe.to_dict(),
+            self.lacking: "",
             self.view: ASK,
         }
 
@@ -124,6 +127,10 @@ class MixScreen:
         if values[self.rows] or values[self.columns]:
             return {}
         name = values[self.checkpoint]
+        if not self.library.card(name).arch.styled:
+            return {
+                self.lacking: f"{plain(name)} has one latent for all its blocks, so there are no styles to mix: choose another generator in Explore."
+            }
         return self._begin(*(read_points(values[text], name) for text in (self.row_seeds, self.column_seeds)))
 
     def take_pins(self, tray: Any) -> Updates:

@@ -30,7 +30,7 @@ LAST: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}  # of what a han
 # a class of the generator before.
 RAW: dict[str, Any] = {**QUIET, "preprocess": False}
 # Lines of requests, and how many of each are under way; who draws when is the business of `Turns`.
-RENDER: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "render"}
+RENDER: dict[str, Any] = {"concurrency_limit": 8, "concurrency_id": "render"}
 LONG: dict[str, Any] = {"concurrency_limit": 3, "concurrency_id": "slow"}
 LIVE: dict[str, Any] = {**RAW, "trigger_mode": "always_last", **RENDER}
 BESIDE: dict[str, Any] = {**LAST, "concurrency_limit": 3, "concurrency_id": "beside"}  # what hangs on a picture

@@ -184,11 +184,13 @@ class Renderer:
         scale = getattr(recipe.recipe if isinstance(recipe, Comparison | AnatomyOf) else recipe, "scale", 1)
         drawing = self.plate(recipe)
         self.budget.hold("saved_pixels", recipe.count * (self._side(recipe) * scale) ** 2)
-        return grid.png_bytes(grid.compose(finish(self.turns.share(drawing))), recipe, self.sha256(recipe.checkpoint))
+        plate = finish(self.turns.share(drawing))
+        return self.turns.run(lambda: grid.png_bytes(grid.compose(plate), recipe, self.sha256(recipe.checkpoint)))
 
     def zip(self, recipe: AnyRecipe) -> bytes:
         """Each of the recipe's images as a PNG of its own, in a zip. Raises ResGenError."""
-        return grid.zip_bytes(finish(self.turns.share(self.plate(recipe))), recipe, self.sha256)
+        plate = finish(self.turns.share(self.plate(recipe)))
+        return self.turns.run(lambda: grid.zip_bytes(plate, recipe, self.sha256))
 
     def film(self, walk: Walk, suffix: str) -> Work[bytes]:
         """A walk as a film that carries it. Raises ResGenError."""

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Condition
 from typing import TypeVar
@@ -41,6 +41,11 @@ class Turns:
                 yield step
         finally:
             work.close()
+
+    def run(self, step: Callable[[], T]) -> T:
+        """One step in its turn. Raises ResGenError where the studio ends."""
+        with self._turn(0.0):
+            return step()
 
     def stop(self) -> None:
         """End all work at its next step."""

@@ -20,7 +20,8 @@ from resgen.composite import AnyRecipe, read_query
 from resgen.library import SHIPPED, Library
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")  # the first draws no window that nobody sees
+CHROMIUM = next((path for name in BROWSERS if (path := shutil.which(name))), None)
 # A page over a loopback address asks nothing of the network; Chromium itself must not either.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}

@@ -59,7 +59,7 @@ def test_an_imported_generator_is_played_on_every_screen(visit: Visit, url: str,
     redrawn(page, lambda: enter(number(page, "walk-seconds"), "0.5"), "#walk-player")
     open_tab(page, "Mix")
     if name == "dcgan":  # nor styles to mix
-        toast(page, "dcgan has one latent for all its blocks: it has no styles to mix.")
+        expect(page.locator("#mix-lacking")).to_contain_text("no styles to mix")
     else:
         redrawn(page, lambda: page.click("#mix-swap"), "#mix-grid")
     open_tab(page, "Compare")
