@@ -41,7 +41,6 @@ class MixScreen:
         self.renderer, self.library, self.tray, self.checkpoint = renderer, renderer.library, tray, checkpoint
         with gr.Row(elem_classes="bench"):
             with gr.Column(elem_classes="stage"):
-                self.lacking = gr.Markdown(elem_id="mix-lacking")
                 self.view = grid(
                     "mix-grid", "Take rows and columns: each image of the table is the row's, styled after the column's.", (PIN, OPEN, SAVE)
                 )
@@ -49,6 +48,7 @@ class MixScreen:
                     self.download = gr.Button("Save PNG", size="sm", elem_id="mix-png")
                     self.swap = gr.Button("Swap rows and columns", size="sm", elem_id="mix-swap")
             with gr.Column(elem_classes="side"):
+                self.lacking = gr.Markdown(elem_id="mix-lacking")
                 self.rows = pin_list("mix-rows", "Rows", "Images that keep their shape.")
                 self.columns = pin_list("mix-columns", "Columns", "Images that lend their style.")
                 with gr.Row():

@@ -438,5 +438,6 @@ def test_pins_are_kept_for_the_next_visit_and_removed(page: Page) -> None:
     later.locator("#tray .rg-pin-remove").first.click()
     expect(later.locator("#tray .rg-pin")).to_have_count(1)
     open_tab(later, "Walk")
+    shown(later, "#walk-player")
     later.click("#walk-use-pins")
     expect(later.locator("#stops .rg-pin")).to_have_count(1)
