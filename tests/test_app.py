@@ -3,16 +3,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from resgen.cli import main
+
 ROOT = Path(__file__).parent.parent
 
 
-def app(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "app.py", *words], capture_output=True, text=True, cwd=ROOT, timeout=300)
-
-
-def test_a_device_that_is_not_there_is_one_line() -> None:
-    made = app("--device", "abacus")
-    assert made.returncode == 2 and made.stderr.startswith("resgen: The device 'abacus' is not available")
+def test_a_device_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["studio", "--device", "abacus"])
+    assert ended.value.code == 2 and capsys.readouterr().err.startswith("resgen: The device 'abacus' is not available")
 
 
 def test_a_taken_port_is_one_line() -> None:
@@ -20,5 +21,5 @@ def test_a_taken_port_is_one_line() -> None:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = str(holder.getsockname()[1])
-        made = app("--port", port)
+        made = subprocess.run([sys.executable, "app.py", "--port", port], capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert made.returncode == 2 and made.stderr == f"resgen: 127.0.0.1:{port} is taken or cannot be listened on; choose another --port or --host.\n"

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
@@ -21,6 +22,7 @@ from torchvision.models import resnet50
 from torchvision.models._api import WeightsEnum
 
 from resgen.checkpoint import load_checkpoint
+from resgen.cli import main
 from resgen.data import ImageSet, load_images
 from resgen.efficientnet import is_installed
 from resgen.errors import CheckpointError, DataError, ResGenError
@@ -59,11 +61,18 @@ def arguments(data: Path, eyes: Path, out: Path, images: int) -> list[str]:
     return [sys.executable, "-m", "resgen", "train", *(str(word) for pair in settings.items() for word in pair)]
 
 
+def train_here(words: list[str]) -> None:
+    """What `arguments` say, without another process."""
+    with pytest.raises(SystemExit) as ended:
+        main(words[3:])
+    assert not ended.value.code
+
+
 def test_a_killed_run_resumes_to_the_same_weights(shapes_zip: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drift alone for 60 images, then the adversary beside it."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     extra = ["--loss", "drift+adversary", "--drift-first", "60"]
-    subprocess.run([*arguments(shapes_zip, eyes, tmp_path / "straight", 360), *extra], check=True, capture_output=True)
+    train_here([*arguments(shapes_zip, eyes, tmp_path / "straight", 360), *extra])
 
     killed = tmp_path / "killed"
     process = subprocess.Popen([*arguments(shapes_zip, eyes, killed, 360), *extra], stdout=subprocess.PIPE)
@@ -228,16 +237,16 @@ def test_two_processes_take_the_steps_of_one(shapes_zip: Path, eyes: Path, tmp_p
     """The losses of two gloo processes are those of one with the same global batch; guidance draws on both memories."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # more would wait for one another
 
-    def history(launcher: list[str], out: Path) -> list[dict[str, str]]:
-        words = arguments(shapes_zip, eyes, out, 96)[1:]
+    def history(out: Path, train: Callable[[list[str]], object]) -> list[dict[str, str]]:
+        words = arguments(shapes_zip, eyes, out, 96)
         words[words.index("--batch") + 1], words[words.index("--save-every") + 1] = "16", "16"
-        extra = ["--guidance", "0.25", "--loss", "drift+adversary", "--drift-first", "48"]
-        subprocess.run([sys.executable, *launcher, *words, *extra], check=True, capture_output=True)
+        train([*words, "--guidance", "0.25", "--loss", "drift+adversary", "--drift-first", "48"])
         with (out / "history.csv").open() as file:
             return list(csv.DictReader(file))
 
-    one = history([], tmp_path / "one")
-    two = history(["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"], tmp_path / "two")
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    one = history(tmp_path / "one", train_here)
+    two = history(tmp_path / "two", lambda words: subprocess.run([words[0], *launcher, *words[1:]], check=True, capture_output=True))
     drift, heads = ([[float(row[name] or "nan") for row in rows] for rows in (two, one)] for name in ("drift", "heads"))
     assert drift[0][:3] == pytest.approx(drift[1][:3], rel=1e-3)
     # The namer drops units of each process's own choice.
