@@ -84,8 +84,9 @@ def test_a_page_that_is_closed_ends_its_work(visit: Visit, app: App, tmp_path: P
 
 def test_curating_that_fails_is_one_message_and_covers_nothing(page: Page) -> None:
     unfold(page, "Draw many")
-    enter(page.get_by_label("number input for Keep"), "100")
-    enter(number(page, "many"), "50")
+    for box, value in ((page.get_by_label("number input for Keep"), "100"), (number(page, "many"), "50")):
+        enter(box, value)
+        expect(box).to_have_value(value)
     page.click("#curate")
     toast(page, "cannot be kept")
     expect(page.locator("#controls .group .error, #controls .group [data-testid=status-tracker].generating")).to_have_count(0)
