@@ -27,13 +27,13 @@ settings.load_profile("resgen")
 torch.set_num_threads(1)  # of networks this small, threads do little but wait for one another
 
 
-LATE = ("tests/browser/test_imported.py", "tests/browser/test_workbench.py")
+LATE = ("test_links.py", "test_workbench.py", "test_imported.py", "test_work.py", "test_site.py", "test_strangers.py")  # the longest first
 
 
 class OneBrowser(LoadScopeScheduling):
     """Of several processes one drives the browser, so that one app is started; the others take the other tests one by one.
 
-    The browser takes longer than all else: what comes last goes to whoever is free.
+    The browser takes longer than all else: files that come last go to whoever is free.
     """
 
     def __init__(self, config: pytest.Config, log: Any) -> None:
@@ -41,11 +41,12 @@ class OneBrowser(LoadScopeScheduling):
         self.config.option.loadscopereorder = False  # the longest first would be both of the browser's at once
 
     def _split_scope(self, nodeid: str) -> str:
-        return "late" if nodeid.startswith(LATE) else "browser" if nodeid.startswith("tests/browser/") else nodeid
+        folder, _, file = nodeid.partition("::")[0].rpartition("/")
+        return nodeid if folder != "tests/browser" else file if file in LATE else "browser"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.nodeid.startswith(LATE))
+    items.sort(key=lambda item: LATE.index(item.path.name) if item.path.parent.name == "browser" and item.path.name in LATE else -1)
 
 
 @pytest.hookimpl(optionalhook=True)
