@@ -10,11 +10,11 @@ import sys
 import tempfile
 import threading
 import time
+from asyncio import Queue
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 import gradio as gr
@@ -166,13 +166,16 @@ def test_who_has_least_under_way_is_served_first() -> None:
 def test_answers_that_nobody_takes_are_dropped() -> None:
     queue = queue_of("waits", running=("draws",))
     for name in ("waits", "draws", "reads", "left"):
-        answers: Queue[str] = Queue()
+        answers = Queue[str]()
         if name != "reads":
-            answers.put("megabytes")
+            answers.put_nowait("megabytes")
         queue.pending_messages_per_session[name] = answers
         queue.pending_event_ids_session[name] = {"id"}
-    since: dict[str, float] = {}
+    since: dict[str, tuple[Any, float]] = {}
+    queue.pending_messages_per_session["reads"].put_nowait("at once")
     _forget_unread(queue, since, 0.0)
+    queue.pending_messages_per_session["reads"].get_nowait()
+    queue.pending_messages_per_session["reads"].put_nowait("another, which has just come")
     _forget_unread(queue, since, UNREAD_SECONDS)
     assert "left" in queue.pending_messages_per_session
     _forget_unread(queue, since, UNREAD_SECONDS + 1)

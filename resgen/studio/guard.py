@@ -75,7 +75,7 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
     Gradio's own queue refuses with its own words, knows no visitors and serves in the order of coming: one who asks for much is served before all others.
     """
     queue = demo._queue
-    push, unread_since = queue.push, dict[str, float]()
+    push, unread_since = queue.push, dict[str, tuple[Any, float]]()
 
     async def push_within(body: Any, request: Any, username: str | None) -> Any:
         _forget_unread(queue, unread_since, time.monotonic())
@@ -110,8 +110,8 @@ def _may_begin(own: int, line: Any) -> bool:
     return own < EACH and line.current_concurrency < max(EACH, line.concurrency_limit // 2)
 
 
-def _forget_unread(queue: Any, since: dict[str, float], now: float) -> None:
-    """Drop the answers of visitors who do not take them, and have nothing under way; ``since`` when each was first found so.
+def _forget_unread(queue: Any, since: dict[str, tuple[Any, float]], now: float) -> None:
+    """Drop the answers of visitors who do not take them, and have nothing under way; ``since`` when each one's oldest was first found waiting.
 
     Whoever is there takes an answer as soon as it comes; Gradio keeps those of two thousand others, megabytes each.
     """
@@ -120,12 +120,12 @@ def _forget_unread(queue: Any, since: dict[str, float], now: float) -> None:
         *(event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue),
     ]
     busy = {event.session_hash for event in events}
-    unread = {name for name, answers in queue.pending_messages_per_session.items() if name not in busy and not answers.empty()}
+    oldest = {name: next(iter(answers._queue), None) for name, answers in queue.pending_messages_per_session.items() if name not in busy}
     for name in [*since]:
-        if name not in unread:
+        if oldest.get(name) is not since[name][0]:
             del since[name]
-    for name in unread:
-        if now - since.setdefault(name, now) > UNREAD_SECONDS:
+    for name, answer in oldest.items():
+        if answer is not None and now - since.setdefault(name, (answer, now))[1] > UNREAD_SECONDS:
             del queue.pending_messages_per_session[name]
             queue.pending_event_ids_session.pop(name, None)
 
