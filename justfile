@@ -27,4 +27,4 @@ studio *words:
 
 # Photograph every screen into docs/screens.
 screens:
-    python docs/screenshots.py
+    python -m docs.screenshots

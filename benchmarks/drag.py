@@ -10,14 +10,9 @@ seconds, and the pictures that come are counted.
 """
 
 import argparse
-import os
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,7 +22,8 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 from rounds import least_seconds
-from static_site import CHROMIUM, FLAGS, GRID, PATIENCE, served
+from static_site import GRID, PATIENCE
+from web import CHROMIUM, ROOT, WITHOUT_GPU, free_port, running, serve_files, wait_until_answers
 
 from resgen.grid import sprite
 from resgen.library import SHIPPED, Library
@@ -39,7 +35,6 @@ from resgen.work import finish
 
 ROUNDS, STEPS = 3, 8  # steps of a round
 DRAGGED_SECONDS = 2
-ROOT = Path(__file__).parents[1]
 
 # What of each page is on screen: text that changes with the picture, "" while parts of it are missing.
 OF_STUDIO = "() => document.querySelector('#grid canvas')?.dataset.painted ?? ''"
@@ -124,24 +119,13 @@ def minimal(name: str, port: int, with_sampler: bool) -> None:
 
 
 @contextmanager
-def running(*words: str) -> Iterator[str]:
+def serving(*words: str) -> Iterator[str]:
     """The address of a server that Python runs with these words and a port, once it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False"}
-    process = subprocess.Popen([sys.executable, *words, "--port", str(port)], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=1)
-                break
-            except OSError:
-                time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.wait()
+    url = f"http://127.0.0.1:{(port := free_port())}/"
+    environment = {"PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False"}
+    with running([sys.executable, *words, "--port", str(port)], more=environment) as process:
+        wait_until_answers(process, url)
+        yield url
 
 
 @contextmanager
@@ -153,12 +137,12 @@ def opened(name: str) -> Iterator[list[Place]]:
         link = f"checkpoint={name}&seeds=0-{GRID - 1}"
         mine = str(Path(__file__))
         kinds = [
-            ("studio", f"{stack.enter_context(running('app.py'))}?{link}", OF_STUDIO),
-            ("gr.Gallery, the network", stack.enter_context(running(mine, name, "--minimal", "network")), OF_GALLERY),
-            ("gr.Gallery, ResGen's sampler", stack.enter_context(running(mine, name, "--minimal", "sampler")), OF_GALLERY),
-            ("in the browser, WASM", f"{stack.enter_context(served(folder))}#{link}", OF_SITE),
+            ("studio", f"{stack.enter_context(serving('app.py'))}?{link}", OF_STUDIO),
+            ("gr.Gallery, the network", stack.enter_context(serving(mine, name, "--minimal", "network")), OF_GALLERY),
+            ("gr.Gallery, ResGen's sampler", stack.enter_context(serving(mine, name, "--minimal", "sampler")), OF_GALLERY),
+            ("in the browser, WASM", f"{stack.enter_context(serve_files(folder))}#{link}", OF_SITE),
         ]
-        browser = stack.enter_context(sync_playwright()).chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, "--disable-gpu"])
+        browser = stack.enter_context(sync_playwright()).chromium.launch(executable_path=CHROMIUM, args=WITHOUT_GPU)
         places = list[Place]()
         for kind, address, shown in kinds:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -188,9 +172,7 @@ def compare(name: str) -> None:
         times = sorted(steps[place.name])
         rate = f"{statistics.median(pictures[place.name]):4.1f}/s" if place.shown != OF_SITE else "in parts"
         median, late = statistics.median(times), times[int(0.9 * len(times))]
-        print(
-            f"  {place.name:30} median {median:5.0f}   9 of 10 within {late:5.0f}   x {base / median:.2f}   {statistics.median(pictures[place.name]):4.1f}/s"
-        )
+        print(f"  {place.name:30} median {median:5.0f}   9 of 10 within {late:5.0f}   x {base / median:.2f}   {rate}")
 
 
 def encodings(name: str) -> None:

@@ -2,10 +2,8 @@
 
 import html
 import json
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,9 +15,9 @@ from typing import Any
 
 import httpx
 import psutil
+from web import ROOT, free_port, running, wait_until_answers
 
-ROOT = Path(__file__).resolve().parent.parent
-START, STOP = 120.0, 5.0  # seconds
+STOP = 5.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -50,31 +48,10 @@ class Studio:
 @contextmanager
 def studio(folder: Path, log: Path, words: tuple[str, ...] = ()) -> Iterator[Studio]:
     """A studio for strangers with ``folder`` for its temporary files."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-
-    command = [sys.executable, str(ROOT / "app.py"), "--public", "--port", str(port), *words]
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(folder)}, stdout=file, stderr=file)
-    found = Studio(f"http://127.0.0.1:{port}", process, folder)
-    try:
-        _wait_until_healthy(found)
-        yield found
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _wait_until_healthy(found: Studio) -> None:
-    end = time.monotonic() + START
-    while time.monotonic() < end and found.process.poll() is None:
-        try:
-            if httpx.get(f"{found.url}/healthz", timeout=2).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise RuntimeError("the studio did not start")
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    with running([sys.executable, str(ROOT / "app.py"), "--public", "--port", str(port), *words], log, {"TMPDIR": str(folder)}) as process:
+        wait_until_answers(process, f"{url}/healthz")
+        yield Studio(url, process, folder)
 
 
 class Visitor:

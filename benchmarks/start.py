@@ -5,56 +5,30 @@ one machine. Needs Chromium and Playwright. All times are medians, in seconds fr
 """
 
 import argparse
-import os
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
-
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-LATEST = 120  # seconds
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from web import CHROMIUM, ROOT, START, WITHOUT_GPU, free_port, running, wait_until_answers
 
 
 def measure(folder: Path, browser: Browser) -> tuple[float, float, float]:
     """When the server answers, when the first page has its grid, and how long a second page takes for its own."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     started = time.perf_counter()
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
-    process = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=folder, stdout=subprocess.DEVNULL, env=environment)
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(url, timeout=1)
-                break
-            except OSError:
-                if time.perf_counter() - started > LATEST or process.poll() is not None:
-                    sys.exit(f"{folder} does not start.")
-                time.sleep(0.02)
+    with running([sys.executable, str(folder / "app.py"), "--port", str(port)], more={"PYTHONPATH": str(folder)}) as process:
+        wait_until_answers(process, url)
         answered = time.perf_counter() - started
         first = open_page(browser, url, started)
         return answered, first, open_page(browser, url, time.perf_counter())
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def open_page(browser: Browser, url: str, since: float) -> float:
     page = browser.new_page()
     page.goto(url)
-    page.wait_for_selector(".rg-canvas[data-painted]", timeout=LATEST * 1000)
+    page.wait_for_selector(".rg-canvas[data-painted]", timeout=START * 1000)
     took = time.perf_counter() - since
     page.close()
     return took
@@ -62,13 +36,13 @@ def open_page(browser: Browser, url: str, since: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="*", type=Path, default=[Path(__file__).resolve().parent.parent])
+    parser.add_argument("folders", nargs="*", type=Path, default=[ROOT])
     parser.add_argument("--times", type=int, default=5)
     arguments = parser.parse_args()
     folders = [folder.resolve() for folder in arguments.folders]
     rows: dict[Path, list[tuple[float, float, float]]] = {folder: [] for folder in folders}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=WITHOUT_GPU)
         for _ in range(arguments.times):
             for folder in folders:
                 rows[folder].append(measure(folder, browser))

@@ -10,19 +10,15 @@ graphs are drawn by WebGPU on SwiftShader, a GPU in software: its pixels are a G
 """
 
 import argparse
-import http.server
-import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, Route, sync_playwright
+from web import CHROMIUM, FLAGS, WITHOUT_GPU, only, serve_files
 
 from resgen.carry import read_recipe
 from resgen.library import SHIPPED, Library
@@ -31,8 +27,6 @@ from resgen.sampler import Sampler
 from resgen.site import export_site, runtime
 from resgen.work import finish
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 SOFTWARE_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
 WORDS = {False: "on your processor", True: "on your GPU"}
 PATIENCE = 300_000  # milliseconds
@@ -48,42 +42,17 @@ TIMED = """async (link) => {
 }"""
 
 
-class Files(http.server.SimpleHTTPRequestHandler):
-    """A plain server of files that says nothing."""
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address at which a folder's files are, while it is asked for."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-
-
 @contextmanager
 def opened(site: str, webgpu: bool, elsewhere: list[str]) -> Iterator[Page]:
     """A page that reaches no host but the site's: what it asks of others is noted in ``elsewhere`` and refused."""
-
-    def guard(route: Route) -> None:
-        if route.request.url.startswith((site, "blob:", "data:")):
-            route.continue_()
-        else:
-            elsewhere.append(route.request.url)
-            route.abort()
 
     def take_software(route: Route) -> None:
         route.fulfill(response=(answer := route.fetch()), body=answer.text().replace("!adapter.info?.isFallbackAdapter", "true"))
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS + (SOFTWARE_GPU if webgpu else ["--disable-gpu"]))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *SOFTWARE_GPU] if webgpu else WITHOUT_GPU)
         context = browser.new_context(viewport={"width": 1280, "height": 900})
-        context.route("**/*", guard)
+        context.route("**/*", only(site, elsewhere))
         if webgpu:
             context.route("**/draw.js", take_software)
         yield context.new_page()
@@ -140,7 +109,7 @@ def main() -> None:
     print(
         f"{'checkpoint':16} {'MB fetched':>10} {'at rest':>8} {'moved':>8} {f'ms for {GRID}':>10}   ({'WebGPU on SwiftShader' if given.webgpu else 'WASM, one thread'})"
     )
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as site:
+    with tempfile.TemporaryDirectory() as folder, serve_files(Path(folder)) as site:
         finish(export_site(samplers, Path(folder), runtime.COPY))
         for sampler in samplers:
             megabytes, at_rest, with_dials, milliseconds = measure(site, sampler, given.webgpu)

@@ -1,18 +1,17 @@
-"""Takes a picture of every screen, at desktop and phone width, light and dark, into docs/screens/: python docs/screenshots.py"""
+"""Takes a picture of every screen, at desktop and phone width, light and dark, into docs/screens/: python -m docs.screenshots"""
 
 import io
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.web import CHROMIUM, WITHOUT_GPU
 from resgen.studio.app import build, launch_options
 
 OUT = Path(__file__).parent / "screens"
 SIZES = {"desktop": (1280, 800), "large": (1920, 1080), "phone": (390, 844)}
-CHROMIUM = next(path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name)))
 PAINTED = 240_000  # milliseconds
 AT_REST = "document.fonts.status === 'loaded' && document.getAnimations().every((one) => one.playState !== 'running' || one.effect.getTiming().iterations === Infinity)"
 
@@ -60,7 +59,7 @@ def main() -> None:
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
     OUT.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=WITHOUT_GPU)
         for size, (width, height) in SIZES.items():
             for scheme in ("light", "dark"):
                 context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)

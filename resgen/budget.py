@@ -78,7 +78,7 @@ class Budget:
 
     def hold(self, name: str, amount: float) -> None:
         """Raise RecipeError with the limit and what to do where ``amount`` passes the limit called ``name``."""
-        most, told = getattr(self, name), type(self).__dataclass_fields__[name].metadata
+        most, told = getattr(self, name), _WORDS[name]
         if amount > most:
             raise RecipeError(f"There are {amount:,.0f} {told['words']}; at most {most:,} are possible here: {told['remedy']}.")
 
@@ -89,12 +89,12 @@ class Budget:
 
 def _read_limit(text: str) -> tuple[str, int]:
     matched = re.fullmatch(r"(\w+)=(\d{1,15})", text, re.ASCII)
-    names = [limit.name for limit in fields(Budget)]
-    if not matched or matched[1] not in names or int(matched[2]) < 1:
-        raise ResGenError(f"{text[:40]!r} is no limit: write NAME=NUMBER with one of {', '.join(names)}.")
+    if not matched or matched[1] not in _WORDS or int(matched[2]) < 1:
+        raise ResGenError(f"{text[:40]!r} is no limit: write NAME=NUMBER with one of {', '.join(_WORDS)}.")
     return matched[1], int(matched[2])
 
 
+_WORDS = {limit.name: limit.metadata for limit in fields(Budget)}
 OWN = Budget()
 IMPORTING = replace(OWN, body=512_000_000)  # a StyleGAN snapshot with all of its networks has up to 400 MB
 PUBLIC = Budget(

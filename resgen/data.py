@@ -15,9 +15,8 @@ from PIL import Image, ImageOps
 
 from resgen.budget import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
 from resgen.errors import DataError
-from resgen.files import open_plain
+from resgen.files import cache_folder, open_plain
 
-CACHE = Path.home() / ".cache" / "resgen"
 MAX_RESOLUTION = 1024  # of a data set
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -227,10 +226,10 @@ def _load_torchvision(name: str, resolution: int | None, train: bool) -> ImageSe
 
     try:
         if name == "cifar10":
-            data = datasets.CIFAR10(CACHE, train=train, download=True)
+            data = datasets.CIFAR10(cache_folder(), train=train, download=True)
             images, labels = data.data, np.array(data.targets)
         else:
-            data = datasets.FashionMNIST(CACHE, train=train, download=True)
+            data = datasets.FashionMNIST(cache_folder(), train=train, download=True)
             images, labels = np.repeat(data.data.numpy()[..., None], 3, axis=3), data.targets.numpy()
     except Exception as error:  # torchvision passes on whatever the network raised
         raise DataError(f"{name} could not be downloaded; check the network, or give --data a folder or zip of class folders.") from error

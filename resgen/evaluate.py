@@ -4,11 +4,10 @@ A judge is a classifier of `resgen train-features`, which knows the data's own c
 world's. A classifier trained on the data alone flatters a generator that was trained in the eyes of its like, so both are asked.
 """
 
-import contextlib
 import hashlib
-import os
 import pickle
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,10 +21,11 @@ from torch import Tensor, nn
 
 from resgen.card import read_card
 from resgen.checkpoint import save_card
-from resgen.data import CACHE, ImageSet
+from resgen.data import ImageSet
 from resgen.efficientnet import PretrainedEyes
-from resgen.errors import ResGenError
+from resgen.errors import FileError, ResGenError
 from resgen.features import FeatureResNet, load_features, to_float
+from resgen.files import cache_folder, whole_file
 from resgen.latents import locate
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
@@ -200,16 +200,13 @@ def judge_real(judge: Judge, images: np.ndarray) -> Tensor:
     told = hashlib.sha256(images.tobytes())
     for value in judge.state_dict().values():
         told.update(value.cpu().flatten().float().numpy().tobytes())
-    path = CACHE / "judged" / f"{told.hexdigest()[:32]}-{getattr(judge, 'side', 0)}.safetensors"
+    path = cache_folder() / "judged" / f"{told.hexdigest()[:32]}-{getattr(judge, 'side', 0)}.safetensors"
     try:
         return load_file(path)["features"]
     except (OSError, SafetensorError, KeyError):
         features = judge_all(judge, images)
-    with contextlib.suppress(OSError):  # a cache that cannot be written is no reason to stop
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.part")
+    with suppress(FileError, SafetensorError), whole_file(path) as partial:  # a cache that cannot be written is no reason to stop
         save_file({"features": features.contiguous()}, partial)
-        os.replace(partial, path)
     return features
 
 

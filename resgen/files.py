@@ -1,7 +1,9 @@
-"""Files that are whole or absent: what is written appears under its name when all of it is there. And files that are read only if they are some."""
+"""Files that are whole or absent: what is written appears under its name when all of it is there. And files that are read only if they are some,
+and the folder of those that may go."""
 
 import os
 import stat
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -55,6 +57,15 @@ def clear_partials(folder: Path) -> None:
     for partial in folder.rglob("*.part"):
         with suppress(OSError):
             partial.unlink()
+
+
+def cache_folder() -> Path:
+    """Where this platform keeps what a program can fetch or make again."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "resgen" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "resgen"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resgen"
 
 
 def open_plain(path: Path) -> BinaryIO:

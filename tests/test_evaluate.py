@@ -29,7 +29,7 @@ from resgen.features import FeatureConfig, FeatureResNet, save_features
 
 @pytest.fixture(autouse=True)
 def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("resgen.evaluate.CACHE", tmp_path / "cache")
+    monkeypatch.setattr("resgen.evaluate.cache_folder", lambda: tmp_path / "cache")
 
 
 def test_frechet_and_kernel_distance_of_known_gaussians() -> None:
@@ -149,7 +149,7 @@ def test_each_judge_has_its_own_figures(monkeypatch: pytest.MonkeyPatch, tiny_fo
 
 def test_real_images_are_judged_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """By their pixels and the judge's weights: another judge, or other images, are judged anew; a damaged cache is no trouble."""
-    monkeypatch.setattr("resgen.evaluate.CACHE", tmp_path)
+    monkeypatch.setattr("resgen.evaluate.cache_folder", lambda: tmp_path)
     images = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 8), np.uint8)
     torch.manual_seed(0)
     judge, other = (FeatureResNet(FeatureConfig(2, (8, 12))).freeze() for _ in range(2))

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,6 +20,7 @@ import gradio as gr
 import pytest
 from gradio_client import Client
 
+from benchmarks.web import free_port, running, wait_until_answers
 from resgen.budget import OWN
 from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import Recipe
@@ -31,9 +31,7 @@ from resgen.studio.page import friendly
 from resgen.studio.place import own_place
 from resgen.studio.turns import Turns
 from resgen.work import Work, finish
-from tests.browser.conftest import free_port, serves
 
-ROOT = Path(__file__).parent.parent
 SMALL = replace(OWN, words=100_000, body=200_000)
 
 
@@ -257,12 +255,10 @@ def test_what_a_killed_studio_left_is_cleared_and_what_another_uses_is_not(tmp_p
 
 
 def test_a_studio_that_is_told_to_end_is_gone_in_five_seconds_with_its_files(tiny_folder: Path, tmp_path: Path) -> None:
-    port = free_port()
+    url = f"http://127.0.0.1:{(port := free_port())}"
     command = [sys.executable, "app.py", "--public", "--port", str(port), "--checkpoints", str(tiny_folder), "--limit", "frames=1800"]
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.DEVNULL)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        serves(process, f"{url}/healthz")
+    with running(command, more={"TMPDIR": str(tmp_path)}) as process:
+        wait_until_answers(process, f"{url}/healthz")
         client = Client(url, verbose=False)
         client.predict(checkpoint="tiny", seeds="1", api_name="/render")
         long = client.submit(checkpoint="tiny", stops="1,2", seconds=60, fps=30, scale=16, format="webp", api_name="/walk")
@@ -272,6 +268,4 @@ def test_a_studio_that_is_told_to_end_is_gone_in_five_seconds_with_its_files(tin
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0 and time.monotonic() - begun < 5
-    finally:
-        process.kill()
     assert not list(tmp_path.iterdir())

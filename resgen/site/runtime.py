@@ -3,15 +3,13 @@
 import base64
 import hashlib
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from resgen.errors import SiteError
-from resgen.files import write_atomically
+from resgen.files import cache_folder, write_atomically
 
 COPY, CDN = "copy", "cdn"
 RUNTIMES = (COPY, CDN)
@@ -46,15 +44,6 @@ def find_package(version: str) -> Path:
             return found
     _install(cache)
     return cache / "node_modules" / PACKAGE
-
-
-def cache_folder() -> Path:
-    """Where this platform keeps what a program can fetch again."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "resgen" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "resgen"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resgen"
 
 
 def integrity_of(data: bytes) -> str:

@@ -79,8 +79,7 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
 
     async def push_within(body: Any, request: Any, username: str | None) -> Any:
         _forget_unread(queue, unread_since, time.monotonic())
-        lines = queue.event_queue_per_concurrency_id.values()
-        waiting = [event for line in lines for event in line.queue]
+        waiting = _waiting(queue)
         own = sum(event.session_hash == body.session_hash for event in waiting)
         if own >= budget.waiting_each:
             raise _busy(f"{own} requests of yours are waiting, as many as one visitor may have here", _expected_wait(queue))
@@ -89,7 +88,7 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
         return await push(body=body, request=request, username=username)
 
     def next_event() -> Any:
-        running = Counter((event.concurrency_id, event.session_hash) for job in queue.active_jobs if job for event in job)
+        running = Counter((event.concurrency_id, event.session_hash) for event in _under_way(queue))
         for name, line in queue.event_queue_per_concurrency_id.items():
             if line.concurrency_limit is not None and line.current_concurrency >= line.concurrency_limit:
                 continue
@@ -101,6 +100,14 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
         return None
 
     queue.push, queue.get_events = push_within, next_event
+
+
+def _waiting(queue: Any) -> list[Any]:
+    return [event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue]
+
+
+def _under_way(queue: Any) -> list[Any]:
+    return [event for job in queue.active_jobs if job for event in job]
 
 
 def _may_begin(own: int, line: Any) -> bool:
@@ -115,11 +122,7 @@ def _forget_unread(queue: Any, since: dict[str, tuple[Any, float]], now: float) 
 
     Whoever is there takes an answer as soon as it comes; Gradio keeps those of two thousand others, megabytes each.
     """
-    events = [
-        *(event for job in queue.active_jobs if job for event in job),
-        *(event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue),
-    ]
-    busy = {event.session_hash for event in events}
+    busy = {event.session_hash for event in (*_under_way(queue), *_waiting(queue))}
     oldest = {name: next(iter(answers._queue), None) for name, answers in queue.pending_messages_per_session.items() if name not in busy}
     for name in [*since]:
         if oldest.get(name) is not since[name][0]:

