@@ -148,7 +148,8 @@ def rewrite(event: Any, change: Callable[..., Updates], inputs: Any, outputs: se
         views = [view.elem_id for view, update in updates.items() if update is ASK]
         return {control: update for control, update in updates.items() if update is not ASK} | {asked: views}
 
-    written = event(writing(split, outputs), inputs, outputs | {asked}, **{**RAW, **options})
+    quiet = {**RAW, "show_progress_on": asked}  # else the page marks every output as loading, then as loaded, though none of them shows it
+    written = event(writing(split, outputs), inputs, outputs | {asked}, **{**quiet, **options})
     return written.success(None, asked, None, js="(views) => window.dispatchEvent(new CustomEvent('resgen-written', { detail: views }))")
 
 
