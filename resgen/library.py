@@ -65,14 +65,14 @@ class Library:
         return sorted(path.stem for path in self.folder.glob("*.safetensors") if NAME.fullmatch(path.stem))
 
     def cards(self) -> list[Card]:
-        """The cards that can be read: those of the largest images first, and of these the longest trained."""
+        """The cards that can be read: those of the largest images first, of these the longest trained, of these those of the most classes."""
         found: list[Card] = []
         for name in self._stems():
             try:
                 found.append(self.card(name))
             except CheckpointError:
                 continue
-        return sorted(found, key=lambda card: (-card.arch.resolution, -card.training.get("images_seen", 0), card.name))
+        return sorted(found, key=lambda card: (-card.arch.resolution, -card.training.get("images_seen", 0), -len(card.classes), card.name))
 
     def snapshots(self, name: str) -> list[str]:
         """The snapshots of a checkpoint's training, early to late: 'cifar10@4000' is snapshots/cifar10/4000.safetensors."""

@@ -25,7 +25,7 @@ def folder(tiny_folder: Path, tmp_path: Path) -> Path:
 
 
 def test_names_in_the_folder_and_snapshots_are_found(library: Library, tiny_folder: Path) -> None:
-    assert library.names() == ["plain", "tiny"] and library.snapshots("tiny") == ["tiny@500"]
+    assert library.names() == ["tiny", "plain"] and library.snapshots("tiny") == ["tiny@500"]
     assert library.path("tiny") == tiny_folder / "tiny.safetensors"
     assert library.path("tiny@500") == tiny_folder / "snapshots" / "tiny" / "500.safetensors"
     assert library.card("tiny@500").name == library.sampler("tiny@500").card.name == "tiny@500"
@@ -69,19 +69,20 @@ def test_a_damaged_file_is_listed_last_and_refused_when_chosen(folder: Path) -> 
     (folder / "aaa-cut.safetensors").write_bytes(b"short")
     os.mkfifo(folder / "pipe.safetensors")
     shelf = Library(folder, "cpu")
-    assert shelf.names()[:2] == ["plain", "tiny"] and "aaa-cut" in shelf.names()
-    assert [card.name for card in shelf.cards()] == ["plain", "tiny"] == [card["name"] for card in list_checkpoints(folder)]
+    assert shelf.names()[:2] == ["tiny", "plain"] and "aaa-cut" in shelf.names()
+    assert [card.name for card in shelf.cards()] == ["tiny", "plain"] == [card["name"] for card in list_checkpoints(folder)]
     for name in ("aaa-cut", "pipe"):
         with pytest.raises(CheckpointError):
             shelf.sampler(name)
 
 
-def test_the_longest_trained_of_the_largest_come_first(folder: Path) -> None:
+@pytest.mark.parametrize(("plain", "tiny", "first"), [(5, 9, "tiny"), (9, 5, "plain"), (9, 9, "tiny")])
+def test_the_longest_trained_of_the_largest_come_first_and_then_those_of_more_classes(folder: Path, plain: int, tiny: int, first: str) -> None:
     shelf = Library(folder, "cpu")
-    for name, seen in (("plain", 5), ("tiny", 9)):
+    for name, seen in (("plain", plain), ("tiny", tiny)):
         card = shelf.card(name)
         save_card(type(card)(card.name, card.arch, card.classes, card.direction_names, training={"images_seen": seen}), shelf.path(name))
-    assert shelf.names() == ["tiny", "plain"]
+    assert shelf.names()[0] == first
 
 
 def test_a_sampler_is_loaded_once_and_again_when_its_file_changes(folder: Path) -> None:
