@@ -23,7 +23,7 @@ from resgen.studio.api import add_api
 from resgen.studio.bring import SUFFIXES, bring
 from resgen.studio.compare import CompareScreen
 from resgen.studio.explore import Explore
-from resgen.studio.guard import Guard, bound_queue
+from resgen.studio.guard import Guard, asker_left, bound_queue
 from resgen.studio.invert import InvertScreen
 from resgen.studio.mix import MixScreen
 from resgen.studio.page import QUIET, RENDER, STATIC, Updates, address, component, friendly, inform, pin_list, rewrite, warn
@@ -173,6 +173,7 @@ def build_on(renderer: Renderer, allow_import: bool = False) -> gr.Blocks:
         add_api(renderer)
     demo.queue(default_concurrency_limit=RENDER["concurrency_limit"])
     bound_queue(demo, renderer.budget)
+    renderer.turns.left = asker_left(demo)
     return demo
 
 

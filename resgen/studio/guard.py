@@ -3,11 +3,13 @@
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import gradio as gr
 from fastapi import HTTPException
+from gradio.context import LocalContext
 from starlette.requests import ClientDisconnect
 
 from resgen.budget import Budget
@@ -100,6 +102,20 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
         return None
 
     queue.push, queue.get_events = push_within, next_event
+
+
+def asker_left(demo: gr.Blocks) -> Callable[[], bool]:
+    """What tells whether whoever asked for what the calling thread does has gone: who asked without the queue has not, as far as is known.
+
+    Gradio ends what makes steps for a page that is gone, and lets a plain function run to its end.
+    """
+    asked = demo._queue.event_ids_to_events
+
+    def left() -> bool:
+        number = LocalContext.event_id.get(None)
+        return number is not None and not (number in asked and asked[number].alive)
+
+    return left
 
 
 def _waiting(queue: Any) -> list[Any]:

@@ -18,15 +18,18 @@ T = TypeVar("T")
 
 
 class Turns:
-    """Gives each step a turn: the less time a work has had, the sooner; and none to a work that has used up its seconds. Threads share it."""
+    """Gives each step a turn: the less time a work has had, the sooner; none to a work that has used up its seconds, or that nobody waits for.
 
-    def __init__(self, budget: Budget) -> None:
-        self.budget, self.stopped = budget, False
+    Threads share it. ``left`` tells whether whoever asked for what the calling thread does has gone.
+    """
+
+    def __init__(self, budget: Budget, left: Callable[[], bool] = lambda: False) -> None:
+        self.budget, self.left, self.stopped = budget, left, False
         self._free, self._waiting = DRAWING, list[tuple[float, int]]()
         self._changed, self._tickets = Condition(), itertools.count()
 
     def share(self, work: Work[T]) -> Work[T]:
-        """``work``, each of its steps in its turn. Raises RecipeError where it takes too long, ResGenError where the studio ends."""
+        """``work``, each of its steps in its turn. Raises RecipeError where it takes too long, ResGenError where the studio ends or nobody waits for it."""
         used = 0.0
         try:
             while True:
@@ -43,7 +46,7 @@ class Turns:
             work.close()
 
     def run(self, step: Callable[[], T]) -> T:
-        """One step in its turn. Raises ResGenError where the studio ends."""
+        """One step in its turn. Raises ResGenError where the studio ends or nobody waits for it."""
         with self._turn(0.0):
             return step()
 
@@ -62,6 +65,8 @@ class Turns:
             self._waiting.remove(mine)
             if self.stopped:
                 raise ResGenError("The studio is being closed; open it again in a moment.")
+            if self.left():
+                raise ResGenError("Whoever asked for this has gone.")
             self._free -= 1
             self._changed.notify_all()
         try:
