@@ -2,6 +2,11 @@
 
     python benchmarks/worst.py --megabytes 2000
 
+The most that was resident is measured. To have the system hold the bound too, so that a studio that passes it is killed, put it into a control group:
+
+    mkdir /sys/fs/cgroup/memory/worst && echo 2000000000 > /sys/fs/cgroup/memory/worst/memory.limit_in_bytes   # of version 2: memory.max
+    python benchmarks/worst.py --megabytes 2000 --group /sys/fs/cgroup/memory/worst
+
 Each case is sent four times at once, while another visitor draws grids of 16. Files are put into the studio's folder of checkpoints beside the good
 ones. Ends with status 1 where an answer is neither a sentence nor a result, where the studio dies or takes more memory, or where the other's grid (the
 median of those drawn meanwhile) takes more than three times as long as usual.
@@ -191,13 +196,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=2000, help="of resident memory that the studio may come to")
     parser.add_argument("--cases", default="", help="those with this in their name")
+    parser.add_argument("--group", type=Path, help="folder of the control group that the studio belongs to")
     asked = parser.parse_args()
     bad = False
     with tempfile.TemporaryDirectory() as name:
         folder, place = Path(name, "checkpoints"), Path(name, "place")
         place.mkdir()
         make_files(folder)
-        with studio(place, Path(name, "log"), ("--checkpoints", str(folder))) as served:
+        with studio(place, Path(name, "log"), ("--checkpoints", str(folder)), asked.group) as served:
             visitor = Visitor(served.url, "usual")
             grid(visitor, 0)
             usual = statistics.median(grid(visitor, number) for number in range(1, USUAL))

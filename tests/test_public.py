@@ -82,6 +82,29 @@ def test_short_work_goes_ahead_of_long_work() -> None:
     assert told.count("long ended") == 4 and told.count("long") < 800
 
 
+def test_long_work_leaves_a_place_for_short_work() -> None:
+    """Also where nobody knew before that its first step is long."""
+    turns, told, free = Turns(OWN), list[str](), threading.Event()
+
+    def begin_long() -> Work[None]:
+        told.append("long")
+        free.wait(20)
+        yield 1, 1
+
+    finish(turns.share(steps("short", 2, []), "short"))
+    longs = [threading.Thread(target=lambda: finish(turns.share(begin_long(), "long"))) for _ in range(3)]
+    for thread in longs:
+        thread.start()
+    while not told:
+        time.sleep(0.01)
+    assert finish(turns.share(steps("short", 2, told), "short")) == "short"
+    assert told.count("long") == 1 and not free.is_set()
+    free.set()
+    for thread in longs:
+        thread.join(5)
+    assert told.count("long") == 3
+
+
 def test_work_that_takes_too_long_is_ended() -> None:
     told: list[str] = []
     with pytest.raises(RecipeError, match="at most 1 are possible here: ask for less at once"):
@@ -138,13 +161,13 @@ def queue_of(*waiting: str, running: tuple[str, ...] = (), limit: int = 4) -> An
         pending_messages_per_session={},
         pending_event_ids_session={},
     )
-    bound_queue(Line(_queue=queue), replace(OWN, waiting=6, waiting_each=3))  # type: ignore[arg-type]
+    bound_queue(Line(_queue=queue, fns={0: Line(fn=print)}), replace(OWN, waiting=6, waiting_each=3))  # type: ignore[arg-type]
     return queue
 
 
 def pushed(queue: Any, visitor: str) -> Any:
     try:
-        queue.push(body=Line(session_hash=visitor), request=None, username=None).send(None)
+        queue.push(body=Line(session_hash=visitor, fn_index=0), request=None, username=None).send(None)
     except StopIteration as end:
         return end.value
 
@@ -240,8 +263,8 @@ def test_work_ends_when_who_asked_over_http_goes_away(
     turn, begun = Turns._turn, threading.Event()
 
     @contextmanager
-    def slow_turn(turns: Turns, used: float) -> Iterator[None]:
-        with turn(turns, used):
+    def slow_turn(turns: Turns, used: float, long: bool) -> Iterator[None]:
+        with turn(turns, used, long):
             begun.set()
             time.sleep(0.3)  # so that nothing ends by itself meanwhile
             yield
