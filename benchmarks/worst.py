@@ -51,9 +51,8 @@ def walk(seconds: float, fps: int, scale: int) -> Case:
     return lambda visitor, _: visitor.ask("walk", "fruits", "1,2,3", seconds, fps, True, "z", "even", 1.0, scale, "mp4")
 
 
-def invert(name: str, make: Callable[[], bytes]) -> Case:
+def invert(name: str, data: bytes) -> Case:
     def ask(visitor: Visitor, folder: Path) -> Any:
-        data = make()
         answer = visitor.web.post("/gradio_api/upload", files={"files": (name, data)})
         if answer.status_code != 200:
             raise ValueError(answer.text[:200])
@@ -117,9 +116,9 @@ CASES: dict[str, Case] = {
     "H7 attention at 128 px": with_checkpoint("attention"),
     "H7 64 channels at 1,024 px": with_checkpoint("wide"),
     "H7 a card of 10,000 keys": with_checkpoint("keys"),
-    "H7 a picture of 1 x 80 million pixels": invert("thin.png", thin_png),
-    "H7 a picture of 178 million pixels": invert("large.png", large_png),
-    "H7 a picture with a note of 60 MB": invert("noted.png", noted_png),
+    "H7 a picture of 1 x 80 million pixels": invert("thin.png", thin_png()),
+    "H7 a picture of 178 million pixels": invert("large.png", large_png()),
+    "H7 a picture with a note of 60 MB": invert("noted.png", noted_png()),
     "H7 361 images at scale 16": render(seeds="0-360", columns=19, scale=16),
     "H7 the most that is allowed": render(seeds="0-399", columns=20, scale=3),
     "H8 a path": with_checkpoint("../../etc/passwd"),

@@ -19,6 +19,7 @@ ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
 WHOLE, CHOSEN = "All images", "The chosen image"
 FIRST_DIRECTIONS = 8  # shown at once
 SHOWN_SHARES = 6  # sliders of a mixture
+LOST = "The page has lost its state; load it again."
 
 
 class DirectionsView(TypedDict):
@@ -53,9 +54,10 @@ class Kept:
     def from_json(cls, raw: Any) -> "Kept":
         """Read what came back from a browser. Raises RecipeError."""
         if not isinstance(raw, dict) or not isinstance(raw.get("recipe"), dict):
-            raise RecipeError("The page has lost its state; load it again.")
+            raise RecipeError(LOST)
         recipe = read_dict(raw["recipe"])
-        assert isinstance(recipe, Recipe)
+        if not isinstance(recipe, Recipe):
+            raise RecipeError(LOST)
         return cls(recipe, raw["place"] if isinstance(raw.get("place"), int) else -1, str(raw.get("before") or ""))
 
 
@@ -121,7 +123,7 @@ class Controls:
         with gr.Accordion("Make a direction of your own", open=False):
             gr.Markdown("Choose images and mark some **More**, some **Less** of what you mean. Their difference is a direction.")
             self.marks = gr.Markdown("Nothing is marked yet.", elem_id="marks")
-            self.own_name = gr.Textbox(label="Its name", info="Up to 40 letters, digits and spaces.", max_length=40, elem_id="own-name")
+            self.own_name = gr.Textbox("", label="Its name", info="Up to 40 letters, digits and spaces.", max_length=40, elem_id="own-name")
             with gr.Row():
                 self.make_own = gr.Button("Make the direction", size="sm", elem_id="make-own")
                 self.clear_marks = gr.Button("Clear marks", size="sm", min_width=60, elem_id="clear-marks")
