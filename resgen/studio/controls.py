@@ -149,6 +149,7 @@ class Controls:
         """The recipe that the controls show. Raises RecipeError."""
         kept = Kept.from_json(values[self.kept])
         values = values | {self.plane: values[self.plane] or None}  # the page tells nothing as an empty text
+        _check_told(values[self.plane], values[self.directions], values[self.blocks])
         recipe, name = kept.recipe, values[self.checkpoint] or kept.recipe.checkpoint
         card = self.library.card(name)
         shown = self.show(kept)
@@ -326,6 +327,14 @@ class Controls:
         """What `write` sets."""
         groups = {self.seed_group, self.latent_group, self.variation_group, self.class_group}
         return self.inputs | groups | {self.card, self.scope, self.variation}
+
+
+def _check_told(plane: Any, directions: Any, blocks: Any) -> None:
+    """Raise RecipeError where the page tells something else than those parts of it have; the numbers in them are a recipe's, which checks them."""
+    window = plane is None or (isinstance(plane, list) and len(plane) == 3)
+    dials = isinstance(directions, dict) and isinstance(directions.get("amounts"), dict) and "sweep" in directions
+    if not (window and dials and isinstance(blocks, dict) and isinstance(blocks.get("gains"), list)):
+        raise RecipeError(LOST)
 
 
 def _exact(values: Sequence[float], shown: Sequence[float], now: Sequence[float]) -> tuple[float, ...]:
