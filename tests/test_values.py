@@ -15,6 +15,7 @@ from resgen.recipe import Recipe
 from resgen.studio.app import build, launch_options
 from resgen.studio.controls import Kept
 
+VISITOR = "visitor"
 FILE = {"meta": {"_type": "gradio.FileData"}}
 KEPT = Kept(Recipe(checkpoint="tiny", seeds=(1, 2), columns=2)).to_json()
 TOLD: dict[str, Any] = {"seeds": "1-2", "directions": {"amounts": {}, "sweep": ""}, "blocks": {"gains": [1.0]}}
@@ -37,21 +38,17 @@ class Asked:
     """A studio whose functions are called by their numbers."""
 
     def __init__(self, demo: gr.Blocks) -> None:
-        self.demo, self.web, self.number = demo, httpx.Client(base_url=demo.local_url or "", timeout=60), 0
+        self.demo, self.web = demo, httpx.Client(base_url=demo.local_url or "", timeout=60)
 
     def call(self, function: int, values: list[Any], event: Any = None) -> str:
         """What is said to values; 'done' where they are taken."""
-        self.number += 1
-        session = f"visitor {self.number}"
-        sent = json.dumps({"data": values, "fn_index": function, "session_hash": session, "event_data": event})
+        sent = json.dumps({"data": values, "fn_index": function, "session_hash": VISITOR, "event_data": event})
         answer = self.web.post("/gradio_api/queue/join", content=sent, headers={"content-type": "application/json"})
         assert answer.status_code == 200, answer.text
-        with self.web.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
-            for line in stream.iter_lines():
-                told = json.loads(line.removeprefix("data:") or "{}")
-                if told.get("msg") == "process_completed":
-                    return "done" if told["success"] else str(told["output"]["error"])
-        raise AssertionError("no answer")
+        with self.web.stream("GET", "/gradio_api/queue/data", params={"session_hash": VISITOR}) as stream:
+            told = [json.loads(line.removeprefix("data:")) for line in stream.iter_lines() if line]
+        [last] = [message for message in told if message["msg"] == "process_completed"]
+        return "done" if last["success"] else str(last["output"]["error"])
 
     @property
     def functions(self) -> dict[int, Any]:
@@ -123,4 +120,4 @@ def test_no_file_of_the_server_is_read_and_no_address_loaded(asked: Asked, tmp_p
 def test_values_are_not_kept_after_the_answer(asked: Asked) -> None:
     number = next(number for number, function in asked.functions.items() if function.api_name == "render")
     asked.call(number, ["tiny", "1", "", "", 1.0, "", 1, 1, "", "", "", ""])
-    assert not asked.demo.state_holder[f"visitor {asked.number}"].config_values
+    assert not asked.demo.state_holder[VISITOR].config_values
