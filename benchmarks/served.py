@@ -45,11 +45,15 @@ class Studio:
         return time.monotonic() - begun
 
 
+INTO_GROUP = ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"')  # a process of a control group from its first byte on
+
+
 @contextmanager
-def studio(folder: Path, log: Path, words: tuple[str, ...] = ()) -> Iterator[Studio]:
-    """A studio for strangers with ``folder`` for its temporary files."""
+def studio(folder: Path, log: Path, words: tuple[str, ...] = (), group: Path | None = None) -> Iterator[Studio]:
+    """A studio for strangers with ``folder`` for its temporary files; ``group`` is the folder of the control group that it belongs to."""
     url = f"http://127.0.0.1:{(port := free_port())}"
-    with running([sys.executable, str(ROOT / "app.py"), "--public", "--port", str(port), *words], log, {"TMPDIR": str(folder)}) as process:
+    command = [*((*INTO_GROUP, str(group)) if group else ()), sys.executable, str(ROOT / "app.py"), "--public", "--port", str(port), *words]
+    with running(command, log, {"TMPDIR": str(folder)}) as process:
         wait_until_answers(process, f"{url}/healthz")
         yield Studio(url, process, folder)
 

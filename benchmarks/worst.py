@@ -2,6 +2,11 @@
 
     python benchmarks/worst.py --megabytes 2000
 
+The most that was resident is measured. To have the system hold the bound too, so that a studio that passes it is killed, put it into a control group:
+
+    mkdir /sys/fs/cgroup/memory/worst && echo 2000000000 > /sys/fs/cgroup/memory/worst/memory.limit_in_bytes   # of version 2: memory.max
+    python benchmarks/worst.py --megabytes 2000 --group /sys/fs/cgroup/memory/worst
+
 Each case is sent four times at once, while another visitor draws grids of 16. Files are put into the studio's folder of checkpoints beside the good
 ones. Ends with status 1 where an answer is neither a sentence nor a result, where the studio dies or takes more memory, or where the other's grid (the
 median of those drawn meanwhile) takes more than three times as long as usual.
@@ -46,9 +51,8 @@ def walk(seconds: float, fps: int, scale: int) -> Case:
     return lambda visitor, _: visitor.ask("walk", "fruits", "1,2,3", seconds, fps, True, "z", "even", 1.0, scale, "mp4")
 
 
-def invert(name: str, make: Callable[[], bytes]) -> Case:
+def invert(name: str, data: bytes) -> Case:
     def ask(visitor: Visitor, folder: Path) -> Any:
-        data = make()
         answer = visitor.web.post("/gradio_api/upload", files={"files": (name, data)})
         if answer.status_code != 200:
             raise ValueError(answer.text[:200])
@@ -112,9 +116,9 @@ CASES: dict[str, Case] = {
     "H7 attention at 128 px": with_checkpoint("attention"),
     "H7 64 channels at 1,024 px": with_checkpoint("wide"),
     "H7 a card of 10,000 keys": with_checkpoint("keys"),
-    "H7 a picture of 1 x 80 million pixels": invert("thin.png", thin_png),
-    "H7 a picture of 178 million pixels": invert("large.png", large_png),
-    "H7 a picture with a note of 60 MB": invert("noted.png", noted_png),
+    "H7 a picture of 1 x 80 million pixels": invert("thin.png", thin_png()),
+    "H7 a picture of 178 million pixels": invert("large.png", large_png()),
+    "H7 a picture with a note of 60 MB": invert("noted.png", noted_png()),
     "H7 361 images at scale 16": render(seeds="0-360", columns=19, scale=16),
     "H7 the most that is allowed": render(seeds="0-399", columns=20, scale=3),
     "H8 a path": with_checkpoint("../../etc/passwd"),
@@ -191,13 +195,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=2000, help="of resident memory that the studio may come to")
     parser.add_argument("--cases", default="", help="those with this in their name")
+    parser.add_argument("--group", type=Path, help="folder of the control group that the studio belongs to")
     asked = parser.parse_args()
     bad = False
     with tempfile.TemporaryDirectory() as name:
         folder, place = Path(name, "checkpoints"), Path(name, "place")
         place.mkdir()
         make_files(folder)
-        with studio(place, Path(name, "log"), ("--checkpoints", str(folder))) as served:
+        with studio(place, Path(name, "log"), ("--checkpoints", str(folder)), asked.group) as served:
             visitor = Visitor(served.url, "usual")
             grid(visitor, 0)
             usual = statistics.median(grid(visitor, number) for number in range(1, USUAL))

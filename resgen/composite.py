@@ -177,6 +177,7 @@ def _ease(share: float) -> float:
 
 
 AnyRecipe = Recipe | Composite
+NO_OBJECT = "This is not a recipe: it must be a JSON object."
 KINDS: dict[str, type[Composite]] = {kind.kind: kind for kind in (StyleMix, Walk, Comparison, AnatomyOf)}
 
 
@@ -211,8 +212,10 @@ def read(text: str) -> AnyRecipe:
     return read_dict(_object(text, "This is not a recipe: its JSON cannot be read."))
 
 
-def read_dict(raw: dict[str, Any]) -> AnyRecipe:
+def read_dict(raw: Any) -> AnyRecipe:
     """Any recipe from a JSON object that may come from a stranger; raises RecipeError."""
+    if not is_table(raw):
+        raise RecipeError(NO_OBJECT)
     values = {str(name): value for name, value in raw.items() if name not in ("kind", SIGNATURE)}
     if "kind" not in raw:
         return Recipe(**values)
@@ -222,8 +225,10 @@ def read_dict(raw: dict[str, Any]) -> AnyRecipe:
     return KINDS[kind](**values)
 
 
-def read_query(query: str) -> AnyRecipe:
-    """Any recipe from the part of a link after '?'; raises RecipeError."""
+def read_query(query: Any) -> AnyRecipe:
+    """Any recipe from the part of a link after '?', which may be anything that a page tells; raises RecipeError."""
+    if not isinstance(query, str):
+        raise RecipeError("This is no link of a picture.")
     if len(query) > MAX_QUERY:
         raise RecipeError(f"The link is longer than the {MAX_QUERY:,} characters that are read; save the picture and open the file instead.")
     values = dict(parse_qsl(query))
@@ -239,5 +244,5 @@ def _object(text: str, otherwise: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise RecipeError(otherwise) from error
     if not is_table(raw):
-        raise RecipeError("This is not a recipe: it must be a JSON object.")
+        raise RecipeError(NO_OBJECT)
     return raw

@@ -104,7 +104,10 @@ class Library:
             raise CheckpointError(f"There is no checkpoint {name[:80]!r} here; {self._known()}")
         return found
 
-    def _find(self, name: str) -> Path | None:
+    def _find(self, name: Any) -> Path | None:
+        """The file of a checkpoint, whose name may be anything that a page tells. Raises CheckpointError where that is no name."""
+        if not isinstance(name, str):
+            raise CheckpointError(f"A checkpoint has a name; {self._known()}")
         if name in self._added:
             return self._added[name]
         if NAME.fullmatch(name) and (self.folder / f"{name}.safetensors").is_file():

@@ -1,6 +1,7 @@
 """What a studio for strangers stands: floods, large bodies, long work of one visitor beside another's, faults, and being ended."""
 
 import http.client
+import io
 import json
 import logging
 import os
@@ -11,17 +12,20 @@ import threading
 import time
 from asyncio import Queue
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import httpx
 import pytest
 from gradio_client import Client
+from PIL import Image
 
 from benchmarks.web import free_port, running, wait_until_answers
 from resgen.budget import OWN
+from resgen.curate import CONFIDENCE
 from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import Recipe
 from resgen.studio import place
@@ -78,6 +82,29 @@ def test_short_work_goes_ahead_of_long_work() -> None:
     assert told.count("long ended") == 4 and told.count("long") < 800
 
 
+def test_long_work_leaves_a_place_for_short_work() -> None:
+    """Also where nobody knew before that its first step is long."""
+    turns, told, free = Turns(OWN), list[str](), threading.Event()
+
+    def begin_long() -> Work[None]:
+        told.append("long")
+        free.wait(20)
+        yield 1, 1
+
+    finish(turns.share(steps("short", 2, []), "short"))
+    longs = [threading.Thread(target=lambda: finish(turns.share(begin_long(), "long"))) for _ in range(3)]
+    for thread in longs:
+        thread.start()
+    while not told:
+        time.sleep(0.01)
+    assert finish(turns.share(steps("short", 2, told), "short")) == "short"
+    assert told.count("long") == 1 and not free.is_set()
+    free.set()
+    for thread in longs:
+        thread.join(5)
+    assert told.count("long") == 3
+
+
 def test_work_that_takes_too_long_is_ended() -> None:
     told: list[str] = []
     with pytest.raises(RecipeError, match="at most 1 are possible here: ask for less at once"):
@@ -92,6 +119,13 @@ def test_work_that_is_closed_leaves_its_place_free() -> None:
         next(shared)
         shared.close()
     assert finish(turns.share(steps("b", 1, told))) == "b" and told.count("a ended") == 5
+
+
+def test_work_that_nobody_waits_for_ends_at_its_next_step() -> None:
+    told: list[str] = []
+    with pytest.raises(ResGenError, match="has gone"):
+        finish(Turns(OWN, left=lambda: len(told) == 3).share(steps("a", 100, told)))
+    assert told == ["a"] * 3 + ["a ended"]
 
 
 def test_nothing_begins_when_the_studio_is_closed() -> None:
@@ -127,13 +161,13 @@ def queue_of(*waiting: str, running: tuple[str, ...] = (), limit: int = 4) -> An
         pending_messages_per_session={},
         pending_event_ids_session={},
     )
-    bound_queue(Line(_queue=queue), replace(OWN, waiting=6, waiting_each=3))  # type: ignore[arg-type]
+    bound_queue(Line(_queue=queue, fns={0: Line(fn=print)}), replace(OWN, waiting=6, waiting_each=3))  # type: ignore[arg-type]
     return queue
 
 
 def pushed(queue: Any, visitor: str) -> Any:
     try:
-        queue.push(body=Line(session_hash=visitor), request=None, username=None).send(None)
+        queue.push(body=Line(session_hash=visitor, fn_index=0), request=None, username=None).send(None)
     except StopIteration as end:
         return end.value
 
@@ -211,6 +245,53 @@ def test_health_is_told_and_what_others_ask_is_not(served: gr.Blocks) -> None:
         asked = connection(served)
         asked.request("GET", path)
         assert asked.getresponse().status in (status, 403), path
+
+
+LONG_WORK: dict[str, list[Any]] = {
+    "walk": ["tiny", "1,2", 60, 30, False, "z", "even", 1.0, 16, "webp"],
+    "invert": ["tiny", 1000],
+    "curate": ["tiny", "", 1000, 100, CONFIDENCE, 0],
+    "render": ["tiny", "0-399", "", "", 1.0, "", 20, 1, "", "", "", ""],
+}
+
+
+@pytest.mark.parametrize("endpoint", LONG_WORK)
+def test_work_ends_when_who_asked_over_http_goes_away(
+    served: gr.Blocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, endpoint: str
+) -> None:
+    caplog.set_level(logging.INFO, "resgen.requests")
+    turn, begun = Turns._turn, threading.Event()
+
+    @contextmanager
+    def slow_turn(turns: Turns, used: float, long: bool) -> Iterator[None]:
+        with turn(turns, used, long):
+            begun.set()
+            time.sleep(0.3)  # so that nothing ends by itself meanwhile
+            yield
+
+    monkeypatch.setattr(Turns, "_turn", slow_turn)
+    with httpx.Client(base_url=served.local_url or "", timeout=20) as web:
+        sent = [upload(web, picture())] if endpoint == "invert" else []
+        number = web.post(f"/gradio_api/call/{endpoint}", json={"data": [*sent, *LONG_WORK[endpoint]]}).json()["event_id"]
+        with web.stream("GET", f"/gradio_api/call/{endpoint}/{number}"):
+            assert begun.wait(20)
+    left = time.monotonic()
+    while any(served._queue.active_jobs):
+        assert time.monotonic() - left < 1
+        time.sleep(0.01)
+    assert "has gone" in caplog.records[-1].getMessage()
+
+
+def upload(web: httpx.Client, data: bytes) -> dict[str, Any]:
+    """A file as an endpoint is given it, once it has been sent."""
+    path = web.post("/gradio_api/upload", files={"files": ("picture.png", data)}).json()[0]
+    return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+
+def picture() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_a_fault_is_told_by_its_number_alone(served: gr.Blocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from gradio.data_classes import FileData
 from gradio.events import api as add_endpoint
+from gradio.utils import get_upload_folder, is_in_or_equal
 
 from resgen import curate as curating
 from resgen.composite import Walk, read, read_points
@@ -132,11 +133,8 @@ class Api:
         self.renderer.budget.hold("looked", steps)
         if steps < 1:
             raise RecipeError(f"Steps: {steps} is too few; at least 1 is needed.")
-        path = image.get("path") if isinstance(image, dict) else getattr(image, "path", None)
-        if not path:
-            raise DataError("Image: send a picture file.")
         name = checkpoint or self.first
-        target = load_photo(Path(path), self.library.card(name).arch.resolution, most=self.renderer.budget.photo)
+        target = load_photo(_uploaded(image), self.library.card(name).arch.resolution, most=self.renderer.budget.photo)
         found = finish(self.renderer.turns.share(search(target, self.library.sampler(name), self.library.features(name), steps)))
         return {"recipe": found.recipe.to_dict(), "psnr": round(found.psnr, 2)}
 
@@ -165,6 +163,14 @@ class Api:
     def checkpoints(self) -> list[dict[str, Any]]:
         """List the checkpoints there are, each as its card: classes, data set, figures, directions."""
         return [card.to_dict() for card in self.library.cards()]
+
+
+def _uploaded(file: Any) -> Path:
+    """The file that a visitor has sent. Raises DataError for any other: what is given here may name anything on the server."""
+    path = file.get("path") if isinstance(file, dict) else getattr(file, "path", None)
+    if not isinstance(path, str) or not is_in_or_equal(path, get_upload_folder()):
+        raise DataError("Image: send a picture file.")
+    return Path(path)
 
 
 def _with_fields(function: Callable[..., Any], of: type[Declared], order: str) -> Callable[..., Any]:

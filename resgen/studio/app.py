@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from resgen.budget import OWN, Budget
 from resgen.carry import read_recipe
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_query
-from resgen.errors import ResGenError
+from resgen.errors import DataError, RecipeError, ResGenError
 from resgen.library import SHIPPED, Library
 from resgen.recipe import Recipe
 from resgen.studio import lent
@@ -23,14 +23,16 @@ from resgen.studio.api import add_api
 from resgen.studio.bring import SUFFIXES, bring
 from resgen.studio.compare import CompareScreen
 from resgen.studio.explore import Explore
-from resgen.studio.guard import Guard, bound_queue
+from resgen.studio.guard import Guard, asker_left, bound_queue
 from resgen.studio.invert import InvertScreen
 from resgen.studio.mix import MixScreen
-from resgen.studio.page import QUIET, RENDER, STATIC, Updates, address, component, friendly, inform, pin_list, rewrite, warn
+from resgen.studio.page import QUIET, RENDER, STATIC, Updates, address, component, friendly, inform, pin_list, rewrite, told, warn
 from resgen.studio.renderer import Renderer
+from resgen.studio.values import check_values
 from resgen.studio.walk import WalkScreen
 
 CACHE_SECONDS = 3600
+SESSIONS_KEPT = 500  # of which Gradio keeps what their components are; a page says all that is needed with each request
 LARGE = 20_000_000  # bytes of a generator that is not read at once
 PICTURES = (".png", ".mp4", ".gif", ".webp", ".json")  # files that may hold a recipe
 NARROW = "window.matchMedia('(max-width: 768px)').matches"
@@ -108,10 +110,11 @@ class Studio:
 
     def open_image(self, event: gr.EventData) -> Updates:
         """One image in Explore: a pin that was clicked, or what an image of another screen was asked for."""
-        if getattr(event, "action", "open") != "open":
+        if told(event).get("action", "open") != "open":
             return {}
-        recipe = read_query(getattr(event, "tile", None) or event.query)
-        assert isinstance(recipe, Recipe)
+        recipe = read_query(told(event).get("tile") or told(event).get("query"))
+        if not isinstance(recipe, Recipe):
+            raise RecipeError("This image cannot be opened alone.")
         return self.show(recipe)
 
     def open_page(self, link: str, narrow: bool) -> Updates:
@@ -131,7 +134,7 @@ class Studio:
 
     def follow(self, narrow: bool, event: gr.EventData) -> Updates:
         """What the browser's Back or Forward goes to."""
-        return self.show(self._read(event.link, narrow))
+        return self.show(self._read(told(event).get("link", ""), narrow))
 
     def _read(self, link: str, narrow: bool) -> AnyRecipe:
         """The recipe of the address's part after '?' or '#'; where it says nothing, the first picture; where no checkpoint, the best."""
@@ -141,8 +144,10 @@ class Studio:
         first = self.explore.first_picture(narrow=narrow)
         return first if recipe == Recipe() else first.changed(**recipe.changes() | {"checkpoint": first.checkpoint})
 
-    def open_file(self, path: str, narrow: bool) -> Updates:
+    def open_file(self, path: str | None, narrow: bool) -> Updates:
         """Open a picture or film made by ResGen on the screen that made it; a generator, where the host takes it, in Explore."""
+        if not path:
+            raise DataError("There is no file; choose one.")
         if self.allow_import and Path(path).suffix.lower() in SUFFIXES:
             return self.open_generator(Path(path), narrow)
         recipe, sha256 = read_recipe(Path(path))
@@ -171,8 +176,10 @@ def build_on(renderer: Renderer, allow_import: bool = False) -> gr.Blocks:
     with gr.Blocks(title="ResGen", delete_cache=(CACHE_SECONDS, CACHE_SECONDS), analytics_enabled=False) as demo:
         Studio(renderer, demo, allow_import)
         add_api(renderer)
-    demo.queue(default_concurrency_limit=RENDER["concurrency_limit"])
+    demo.queue(default_concurrency_limit=RENDER["concurrency_limit"], api_open=False)  # nothing is asked beside the queue
     bound_queue(demo, renderer.budget)
+    check_values(demo)
+    renderer.turns.left = asker_left(demo)
     return demo
 
 
@@ -209,5 +216,6 @@ def launch_options(budget: Budget = OWN) -> dict[str, Any]:
         "ssr_mode": False,
         "max_file_size": budget.body,
         "enable_monitoring": False,
+        "state_session_capacity": SESSIONS_KEPT,
         "app_kwargs": {"middleware": [Middleware(Guard, budget=budget)]},
     }

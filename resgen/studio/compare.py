@@ -84,7 +84,7 @@ class CompareScreen:
         return self.library.names()[:1]
 
     def _moments(self, name: str) -> list[str]:
-        return [*self.library.snapshots(name), name]
+        return [*self.library.snapshots(str(name)), name]
 
     # The contract of a screen.
 
@@ -150,16 +150,16 @@ class CompareScreen:
         gr.on([self.names.change, tab.select], friendly(self.dress_classes), self.names, self.classes, **RAW)
         rewrite(self.use_pins.click, self.take_pins, self.inputs | {self.tray}, self.outputs)
         self.play.click(self.toggle, self.play, [self.timer, self.play], **QUIET)
-        self.timer.tick(self.next_moment, [self.learner, self.moment], [self.names, self.moment], **LIVE)
-        demo.load(self.set_moments, self.learner, self.moment, **QUIET)
-        self.learner.change(self.set_moments, self.learner, self.moment, **QUIET)
-        self.moment.input(self.choose_moment, [self.learner, self.moment], [self.names, self.moment], **LIVE)
-        self.whole.click(self._moments, self.learner, self.names, **QUIET)
+        self.timer.tick(friendly(self.next_moment), [self.learner, self.moment], [self.names, self.moment], **LIVE)
+        demo.load(friendly(self.set_moments), self.learner, self.moment, **QUIET)
+        self.learner.change(friendly(self.set_moments), self.learner, self.moment, **QUIET)
+        self.moment.input(friendly(self.choose_moment), [self.learner, self.moment], [self.names, self.moment], **LIVE)
+        self.whole.click(friendly(self._moments), self.learner, self.names, **QUIET)
         offer(self.download.click, self.make_png, self.inputs, self.file)
         offer_images(self.renderer, self.view, self.file)
 
     def set_moments(self, name: str | None) -> Any:
-        moments = len(self.library.snapshots(name)) if name else 0
+        moments = len(self.library.snapshots(str(name))) if name else 0
         return gr.update(maximum=max(1, moments), value=max(1, moments), label=f"Images seen: {self._moment_label(name, moments)}")
 
     def dress_classes(self, names: list[str] | None) -> Any:
@@ -189,7 +189,8 @@ class CompareScreen:
 
     def choose_moment(self, name: str, moment: float) -> tuple[list[str], Any]:
         """Show one moment of a training."""
-        return [self._moments(name)[int(moment)]], gr.update(label=f"Images seen: {self._moment_label(name, int(moment))}")
+        moments = self._moments(name)
+        return [moments[max(0, min(int(moment), len(moments) - 1))]], gr.update(label=f"Images seen: {self._moment_label(name, int(moment))}")
 
     def _moment_label(self, name: str | None, moment: int) -> str:
         names = self._moments(name) if name else []

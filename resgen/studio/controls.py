@@ -19,6 +19,7 @@ ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
 WHOLE, CHOSEN = "All images", "The chosen image"
 FIRST_DIRECTIONS = 8  # shown at once
 SHOWN_SHARES = 6  # sliders of a mixture
+LOST = "The page has lost its state; load it again."
 
 
 class DirectionsView(TypedDict):
@@ -53,9 +54,10 @@ class Kept:
     def from_json(cls, raw: Any) -> "Kept":
         """Read what came back from a browser. Raises RecipeError."""
         if not isinstance(raw, dict) or not isinstance(raw.get("recipe"), dict):
-            raise RecipeError("The page has lost its state; load it again.")
+            raise RecipeError(LOST)
         recipe = read_dict(raw["recipe"])
-        assert isinstance(recipe, Recipe)
+        if not isinstance(recipe, Recipe):
+            raise RecipeError(LOST)
         return cls(recipe, raw["place"] if isinstance(raw.get("place"), int) else -1, str(raw.get("before") or ""))
 
 
@@ -121,7 +123,7 @@ class Controls:
         with gr.Accordion("Make a direction of your own", open=False):
             gr.Markdown("Choose images and mark some **More**, some **Less** of what you mean. Their difference is a direction.")
             self.marks = gr.Markdown("Nothing is marked yet.", elem_id="marks")
-            self.own_name = gr.Textbox(label="Its name", info="Up to 40 letters, digits and spaces.", max_length=40, elem_id="own-name")
+            self.own_name = gr.Textbox("", label="Its name", info="Up to 40 letters, digits and spaces.", max_length=40, elem_id="own-name")
             with gr.Row():
                 self.make_own = gr.Button("Make the direction", size="sm", elem_id="make-own")
                 self.clear_marks = gr.Button("Clear marks", size="sm", min_width=60, elem_id="clear-marks")
@@ -147,6 +149,7 @@ class Controls:
         """The recipe that the controls show. Raises RecipeError."""
         kept = Kept.from_json(values[self.kept])
         values = values | {self.plane: values[self.plane] or None}  # the page tells nothing as an empty text
+        _check_told(values[self.plane], values[self.directions], values[self.blocks])
         recipe, name = kept.recipe, values[self.checkpoint] or kept.recipe.checkpoint
         card = self.library.card(name)
         shown = self.show(kept)
@@ -324,6 +327,14 @@ class Controls:
         """What `write` sets."""
         groups = {self.seed_group, self.latent_group, self.variation_group, self.class_group}
         return self.inputs | groups | {self.card, self.scope, self.variation}
+
+
+def _check_told(plane: Any, directions: Any, blocks: Any) -> None:
+    """Raise RecipeError where the page tells something else than those parts of it have; the numbers in them are a recipe's, which checks them."""
+    window = plane is None or (isinstance(plane, list) and len(plane) == 3)
+    dials = isinstance(directions, dict) and isinstance(directions.get("amounts"), dict) and "sweep" in directions
+    if not (window and dials and isinstance(blocks, dict) and isinstance(blocks.get("gains"), list)):
+        raise RecipeError(LOST)
 
 
 def _exact(values: Sequence[float], shown: Sequence[float], now: Sequence[float]) -> tuple[float, ...]:

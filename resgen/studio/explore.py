@@ -38,6 +38,7 @@ from resgen.studio.page import (
     redraw,
     rewrite,
     tell,
+    told,
     warn,
     watched,
     writing,
@@ -125,7 +126,7 @@ class Explore:
         self._on(c.checkpoint.input, self.change_checkpoint)
         self._on(c.plane.release, self.rest)
         self._on(c.directions.select, self.change_directions)
-        c.mixed.change(self.dress_classes, {c.class_mode, c.mixed}, [c.one_class, c.row_classes, c.mixed, *c.shares], **RAW)
+        c.mixed.change(friendly(self.dress_classes), {c.class_mode, c.mixed}, [c.one_class, c.row_classes, c.mixed, *c.shares], **RAW)
         self._on(c.class_mode.input, self.change_classes)
         follow(self, [c.row_classes.change, c.mixed.change])
         c.seeds.submit(friendly(lambda text: parse_seeds(text) and None), c.seeds, None, **QUIET)
@@ -155,13 +156,13 @@ class Explore:
         self._on(self.view.select, self.vary)
         offer_images(self.renderer, self.view, self.file)
         sliders = {c.kept, c.scope, c.directions}
-        choice = self.view.input(self.choose, None, self.chosen, **LAST)
+        choice = self.view.input(friendly(self.choose), None, self.chosen, **LAST)
         choice.then(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
         self.view.input(friendly(self.show_anatomy), None, self.anatomy, **BESIDE)
         self.view.expand(friendly(self.show_ends), None, self.ends, **BESIDE)
         self.view.undo(friendly(self.show_original), self.inputs, self.original, **BESIDE, preprocess=False)
         c.scope.input(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
-        self.view.like(self.count_marks, None, [self.marked, c.marks], **LAST)
+        self.view.like(friendly(self.count_marks), None, [self.marked, c.marks], **LAST)
         c.clear_marks.click(None, None, None, js="() => window.dispatchEvent(new CustomEvent('resgen-clear-marks'))")
         self._on(c.make_own.click, self.make_own, {self.marked, c.own_name})
 
@@ -188,14 +189,12 @@ class Explore:
 
     def change_directions(self, values: Values, event: gr.EventData) -> Updates:
         """To and from a strip, or without one of the user's own directions."""
-        recipe = self.read(values)
-        if event.action == "remove":
-            return self.write(_without_own(recipe, event.name))
-        if not event.name:
+        recipe, name = self.read(values), told(event).get("name")
+        if told(event).get("action") == "remove":
+            return self.write(_without_own(recipe, name))
+        if not name:
             return self.write(recipe.changed(sweep="", **self._after_strip(recipe, values[self.narrow])))
-        return self.write(
-            recipe.changed(sweep=event.name, columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], plane=None, plane_rows=0, edits=())
-        )
+        return self.write(recipe.changed(sweep=name, columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], plane=None, plane_rows=0, edits=()))
 
     def _after_strip(self, recipe: Recipe, narrow: Any) -> dict[str, Any]:
         first = self._first(narrow)
@@ -230,9 +229,9 @@ class Explore:
 
     def vary(self, values: Values, event: gr.EventData) -> Updates:
         """Variations of an image, which may be a variation itself."""
-        if event.action != "vary":
+        if told(event).get("action") != "vary":
             return {}
-        target, now = read_query(event.tile), self.read(values)
+        target, now = read_query(told(event).get("tile")), self.read(values)
         if not isinstance(target, Recipe) or target.latents or target.plane:
             raise RecipeError("Variations are made of seeds; this image comes from a latent. Move it along directions instead.")
         origin, path = target.seeds[0], ()
@@ -270,11 +269,11 @@ class Explore:
 
     def choose(self, event: gr.EventData) -> dict[str, Any]:
         """Remember which image was clicked: its place and its recipe's query, or -1 and ''."""
-        return {"index": event.index, "tile": event.tile}
+        return {"index": told(event).get("index", -1), "tile": told(event).get("tile", "")}
 
     def edit(self, values: Values) -> Updates:
         """Which images the direction sliders move from now on: all, or the chosen one."""
-        c, kept, index = self.controls, Kept.from_json(values[self.kept]), int(values[self.chosen]["index"])
+        c, kept, index = self.controls, Kept.from_json(values[self.kept]), _place(values[self.chosen])
         recipe = self.read(values)
         if values[c.scope] == CHOSEN and index < 0:
             if kept.place < 0:
@@ -296,14 +295,14 @@ class Explore:
         recipe = self._told(event)
         if recipe is None:
             return gr.skip()
-        whole = read_query(event.whole)
+        whole = read_query(told(event).get("whole"))
         bare = recipe.changed(directions=(), edits=(), own_directions=whole.own_directions if isinstance(whole, Recipe) else ())
         names = [*(name for name, _ in bare.own_directions), *self.library.card(bare.checkpoint).direction_names]
         return {"view": self.renderer.ends(bare, names, ENDS), "names": names}
 
     @staticmethod
     def _told(event: gr.EventData) -> Recipe | None:
-        recipe = read_query(event.tile) if event.tile else None
+        recipe = read_query(told(event)["tile"]) if told(event).get("tile") else None
         return recipe if isinstance(recipe, Recipe) else None
 
     def show_original(self, values: Values) -> GridView:
@@ -312,13 +311,13 @@ class Explore:
         return self.renderer.view(recipe.changed(truncation=1.0, directions=(), edits=(), residual_gains=()))
 
     def count_marks(self, event: gr.EventData) -> Updates:
-        more, less = list(event.more), list(event.less)
+        more, less = (_queries(told(event), kind) for kind in ("more", "less"))
         words = f"{len(more)} marked more, {len(less)} less." if more or less else "Nothing is marked yet."
         return {self.marked: {"more": more, "less": less}, self.controls.marks: words}
 
     def make_own(self, values: Values) -> Updates:
         recipe, marked = self.read(values), values[self.marked]
-        more, less = ([read_query(query) for query in marked[kind]] for kind in ("more", "less"))
+        more, less = ([read_query(query) for query in _queries(marked, kind)] for kind in ("more", "less"))
         name = (values[self.controls.own_name] or "").strip() or "own"
         return self.write(make_direction(recipe, name, more, less, self.library.sampler(recipe.checkpoint)))
 
@@ -327,15 +326,16 @@ class Explore:
         sampler, classifier = self.library.sampler(recipe.checkpoint), self.library.classifier(recipe.checkpoint)
         self.renderer.budget.hold("looked", int(values[self.many]))
         work = curate(recipe, sampler, classifier, int(values[self.many]), int(values[self.keep]), values[self.order])
-        for told in watched(self.renderer.turns.share(work), "Drawing"):
-            if isinstance(told, Recipe):
-                yield {self.found: {"query": told.to_query()}, self.curating: f"The best {len(told.seeds)} are shown."}
+        for news in watched(self.renderer.turns.share(work), "Drawing"):
+            if isinstance(news, Recipe):
+                yield {self.found: {"query": news.to_query()}, self.curating: f"The best {len(news.seeds)} are shown."}
             else:
-                yield {self.curating: told}
+                yield {self.curating: news}
 
-    def open_found(self, found: dict[str, str]) -> Updates:
-        recipe = read_query(found["query"])
-        assert isinstance(recipe, Recipe)
+    def open_found(self, found: Any) -> Updates:
+        recipe = read_query(found.get("query") if isinstance(found, dict) else None)
+        if not isinstance(recipe, Recipe):
+            raise RecipeError("What was found is no grid of images.")
         return self.write(recipe)
 
     def make_png(self, values: Values) -> dict[str, str]:
@@ -347,7 +347,19 @@ class Explore:
         return download(f"{recipe.checkpoint}.zip", self.renderer.zip(recipe))
 
 
-def _without_own(recipe: Recipe, name: str) -> Recipe:
+def _place(chosen: Any) -> int:
+    """The place of the chosen image, as the page tells it; -1 where there is none."""
+    index = chosen.get("index") if isinstance(chosen, dict) else None
+    return index if isinstance(index, int) else -1
+
+
+def _queries(marked: Any, kind: str) -> list[str]:
+    """The queries of the images that are marked as of a kind, as the page tells them."""
+    queries = marked.get(kind) if isinstance(marked, dict) else None
+    return [query for query in queries if isinstance(query, str)] if isinstance(queries, list) else []
+
+
+def _without_own(recipe: Recipe, name: Any) -> Recipe:
     """Without one of the user's own directions, and all that moves along it."""
     return recipe.changed(
         own_directions=tuple(own for own in recipe.own_directions if own[0] != name),

@@ -3,11 +3,13 @@
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import gradio as gr
 from fastapi import HTTPException
+from gradio.context import LocalContext
 from starlette.requests import ClientDisconnect
 
 from resgen.budget import Budget
@@ -74,10 +76,12 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
 
     Gradio's own queue refuses with its own words, knows no visitors and serves in the order of coming: one who asks for much is served before all others.
     """
-    queue = demo._queue
+    queue, functions = demo._queue, demo.fns
     push, unread_since = queue.push, dict[str, tuple[Any, float]]()
 
     async def push_within(body: Any, request: Any, username: str | None) -> Any:
+        if (function := functions.get(body.fn_index)) is None or function.fn is None:
+            raise HTTPException(404, "There is no such function here: load the page again.")
         _forget_unread(queue, unread_since, time.monotonic())
         waiting = _waiting(queue)
         own = sum(event.session_hash == body.session_hash for event in waiting)
@@ -100,6 +104,21 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
         return None
 
     queue.push, queue.get_events = push_within, next_event
+    queue.ANALYTICS_MAX_EVENTS = 1  # Gradio makes a table of all it has kept at each answer, for a page of figures that is not served
+
+
+def asker_left(demo: gr.Blocks) -> Callable[[], bool]:
+    """What tells whether whoever asked for what the calling thread does has gone: who asked without the queue has not, as far as is known.
+
+    Gradio ends what makes steps for a page that is gone, and lets a plain function run to its end.
+    """
+    asked = demo._queue.event_ids_to_events
+
+    def left() -> bool:
+        number = LocalContext.event_id.get(None)
+        return number is not None and not (number in asked and asked[number].alive)
+
+    return left
 
 
 def _waiting(queue: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from resgen.studio.page import (
     SAVE,
     Updates,
     Values,
+    as_pins,
     download,
     follow,
     friendly,
@@ -109,7 +110,7 @@ class MixScreen:
         redraw(self, [self.blocks.input, self.scale.input, self.scale.release], self.renderer.view)
         follow(self, [self.rows.change, self.columns.change])
         for button, target in ((self.pins_to_rows, self.rows), (self.pins_to_columns, self.columns)):
-            button.click(lambda tray: tray, self.tray, target, **QUIET)
+            button.click(friendly(as_pins), self.tray, target, **QUIET)
         for text, target in ((self.row_seeds, self.rows), (self.column_seeds, self.columns)):
             text.submit(friendly(self.take_seeds), [text, self.rows, self.columns, self.checkpoint], target, **QUIET)
         rewrite(self.swap.click, self.swapped, self.inputs, self.outputs)

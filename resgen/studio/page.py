@@ -88,19 +88,20 @@ def friendly(function: Callable[..., Any]) -> Any:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            raise _toast(error, where) from error
+            raise message(error, where) from error
 
     @wraps(function)
     def guarded_steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
         try:
             yield from function(*args, **kwargs)
         except Exception as error:
-            raise _toast(error, where) from error
+            raise message(error, where) from error
 
     return guarded_steps if inspect.isgeneratorfunction(function) else guarded
 
 
-def _toast(error: Exception, where: str) -> gr.Error:
+def message(error: Exception, where: str) -> gr.Error:
+    """What is shown of an error; it is noted in the log."""
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, ResGenError):
@@ -111,14 +112,19 @@ def _toast(error: Exception, where: str) -> gr.Error:
     return gr.Error(html.escape(words), title="That did not work", print_exception=False)
 
 
-def warn(message: str) -> None:
+def told(event: gr.EventData) -> dict[str, Any]:
+    """What the page tells beside an event, by name; nothing where it is no table."""
+    return event._data if isinstance(event._data, dict) else {}
+
+
+def warn(words: str) -> None:
     """Show a message that may hold words from outside."""
-    gr.Warning(html.escape(message))
+    gr.Warning(html.escape(words))
 
 
-def inform(message: str) -> None:
+def inform(words: str) -> None:
     """The same, where nothing is amiss."""
-    gr.Info(html.escape(message))
+    gr.Info(html.escape(words))
 
 
 def redraw(screen: Screen, triggers: Iterable[Any], view_of: Callable[[Any], Any]) -> None:
@@ -315,6 +321,11 @@ def pinned(value: Any) -> tuple[Recipe, ...]:
     return tuple(recipes)
 
 
+def as_pins(value: Any) -> list[Any]:
+    """A pin list's value for another one. Raises RecipeError where it is none."""
+    return value if pinned(value) else []
+
+
 # Files to keep.
 
 
@@ -333,9 +344,9 @@ def offer_images(renderer: Renderer, view: gr.HTML, file: gr.JSON) -> None:
     """Hand one image of a grid, enlarged, to the browser where its button to save is pressed."""
 
     def save(event: gr.EventData) -> dict[str, str] | None:
-        if event.action != "save":
+        if told(event).get("action") != "save":
             return None
-        recipe = read_query(event.tile)
+        recipe = read_query(told(event).get("tile"))
         if not isinstance(recipe, Recipe):
             raise RecipeError("This image cannot be saved alone.")
         scale = max(1, min(8, SAVED_SIDE // renderer.library.card(recipe.checkpoint).arch.resolution))

@@ -4,7 +4,7 @@ import base64
 import io
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypedDict
@@ -109,7 +109,7 @@ class Renderer:
         """What the page's grid shows for a recipe. Raises ResGenError."""
         self.library.sampler(recipe.checkpoint)  # loaded before the clock starts
         started = time.perf_counter()
-        plate = finish(self.turns.share(self.plate(recipe)))
+        plate = finish(self.turns.share(self.plate(recipe), _kind(recipe)))
         milliseconds = (time.perf_counter() - started) * 1000
         count = len(plate.images)
         painters: tuple[str, ...] = recipe.checkpoints if isinstance(recipe, Comparison) else ()
@@ -152,7 +152,7 @@ class Renderer:
         sampler = self.library.sampler(recipes[0].checkpoint)
         points = [locate(recipe, sampler.checkpoint) for recipe in recipes]
         captions = [name_images(recipe, one, sampler)[0] for recipe, one in zip(recipes, points, strict=True)]
-        return list(zip(captions, finish(self.turns.share(sampler.draw(join(points)))), strict=True))
+        return list(zip(captions, finish(self.turns.share(sampler.draw(join(points)), _kind(recipes[0]))), strict=True))
 
     def ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
         """An image at both ends of each direction, two images a name; kept, since pages open with the same. Raises ResGenError."""
@@ -184,20 +184,20 @@ class Renderer:
         scale = getattr(recipe.recipe if isinstance(recipe, Comparison | AnatomyOf) else recipe, "scale", 1)
         drawing = self.plate(recipe)
         self.budget.hold("saved_pixels", recipe.count * (self._side(recipe) * scale) ** 2)
-        plate = finish(self.turns.share(drawing))
-        return self.turns.run(lambda: grid.png_bytes(grid.compose(plate), recipe, self.sha256(recipe.checkpoint)))
+        encoding = _encoded(drawing, lambda plate: grid.png_bytes(grid.compose(plate), recipe, self.sha256(recipe.checkpoint)))
+        return finish(self.turns.share(encoding, _kind(recipe)))
 
     def zip(self, recipe: AnyRecipe) -> bytes:
         """Each of the recipe's images as a PNG of its own, in a zip. Raises ResGenError."""
-        plate = finish(self.turns.share(self.plate(recipe)))
-        return self.turns.run(lambda: grid.zip_bytes(plate, recipe, self.sha256))
+        encoding = _encoded(self.plate(recipe), lambda plate: grid.zip_bytes(plate, recipe, self.sha256))
+        return finish(self.turns.share(encoding, _kind(recipe)))
 
     def film(self, walk: Walk, suffix: str) -> Work[bytes]:
         """A walk as a film that carries it. Raises ResGenError."""
         self._hold_recipe(walk)
         self.budget.hold("frames", walk.frames)
         self.budget.hold("film_pixels", walk.frames * (self._side(walk) * walk.scale) ** 2)
-        return self.turns.share(make_film(walk, self.library, suffix))
+        return self.turns.share(make_film(walk, self.library, suffix), (suffix, *_kind(walk)))
 
     def sha256(self, name: str) -> str:
         """What identifies a checkpoint in files. Raises ResGenError."""
@@ -206,6 +206,18 @@ class Renderer:
     def file_name(self, recipe: Recipe) -> str:
         """A name for the file of one image: 'cat-seed7.png'. Raises ResGenError."""
         return f"{grid.file_words(self.single_images([recipe])[0][0])}.png"
+
+
+def _kind(recipe: AnyRecipe) -> tuple[str | int, ...]:
+    """What the steps of drawing a recipe take as long as those of another of its kind."""
+    return (*_painters(recipe), recipe.count)
+
+
+def _encoded(drawing: Work[Plate], encode: Callable[[Plate], bytes]) -> Work[bytes]:
+    """A plate as a file, which is a step of its own."""
+    plate = yield from drawing
+    yield len(plate.images), len(plate.images)
+    return encode(plate)
 
 
 def _painters(recipe: AnyRecipe) -> tuple[str, ...]:

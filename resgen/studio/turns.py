@@ -2,50 +2,65 @@
 
 import itertools
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from contextlib import contextmanager
 from threading import Condition
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
+
+from cachetools import LRUCache
 
 from resgen.budget import Budget
 from resgen.errors import ResGenError
 from resgen.work import Work
 
-DRAWING = 2  # steps at once: one draws while another's is brought into a file
+DRAWING, LONG = 2, 1  # steps at once, and of them those of long work: whoever comes with short work begins at once
+SHORT = 1.0  # seconds; work is long that has had more, or whose kind has had steps of more
+KINDS_KEPT = 256
 PATIENCE = 10.0  # seconds that a step waits at most behind ones that came later
 
 T = TypeVar("T")
 
 
-class Turns:
-    """Gives each step a turn: the less time a work has had, the sooner; and none to a work that has used up its seconds. Threads share it."""
+class Ticket(NamedTuple):
+    """The place of a step that waits: the least is served first."""
 
-    def __init__(self, budget: Budget) -> None:
-        self.budget, self.stopped = budget, False
-        self._free, self._waiting = DRAWING, list[tuple[float, int]]()
+    due: float
+    number: int
+    long: bool
+
+
+class Turns:
+    """Gives each step a turn: the less time a work has had, the sooner; none to a work that has used up its seconds, or that nobody waits for.
+
+    Threads share it. ``left`` tells whether whoever asked for what the calling thread does has gone.
+    """
+
+    def __init__(self, budget: Budget, left: Callable[[], bool] = lambda: False) -> None:
+        self.budget, self.left, self.stopped = budget, left, False
+        self._running, self._waiting = list[Ticket](), list[Ticket]()
+        self._steps: LRUCache[Hashable, float] = LRUCache(KINDS_KEPT)  # seconds of a long one of the latest steps of each kind
         self._changed, self._tickets = Condition(), itertools.count()
 
-    def share(self, work: Work[T]) -> Work[T]:
-        """``work``, each of its steps in its turn. Raises RecipeError where it takes too long, ResGenError where the studio ends."""
+    def share(self, work: Work[T], kind: Hashable = None) -> Work[T]:
+        """``work``, each of its steps in its turn; a ``kind`` that is not known yet is taken for a long one.
+
+        Raises RecipeError where it takes too long, ResGenError where the studio ends or nobody waits for it.
+        """
         used = 0.0
         try:
             while True:
-                with self._turn(used):
+                with self._turn(used, max(used, self._steps.get(kind, SHORT)) >= SHORT):
                     begun = time.monotonic()
                     try:
                         step = next(work)
                     except StopIteration as end:
                         return end.value
-                    used += time.monotonic() - begun
+                    finally:
+                        used += self._note(kind, time.monotonic() - begun)
                 self.budget.hold("seconds", used)
                 yield step
         finally:
             work.close()
-
-    def run(self, step: Callable[[], T]) -> T:
-        """One step in its turn. Raises ResGenError where the studio ends."""
-        with self._turn(0.0):
-            return step()
 
     def stop(self) -> None:
         """End all work at its next step."""
@@ -53,20 +68,35 @@ class Turns:
             self.stopped = True
             self._changed.notify_all()
 
+    def _note(self, kind: Hashable, seconds: float) -> float:
+        """Remember, and give back, how long a step took; one that was long once is forgotten by and by."""
+        with self._changed:
+            if kind is not None:
+                self._steps[kind] = max(seconds, self._steps.get(kind, 0.0) / 2)
+        return seconds
+
+    def _is_next(self, mine: Ticket) -> bool:
+        """Whether it is the turn of a step that waits: the first of those that may begin."""
+        full = sum(ticket.long for ticket in self._running) >= LONG
+        may = [ticket for ticket in self._waiting if not (ticket.long and full)] if len(self._running) < DRAWING else []
+        return bool(may) and min(may) == mine
+
     @contextmanager
-    def _turn(self, used: float) -> Generator[None]:
-        mine = (time.monotonic() + min(used, PATIENCE), next(self._tickets))
+    def _turn(self, used: float, long: bool) -> Generator[None]:
+        mine = Ticket(time.monotonic() + min(used, PATIENCE), next(self._tickets), long)
         with self._changed:
             self._waiting.append(mine)
-            self._changed.wait_for(lambda: self.stopped or (self._free and min(self._waiting) == mine))
+            self._changed.wait_for(lambda: self.stopped or self._is_next(mine))
             self._waiting.remove(mine)
+            self._changed.notify_all()
             if self.stopped:
                 raise ResGenError("The studio is being closed; open it again in a moment.")
-            self._free -= 1
-            self._changed.notify_all()
+            if self.left():
+                raise ResGenError("Whoever asked for this has gone.")
+            self._running.append(mine)
         try:
             yield
         finally:
             with self._changed:
-                self._free += 1
+                self._running.remove(mine)
                 self._changed.notify_all()

@@ -1,0 +1,123 @@
+"""Whatever is sent for a function of the page, named or not, is answered in a sentence that is no fault of the program, and opens nothing."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import httpx
+import pytest
+
+from resgen.budget import PUBLIC
+from resgen.recipe import Recipe
+from resgen.studio.app import build, launch_options
+from resgen.studio.controls import Kept
+
+VISITOR = "visitor"
+FILE = {"meta": {"_type": "gradio.FileData"}}
+KEPT = Kept(Recipe(checkpoint="tiny", seeds=(1, 2), columns=2)).to_json()
+TOLD: dict[str, Any] = {"seeds": "1-2", "directions": {"amounts": {}, "sweep": ""}, "blocks": {"gains": [1.0]}}
+WRONG: list[Any] = [
+    None, True, -1, 1e308, float("nan"), 10**400, "", "x" * 3000, "checkpoint=tiny&seeds=1", "../../etc/passwd", [], {}, [None], [[[]]], ["tiny", 5],
+    {"path": "/etc/passwd"}, {"path": "/etc/passwd", **FILE}, {"path": "http://127.0.0.1:1/x", **FILE}, {"path": "x", "meta": 5}, [{"query": 5}],
+    [{"query": "checkpoint=../../x"}], {"recipe": {}}, {"recipe": {"kind": "walk"}}, {"recipe": 5, "query": []}, {"names": 5, "amounts": [], "gains": "x"},
+]  # fmt: skip
+EVENTS: list[Any] = [
+    None,
+    5,
+    "x",
+    [],
+    {},
+    {"action": 5, "tile": 7, "query": [], "link": {}, "index": "x", "more": 3, "less": 3, "name": [], "whole": 3},
+]
+
+
+class Asked:
+    """A studio whose functions are called by their numbers."""
+
+    def __init__(self, demo: gr.Blocks) -> None:
+        self.demo, self.web = demo, httpx.Client(base_url=demo.local_url or "", timeout=60)
+
+    def call(self, function: int, values: list[Any], event: Any = None) -> str:
+        """What is said to values; 'done' where they are taken."""
+        sent = json.dumps({"data": values, "fn_index": function, "session_hash": VISITOR, "event_data": event})
+        answer = self.web.post("/gradio_api/queue/join", content=sent, headers={"content-type": "application/json"})
+        assert answer.status_code == 200, answer.text
+        with self.web.stream("GET", "/gradio_api/queue/data", params={"session_hash": VISITOR}) as stream:
+            told = [json.loads(line.removeprefix("data:")) for line in stream.iter_lines() if line]
+        [last] = [message for message in told if message["msg"] == "process_completed"]
+        return "done" if last["success"] else str(last["output"]["error"])
+
+    @property
+    def functions(self) -> dict[int, Any]:
+        return {number: function for number, function in self.demo.fns.items() if function.fn and function.queue}
+
+
+@pytest.fixture(scope="module")
+def asked(tiny_folder: Path) -> Iterator[Asked]:
+    demo = build(tiny_folder, "cpu", PUBLIC)
+    demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(PUBLIC))
+    yield Asked(demo)
+    demo.close()
+
+
+@pytest.fixture(autouse=True)
+def no_faults(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    caplog.set_level(logging.INFO, "resgen.requests")
+    yield
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "resgen.requests"]
+    assert not [(line["where"], line["traceback"][-2:]) for line in lines if line["event"] == "failed"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: str(wrong)[:30])
+def test_wrong_values_are_answered_in_a_sentence(asked: Asked, wrong: Any) -> None:
+    for number, function in asked.functions.items():
+        for event in EVENTS if function.collects_event_data else [None]:
+            said = asked.call(number, [wrong] * len(function.inputs), event)
+            assert said not in ("", "None") and "/work" not in said and str(Path.cwd()) not in said, (number, function.name, said)
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: str(wrong)[:30])
+def test_one_wrong_value_among_good_ones_is_too(asked: Asked, wrong: Any) -> None:
+    """Of the function that draws the first grid, whose controls all screens have some of."""
+    number, draw = next(iter(asked.functions.items()))
+    good = [KEPT if isinstance(control, gr.JSON) else TOLD.get(control.elem_id, control.value) for control in draw.inputs]
+    assert asked.call(number, good) == "done"
+    for place in range(len(good)):
+        assert asked.call(number, [*good[:place], wrong, *good[place + 1 :]]) not in ("", "None"), draw.inputs[place].elem_id
+
+
+def test_values_that_are_missing_are_asked_for(asked: Asked) -> None:
+    for number, function in asked.functions.items():
+        if function.inputs:
+            assert "load the page again" in asked.call(number, []), function.name
+
+
+def test_nothing_is_called_but_what_there_is_and_nothing_beside_the_queue(asked: Asked) -> None:
+    scripts = [number for number, function in asked.demo.fns.items() if function.fn is None]
+    for number in (*scripts[:2], 10**6, -1):
+        answer = asked.web.post("/gradio_api/queue/join", json={"data": [], "fn_index": number, "session_hash": "one"})
+        assert answer.status_code == 404 and "load the page again" in answer.text
+    assert asked.web.post("/gradio_api/run/render", json={"data": ["tiny", "1"]}).status_code == 404
+
+
+def test_no_file_of_the_server_is_read_and_no_address_loaded(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture that lies on the server, named in each way in which a file may be."""
+    from gradio import processing_utils
+    from PIL import Image
+
+    monkeypatch.setattr(processing_utils, "async_ssrf_protected_get", lambda _: pytest.fail("it was loaded"))
+    Image.new("RGB", (16, 16)).save(tmp_path / "mine.png")
+    number = next(number for number, function in asked.functions.items() if function.api_name == "invert")
+    for path in (str(tmp_path / "mine.png"), "http://example.com/x.png", "/proc/self/environ", "../x.png"):
+        for file in ({"path": path}, {"path": path, **FILE}, {"path": path, "meta": {}}):
+            assert asked.call(number, [file, "tiny", 5]) != "done"
+
+
+def test_values_are_not_kept_after_the_answer(asked: Asked) -> None:
+    number = next(number for number, function in asked.functions.items() if function.api_name == "render")
+    asked.call(number, ["tiny", "1", "", "", 1.0, "", 1, 1, "", "", "", ""])
+    assert not asked.demo.state_holder[VISITOR].config_values
