@@ -1,7 +1,6 @@
 """The Walk screen: a film through pinned images."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -11,11 +10,11 @@ from resgen.errors import RecipeError
 from resgen.fields import Dial, declaration
 from resgen.studio.page import (
     ASK,
+    QUIET,
     SLOW,
     STATIC,
     Updates,
     Values,
-    as_pins,
     cancelling,
     dialled,
     download,
@@ -108,24 +107,16 @@ class WalkScreen:
 
     def connect(self, tab: gr.Tab) -> None:
         """Attach every listener."""
-        # One event, so that none of them overtakes another: who takes other stops while the first ones are drawn gets those that were asked for last.
-        stops = partial(gr.on, [tab.select, self.use_pins.click, self.seeds.submit])
-        rewrite(stops, self.change_stops, {*self.inputs, self.seeds, self.checkpoint, self.tray}, self.outputs, trigger_mode="always_last")
+        rewrite(tab.select, self.open, {*self.inputs, self.seeds, self.checkpoint}, self.outputs)
         dials = (self.seconds, self.fps, self.scale)
         changes = [self.path.input, self.pace.input, self.loop.input, *(dial.input for dial in dials), *(dial.release for dial in dials)]
         redraw(self, changes, self.renderer.film_view)
         follow(self, [self.stops.change])
+        self.use_pins.click(lambda tray: tray, self.tray, self.stops, **QUIET)
+        self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.stops, self.checkpoint], self.stops, **QUIET)
         film = self.make.click(friendly(self.make_film), {*self.inputs, self.format}, [self.file, self.progress], **SLOW, preprocess=False)
         film.success(None, self.file, js=(STATIC / "download.js").read_text())
         cancelling(self.cancel, [film], self.progress)
-
-    def change_stops(self, values: Values, event: gr.EventData) -> Updates:
-        """Other stops: the pinned images, or those of the box, as was asked; the first ones where the screen is opened."""
-        if event.target is self.use_pins:
-            return {self.stops: as_pins(values[self.tray])}
-        if event.target is self.seeds:
-            return {self.stops: self.take_seeds(values[self.seeds], values[self.stops], values[self.checkpoint])}
-        return self.open(values)
 
     def open(self, values: Values) -> Updates:
         """What the screen shows when it is first opened: a film through the seeds that its box names."""
@@ -145,11 +136,9 @@ class WalkScreen:
         return make_pins(self.renderer, read_points(text, next((stop.checkpoint for stop in pinned(stops)), checkpoint)))
 
     def make_film(self, values: Values) -> Iterator[Updates]:
-        walk, suffix = self.read(values), FORMATS.get(values[self.format])
+        walk, suffix = self.read(values), FORMATS[values[self.format]]
         if walk is None:
             raise RecipeError("Walk: pin at least two images to walk between.")
-        if suffix is None:
-            raise RecipeError(f"Format: choose one of {', '.join(FORMATS)}.")
         for told in watched(self.renderer.film(walk, suffix), "Drawing frames"):
             if isinstance(told, bytes):
                 yield {self.file: download(f"walk{suffix}", told), self.progress: f"Made {len(told) / 1e6:.1f} MB."}

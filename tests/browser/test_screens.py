@@ -55,15 +55,8 @@ def saved(page: Page, button: str, path: Path) -> Path:
 def test_a_walk_plays_and_is_saved_with_its_recipe(page: Page, visit: Visit, tmp_path: Path) -> None:
     pin(page, 0, 5)
     open_tab(page, "Walk")
-    page.click("#walk-use-pins")  # while the film of the first seeds is on its way
-    expect(page.locator("#stops .rg-pin")).to_have_count(2)
-    page.wait_for_function(
-        """() => {
-          const painted = document.querySelector("#walk-player canvas")?.dataset.painted;
-          return painted && JSON.parse(new URLSearchParams(painted).get("walk")).stops.length === 2;
-        }""",
-        timeout=PATIENCE,
-    )
+    shown(page, "#walk-player")  # it opens playing
+    redrawn(page, lambda: page.click("#walk-use-pins"), "#walk-player")
     first = pixels(page, "#walk-player")
     assert changed(page, "#walk-player", first) != first, "the film stands still"
     page.locator("#walk-player .rg-play").click()
