@@ -4,6 +4,8 @@ import logging
 import os
 import shutil
 import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Timer
@@ -52,8 +54,7 @@ def studio(
 
     from resgen.studio.place import own_place
 
-    _log(logging.INFO if strangers else logging.ERROR)
-    with own_place() as place:
+    with _logging(logging.INFO if strangers else logging.ERROR), own_place() as place:
         from resgen.library import SHIPPED, Library  # here, since Gradio makes a folder when it is imported
         from resgen.studio import lent
         from resgen.studio.app import build_on, launch_options
@@ -70,13 +71,20 @@ def studio(
         _close(demo, renderer, place)
 
 
-def _log(level: int) -> None:
+@contextmanager
+def _logging(level: int) -> Generator[None]:
     """Requests that fail, one line each, on stderr."""
-    handler = logging.StreamHandler()
-    logger = logging.getLogger("resgen.requests")
+    handler, logger = logging.StreamHandler(), logging.getLogger("resgen.requests")
+    before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(level)
     logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 def _wait_for_the_end() -> None:

@@ -15,6 +15,7 @@ from resgen.studio.page import (
     STATIC,
     Updates,
     Values,
+    as_pins,
     cancelling,
     dialled,
     download,
@@ -112,7 +113,7 @@ class WalkScreen:
         changes = [self.path.input, self.pace.input, self.loop.input, *(dial.input for dial in dials), *(dial.release for dial in dials)]
         redraw(self, changes, self.renderer.film_view)
         follow(self, [self.stops.change])
-        self.use_pins.click(lambda tray: tray, self.tray, self.stops, **QUIET)
+        self.use_pins.click(friendly(as_pins), self.tray, self.stops, **QUIET)
         self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.stops, self.checkpoint], self.stops, **QUIET)
         film = self.make.click(friendly(self.make_film), {*self.inputs, self.format}, [self.file, self.progress], **SLOW, preprocess=False)
         film.success(None, self.file, js=(STATIC / "download.js").read_text())

@@ -212,11 +212,15 @@ def test_a_tile_is_seen_large_by_mouse_and_keyboard_and_varied(page: Page) -> No
 def test_row_labels_stand_beside_their_rows(page: Page) -> None:
     show_group(page, "Class")
     redrawn(page, lambda: page.get_by_label("Classes as rows").check())
-    picture, labels = page.locator("#grid .rg-canvas").bounding_box(), page.locator("#grid .rg-rows span")
-    assert picture and labels.count() == 10
+    # All at one moment: labels are laid again with each picture.
+    (picture,), labels = page.evaluate(
+        """() => ["#grid .rg-canvas", "#grid .rg-rows span"].map((where) =>
+             [...document.querySelectorAll(where)].map((one) => one.getBoundingClientRect().toJSON()))"""
+    )
+    assert len(labels) == 10
     for row in (0, 9):
-        label = labels.nth(row).bounding_box()
-        assert label and abs(label["y"] + label["height"] / 2 - picture["y"] - (row + 0.5) * picture["height"] / 10) < picture["height"] / 20
+        label = labels[row]
+        assert abs(label["y"] + label["height"] / 2 - picture["y"] - (row + 0.5) * picture["height"] / 10) < picture["height"] / 20
 
 
 def test_downloads_carry_their_recipe(page: Page, tmp_path: Path) -> None:
@@ -328,10 +332,12 @@ def test_only_the_chosen_image_can_be_moved_once_one_is_chosen(page: Page) -> No
 
 
 def test_a_strip_of_an_edited_image_is_edited_in_its_row(page: Page) -> None:
+    redrawn(page, lambda: enter(number(page, "direction-2"), "1"))
     strip(page, "pc1")
-    painted(page, r"seeds=0-5&sweep=pc1&columns=7")
+    painted(page, r"seeds=0-5&directions=.*&sweep=pc1&columns=7")
     choose_image(page, 10)  # in the second row of seven
     page.get_by_role("radio", name="The chosen image").check()
+    expect(number(page, "direction-2")).to_have_value("0")  # it stands for the chosen image now
     before = images(page)
     redrawn(page, lambda: enter(number(page, "direction-2"), "4"))
     moved = (images(page) != before).any(axis=(1, 2, 3))
