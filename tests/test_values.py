@@ -64,8 +64,10 @@ def asked(tiny_folder: Path) -> Iterator[Asked]:
 
 
 @pytest.fixture(autouse=True)
-def no_faults(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+def no_faults(asked: Asked, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """What ``asked`` is asked is no fault of its; what its start says, such as that the first port is taken, is none either."""
     caplog.set_level(logging.INFO, "resgen.requests")
+    capfd.readouterr()
     yield
     lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "resgen.requests"]
     assert not [(line["where"], line["traceback"][-2:]) for line in lines if line["event"] == "failed"]
