@@ -97,7 +97,7 @@ def pixels(png: bytes) -> np.ndarray:
         return np.asarray(picture)
 
 
-def _alone(url: str, recipe: str, drawn: np.ndarray) -> np.ndarray:
+def seen_alone(url: str, recipe: str, drawn: np.ndarray) -> np.ndarray:
     """What a studio gives a visitor who is alone; as it is drawn here but for rounding, since another number of threads adds in another order."""
     found = pixels(Visitor(url, "alone").picture(recipe))
     assert np.abs(found.astype(int) - drawn).max() <= NEAR, recipe
@@ -173,7 +173,7 @@ def main() -> None:
         place = Path(folder, "place")
         place.mkdir()
         with studio(place, log) as served:
-            expected = [(recipe, _alone(served.url, recipe, picture)) for recipe, picture in drawn]
+            expected = [(recipe, seen_alone(served.url, recipe, picture)) for recipe, picture in drawn]
             until = time.monotonic() + asked.seconds
             threads = [
                 threading.Thread(target=visit, args=(Visitor(served.url, f"v{i}"), random.Random(i), until, expected, names, seen), daemon=True)
