@@ -15,6 +15,7 @@ from resgen.budget import MAX_PICTURE_PIXELS
 from resgen.data import on_white, open_picture
 from resgen.errors import DataError
 from resgen.features import FeatureResNet
+from resgen.latents import locate
 from resgen.recipe import Recipe, pack_vector
 from resgen.sampler import Sampler, to_pixels
 from resgen.work import Work
@@ -111,9 +112,10 @@ def _feature_error(features: FeatureResNet, drawn: Tensor, wanted: list[Tensor])
 def _likely_starts(image: Tensor, sampler: Sampler, seed: int) -> Tensor:
     """w [STARTS, blocks, w_dim] of the random images nearest to the target, compared at a quarter of the resolution and at all of it."""
     recipe = Recipe(checkpoint=sampler.card.name, seeds=tuple(range(seed * CANDIDATES, (seed + 1) * CANDIDATES)), truncation=0.8)
-    w = torch.from_numpy(sampler.latents(recipe)).to(sampler.device)
+    points = locate(recipe, sampler.checkpoint)
+    w = sampler.map(points).to(sampler.device)
     errors = []
-    for part in w.split(64):
-        difference = sampler.generator.synthesise(part).expand(-1, 3, -1, -1) - image
+    for drawn in sampler.batches(points):
+        difference = torch.from_numpy(drawn).permute(0, 3, 1, 2).to(image) / 127.5 - 1 - image
         errors.append(difference.square().mean(dim=(1, 2, 3)) + 2 * F.avg_pool2d(difference, 4, ceil_mode=True).square().mean(dim=(1, 2, 3)))
     return w[torch.cat(errors).argsort()[:STARTS]].clone()
