@@ -16,7 +16,6 @@ from resgen.studio.controls import CHOSEN, WHOLE, Controls, Kept
 from resgen.studio.page import (
     ASK,
     BESIDE,
-    LAST,
     LESS,
     MORE,
     PIN,
@@ -33,6 +32,7 @@ from resgen.studio.page import (
     follow,
     friendly,
     grid,
+    listen,
     offer,
     offer_images,
     redraw,
@@ -156,13 +156,13 @@ class Explore:
         self._on(self.view.select, self.vary)
         offer_images(self.renderer, self.view, self.file)
         sliders = {c.kept, c.scope, c.directions}
-        choice = self.view.input(friendly(self.choose), None, self.chosen, **LAST)
+        choice = listen(self.view, "input", self.choose, self.chosen)
         choice.then(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
-        self.view.input(friendly(self.show_anatomy), None, self.anatomy, **BESIDE)
-        self.view.expand(friendly(self.show_ends), None, self.ends, **BESIDE)
+        listen(self.view, "input", self.show_anatomy, self.anatomy, **BESIDE)
+        listen(self.view, "expand", self.show_ends, self.ends, **BESIDE)
         self.view.undo(friendly(self.show_original), self.inputs, self.original, **BESIDE, preprocess=False)
         c.scope.input(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
-        self.view.like(friendly(self.count_marks), None, [self.marked, c.marks], **LAST)
+        listen(self.view, "like", self.count_marks, [self.marked, c.marks])
         c.clear_marks.click(None, None, None, js="() => window.dispatchEvent(new CustomEvent('resgen-clear-marks'))")
         self._on(c.make_own.click, self.make_own, {self.marked, c.own_name})
 
@@ -267,9 +267,9 @@ class Explore:
             recipe.changed(latents=(), edits=(), columns=self._first(values[self.narrow])["columns"], scale=self._scale(recipe.checkpoint))
         )
 
-    def choose(self, event: gr.EventData) -> dict[str, Any]:
+    def choose(self, details: dict[str, Any]) -> dict[str, Any]:
         """Remember which image was clicked: its place and its recipe's query, or -1 and ''."""
-        return {"index": told(event).get("index", -1), "tile": told(event).get("tile", "")}
+        return {"index": details.get("index", -1), "tile": details.get("tile", "")}
 
     def edit(self, values: Values) -> Updates:
         """Which images the direction sliders move from now on: all, or the chosen one."""
@@ -285,24 +285,24 @@ class Explore:
         updates = c.write(replace(kept, recipe=recipe, place=place))
         return {control: updates[control] for control in (c.kept, c.directions)}
 
-    def show_anatomy(self, event: gr.EventData) -> Any:
+    def show_anatomy(self, details: dict[str, Any]) -> Any:
         """What each block does for the image that the screen goes by."""
-        recipe = self._told(event)
+        recipe = self._told(details)
         return self.renderer.view(AnatomyOf(recipe=recipe)) if recipe else gr.skip()
 
-    def show_ends(self, event: gr.EventData) -> Any:
+    def show_ends(self, details: dict[str, Any]) -> Any:
         """The image that the screen goes by at both ends of each direction, but for what it is turned to already."""
-        recipe = self._told(event)
+        recipe = self._told(details)
         if recipe is None:
             return gr.skip()
-        whole = read_query(told(event).get("whole"))
+        whole = read_query(details.get("whole"))
         bare = recipe.changed(directions=(), edits=(), own_directions=whole.own_directions if isinstance(whole, Recipe) else ())
         names = [*(name for name, _ in bare.own_directions), *self.library.card(bare.checkpoint).direction_names]
         return {"view": self.renderer.ends(bare, names, ENDS), "names": names}
 
     @staticmethod
-    def _told(event: gr.EventData) -> Recipe | None:
-        recipe = read_query(told(event)["tile"]) if told(event).get("tile") else None
+    def _told(details: dict[str, Any]) -> Recipe | None:
+        recipe = read_query(details["tile"]) if details.get("tile") else None
         return recipe if isinstance(recipe, Recipe) else None
 
     def show_original(self, values: Values) -> GridView:
@@ -310,8 +310,8 @@ class Explore:
         recipe = self.read(values)
         return self.renderer.view(recipe.changed(truncation=1.0, directions=(), edits=(), residual_gains=()))
 
-    def count_marks(self, event: gr.EventData) -> Updates:
-        more, less = (_queries(told(event), kind) for kind in ("more", "less"))
+    def count_marks(self, details: dict[str, Any]) -> Updates:
+        more, less = (_queries(details, kind) for kind in ("more", "less"))
         words = f"{len(more)} marked more, {len(less)} less." if more or less else "Nothing is marked yet."
         return {self.marked: {"more": more, "less": less}, self.controls.marks: words}
 

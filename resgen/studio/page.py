@@ -127,6 +127,20 @@ def inform(words: str) -> None:
     gr.Info(html.escape(words))
 
 
+def listen(view: gr.HTML, event: str, change: Callable[[dict[str, Any]], Any], outputs: Any, **options: Any) -> Any:
+    """At an event of a `grid`, call ``change`` with what was told last with it.
+
+    One that comes while another is under way is sent again by Gradio, but with what was told with the first; so the page is asked for the last.
+    """
+    details = gr.JSON(visible=False)
+    script = f"() => [document.querySelector('#{view.elem_id} .rg-view').told.{event}]"
+    return getattr(view, event)(friendly(_of_table(change)), details, outputs, js=script, **{**LAST, **options})
+
+
+def _of_table(change: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Any]:
+    return wraps(change)(lambda details: change(details if isinstance(details, dict) else {}))
+
+
 def redraw(screen: Screen, triggers: Iterable[Any], view_of: Callable[[Any], Any]) -> None:
     """Show ``view_of`` a screen's recipe, where it has one, at each of ``triggers``, and whenever `write` asks for it.
 

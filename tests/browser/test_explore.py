@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from resgen.carry import read_recipe
 from resgen.recipe import Recipe, pack_vector
@@ -406,6 +406,20 @@ def test_marks_are_cleared_by_hand_and_by_another_generator(page: Page) -> None:
     text(page, "own-name").fill("shiny")
     redrawn(page, lambda: page.click("#make-own"))
     expect(page.locator("#own-1")).to_contain_text("shiny")
+
+
+def test_marks_made_in_haste_all_count(page: Page) -> None:
+    tiles = page.locator("#grid .rg-tiles button")
+    unfold(page, "Make a direction of your own")
+    held: list[Route] | None = []  # the first is under way until all are made
+    page.route("**/queue/join*", lambda route: route.continue_() if held is None else held.append(route))
+    for place, name in ((1, "More"), (2, "More"), (3, "Less"), (4, "Less")):
+        tiles.nth(place).click()
+        page.locator("#grid").get_by_role("button", name=name, exact=True).click()
+    ready, held = held, None
+    for route in ready:
+        route.continue_()
+    expect(page.locator("#marks")).to_contain_text("2 marked more, 2 less")
 
 
 def test_each_own_direction_has_a_slider(visit: Visit) -> None:

@@ -16,6 +16,7 @@ const GAP = 2;
 const LEAST = 16; // CSS pixels a side that an image is shown at, however many there are
 const MOST = 512;
 const REST = 400; // milliseconds in which no hand moves a control and no picture comes: what hangs on one is drawn then, and keeps no other waiting
+find(".rg-view").told = {};
 let sprite = new Image();
 let view = null;
 let chosen = -1;
@@ -122,13 +123,18 @@ function layActions() {
 
 const checkpointOf = (shown) => new URLSearchParams(shown.query).get("checkpoint");
 
+function tell(event, details) {
+  find(".rg-view").told[event] = details; // `listen` asks for them
+  trigger(event, details);
+}
+
 // The image that others of the screen go by: the chosen one, else the first.
 function tellChosen() {
   const place = Math.max(chosen, 0);
   toldTile = view.tiles[place];
-  trigger("input", { index: chosen, tile: toldTile });
+  tell("input", { index: chosen, tile: toldTile });
   const which = [chosen < 0 ? checkpointOf(view) : view.keys[place], new URLSearchParams(view.query).get("own_directions")].join();
-  if (settings.wanders && which !== told) trigger("expand", { tile: view.tiles[place], whole: view.query });
+  if (settings.wanders && which !== told) tell("expand", { tile: view.tiles[place], whole: view.query });
   told = which;
 }
 
@@ -188,7 +194,7 @@ function showMarks() {
   layTiles();
   paintCloseUp();
   const marked = (wanted) => [...marks.values()].filter(({ kind }) => kind === wanted).map(({ query }) => query);
-  trigger("like", { more: marked("more"), less: marked("less") });
+  tell("like", { more: marked("more"), less: marked("less") });
 }
 
 // Wandering: the picture is dragged, the window of the seed plane moves the other way. What is drawn already goes with the hand
