@@ -8,7 +8,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.web import CHROMIUM, WITHOUT_GPU
-from resgen.studio.app import build, launch_options
+from resgen.studio.app import build
 
 OUT = Path(__file__).parent / "screens"
 SIZES = {"desktop": (1280, 800), "large": (1920, 1080), "phone": (390, 844)}
@@ -56,7 +56,7 @@ SCREENS: dict[str, Callable[[Page], None]] = {"Explore": explore, "Walk": walk, 
 
 def main() -> None:
     demo = build(device="cpu")
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
     OUT.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=WITHOUT_GPU)

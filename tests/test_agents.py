@@ -18,14 +18,14 @@ from resgen.grid import compose
 from resgen.library import Library
 from resgen.plates import draw
 from resgen.recipe import Recipe
-from resgen.studio.app import build, launch_options
+from resgen.studio.app import build
 from resgen.work import finish
 
 
 @pytest.fixture(scope="module")
 def url(tiny_folder: Path) -> Iterator[str]:
     demo = build(tiny_folder, "cpu")
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, mcp_server=True, **launch_options())
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, mcp_server=True)
     yield f"{url}gradio_api/mcp/"
     demo.close()
 

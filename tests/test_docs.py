@@ -12,7 +12,7 @@ import typer
 
 from resgen.cli import app
 from resgen.library import SHIPPED
-from resgen.studio.app import build, launch_options
+from resgen.studio.app import build
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,7 +54,7 @@ def test_commands_are_found() -> None:
 def test_examples_of_calls_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     demo = build(SHIPPED, "cpu")
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
     values: dict[str, Any] = {}
     try:
         for marked, language, text in blocks(ROOT / "docs" / "call-it.md"):

@@ -29,7 +29,7 @@ from resgen.curate import CONFIDENCE
 from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import Recipe
 from resgen.studio import place
-from resgen.studio.app import build, launch_options
+from resgen.studio.app import build
 from resgen.studio.guard import UNREAD_SECONDS, _forget_unread, bound_queue
 from resgen.studio.page import friendly
 from resgen.studio.place import own_place
@@ -220,7 +220,7 @@ def test_answers_that_nobody_takes_are_dropped() -> None:
 @pytest.fixture(scope="module")
 def served(tiny_folder: Path) -> Iterator[gr.Blocks]:
     demo = build(tiny_folder, "cpu", SMALL)
-    demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(SMALL))
+    demo.launch(prevent_thread_lock=True, quiet=True)
     yield demo
     demo.close()
 

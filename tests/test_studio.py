@@ -27,7 +27,7 @@ from resgen.plates import Plate, draw
 from resgen.recipe import Recipe
 from resgen.studio.about import describe_fully, history_table
 from resgen.studio.api import Api
-from resgen.studio.app import Studio, build, launch_options
+from resgen.studio.app import Studio, build
 from resgen.studio.page import plain, watched
 from resgen.studio.renderer import Renderer
 from resgen.work import Work, finish
@@ -44,7 +44,7 @@ def drawn(recipe: AnyRecipe, folder: Path) -> np.ndarray:
 @pytest.fixture(scope="module")
 def client(tiny_folder: Path) -> Iterator[Client]:
     demo = build(tiny_folder, "cpu")
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
     yield Client(url, verbose=False)
     demo.close()
 

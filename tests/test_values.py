@@ -12,7 +12,7 @@ import pytest
 
 from resgen.budget import PUBLIC
 from resgen.recipe import Recipe
-from resgen.studio.app import build, launch_options
+from resgen.studio.app import build
 from resgen.studio.controls import Kept
 
 VISITOR = "visitor"
@@ -58,7 +58,7 @@ class Asked:
 @pytest.fixture(scope="module")
 def asked(tiny_folder: Path) -> Iterator[Asked]:
     demo = build(tiny_folder, "cpu", PUBLIC)
-    demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(PUBLIC))
+    demo.launch(prevent_thread_lock=True, quiet=True)
     yield Asked(demo)
     demo.close()
 

@@ -57,13 +57,13 @@ def studio(
     with _logging(logging.INFO if strangers else logging.ERROR), own_place() as place:
         from resgen.library import SHIPPED, Library  # here, since Gradio makes a folder when it is imported
         from resgen.studio import lent
-        from resgen.studio.app import build_on, launch_options
+        from resgen.studio.app import build_on
         from resgen.studio.renderer import Renderer
 
         renderer = Renderer(Library(checkpoints or SHIPPED, lent.device(device)), budget)
         demo = build_on(renderer, allow_import)
         try:
-            demo.launch(server_name=host, server_port=port, share=share, mcp_server=mcp, prevent_thread_lock=True, **launch_options(budget))
+            demo.launch(server_name=host, server_port=port, share=share, mcp_server=mcp, prevent_thread_lock=True)
         except OSError as error:
             address = f"{host or '127.0.0.1'}:{port or '7860-7959'}"
             raise ResGenError(f"{address} is taken or cannot be listened on; choose another --port or --host.") from error

@@ -27,23 +27,38 @@ def place_runtime(folder: Path, runtime: str) -> dict[str, dict[str, Any]]:
     """
     if runtime not in RUNTIMES:
         raise SiteError(f"There is no runtime {runtime[:40]!r}; there are {', '.join(RUNTIMES)}.")
-    declared = json.loads((HERE / "package.json").read_text())
-    files, version = declared["runtime"], declared["dependencies"][PACKAGE]
+    files, version = _declared()
     if runtime == CDN:
         return {name: {**part, "url": f"{CDN_ADDRESS}/{PACKAGE}@{version}/{part['file']}"} for name, part in files.items()}
     package = find_package(version)
     return {name: _copy(package / part["file"], part["integrity"], folder, COPIED[name]) for name, part in files.items()}
 
 
+def installed_files() -> dict[str, Path]:
+    """The runtime's files by their names in package.json where the package is installed, beside that or in the cache; else none."""
+    files, version = _declared()
+    package = _installed(version)
+    return {part["file"]: package / part["file"] for part in files.values()} if package else {}
+
+
 def find_package(version: str) -> Path:
-    """The folder of onnxruntime-web: beside package.json, or in the cache, where npm installs it first if it is not there. Raises SiteError."""
-    cache = cache_folder() / f"{PACKAGE}-{version}"
-    for place in (HERE, cache):
-        found = place / "node_modules" / PACKAGE
-        if _version(found) == version:
-            return found
-    _install(cache)
-    return cache / "node_modules" / PACKAGE
+    """The folder of onnxruntime-web: where it is installed, or in the cache after npm has installed it there. Raises SiteError."""
+    return _installed(version) or _install(version)
+
+
+def _installed(version: str) -> Path | None:
+    places = (folder / "node_modules" / PACKAGE for folder in (HERE, _cache(version)))
+    return next((place for place in places if _version(place) == version), None)
+
+
+def _declared() -> tuple[dict[str, Any], str]:
+    """The files of onnxruntime-web that are needed, and its version."""
+    declared = json.loads((HERE / "package.json").read_text())
+    return declared["runtime"], declared["dependencies"][PACKAGE]
+
+
+def _cache(version: str) -> Path:
+    return cache_folder() / f"{PACKAGE}-{version}"
 
 
 def integrity_of(data: bytes) -> str:
@@ -59,11 +74,12 @@ def _version(package: Path) -> str:
         return ""
 
 
-def _install(folder: Path) -> None:
-    """What package-lock.json pins, by npm, into a folder. Raises SiteError."""
+def _install(version: str) -> Path:
+    """What package-lock.json pins, by npm, into the cache; the package's folder. Raises SiteError."""
     npm = shutil.which("npm")
     if npm is None:
         raise SiteError(f"The page needs {PACKAGE}, which npm fetches: install Node.js, or let the page load it from a CDN with --runtime {CDN}.")
+    folder = _cache(version)
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(HERE / name, folder / name)
@@ -74,6 +90,7 @@ def _install(folder: Path) -> None:
         raise SiteError(_failed("it took too long")) from error
     if done.returncode:
         raise SiteError(_failed(next((line for line in done.stderr.splitlines() if "ERR" in line or "error" in line), "no reason given")))
+    return folder / "node_modules" / PACKAGE
 
 
 def _failed(reason: str) -> str:

@@ -1,9 +1,10 @@
-"""The whole interface: `build` makes it, `launch_options` says how it is served."""
+"""The whole interface, ready to be launched."""
 
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before the import: it calls home otherwise
 
@@ -22,6 +23,7 @@ from resgen.studio.about import AboutScreen
 from resgen.studio.api import add_api
 from resgen.studio.bring import SUFFIXES, bring
 from resgen.studio.compare import CompareScreen
+from resgen.studio.drawing import Drawing
 from resgen.studio.explore import Explore
 from resgen.studio.guard import Guard, asker_left, bound_queue
 from resgen.studio.invert import InvertScreen
@@ -50,7 +52,7 @@ class Studio:
             words = "Open a picture or generator" if allow_import else "Open a picture"
             kinds = [*PICTURES, *(SUFFIXES if allow_import else ())]
             self.opener = gr.UploadButton(words, size="sm", file_types=kinds, elem_id="open-file")
-            component("bar", "bar", begins=("keys",))
+            component("bar", "bar", begins=("keys", "common"))
         with gr.Tabs(elem_id="screens") as self.tabs:
             with gr.Tab("Explore", id="explore"):
                 self.explore = Explore(renderer)
@@ -69,6 +71,7 @@ class Studio:
                 self.compare = CompareScreen(renderer, self.tray)
             with gr.Tab("About", id="about") as about_tab:
                 self.about = AboutScreen(renderer, checkpoint)
+        component("here", "here", begins=("common",))
         self.explore.connect()
         self.walk.connect(walk_tab)
         self.mix.connect(mix_tab)
@@ -180,11 +183,12 @@ def build_on(renderer: Renderer, allow_import: bool = False) -> gr.Blocks:
     bound_queue(demo, renderer.budget)
     check_values(demo)
     renderer.turns.left = asker_left(demo)
+    cast(Any, demo).launch = partial(demo.launch, **_launch_options(renderer))
     return demo
 
 
-def launch_options(budget: Budget = OWN) -> dict[str, Any]:
-    """Arguments of `Blocks.launch` that belong to the look and the limits."""
+def _launch_options(renderer: Renderer) -> dict[str, Any]:
+    """Arguments of `Blocks.launch` that belong to the look, the limits, and what is served beside the page."""
     fonts = ("ui-sans-serif", "system-ui", "sans-serif")
     theme = Soft(primary_hue="indigo", neutral_hue="zinc", font=fonts, font_mono=("ui-monospace", "monospace")).set(
         # Text on the accent, and in it, is dark enough to be read by everyone (WCAG 2 AA).
@@ -214,8 +218,8 @@ def launch_options(budget: Budget = OWN) -> dict[str, Any]:
         "js": (STATIC / "drop.js").read_text(),
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
-        "max_file_size": budget.body,
+        "max_file_size": renderer.budget.body,
         "enable_monitoring": False,
         "state_session_capacity": SESSIONS_KEPT,
-        "app_kwargs": {"middleware": [Middleware(Guard, budget=budget)]},
+        "app_kwargs": {"middleware": [Middleware(Guard, budget=renderer.budget)], "routes": Drawing(renderer).routes()},
     }

@@ -13,7 +13,7 @@ from resgen.errors import RecipeError
 from resgen.fields import Dial, Pairs, declaration
 from resgen.library import Library
 from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, SHARE_DIAL, STEP_DIAL, Recipe, format_seeds, parse_seeds
-from resgen.studio.page import Updates, Values, blocks, dialled, directions, generators, plain, plane, slider
+from resgen.studio.page import Updates, Values, blocks, dial, dialled, directions, generators, plain, plane, slider
 
 ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
 WHOLE, CHOSEN = "All images", "The chosen image"
@@ -81,7 +81,7 @@ class Controls:
         with gr.Column(elem_id="group-class", elem_classes="group"):
             self._build_classes()
         with gr.Column(elem_id="group-change", elem_classes="group"):
-            self.truncation = slider(Recipe, "truncation", elem_id="truncation")
+            self.truncation = dial("truncation", Recipe, "truncation")
             self._build_directions()
         self.kept = gr.JSON(None, visible=False)  # `Kept`
 
@@ -149,7 +149,7 @@ class Controls:
         """The recipe that the controls show. Raises RecipeError."""
         kept = Kept.from_json(values[self.kept])
         values = values | {self.plane: values[self.plane] or None}  # the page tells nothing as an empty text
-        _check_told(values[self.plane], values[self.directions], values[self.blocks])
+        _check_told(values[self.plane], values[self.truncation], values[self.directions], values[self.blocks])
         recipe, name = kept.recipe, values[self.checkpoint] or kept.recipe.checkpoint
         card = self.library.card(name)
         shown = self.show(kept)
@@ -329,11 +329,12 @@ class Controls:
         return self.inputs | groups | {self.card, self.scope, self.variation}
 
 
-def _check_told(plane: Any, directions: Any, blocks: Any) -> None:
+def _check_told(plane: Any, truncation: Any, directions: Any, blocks: Any) -> None:
     """Raise RecipeError where the page tells something else than those parts of it have; the numbers in them are a recipe's, which checks them."""
     window = plane is None or (isinstance(plane, list) and len(plane) == 3)
     dials = isinstance(directions, dict) and isinstance(directions.get("amounts"), dict) and "sweep" in directions
-    if not (window and dials and isinstance(blocks, dict) and isinstance(blocks.get("gains"), list)):
+    number = isinstance(truncation, int | float)
+    if not (window and number and dials and isinstance(blocks, dict) and isinstance(blocks.get("gains"), list)):
         raise RecipeError(LOST)
 
 

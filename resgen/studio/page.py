@@ -232,11 +232,15 @@ def cancelling(button: gr.Button, works: Sequence[Any], words: gr.HTML | gr.Mark
 
 def slider(of: type[Declared], name: str, value: Any = None, **more: Any) -> gr.Slider:
     """The slider of a declared number: limits, step, label and help as declared."""
-    field, dial = of.model_fields[name], declaration(of, name, Dial)
-    low, high = limits(of, name)
-    low, high = (dial.low if dial.low is not None else low), (dial.high if dial.high is not None else high)
+    field, reach = of.model_fields[name], _reach(of, name)
     start = field.default if value is None else value
-    return gr.Slider(low, high, start, step=dial.step, **{"label": field.title, "info": field.description, **more})
+    return gr.Slider(reach["low"], reach["high"], start, step=reach["step"], **{"label": field.title, "info": field.description, **more})
+
+
+def _reach(of: type[Declared], name: str) -> dict[str, float]:
+    """The ends and the step of the dial of a declared number: where it has no ends of its own, the number's limits."""
+    dial, (low, high) = declaration(of, name, Dial), limits(of, name)
+    return {"low": low if dial.low is None else dial.low, "high": high if dial.high is None else dial.high, "step": dial.step}
 
 
 def dialled(dial: Dial, value: float) -> float:
@@ -277,6 +281,13 @@ def pin_list(elem_id: str, heading: str, hint: str, tray: bool = False, ordered:
     ``tray``: it collects what is pinned anywhere; ``ordered``: its images can be moved to another place.
     """
     return component("pins", elem_id, [], heading=heading, hint=hint, tray="yes" if tray else "", ordered="yes" if ordered else "", most=MAX_STOPS)
+
+
+def dial(elem_id: str, of: type[Declared], name: str) -> gr.HTML:
+    """A dial of a declared number, as `slider`; `input` comes while it moves, `release` when it is let go."""
+    field = of.model_fields[name]
+    words = {"label": str(field.title), "help": str(field.description), "field": name, "rest": field.default}
+    return component("slider", elem_id, field.default, ("view", "dial"), **words, **_reach(of, name))
 
 
 def plane(elem_id: str) -> gr.HTML:

@@ -50,6 +50,7 @@ class GridView(TypedDict):
     columnLabels: tuple[str, ...]
     query: str  # of the whole
     status: str
+    milliseconds: float  # that drawing took
 
 
 class FilmView(GridView):
@@ -116,7 +117,7 @@ class Renderer:
         painter = f"{len(painters)} generators" if len(painters) > 1 else recipe.checkpoint
         where = self.library.sampler(recipe.checkpoint).shortage or f"on {self.library.device.upper()}"
         status = f"{count} image{'s' * (count > 1)} by {painter} in {milliseconds:.0f} ms {where}"
-        return self.view_plate(plate, recipe, status)
+        return {**self.view_plate(plate, recipe, status), "milliseconds": milliseconds}
 
     def view_plate(self, plate: Plate, recipe: AnyRecipe | None, status: str) -> GridView:
         """The view of a plate that is drawn; without a recipe the page's address does not follow it."""
@@ -134,6 +135,7 @@ class Renderer:
             "columnLabels": plate.column_labels,
             "query": recipe.to_query() if recipe else "",
             "status": status,
+            "milliseconds": 0,
         }
 
     def film_view(self, walk: Walk) -> FilmView:

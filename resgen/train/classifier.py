@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from resgen.data import ImageSet
 from resgen.errors import DataError
 from resgen.features import FeatureConfig, FeatureResNet, save_features, to_float
+from resgen.precision import autocast
 from resgen.train.augment import cutout, mirror, shift
 
 
@@ -47,7 +48,7 @@ def train_features(
             picks = order[step * batch : (step + 1) * batch]
             x = shift(to_float(images[picks].to(device)))
             x = cutout(mirror(x) if flip else x, 0.25).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(x.device.type, torch.bfloat16):
+            with autocast(x.device):
                 logits, thumbnails = network(x)
             loss = F.cross_entropy(logits.float(), labels[picks].to(device))
             if thumbnail_weight:
@@ -90,7 +91,7 @@ def accuracy(network: FeatureResNet, data: ImageSet, batch: int = 500) -> float:
     network.eval()
     device, hits = network.class_mean.device, 0
     for images, labels in zip(torch.from_numpy(data.images).split(batch), torch.from_numpy(data.labels).split(batch), strict=True):
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             logits, _ = network(to_float(images.to(device)))
         hits += int((logits.argmax(1).cpu() == labels).sum())
     network.train()

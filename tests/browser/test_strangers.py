@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from resgen.checkpoint import save_checkpoint
-from resgen.studio.app import build, launch_options
+from resgen.studio.app import build
 from tests.browser.conftest import open_tab, shown
 from tests.conftest import untrained
 
@@ -27,7 +27,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     other = untrained("turned", 1, ())
     save_checkpoint(replace(other, card=replace(other.card, dataset={"name": "n", **turned})), folder / "turned.safetensors")
     demo = build(folder, "cpu")
-    _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True)
     yield address.rstrip("/")
     demo.close()
 

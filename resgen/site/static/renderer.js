@@ -45,10 +45,20 @@ export class Renderer {
     const [z, classWeights] = [joined(points.map((point) => point.z)), joined(points.map((point) => point.classWeights))];
     const w = await this.#ask("map", { z, classWeights }, [z.buffer, classWeights.buffer]);
     moveLatents(w, points, settings, checkpoint);
-    const size = w.length / points.length;
-    for (const start of startsOf(points.length, from)) {
+    yield* this.synthesise(w, settings.gains, checkpoint, from);
+  }
+
+  /**
+   * Draw latents in batches.
+   * @param {Float32Array} w [N, blocks, wDim]
+   * @param {number[]} blockGains one for each block; none: all are 1
+   * @param {number} from as of `draw`, and yields the same
+   */
+  async *synthesise(w, blockGains, checkpoint, from) {
+    const size = checkpoint.blocks.length * checkpoint.wDim;
+    for (const start of startsOf(w.length / size, from)) {
       const part = w.slice(start * size, (start + BATCH) * size);
-      const gains = gainsOf(settings.gains, part.length / size, checkpoint);
+      const gains = gainsOf(blockGains, part.length / size, checkpoint);
       const pixels = await this.#ask("synthesise", { w: part, gains }, [part.buffer, gains.buffer]); // oxlint-disable-line no-await-in-loop -- it may end before
       yield { first: start, pixels };
     }

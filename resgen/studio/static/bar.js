@@ -4,23 +4,6 @@ const GROUPS = { seeds: "Seeds", class: "Class", change: "Change", blocks: "Bloc
 const theme = element.querySelector(".rg-theme");
 const keys = element.querySelector(".rg-keys");
 
-// What the browser keeps for the next visit; storage may be full or forbidden, and the page then forgets it.
-function recall(name) {
-  try {
-    return window.localStorage.getItem(name) || "";
-  } catch {
-    return "";
-  }
-}
-
-function keep(name, value) {
-  try {
-    window.localStorage.setItem(name, value);
-  } catch {
-    // See above.
-  }
-}
-
 function setTheme(name) {
   document.body.classList.toggle("dark", name === "dark");
   theme.textContent = name === "dark" ? "Light" : "Dark";
@@ -44,13 +27,6 @@ window.addEventListener("keydown", (event) => {
 });
 element.querySelector(".rg-full").addEventListener("click", toggleFull);
 element.querySelector(".rg-help").addEventListener("click", () => keys.showModal());
-
-// Act on a part of the page once it is there.
-function when(selector, act) {
-  const found = document.querySelector(selector);
-  if (found) act(found);
-  else setTimeout(when, 100, selector, act);
-}
 
 // The button "Before" counts while it is held, by a pointer or by a key.
 function connectBefore(button) {

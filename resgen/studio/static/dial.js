@@ -36,6 +36,9 @@ function makeDial({ id, name, low, high, step, changed, left }) {
   return dial;
 }
 
+// Whether the page draws by itself what a dial is turned to; else the server is asked.
+const isDrawnHere = (turned) => !window.dispatchEvent(new CustomEvent("resgen-turning", { detail: turned, cancelable: true }));
+
 const share = (value, low, high) => `${(100 * (value - low)) / (high - low)}%`;
 
 // The nearest step within reach of a dial.

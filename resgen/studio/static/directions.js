@@ -14,12 +14,13 @@ let ends = null;
 const state = () => ({ names: [], own: [], amounts: {}, sweep: "", ...props.value });
 
 function change(name, amount) {
-  const amounts = { ...state().amounts };
+  const before = state().amounts;
+  const amounts = { ...before };
   if (amount) amounts[name] = amount;
   else delete amounts[name];
   props.value = { ...state(), amounts };
   showZero();
-  trigger("input");
+  if (!isDrawnHere({ amounts, before })) trigger("input");
 }
 
 function button(words, help, act) {

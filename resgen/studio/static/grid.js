@@ -24,6 +24,7 @@ let columns = 1; // as laid out here: a phone shows fewer
 let tile = LEAST; // CSS pixels a side of an image
 let told = ""; // which image the ends of directions were asked for
 let toldTile = null; // the image that others were told to go by
+let rested = null; // the view that was told to be at rest
 let resting = 0; // timer of the next such word
 let looked = null; // a picture of the strip that is looked at
 
@@ -138,18 +139,42 @@ function tellChosen() {
   told = which;
 }
 
+// Images that the page has drawn itself take the place of those of the view.
+function takeDrawn({ view: of, first, images, status }) {
+  if (of !== view) return;
+  if (!(sprite instanceof HTMLCanvasElement)) sprite = copyOf(sprite);
+  const context = sprite.getContext("2d");
+  images.forEach((image, place) => context.putImageData(image, ((first + place) % view.columns) * image.width, Math.floor((first + place) / view.columns) * image.height));
+  paint();
+  if (status) find(".rg-status").textContent = status;
+}
+
+function copyOf(picture) {
+  const copy = Object.assign(document.createElement("canvas"), { width: picture.width, height: picture.height });
+  copy.getContext("2d").drawImage(picture, 0, 0);
+  return copy;
+}
+
+const isTold = () => view.tiles[Math.max(chosen, 0)] === toldTile;
+
 function tellAtRest() {
   clearTimeout(resting);
-  if (view && view.tiles[Math.max(chosen, 0)] !== toldTile) resting = setTimeout(tellChosen, toldTile === null ? 0 : REST);
+  if (view && !(isTold() && rested === view)) resting = setTimeout(tellRested, toldTile === null ? 0 : REST);
+}
+
+function tellRested() {
+  if (!isTold()) tellChosen();
+  rested = view;
+  if (settings.wanders) window.dispatchEvent(new CustomEvent("resgen-rests", { detail: view }));
 }
 
 function choose(index) {
   chosen = index;
-  clearTimeout(resting);
   if (index >= 0) window.dispatchEvent(new CustomEvent("resgen-chosen"));
   layTiles();
   paintCloseUp();
   tellChosen();
+  tellAtRest();
 }
 
 async function show() {
@@ -372,6 +397,7 @@ if (settings.wanders) {
     paintCloseUp();
   });
   window.addEventListener("resgen-clear-marks", clearMarks);
+  window.addEventListener("resgen-drawn", ({ detail }) => takeDrawn(detail));
 }
 
 new ResizeObserver(() => {

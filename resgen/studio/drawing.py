@@ -1,0 +1,159 @@
+"""What a page needs to draw for itself while a hand turns a dial: scripts, generators as graphs, and where the images on screen stand.
+
+A generator is written as graphs once, by a process of its own, when the first page asks for it, and kept by what identifies its checkpoint.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from resgen import __version__
+from resgen.composite import read_query
+from resgen.errors import CheckpointError, RecipeError, ResGenError
+from resgen.files import cache_folder
+from resgen.recipe import Recipe, unpack_vector
+from resgen.studio.log import note_refusal
+from resgen.studio.renderer import Renderer
+from resgen.work import Work, finish
+
+SCRIPTS = Path(__file__).parents[1]  # preview.js finds the scripts of the page without a server as the source tree has them
+WRITING_SECONDS = 600
+ASK_AGAIN = 5  # seconds
+AT_ONCE = 4  # requests that are worked on
+
+
+class Drawing:
+    """Answers pages that draw for themselves."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self.renderer, self.library = renderer, renderer.library
+        self._folder = cache_folder() / "drawing"
+        self._writer = ThreadPoolExecutor(1, "graphs")
+        self._written = dict[str, Future[None]]()  # by what identifies a checkpoint
+        self._choosing, self._places = Lock(), CapacityLimiter(AT_ONCE)
+
+    def routes(self) -> list[BaseRoute]:
+        """Where all of it is found. What the page fetches is a file, but for `generators/NAME` and `stand`."""
+        routes: list[BaseRoute] = [
+            Route("/drawing/generators/{name:path}", self.generator),
+            Route("/drawing/stand", self.stand, methods=["POST"]),
+            Route("/drawing/runtime/{file:path}", _runtime),
+            Mount("/drawing/graphs", StaticFiles(directory=self._folder, check_dir=False)),
+        ]
+        for of in ("site", "studio"):
+            routes.append(Mount(f"/drawing/{of}/static", StaticFiles(directory=SCRIPTS / of / "static")))
+        return routes
+
+    async def generator(self, request: Request) -> Response:
+        """A generator's entry of site.json, and where its graphs and the runtime are: addresses relative to /drawing/. Not yet: 202."""
+        return await self._answer(self._generator, request.path_params["name"])
+
+    def _generator(self, name: str) -> Any:
+        if not _can_write() or name not in self.library.names():
+            raise CheckpointError("There is no such generator here.")
+        sha256 = self.renderer.sha256(name)
+        folder = self._folder / f"{sha256[:24]}-{__version__}"
+        if not folder.exists():
+            with self._choosing:
+                if sha256 not in self._written:
+                    self._written[sha256] = self._writer.submit(_write, self.library.path(name), folder)
+            if not self._written[sha256].done():
+                return None
+            self._written[sha256].result()
+        return _entry(folder)
+
+    async def stand(self, request: Request) -> Response:
+        """Where the images of a recipe stand, whose query is the body: a `sampler.Stand` and one's own directions, float32 as base64.
+
+        Nothing where no page can draw for itself, since resgen[interop] is not installed.
+        """
+        return await self._answer(self._stand, (await request.body()).decode(errors="replace"))
+
+    def _stand(self, query: str) -> Any:
+        if not _can_write():
+            return {}
+        recipe = read_query(query)
+        if not isinstance(recipe, Recipe):
+            raise RecipeError("Only a grid of images can be drawn in the page.")
+        self.renderer.check(recipe)
+        return finish(self.renderer.turns.share(self._place(recipe)))
+
+    def _place(self, recipe: Recipe) -> Work[dict[str, Any]]:
+        yield 0, 1
+        stand = self.library.sampler(recipe.checkpoint).stand(recipe)
+        own = {name: _packed(np.asarray(unpack_vector(vector))) for name, vector in recipe.own_directions}
+        return {"count": recipe.count, "own": own, **{name: _packed(values) for name, values in vars(stand).items()}}
+
+    async def _answer(self, function: Callable[[str], Any], argument: str) -> Response:
+        """What ``function`` tells, as JSON, or why it does not; what it does takes no part in Gradio's queue, so it is bounded here."""
+        if self._places.statistics().tasks_waiting >= self.renderer.budget.waiting:
+            return JSONResponse({"detail": "Too many pages ask at once."}, 429, {"Retry-After": str(ASK_AGAIN)})
+        try:
+            told = await to_thread.run_sync(function, argument, limiter=self._places)
+        except ResGenError as error:
+            note_refusal("drawing", error)
+            return JSONResponse({"detail": str(error)}, 404)
+        if told is None:
+            return JSONResponse({"detail": "This generator is being prepared."}, 202, {"Retry-After": str(ASK_AGAIN)})
+        return JSONResponse(told)
+
+
+def _write(checkpoint: Path, folder: Path) -> None:
+    """A checkpoint's graphs, by a process of its own: an export changes what torch does in its whole process. Raises CheckpointError."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as place:
+            made = Path(place) / "site"
+            words = [sys.executable, "-m", "resgen", "export", str(checkpoint), "--to", "site", "--runtime", "cdn", "--out", str(made)]
+            subprocess.run(words, env=environment, check=True, capture_output=True, timeout=WRITING_SECONDS)
+            made.rename(folder)
+    except (OSError, subprocess.SubprocessError) as error:
+        if not folder.exists():  # else another studio was sooner
+            raise CheckpointError("This generator cannot be drawn in a page.") from error
+
+
+def _entry(folder: Path) -> dict[str, Any]:
+    listed = json.loads((folder / "site.json").read_text())
+    [checkpoint] = listed["checkpoints"]
+    graphs = {name: {**source, "url": f"graphs/{folder.name}/{source['url']}"} for name, source in checkpoint.pop("graphs").items()}
+    runtime = listed["runtime"]
+    if _runtime_files():
+        runtime = {name: {**part, "url": f"runtime/{part['file']}"} for name, part in runtime.items()}
+    return {"checkpoint": checkpoint, "graphs": graphs, "runtime": runtime}
+
+
+def _runtime_files() -> dict[str, Path]:
+    """Those of onnxruntime-web, by name, where it is installed; else the page fetches them from a public CDN, by their hashes."""
+    from resgen.site.runtime import installed_files  # here, since it needs what an extra installs
+
+    return installed_files()
+
+
+async def _runtime(request: Request) -> Response:
+    found = _runtime_files().get(request.path_params["file"]) if _can_write() else None
+    return FileResponse(found) if found else JSONResponse({"detail": "There is no such file here."}, 404)
+
+
+def _can_write() -> bool:
+    return all(map(find_spec, ("onnx", "onnxscript", "onnxruntime")))
+
+
+def _packed(values: np.ndarray) -> str:
+    return base64.b64encode(values.astype("<f4").tobytes()).decode()

@@ -1,0 +1,165 @@
+// While a dial is turned, the page draws what is on screen itself where that is measured to be sooner than asking the server; once the hand
+// lets go, the server's picture takes its place. preview.js does it, which is fetched when it is wanted.
+// "resgen-rests" brings the view on screen; "resgen-turning" what a dial is turned to, taken where it is drawn here; "resgen-drawn" gives the
+// grid its images.
+const CHOICE = "resgen-draw-here"; // "yes" or "no" of the visitor; else it is measured
+const SLOW = 600; // milliseconds of the server from which what draws on a processor is worth fetching: it takes as long
+const AGAIN = 5000; // milliseconds until a generator that is being prepared is asked for again
+const PLACES = { webgpu: "on your GPU", wasm: "on your processor" };
+const base = new URL("drawing/", document.baseURI).href;
+const button = element.querySelector(".rg-here");
+let preview = null; // the module
+let opening = { name: "", opened: null }; // the generator that draws here, a promise
+let shown = null; // the view on screen
+let ready = null; // what is drawn from, of the view on screen
+let trip = 0; // milliseconds to the server and back
+let here = 0; // milliseconds that a picture takes here
+let isFollowing = false; // on the way to be ready
+let isDrawing = false;
+let from = 0; // the image that the next drawing begins with, so that under a moving hand all have their turn
+
+const isSooner = () => recall(CHOICE) === "yes" || (recall(CHOICE) === "" && here > 0 && here < trip + shown.milliseconds);
+
+async function ask(address, body = null) {
+  const response = await fetch(new URL(address, base), body === null ? {} : { method: "POST", body });
+  if (response.status === 202) return null;
+  if (!response.ok) throw new Error(`${address} is answered with ${response.status}`);
+  return response.json();
+}
+
+// A view came to rest: be ready for the hand.
+async function follow(view) {
+  shown = view;
+  ready = null;
+  isFollowing = true;
+  await prepare(view).catch(() => shown === view && giveUp());
+  if (shown === view) isFollowing = false;
+  showChoice();
+}
+
+async function prepare(view) {
+  const began = performance.now();
+  let told = trip ? null : await ask("stand", view.query);
+  trip ||= performance.now() - began;
+  if (told && !told.mapped) return; // what makes graphs is not installed
+  button.hidden = false;
+  if (!(await isWorthwhile())) return;
+  told ||= await ask("stand", view.query);
+  const generator = await open(new URLSearchParams(view.query).get("checkpoint"));
+  if (!generator || shown !== view) return;
+  ready = restingOf(view, preview.readStand(told), generator);
+  if (!here) await measure(ready);
+}
+
+// The server draws from now on, as it did; what cannot be drawn here cannot be chosen either.
+function giveUp() {
+  ready = null;
+  button.hidden = true;
+}
+
+async function isWorthwhile() {
+  if (recall(CHOICE) === "no") return false;
+  preview ||= await import(new URL("studio/static/preview.js", base).href);
+  if (recall(CHOICE) === "yes") return true;
+  return !navigator.connection?.saveData && (trip + shown.milliseconds > SLOW || preview.hasGpu());
+}
+
+// Once, however often it is asked for while it is loaded.
+function open(name) {
+  if (opening.name !== name) opening = { name, opened: load(name) };
+  return opening.opened;
+}
+
+async function load(name) {
+  here = 0;
+  const served = await ask(`generators/${encodeURIComponent(name)}`);
+  if (served) return preview.openGenerator(served, base);
+  setTimeout(() => {
+    opening = { name: "", opened: null };
+    if (shown) follow(shown);
+  }, AGAIN);
+  return null;
+}
+
+function restingOf(view, stand, generator) {
+  const link = new URLSearchParams(view.query);
+  const gains = (link.get("residual_gains") || "").split(",").filter(Boolean).map(Number);
+  const isOfAll = !link.has("sweep");
+  return { view, stand, generator, isOfAll, before: null, dials: { truncation: Number(link.get("truncation") ?? 1), gains, amounts: {} }, isWanted: false };
+}
+
+// The second drawing counts: the first prepares what all others use.
+async function measure(of) {
+  for (let times = 0; times < 2; times++) {
+    const began = performance.now();
+    await drawUnseen(pieces(of)); // oxlint-disable-line no-await-in-loop -- one after the other
+    here = performance.now() - began;
+  }
+}
+
+async function drawUnseen(parts) {
+  while (!(await parts.next()).done); // oxlint-disable-line no-await-in-loop -- one after the other
+}
+
+function pieces({ stand, generator, dials, before }) {
+  const names = new Set([...Object.keys(dials.amounts), ...Object.keys(before || {})]);
+  const turned = new Map([...names].map((name) => [name, (dials.amounts[name] || 0) - (before?.[name] || 0)]));
+  const w = preview.moved(stand, dials.truncation, turned, generator.checkpoint);
+  return generator.renderer.synthesise(w, dials.gains, generator.checkpoint, from);
+}
+
+const movesOne = () => document.querySelector("#scope input:checked")?.value === "The chosen image";
+
+// A dial is turned: { truncation }, { gains }, or { amounts, before }, of all directions. False where the server has to draw it.
+function take({ before, ...turned }) {
+  if (!ready || ready.view !== shown || !isSooner()) return false;
+  if (turned.amounts && (!ready.isOfAll || movesOne())) return false;
+  ready.before ||= before || null;
+  ready.dials = { ...ready.dials, ...turned };
+  ready.isWanted = true;
+  draw(ready);
+  return true;
+}
+
+async function draw(of) {
+  if (isDrawing) return;
+  isDrawing = true;
+  await drawOnce(of).catch(giveUp);
+  isDrawing = false;
+  if (ready?.isWanted) draw(ready); // what was turned last is drawn last
+}
+
+async function drawOnce(of) {
+  of.isWanted = false;
+  const began = performance.now();
+  let done = 0;
+  for await (const { first, pixels } of pieces(of)) {
+    if (ready !== of) return;
+    const images = preview.imagesOf(pixels, of.generator.checkpoint.resolution);
+    done += images.length;
+    from = (first + images.length) % of.stand.count;
+    const status = done < of.stand.count ? "" : words(of, performance.now() - began);
+    window.dispatchEvent(new CustomEvent("resgen-drawn", { detail: { view: of.view, first, images, status } }));
+    if (of.isWanted && status === "") return;
+  }
+  from = 0;
+}
+
+function words({ stand, generator }, milliseconds) {
+  here = milliseconds;
+  return `${stand.count} image${stand.count > 1 ? "s" : ""} in ${Math.round(milliseconds)} ms ${PLACES[generator.backend]}`;
+}
+
+function showChoice() {
+  button.setAttribute("aria-checked", String(Boolean(ready) && isSooner()));
+  button.setAttribute("aria-busy", String(isFollowing));
+}
+
+button.addEventListener("click", () => {
+  keep(CHOICE, button.getAttribute("aria-checked") === "true" ? "no" : "yes");
+  showChoice();
+  follow(shown);
+});
+window.addEventListener("resgen-rests", ({ detail }) => follow(detail));
+window.addEventListener("resgen-turning", (event) => take(event.detail) && event.preventDefault());
+when("#grid .rg-line", (line) => line.append(button));

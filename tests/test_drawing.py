@@ -1,0 +1,87 @@
+"""What a page is told that draws for itself: where its images stand, and nothing that it must not have."""
+
+import base64
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from resgen.budget import OWN
+from resgen.composite import Walk
+from resgen.library import Library
+from resgen.recipe import Recipe, pack_vector
+from resgen.studio import drawing
+from resgen.studio.drawing import Drawing
+from resgen.studio.renderer import Renderer
+from tests.conftest import CLASSES
+
+pytest.importorskip("onnxscript")
+
+
+@pytest.fixture(scope="module")
+def web(library: Library) -> Iterator[TestClient]:
+    with TestClient(Starlette(routes=Drawing(Renderer(library, OWN.with_limits(["images=40"]))).routes())) as client:
+        yield client
+
+
+@pytest.mark.parametrize("truncation", [0.0, 0.3, 1.4])
+def test_truncation_and_directions_are_sums_of_what_is_told(web: TestClient, library: Library, truncation: float) -> None:
+    own = pack_vector(np.linspace(-1, 1, library.card("tiny").arch.w_dim).tolist())
+    some = library.card("tiny").direction_names[0]
+    turned = {"directions": (("mine", 1.5), (some, -2.0)), "own_directions": (("mine", own),)}
+    grids = (
+        Recipe(checkpoint="tiny", seeds=(3, 4), truncation=truncation, **turned),
+        Recipe(checkpoint="tiny", seeds=(3, 4), classes=CLASSES[:2], truncation=truncation, edits=((1, (("mine", 2.0),)),), **turned),
+        Recipe(checkpoint="tiny", plane=(0.5, 1.25, 0.3), plane_rows=2, columns=2, truncation=truncation),
+        Recipe(checkpoint="tiny", seeds=(1,), variation_of=7, truncation=truncation, **turned),
+        Recipe(checkpoint="plain", seeds=(5,), truncation=truncation),
+    )
+    for recipe in grids:
+        told = web.post("/drawing/stand", content=recipe.to_query()).raise_for_status().json()
+        sampler = library.sampler(recipe.checkpoint)
+        blocks, size = len(sampler.card.arch.block_resolutions), sampler.card.arch.w_dim
+        mapped, centre, offsets = numbers(told["mapped"], blocks, size), numbers(told["centre"], 1, size), numbers(told["offsets"], 1, size)
+        assert len(mapped) == told["count"] == recipe.count
+        assert np.allclose(centre + truncation * (mapped - centre) + offsets, sampler.latents(recipe), atol=1e-5)
+        assert told["own"].keys() == {name for name, _ in recipe.own_directions}
+
+
+def numbers(packed: str, blocks: int, size: int) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(packed), "<f4").reshape(-1, blocks, size)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("checkpoint=../tiny&seeds=0", "../tiny"),
+        ("checkpoint=tiny&seeds=0-40", "40"),
+        ("checkpoint=tiny&seeds=0&directions=nothing%3D1", "nothing"),
+        (Walk(stops=(Recipe(checkpoint="tiny", seeds=(0,)), Recipe(checkpoint="tiny", seeds=(1,)))).to_query(), "grid"),
+        ("\udcff".encode(errors="surrogateescape"), "checkpoint"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_in_a_sentence(web: TestClient, query: str | bytes, words: str) -> None:
+    answer = web.post("/drawing/stand", content=query)
+    assert answer.status_code == 404 and words in answer.json()["detail"].lower()
+
+
+def test_nothing_but_what_draws_is_served(web: TestClient, tiny_folder: Path) -> None:
+    assert "import" in web.get("/drawing/studio/static/preview.js").raise_for_status().text
+    assert "export class Renderer" in web.get("/drawing/site/static/renderer.js").raise_for_status().text
+    outside = ("..", "%2e%2e", "..%2f..", "%2e%2e%2f%2e%2e")
+    for up, place in itertools.product(outside, ("site/static", "studio/static", "graphs", "runtime", "generators")):
+        for wanted in ("drawing.py", "app.py", "package.json", str(tiny_folder / "tiny.safetensors"), "tiny.safetensors", "etc/passwd"):
+            assert web.get(f"/drawing/{place}/{up}/{wanted}").status_code in (404, 405), (up, place, wanted)
+    for name in ("nobody/nothing", "damaged", "tiny.safetensors"):
+        assert web.get(f"/drawing/generators/{name}").status_code == 404
+
+
+def test_a_studio_without_what_writes_graphs_says_nothing(web: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
+    assert web.post("/drawing/stand", content="checkpoint=tiny&seeds=0").json() == {}
+    assert web.get("/drawing/generators/tiny").status_code == 404
+    assert web.get("/drawing/runtime/dist/ort.webgpu.bundle.min.mjs").status_code == 404
