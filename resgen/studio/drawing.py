@@ -6,6 +6,7 @@ A generator is written as graphs once, by a process of its own, when the first p
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,13 +16,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import BaseRoute, Route
 
 from resgen import __version__
 from resgen.composite import read_query
@@ -32,7 +33,9 @@ from resgen.studio.log import note_refusal
 from resgen.studio.renderer import Renderer
 from resgen.work import Work, finish
 
-SCRIPTS = Path(__file__).parents[1]  # preview.js finds the scripts of the page without a server as the source tree has them
+SOURCES = Path(__file__).parents[1]
+FOLDER = re.compile(r"[0-9a-f]{24}-[\w.]+", re.ASCII)
+KEPT = "public, max-age=31536000, immutable"  # of what has another address once it is another
 WRITING_SECONDS = 600
 ASK_AGAIN = 5  # seconds
 AT_ONCE = 4  # requests that are worked on
@@ -44,21 +47,19 @@ class Drawing:
     def __init__(self, renderer: Renderer) -> None:
         self.renderer, self.library = renderer, renderer.library
         self._folder = cache_folder() / "drawing"
+        # By their places in the source tree, where preview.js finds those of the page without a server.
+        self._scripts = {path.relative_to(SOURCES).as_posix(): path for path in SOURCES.glob("s*/static/*.js")}
         self._writer = ThreadPoolExecutor(1, "graphs")
         self._written = dict[str, Future[None]]()  # by what identifies a checkpoint
         self._choosing, self._places = Lock(), CapacityLimiter(AT_ONCE)
 
     def routes(self) -> list[BaseRoute]:
         """Where all of it is found. What the page fetches is a file, but for `generators/NAME` and `stand`."""
-        routes: list[BaseRoute] = [
+        return [
             Route("/drawing/generators/{name:path}", self.generator),
             Route("/drawing/stand", self.stand, methods=["POST"]),
-            Route("/drawing/runtime/{file:path}", _runtime),
-            Mount("/drawing/graphs", StaticFiles(directory=self._folder, check_dir=False)),
+            Route("/drawing/{place:path}", self.file),
         ]
-        for of in ("site", "studio"):
-            routes.append(Mount(f"/drawing/{of}/static", StaticFiles(directory=SCRIPTS / of / "static")))
-        return routes
 
     async def generator(self, request: Request) -> Response:
         """A generator's entry of site.json, and where its graphs and the runtime are: addresses relative to /drawing/. Not yet: 202."""
@@ -77,6 +78,21 @@ class Drawing:
                 return None
             self._written[sha256].result()
         return _entry(folder)
+
+    async def file(self, request: Request) -> Response:
+        """A script, a graph, or a part of the runtime."""
+        place = request.path_params["place"]
+        found = self._scripts.get(place) or await to_thread.run_sync(self._find, place)
+        if found is None:
+            return JSONResponse({"detail": "There is no such file here."}, 404)
+        return FileResponse(found, headers={"Cache-Control": "no-cache" if place in self._scripts else KEPT})
+
+    def _find(self, place: str) -> Path | None:
+        kind, _, name = place.partition("/")
+        if kind == "runtime" and _can_write():
+            return _runtime_files().get(name)
+        folder, _, name = name.partition("/")
+        return _files_of(self._folder / folder).get(name) if kind == "graphs" and FOLDER.fullmatch(folder) else None
 
     async def stand(self, request: Request) -> Response:
         """Where the images of a recipe stand, whose query is the body: a `sampler.Stand` and one's own directions, float32 as base64.
@@ -129,13 +145,18 @@ def _write(checkpoint: Path, folder: Path) -> None:
             raise CheckpointError("This generator cannot be drawn in a page.") from error
 
 
+def _files_of(folder: Path) -> dict[str, Path]:
+    """What a page fetches of the folder of a generator."""
+    return {path.relative_to(folder).as_posix(): path for path in (folder / "checkpoints").glob("*/*") if path.is_file()}
+
+
 def _entry(folder: Path) -> dict[str, Any]:
     listed = json.loads((folder / "site.json").read_text())
     [checkpoint] = listed["checkpoints"]
     graphs = {name: {**source, "url": f"graphs/{folder.name}/{source['url']}"} for name, source in checkpoint.pop("graphs").items()}
     runtime = listed["runtime"]
     if _runtime_files():
-        runtime = {name: {**part, "url": f"runtime/{part['file']}"} for name, part in runtime.items()}
+        runtime = {name: {**part, "url": f"runtime/{part['file']}?{quote(part['integrity'])}"} for name, part in runtime.items()}
     return {"checkpoint": checkpoint, "graphs": graphs, "runtime": runtime}
 
 
@@ -144,11 +165,6 @@ def _runtime_files() -> dict[str, Path]:
     from resgen.site.runtime import installed_files  # here, since it needs what an extra installs
 
     return installed_files()
-
-
-async def _runtime(request: Request) -> Response:
-    found = _runtime_files().get(request.path_params["file"]) if _can_write() else None
-    return FileResponse(found) if found else JSONResponse({"detail": "There is no such file here."}, 404)
 
 
 def _can_write() -> bool:

@@ -48,7 +48,7 @@ def ready(page: Page) -> None:
 
 
 def switch(page: Page) -> Locator:
-    return page.get_by_role("switch", name="Draw on this computer")
+    return page.get_by_role("switch", name="Draw here")
 
 
 def held(page: Page, dial: Locator, share: float) -> np.ndarray:
