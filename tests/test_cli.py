@@ -20,6 +20,7 @@ from resgen.cli import app, main
 from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk
 from resgen.library import Library
 from resgen.recipe import Recipe
+from resgen.sampler import Sampler
 from tests.test_checkpoint import rewrite
 
 PICTURES = {
@@ -380,3 +381,30 @@ def test_every_command_that_a_page_names_is_there() -> None:
     pages = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
     named = {word for page in pages for word in re.findall(r"^(?:python -m )?resgen ([a-z][a-z-]*)", page.read_text(), re.MULTILINE)}
     assert named and named <= there, named - there
+
+
+def test_a_data_set_is_drawn_once_however_it_is_shared_out(
+    resgen: Command, on_tiny: Command, tiny_folder: Path, tmp_path: Path, tiny: Sampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resgen.cli.pictures.IMAGES_A_FILE", 12)
+    words = ("dataset", "tiny", "--first-seed", "5", "--count", "20", "--classes", "disc,stripes", "--out", tmp_path / "set")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    on_tiny(*words)
+    half = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "set").glob("*.npz")}
+    assert sorted(half) == ["11-16.npz", "23-24.npz"]
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv("RANK", "0")
+    on_tiny(*words)  # as if the other had been killed
+    files = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "set").glob("*.npz")}
+    assert sorted(files) == ["11-16.npz", "17-22.npz", "23-24.npz", "5-10.npz"] and half.items() <= files.items()
+    parts = [np.load(tmp_path / "set" / name) for name in files]
+    drawn = {
+        (int(seed), int(label)): image for part in parts for seed, label, image in zip(part["seeds"], part["labels"], part["images"], strict=True)
+    }
+    assert len(drawn) == sum(len(part["seeds"]) for part in parts) == 40
+    for label, name in ((0, "disc"), (2, "stripes")):
+        expected = tiny.render(Recipe(checkpoint="tiny", seeds=tuple(range(5, 25)), classes=(name,)))
+        assert all(np.array_equal(drawn[seed, label], image) for seed, image in zip(range(5, 25), expected, strict=True))
+    refused = resgen(*words, "--truncation", "0.5", "--checkpoints", tiny_folder)
+    assert refused.returncode and "holds other images" in refused.stderr

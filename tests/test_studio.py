@@ -29,7 +29,7 @@ from resgen.studio.about import describe_fully, history_table
 from resgen.studio.api import Api
 from resgen.studio.app import Studio, build
 from resgen.studio.page import plain, watched
-from resgen.studio.renderer import Renderer
+from resgen.studio.renderer import Renderer, _size
 from resgen.work import Work, finish
 
 
@@ -228,6 +228,20 @@ def test_a_replaced_file_is_loaded_again(tiny_folder: Path, tmp_path: Path) -> N
     assert len(library.sampler("x").card.classes) == 3
     shutil.copy(tiny_folder / "plain.safetensors", target)
     assert library.sampler("x").card.classes == ()
+
+
+def test_what_was_shown_is_not_drawn_again_but_by_another_generator(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Path(shutil.copy(tiny_folder / "tiny.safetensors", tmp_path / "x.safetensors"))
+    renderer, recipe = Renderer(Library(tmp_path, "cpu")), Recipe(checkpoint="x", seeds=(1, 2))
+    first = renderer.view(recipe)
+    assert renderer.view(recipe) is first and renderer.view(recipe.changed(truncation=0.5))["src"] != first["src"]
+    shutil.copy(tiny_folder / "plain.safetensors", target)
+    assert renderer.view(recipe)["src"] != first["src"]
+    kept = sum(map(_size, renderer._views.values()))
+    monkeypatch.setattr(renderer._views, "_Cache__maxsize", kept + 1)
+    renderer.view(recipe.changed(seeds=tuple(range(100))))  # larger than all that may be kept
+    renderer.view(recipe.changed(seeds=(3,)))
+    assert 0 < sum(map(_size, renderer._views.values())) <= kept + 1
 
 
 def test_long_work_ends_where_its_words_are_not_asked_for_any_more() -> None:

@@ -1,5 +1,7 @@
-"""Commands that draw: sample, render, walk, mix, explain, compare, invert, curate, direction."""
+"""Commands that draw: sample, dataset, render, walk, mix, explain, compare, invert, curate, direction."""
 
+import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +10,7 @@ import typer
 
 from resgen.cli.common import CheckpointArgument, Device, Folder, OutPng, Points, library, options_of, progress
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_points
-from resgen.errors import RecipeError
+from resgen.errors import FileError, RecipeError
 from resgen.fields import read_numbers
 from resgen.recipe import Recipe
 
@@ -16,10 +18,13 @@ if TYPE_CHECKING:
     from resgen.library import Library
     from resgen.plates import Plate
 
+IMAGES_A_FILE = 1000  # of a data set
+
 
 def add_to(app: typer.Typer) -> None:
     """Declare the commands."""
     app.command(epilog="Example: resgen sample cifar10 --seeds 0-63 --classes cat --out cats.png")(sample)
+    app.command(epilog="Example: resgen dataset cifar10 --count 50000 --out cifar10-drawn")(dataset)
     app.command(epilog="Example: resgen render grid.png --out again.png")(render)
     app.command(epilog="Example: resgen walk cifar10 --stops 3@cat,7@cat,12@dog --seconds 6 --out walk.mp4")(walk)
     app.command(epilog="Example: resgen mix cifar10 --rows 1@cat,2@cat --columns 8@dog,9@horse --blocks 3,4 --out mix.png")(mix)
@@ -111,6 +116,51 @@ def sample(
         _write_images(plate, shelf, images_dir)
     if npz:
         _write_arrays(plate, recipe, shelf, npz)
+
+
+@options_of(Recipe, "classes", "class_mix", "truncation", "directions", "own_directions", "residual_gains")
+def dataset(
+    checkpoint: CheckpointArgument,
+    fields: dict[str, Any],
+    out: Annotated[Path, typer.Option(help="The folder.")],
+    first_seed: Annotated[int, typer.Option(help="Where the seeds begin.", min=0)] = 0,
+    count: Annotated[int, typer.Option(help="How many seeds; of each class, where classes are given.", min=1)] = 10_000,
+    device: Device = "auto",
+    checkpoints: Folder = None,
+) -> None:
+    """Draw many images as arrays, 1,000 a file: images, seeds, labels. Goes on where it was broken off; `torchrun` shares the files out."""
+    from resgen.sampler import pick_device
+
+    rank, processes = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    device = pick_device(device)
+    shelf = library(checkpoints, f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and processes > 1 else device)
+    name = shelf.add(checkpoint)
+    if fields.get("classes") == "all":
+        fields["classes"] = shelf.card(name).classes
+    seeds = range(first_seed, first_seed + count)
+    recipe = Recipe(checkpoint=name, seeds=(seeds[0], seeds[-1]), **fields)
+    step = max(1, 2 * IMAGES_A_FILE // recipe.count)
+    _claim(out, {"recipe": recipe.to_dict(), "sha256": shelf.sampler(name).checkpoint.sha256})
+    for part in [seeds[at : at + step] for at in range(0, count, step)[rank::processes]]:
+        path = out / f"{part[0]}-{part[-1]}.npz"
+        if not path.exists():
+            drawn = recipe.changed(seeds=tuple(part))
+            _write_arrays(_draw(drawn, shelf), drawn, shelf, path)
+
+
+def _claim(folder: Path, of: dict[str, Any]) -> None:
+    """Make a folder that of one set of images, told in its dataset.json. Raises FileError where it is another's."""
+    from resgen.files import write_atomically
+
+    told, words = folder / "dataset.json", json.dumps(of, indent=1)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        before = told.read_text() if told.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"{folder} cannot be used: name another folder.") from error
+    if before not in ("", words) or (not before and any(folder.glob("*.npz"))):
+        raise FileError(f"{folder} holds other images: say the same as before to go on with them, or name a new folder.")
+    write_atomically(told, words.encode())
 
 
 def _check_size(recipe: Recipe, resolution: int) -> None:

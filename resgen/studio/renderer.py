@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypedDict
 
 import numpy as np
@@ -28,7 +29,8 @@ from resgen.work import Work, finish
 
 COPIES, BATCH_COPIES = 3, 5  # of a request's pixels while they are brought into a file, and of a batch's features while it is drawn
 PREVIEW_FRAMES = 72
-ENDS_KEPT, SAMPLES_KEPT = 16, 64
+KEPT_BYTES = 32_000_000  # of pictures for the page: pages open with the same, and hands go back
+SAMPLES_KEPT = 64
 SAMPLE_SEED = 5  # of the picture that stands for a generator
 PNG, WEBP = "PNG", "WEBP"
 FASTEST: dict[str, dict[str, Any]] = {PNG: {"compress_level": 1}, WEBP: {"lossless": True, "method": 0, "quality": 0}}  # encoding without loss
@@ -66,7 +68,8 @@ class Renderer:
 
     def __init__(self, library: Library, budget: Budget = OWN) -> None:
         self.library, self.budget, self.turns = library, budget, Turns(budget)
-        self._ends: LRUCache[Any, GridView] = LRUCache(ENDS_KEPT)
+        self._views: LRUCache[Any, GridView] = LRUCache(KEPT_BYTES, _size)
+        self._keeping = Lock()
         self._samples: LRUCache[str, str] = LRUCache(SAMPLES_KEPT)  # by what identifies a checkpoint
 
     def plate(self, recipe: AnyRecipe) -> Work[Plate]:
@@ -108,7 +111,20 @@ class Renderer:
 
     def view(self, recipe: AnyRecipe) -> GridView:
         """What the page's grid shows for a recipe. Raises ResGenError."""
-        self.library.sampler(recipe.checkpoint)  # loaded before the clock starts
+        key = (*map(self.sha256, _painters(recipe)), recipe.to_query())
+        return self._keep(key, lambda: self._draw_view(recipe))
+
+    def _keep(self, key: Any, make: Callable[[], GridView]) -> GridView:
+        """What was made of ``key`` before, if it is still there."""
+        with self._keeping:
+            found = self._views.get(key)
+        if found is None:
+            found = make()
+            with self._keeping, suppress(ValueError):  # one that is larger than all that is kept
+                self._views[key] = found
+        return found
+
+    def _draw_view(self, recipe: AnyRecipe) -> GridView:
         started = time.perf_counter()
         plate = finish(self.turns.share(self.plate(recipe), _kind(recipe)))
         milliseconds = (time.perf_counter() - started) * 1000
@@ -159,9 +175,7 @@ class Renderer:
     def ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
         """An image at both ends of each direction, two images a name; kept, since pages open with the same. Raises ResGenError."""
         key = (self.sha256(recipe.checkpoint), recipe.to_query(), amount, *names)
-        if key not in self._ends:
-            self._ends[key] = self._draw_ends(recipe, names, amount)
-        return self._ends[key]
+        return self._keep(key, lambda: self._draw_ends(recipe, names, amount))
 
     def _draw_ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
         moved = [recipe.changed(directions=((name, sign * amount),)) for name in names for sign in (-1, 1)]
@@ -225,6 +239,11 @@ def _encoded(drawing: Work[Plate], encode: Callable[[Plate], bytes]) -> Work[byt
 def _painters(recipe: AnyRecipe) -> tuple[str, ...]:
     """The checkpoints that draw a recipe."""
     return recipe.checkpoints if isinstance(recipe, Comparison) else (recipe.checkpoint,)
+
+
+def _size(view: GridView) -> int:
+    """Bytes that keeping a view takes, or a little more."""
+    return 2 * len(view["query"]) + len(view["src"]) + sum(map(len, (*view["tiles"], *view["keys"])))
 
 
 def _key(tile: Recipe) -> str:
