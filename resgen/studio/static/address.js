@@ -2,18 +2,21 @@
 // Grids and players say what they show by the event "resgen-shown"; a state counts once it was left alone for a while.
 const SETTLED = 500; // milliseconds
 const LONGEST = 6000; // characters of a query that servers take; a longer one is kept behind '#', which is not sent
+const LATE = 10_000; // milliseconds that a picture may take
 const LAST = "resgen-last-step";
 let settled = null; // the link of the latest entry of the history
 let settling = 0;
+let awaited = null; // until when what Back or Forward went to may take to be on screen; what was on its way before does not count
 
 const linkOf = (query) => (query.length <= LONGEST ? `?${query}` : `${window.location.pathname}#${query}`);
 const current = () => window.location.search + window.location.hash;
+const says = (link) => current().endsWith(link.replace(window.location.pathname, ""));
 const step = () => window.history.state?.step || 0;
 const last = () => Number(window.sessionStorage.getItem(LAST) || 0);
 
 function share(query) {
   const link = linkOf(query);
-  if (!current().endsWith(link.replace(window.location.pathname, ""))) window.history.replaceState(window.history.state, "", link);
+  if (!says(link)) window.history.replaceState(window.history.state, "", link);
   // Inside a Hugging Face Space the page around it is told.
   if (window.parent !== window) window.parent.postMessage({ queryString: query, hash: "" }, "https://huggingface.co");
 }
@@ -40,6 +43,8 @@ function showSteps() {
 }
 
 window.addEventListener("resgen-shown", (event) => {
+  if (awaited !== null && performance.now() < awaited && !says(linkOf(event.detail.query))) return;
+  awaited = null;
   share(event.detail.query);
   clearTimeout(settling);
   settling = setTimeout(remember, SETTLED);
@@ -48,6 +53,10 @@ window.addEventListener("resgen-shown", (event) => {
 window.addEventListener("popstate", () => {
   clearTimeout(settling);
   settled = current();
+  awaited = performance.now() + LATE;
   showSteps();
   trigger("select", { link: current() });
 });
+
+// Whoever goes on at once wants the address to follow.
+for (const act of ["input", "click"]) window.addEventListener(act, () => (awaited = null), true);
