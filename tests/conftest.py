@@ -27,13 +27,17 @@ settings.load_profile("resgen")
 torch.set_num_threads(1)  # of networks this small, threads do little but wait for one another
 
 
-LATE = ("test_links.py", "test_workbench.py", "test_imported.py", "test_work.py", "test_site.py", "test_strangers.py")  # the longest first
+# Of the browser tests, all but the longest, the longest first.
+LATE = (
+    "test_links.py", "test_workbench.py", "test_screens.py", "test_imported.py", "test_work.py", "test_site.py", "test_choices.py", "test_drawing.py",
+    "test_history.py", "test_strangers.py",
+)  # fmt: skip
 
 
-class OneBrowser(LoadScopeScheduling):
-    """Of several processes one drives the browser, so that one app is started; the others take the other tests one by one.
+class FilesOfBrowser(LoadScopeScheduling):
+    """Of several processes one begins with the longest file of browser tests, the others take the other tests one by one.
 
-    The browser takes longer than all else: files that come last go to whoever is free.
+    A file of browser tests stays in one process, and is begun last, by whoever is free: each process that drives a browser starts an app.
     """
 
     def __init__(self, config: pytest.Config, log: Any) -> None:
@@ -42,7 +46,7 @@ class OneBrowser(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         folder, _, file = nodeid.partition("::")[0].rpartition("/")
-        return nodeid if folder != "tests/browser" else file if file in LATE else "browser"
+        return nodeid if folder != "tests/browser" else file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,8 +54,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowser:
-    return OneBrowser(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesOfBrowser:
+    return FilesOfBrowser(config, log)
 
 
 def untrained(name: str, seed: int, classes: tuple[str, ...]) -> Checkpoint:

@@ -83,6 +83,7 @@ def _entry(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
         "blocks": card.block_names,
         "residual": arch.residual,
         "dials": arch.dials,
+        "mapped": arch.mapped,
         "resolution": arch.resolution,
         "channels": arch.image_channels,
         "zDim": arch.z_dim,

@@ -28,7 +28,7 @@ from resgen.studio.explore import Explore
 from resgen.studio.guard import Guard, asker_left, bound_queue
 from resgen.studio.invert import InvertScreen
 from resgen.studio.mix import MixScreen
-from resgen.studio.page import QUIET, RENDER, STATIC, Updates, address, component, friendly, inform, pin_list, rewrite, told, warn
+from resgen.studio.page import QUIET, RENDER, STATIC, Updates, address, component, draws_here, friendly, inform, pin_list, rewrite, told, warn
 from resgen.studio.renderer import Renderer
 from resgen.studio.values import check_values
 from resgen.studio.walk import WalkScreen
@@ -71,7 +71,7 @@ class Studio:
                 self.compare = CompareScreen(renderer, self.tray)
             with gr.Tab("About", id="about") as about_tab:
                 self.about = AboutScreen(renderer, checkpoint)
-        component("here", "here", begins=("common",))
+        draws_here("here")
         self.explore.connect()
         self.walk.connect(walk_tab)
         self.mix.connect(mix_tab)

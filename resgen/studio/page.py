@@ -316,6 +316,11 @@ def tell(elem_id: str, event: str) -> gr.HTML:
     return component("tell", elem_id, event=event)
 
 
+def draws_here(elem_id: str) -> gr.HTML:
+    """What draws in the page while a hand turns a dial, and the switch for it, which stands beside a grid's status."""
+    return component("here", elem_id, begins=("common",), width=PLANE_WIDTH, height=PLANE_HEIGHT)
+
+
 def _dial_words(dial: Dial) -> dict[str, float]:
     assert dial.low is not None and dial.high is not None
     return {"low": dial.low, "high": dial.high, "step": dial.step}

@@ -26,22 +26,39 @@ SAMPLES = 4096  # latents that a direction is found on
 STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # standard deviations that it is tried at
 TRIED_SEEDS = 20
 FAITHFUL = 0.9  # mean rank correlation of step and measure, over the seeds, of a direction that is kept
-MIXED_UP = 0.9  # cosine with one kept before, from which on it would be the same slider again
+MIXED_UP = 0.7  # cosine with one kept before, from which on it would be that slider again
+SEEN = 0.017  # deviation within a class from which on a measure's changes can be seen
 RIDGE = 0.1  # of the regression from the eyes' features to a table's columns
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 
+def figure(images: Tensor) -> Tensor:
+    """How far each pixel is from the colour of the border, 0..1: a soft outline of what is drawn [N, R, R]."""
+    border = torch.cat([images[:, :, 0], images[:, :, :, 0], images[:, :, :, -1]], dim=2).median(dim=2).values
+    return (images - border[:, :, None, None]).abs().mean(dim=1).mul(3).clamp(0, 1)
+
+
+def size(images: Tensor) -> Tensor:
+    return figure(images).mean(dim=(1, 2))
+
+
+def of_figure(values: Tensor, images: Tensor) -> Tensor:
+    """The mean of values [N, R, R] over what is drawn."""
+    outline = figure(images)
+    return (values * outline).sum(dim=(1, 2)) / (outline.sum(dim=(1, 2)) + 1e-6)
+
+
 def brightness(images: Tensor) -> Tensor:
-    return images.mean(dim=(1, 2, 3))
+    return of_figure(images.mean(dim=1), images)
 
 
 def warmth(images: Tensor) -> Tensor:
     """Red less blue."""
-    return (images[:, 0] - images[:, 2]).mean(dim=(1, 2))
+    return of_figure(images[:, 0] - images[:, 2], images)
 
 
 def saturation(images: Tensor) -> Tensor:
-    return (images.amax(dim=1) - images.amin(dim=1)).mean(dim=(1, 2))
+    return of_figure(images.amax(dim=1) - images.amin(dim=1), images)
 
 
 def contrast(images: Tensor) -> Tensor:
@@ -61,16 +78,6 @@ def backdrop(images: Tensor) -> Tensor:
     return torch.cat([images[..., :reach, :reach], images[..., :reach, -reach:]], dim=3).mean(dim=(1, 2, 3))
 
 
-def figure(images: Tensor) -> Tensor:
-    """How far each pixel is from the colour of the border: a soft outline of what is drawn [N, R, R], summing to its size."""
-    border = torch.cat([images[:, :, 0], images[:, :, :, 0], images[:, :, :, -1]], dim=2).median(dim=2).values
-    return (images - border[:, :, None, None]).abs().mean(dim=1).mul(3).clamp(0, 1)
-
-
-def size(images: Tensor) -> Tensor:
-    return figure(images).mean(dim=(1, 2))
-
-
 def place(images: Tensor, dim: int) -> Tensor:
     """Centre of what is drawn along rows (1) or columns (2), in -1..1."""
     outline = figure(images)
@@ -79,13 +86,13 @@ def place(images: Tensor, dim: int) -> Tensor:
 
 
 MEASURES: dict[str, Measure] = {
+    "size": size,
     "brightness": brightness,
     "warmth": warmth,
     "saturation": saturation,
     "contrast": contrast,
     "sharpness": sharpness,
     "backdrop": backdrop,
-    "size": size,
     "to the right": lambda images: place(images, 2),
     "downwards": lambda images: place(images, 1),
 }
@@ -93,7 +100,8 @@ MEASURES: dict[str, Measure] = {
 
 @torch.no_grad()
 def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tuple[Checkpoint, dict[str, float]]:
-    """The checkpoint with a direction for each measure that has a faithful one, before those it had; and the rank correlation of all tried."""
+    """The checkpoint with a direction for each measure that has a faithful one, before those it had; and the rank correlation of all tried: what varies too
+    little to be seen is not."""
     generator = checkpoint.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     w, spread = sample_latents(generator)
     images = draw(generator, w)
@@ -102,6 +110,8 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
     for name, measure in measures.items():
         values = measure(images)
         values = values - class_means(values[:, None], generator.config.num_classes)[:, 0]
+        if values.std() < SEEN:
+            continue
         shift = spread.T @ ((values - values.mean()) / (values.std() + 1e-9)) / len(w)
         unit = shift / shift.norm().clamp_min(1e-9)
         direction = unit * (spread @ unit).std()

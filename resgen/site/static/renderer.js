@@ -42,10 +42,15 @@ export class Renderer {
    * @yields {{first: number, pixels: Uint8ClampedArray}} RGBA [n, R, R, 4] of the points from `first` on
    */
   async *draw(points, settings, checkpoint, from) {
-    const [z, classWeights] = [joined(points.map((point) => point.z)), joined(points.map((point) => point.classWeights))];
-    const w = await this.#ask("map", { z, classWeights }, [z.buffer, classWeights.buffer]);
+    const w = await this.map(points);
     moveLatents(w, points, settings, checkpoint);
     yield* this.synthesise(w, settings.gains, checkpoint, from);
+  }
+
+  /** The w [N, blocks, wDim] of points {z, classWeights}, as the mapping gives it. */
+  map(points) {
+    const [z, classWeights] = [joined(points.map((point) => point.z)), joined(points.map((point) => point.classWeights))];
+    return this.#ask("map", { z, classWeights }, [z.buffer, classWeights.buffer]);
   }
 
   /**

@@ -140,13 +140,17 @@ function tellChosen() {
 }
 
 // Images that the page has drawn itself take the place of those of the view.
-function takeDrawn({ view: of, first, images, status }) {
+function takeDrawn({ view: of, parts, plane, status }) {
   if (of !== view) return;
   if (!(sprite instanceof HTMLCanvasElement)) sprite = copyOf(sprite);
-  const context = sprite.getContext("2d");
-  images.forEach((image, place) => context.putImageData(image, ((first + place) % view.columns) * image.width, Math.floor((first + place) / view.columns) * image.height));
+  for (const { first, images } of parts) images.forEach((image, place) => putImage(image, first + place));
+  if (plane) wandered = { view, plane };
   paint();
   if (status) find(".rg-status").textContent = status;
+}
+
+function putImage(image, place) {
+  sprite.getContext("2d").putImageData(image, (place % view.columns) * image.width, Math.floor(place / view.columns) * image.height);
 }
 
 function copyOf(picture) {
@@ -225,7 +229,8 @@ function showMarks() {
 // Wandering: the picture is dragged, the window of the seed plane moves the other way. What is drawn already goes with the hand
 // until what lies there now comes.
 
-const planeOf = (shown) => new URLSearchParams(shown.query).get("plane")?.split(",").map(Number);
+const planeOf = (shown) => (wandered?.view === shown ? wandered.plane : new URLSearchParams(shown.query).get("plane")?.split(",").map(Number));
+let wandered = null; // { view, plane }: the window of which the page has drawn a view's images since
 const fingers = new Map(); // pointers that are down
 let drag = null; // { x, y, start: the window, moved }
 let wanted = null; // the window that was asked for last

@@ -1,5 +1,6 @@
 // While a dial is turned, the page draws what is on screen itself where that is measured to be sooner than asking the server; once the hand
 // lets go, the server's picture takes its place. preview.js does it, which is fetched when it is wanted.
+// The seed plane is wandered in the same way: its window is drawn whole, so that neighbours stay neighbours.
 // "resgen-rests" brings the view on screen; "resgen-turning" what a dial is turned to, taken where it is drawn here; "resgen-drawn" gives the
 // grid its images.
 const CHOICE = "resgen-draw-here"; // "yes" or "no" of the visitor; else it is measured
@@ -7,6 +8,7 @@ const SLOW = 600; // milliseconds of the server from which what draws on a proce
 const AGAIN = 5000; // milliseconds until a generator that is being prepared is asked for again
 const PLACES = { webgpu: "on your GPU", wasm: "on your processor" };
 const base = new URL("drawing/", document.baseURI).href;
+const settings = element.querySelector(".rg-plane-size").dataset;
 const button = element.querySelector(".rg-here");
 let preview = null; // the module
 let opening = { name: "", opened: null }; // the generator that draws here, a promise
@@ -84,8 +86,19 @@ async function load(name) {
 function restingOf(view, stand, generator) {
   const link = new URLSearchParams(view.query);
   const gains = (link.get("residual_gains") || "").split(",").filter(Boolean).map(Number);
-  const isOfAll = !link.has("sweep");
-  return { view, stand, generator, isOfAll, before: null, dials: { truncation: Number(link.get("truncation") ?? 1), gains, amounts: {} }, isWanted: false };
+  const dials = { truncation: Number(link.get("truncation") ?? 1), gains, amounts: {}, plane: null };
+  return { view, stand, generator, link, before: null, dials, isWanted: false };
+}
+
+// Whether another window of the seed plane is this view but for its points.
+function canWander({ view, link, generator: { checkpoint } }) {
+  const isPlain = !["latents", "variation_of", "edits", "sweep", "class_mix"].some((name) => link.has(name));
+  const className = link.get("classes") || "";
+  return isPlain && checkpoint.mapped && view.captions.length === view.columns * view.rows && (!className || checkpoint.classes.includes(className));
+}
+
+function pointsOf({ view: { columns, rows }, link, generator: { checkpoint } }, plane) {
+  return preview.pointsOf({ plane, columns, rows, width: Number(settings.width), height: Number(settings.height) }, link.get("classes") || "", checkpoint);
 }
 
 // The second drawing counts: the first prepares what all others use.
@@ -101,19 +114,23 @@ async function drawUnseen(parts) {
   while (!(await parts.next()).done); // oxlint-disable-line no-await-in-loop -- one after the other
 }
 
-function pieces({ stand, generator, dials, before }) {
+async function* pieces(of) {
+  const { stand, generator, dials, before } = of;
   const names = new Set([...Object.keys(dials.amounts), ...Object.keys(before || {})]);
   const turned = new Map([...names].map((name) => [name, (dials.amounts[name] || 0) - (before?.[name] || 0)]));
-  const w = preview.moved(stand, dials.truncation, turned, generator.checkpoint);
-  return generator.renderer.synthesise(w, dials.gains, generator.checkpoint, from);
+  const w = dials.plane
+    ? await preview.wandered(generator, pointsOf(of, dials.plane), stand, dials.truncation, turned)
+    : preview.moved(stand, dials.truncation, turned, generator.checkpoint);
+  yield* generator.renderer.synthesise(w, dials.gains, generator.checkpoint, dials.plane ? 0 : from);
 }
 
 const movesOne = () => document.querySelector("#scope input:checked")?.value === "The chosen image";
 
-// A dial is turned: { truncation }, { gains }, or { amounts, before }, of all directions. False where the server has to draw it.
+// A dial is turned: { truncation }, { gains }, { amounts, before } of all directions, or { plane }, a window of the seed plane. False where the server has to draw it.
 function take({ before, ...turned }) {
   if (!ready || ready.view !== shown || !isSooner()) return false;
-  if (turned.amounts && (!ready.isOfAll || movesOne())) return false;
+  if (turned.amounts && (ready.link.has("sweep") || movesOne())) return false;
+  if (turned.plane && !canWander(ready)) return false;
   ready.before ||= before || null;
   ready.dials = { ...ready.dials, ...turned };
   ready.isWanted = true;
@@ -131,17 +148,20 @@ async function draw(of) {
 
 async function drawOnce(of) {
   of.isWanted = false;
+  const { plane } = of.dials;
   const began = performance.now();
-  let done = 0;
+  const tell = (parts, status) => window.dispatchEvent(new CustomEvent("resgen-drawn", { detail: { view: of.view, parts, plane, status } }));
+  const held = [];
   for await (const { first, pixels } of pieces(of)) {
     if (ready !== of) return;
-    const images = preview.imagesOf(pixels, of.generator.checkpoint.resolution);
-    done += images.length;
-    from = (first + images.length) % of.stand.count;
-    const status = done < of.stand.count ? "" : words(of, performance.now() - began);
-    window.dispatchEvent(new CustomEvent("resgen-drawn", { detail: { view: of.view, first, images, status } }));
-    if (of.isWanted && status === "") return;
+    const part = { first, images: preview.imagesOf(pixels, of.generator.checkpoint.resolution) };
+    held.push(part);
+    from = (first + part.images.length) % of.stand.count;
+    if (plane) continue;
+    tell([part], "");
+    if (of.isWanted) return;
   }
+  tell(plane ? held : [], words(of, performance.now() - began));
   from = 0;
 }
 

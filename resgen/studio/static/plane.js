@@ -7,6 +7,7 @@ const FIRST = [0, 0, 0.25];
 const pad = element.querySelector(".rg-pad");
 const now = element.querySelector(".rg-plane-now");
 let from = null;
+let isAsked = true; // whether the server was asked for what the page shows
 
 const place = () => (Array.isArray(props.value) ? props.value.map(Number) : null);
 const dial = makeDial({
@@ -16,14 +17,22 @@ const dial = makeDial({
   high,
   step: dialStep,
   changed: (step) => set([...(place() || FIRST).slice(0, 2), step]),
-  left: () => trigger("release"),
+  left: () => rest(),
 });
 now.append(dial.root);
 
 function set(plane) {
   props.value = plane;
   show();
-  trigger("input");
+  isAsked = !isDrawnHere({ plane });
+  if (isAsked) trigger("input");
+}
+
+// The server draws what the page has drawn meanwhile.
+function rest() {
+  if (!isAsked) trigger("input");
+  isAsked = true;
+  trigger("release");
 }
 
 const move = (plane) => set(onPlane(plane, width, height));
@@ -49,7 +58,7 @@ pad.addEventListener("pointermove", (event) => {
 });
 for (const end of ["pointerup", "pointercancel"]) {
   pad.addEventListener(end, () => {
-    if (from && place()) trigger("release");
+    if (from && place()) rest();
     from = null;
   });
 }
@@ -60,7 +69,7 @@ pad.addEventListener("keydown", (event) => {
   const [dx, dy] = moves[event.key];
   const [x, y, step] = place() || FIRST;
   move([x + dx * 0.1, y + dy * 0.1, step]);
-  trigger("release");
+  rest();
 });
 now.querySelector(".rg-leave").addEventListener("click", () => {
   props.value = null;
@@ -69,7 +78,7 @@ now.querySelector(".rg-leave").addEventListener("click", () => {
 });
 window.addEventListener("resgen-wander", ({ detail }) => {
   if (detail.plane) move(detail.plane);
-  if (detail.rests) trigger("release");
+  if (detail.rests) rest();
 });
 watch("value", show);
 show();

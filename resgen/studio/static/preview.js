@@ -2,6 +2,8 @@
 // A module of its own, which here.js fetches; served beside the scripts of the page without a server, it uses theirs.
 
 import { backends } from "../../site/static/draw.js";
+import { moveLatents } from "../../site/static/latent.js";
+import { drawSeed } from "../../site/static/noise.js";
 import { Renderer } from "../../site/static/renderer.js";
 
 /** Whether this computer has a GPU that the page may use. */
@@ -50,16 +52,70 @@ export function imagesOf(pixels, side) {
  * @param {Map<string, number>} turned how far each direction was turned from where it stood, in standard deviations
  * @param checkpoint with its latents
  */
-export function moved(stand, truncation, turned, { wDim, directions, latents }) {
-  const offset = new Float32Array(wDim);
-  for (const [name, amount] of turned) {
-    const along = stand.own.get(name) ?? latents.directions[directions.indexOf(name)];
-    for (let i = 0; i < wDim; i++) offset[i] += amount * along[i];
-  }
+export function moved(stand, truncation, turned, checkpoint) {
+  const { wDim } = checkpoint;
+  const offset = along(turned, stand, checkpoint);
   const size = stand.mapped.length / stand.count;
   return stand.mapped.map((value, at) => {
     const place = Math.floor(at / size) * wDim + (at % wDim);
     const centre = stand.centre[place];
     return centre + truncation * (value - centre) + stand.offsets[place] + offset[at % wDim];
   });
+}
+
+/**
+ * The w [N, blocks, wDim] of a window of the seed plane, whose images all have the offset of the first that stands there now.
+ * @param {{renderer, checkpoint}} generator of `openGenerator`
+ * @param points of `pointsOf`
+ */
+export async function wandered(generator, points, stand, truncation, turned) {
+  const { renderer, checkpoint } = generator;
+  const w = await renderer.map(points);
+  moveLatents(w, points, { truncation, directions: new Map() }, checkpoint);
+  const offset = along(turned, stand, checkpoint);
+  return w.map((value, at) => value + stand.offsets[at % checkpoint.wDim] + offset[at % checkpoint.wDim]);
+}
+
+/**
+ * The points of a window of the seed plane, row by row, as `latents.locate` places them: noise and class of the four neighbours, blended.
+ * @param {{plane: number[], columns: number, rows: number, width: number, height: number}} window plane [x, y, step]; width and height of the whole
+ * @param {string} className "": drawn from the seeds
+ */
+export function pointsOf({ plane: [x, y, step], columns, rows, width, height }, className, { zDim, classes }) {
+  const drawn = new Map();
+  const corner = (column, row) => {
+    const seed = modulo(column, width) + width * modulo(row, height);
+    if (!drawn.has(seed)) drawn.set(seed, drawSeed(seed, zDim, classes.length));
+    return drawn.get(seed);
+  };
+  return Array.from({ length: columns * rows }, (_, place) => {
+    const [across, down] = [x + ((place % columns) - (columns - 1) / 2) * step, y + (Math.floor(place / columns) - (rows - 1) / 2) * step];
+    return blended(across, down, corner, className, zDim, classes);
+  });
+}
+
+function blended(x, y, corner, className, zDim, classes) {
+  const [z, classWeights] = [new Float32Array(zDim), new Float32Array(classes.length)];
+  for (const [i, j] of [[0, 0], [0, 1], [1, 0], [1, 1]]) {
+    const [column, row] = [Math.floor(x) + i, Math.floor(y) + j];
+    const share = (1 - Math.abs(x - column)) * (1 - Math.abs(y - row));
+    if (!share) continue;
+    const { z: noise, label } = corner(column, row);
+    noise.forEach((value, k) => (z[k] += share * value));
+    if (label >= 0) classWeights[label] += share;
+  }
+  if (className) classWeights.fill(0)[classes.indexOf(className)] = 1;
+  return { z, classWeights };
+}
+
+const modulo = (value, size) => ((value % size) + size) % size;
+
+// What turned directions add to w.
+function along(turned, stand, { wDim, directions, latents }) {
+  const offset = new Float32Array(wDim);
+  for (const [name, amount] of turned) {
+    const direction = stand.own.get(name) ?? latents.directions[directions.indexOf(name)];
+    direction.forEach((value, i) => (offset[i] += amount * value));
+  }
+  return offset;
 }
