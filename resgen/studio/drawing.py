@@ -24,7 +24,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from resgen import __version__
 from resgen.composite import read_query
 from resgen.errors import CheckpointError, RecipeError, ResGenError
 from resgen.files import cache_folder
@@ -34,8 +33,9 @@ from resgen.studio.renderer import Renderer
 from resgen.work import Work, finish
 
 SOURCES = Path(__file__).parents[1]
-FOLDER = re.compile(r"[0-9a-f]{24}-[\w.]+", re.ASCII)
+FOLDER = re.compile(r"[0-9a-f]{24}-\d+", re.ASCII)
 KEPT = "public, max-age=31536000, immutable"  # of what has another address once it is another
+FORMAT = 1  # of what is kept of a generator; another one is written anew
 WRITING_SECONDS = 600
 ASK_AGAIN = 5  # seconds
 AT_ONCE = 4  # requests that are worked on
@@ -69,7 +69,7 @@ class Drawing:
         if not _can_write() or name not in self.library.names():
             raise CheckpointError("There is no such generator here.")
         sha256 = self.renderer.sha256(name)
-        folder = self._folder / f"{sha256[:24]}-{__version__}"
+        folder = self._folder / f"{sha256[:24]}-{FORMAT}"
         if not folder.exists():
             with self._choosing:
                 if sha256 not in self._written:
