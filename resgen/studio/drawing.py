@@ -28,7 +28,7 @@ from resgen.composite import read_query
 from resgen.errors import CheckpointError, RecipeError, ResGenError
 from resgen.files import cache_folder
 from resgen.recipe import Recipe, unpack_vector
-from resgen.studio.log import note_refusal
+from resgen.studio.log import note_failure, note_refusal
 from resgen.studio.renderer import Renderer
 from resgen.work import Work, finish
 
@@ -114,7 +114,12 @@ class Drawing:
         yield 0, 1
         stand = self.library.sampler(recipe.checkpoint).stand(recipe)
         own = {name: _packed(np.asarray(unpack_vector(vector))) for name, vector in recipe.own_directions}
-        return {"count": recipe.count, "own": own, **{name: _packed(values) for name, values in vars(stand).items()}}
+        return {
+            "count": recipe.count,
+            "sha256": self.renderer.sha256(recipe.checkpoint),
+            "own": own,
+            **{name: _packed(values) for name, values in vars(stand).items()},
+        }
 
     async def _answer(self, function: Callable[[str], Any], argument: str) -> Response:
         """What ``function`` tells, as JSON, or why it does not; what it does takes no part in Gradio's queue, so it is bounded here."""
@@ -125,6 +130,8 @@ class Drawing:
         except ResGenError as error:
             note_refusal("drawing", error)
             return JSONResponse({"detail": str(error)}, 404)
+        except Exception as error:
+            return JSONResponse({"detail": f"Something is wrong with the studio itself: request {note_failure('drawing', error)} in its log."}, 500)
         if told is None:
             return JSONResponse({"detail": "This generator is being prepared."}, 202, {"Retry-After": str(ASK_AGAIN)})
         return JSONResponse(told)

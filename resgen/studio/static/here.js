@@ -11,16 +11,18 @@ const base = new URL("drawing/", document.baseURI).href;
 const settings = element.querySelector(".rg-plane-size").dataset;
 const button = element.querySelector(".rg-here");
 let preview = null; // the module
-let opening = { name: "", opened: null }; // the generator that draws here, a promise
+let opening = { sha256: "", opened: null }; // the generator that draws here, a promise
 let shown = null; // the view on screen
 let ready = null; // what is drawn from, of the view on screen
 let trip = 0; // milliseconds to the server and back
-let here = 0; // milliseconds that a picture takes here
+let each = 0; // milliseconds that an image takes here
+let isPossible = true; // whether the server has what a page needs
 let isFollowing = false; // on the way to be ready
 let isDrawing = false;
 let from = 0; // the image that the next drawing begins with, so that under a moving hand all have their turn
 
-const isSooner = () => recall(CHOICE) === "yes" || (recall(CHOICE) === "" && here > 0 && here < trip + shown.milliseconds);
+const server = () => trip + shown.milliseconds; // what a picture takes there
+const isSooner = () => recall(CHOICE) === "yes" || (recall(CHOICE) === "" && each > 0 && each * shown.captions.length < server());
 
 async function ask(address, body = null) {
   const response = await fetch(new URL(address, base), body === null ? {} : { method: "POST", body });
@@ -40,17 +42,18 @@ async function follow(view) {
 }
 
 async function prepare(view) {
+  if (!isPossible) return;
   const began = performance.now();
   let told = trip ? null : await ask("stand", view.query);
   trip ||= performance.now() - began;
-  if (told && !told.mapped) return; // what makes graphs is not installed
-  button.hidden = false;
-  if (!(await isWorthwhile())) return;
+  isPossible = !told || "mapped" in told;
+  button.hidden = !isPossible;
+  if (!isPossible || !(await isWorthwhile())) return;
   told ||= await ask("stand", view.query);
-  const generator = await open(new URLSearchParams(view.query).get("checkpoint"));
+  const generator = await open(new URLSearchParams(view.query).get("checkpoint"), told.sha256);
   if (!generator || shown !== view) return;
   ready = restingOf(view, preview.readStand(told), generator);
-  if (!here) await measure(ready);
+  if (!each) await measure(ready);
 }
 
 // The server draws from now on, as it did; what cannot be drawn here cannot be chosen either.
@@ -63,21 +66,21 @@ async function isWorthwhile() {
   if (recall(CHOICE) === "no") return false;
   preview ||= await import(new URL("studio/static/preview.js", base).href);
   if (recall(CHOICE) === "yes") return true;
-  return !navigator.connection?.saveData && (trip + shown.milliseconds > SLOW || preview.hasGpu());
+  return !navigator.connection?.saveData && (server() > SLOW || preview.hasGpu());
 }
 
 // Once, however often it is asked for while it is loaded.
-function open(name) {
-  if (opening.name !== name) opening = { name, opened: load(name) };
+function open(name, sha256) {
+  if (opening.sha256 !== sha256) opening = { sha256, opened: load(name) };
   return opening.opened;
 }
 
 async function load(name) {
-  here = 0;
+  each = 0;
   const served = await ask(`generators/${encodeURIComponent(name)}`);
   if (served) return preview.openGenerator(served, base);
   setTimeout(() => {
-    opening = { name: "", opened: null };
+    opening = { sha256: "", opened: null };
     if (shown) follow(shown);
   }, AGAIN);
   return null;
@@ -106,7 +109,7 @@ async function measure(of) {
   for (let times = 0; times < 2; times++) {
     const began = performance.now();
     await drawUnseen(pieces(of)); // oxlint-disable-line no-await-in-loop -- one after the other
-    here = performance.now() - began;
+    each = (performance.now() - began) / of.stand.count;
   }
 }
 
@@ -166,7 +169,7 @@ async function drawOnce(of) {
 }
 
 function words({ stand, generator }, milliseconds) {
-  here = milliseconds;
+  each = milliseconds / stand.count;
   return `${stand.count} image${stand.count > 1 ? "s" : ""} in ${Math.round(milliseconds)} ms ${PLACES[generator.backend]}`;
 }
 

@@ -11,14 +11,16 @@ export async function hasGpu() {
   return (await backends(navigator.gpu)).length > 1;
 }
 
+let renderer = null; // one for all generators, of which it has one at a time
+
 /**
- * A generator that draws here, once it is loaded.
+ * The generator that draws here from now on, once it is loaded.
  * @param {{checkpoint, graphs, runtime}} served as `drawing.Drawing` says, its addresses relative to `base`
  * @param {string} base
  */
 export async function openGenerator({ checkpoint, graphs, runtime }, base) {
   const whole = (sources) => Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, { ...source, url: new URL(source.url, base).href }]));
-  const renderer = new Renderer(whole(runtime));
+  renderer ||= new Renderer(whole(runtime));
   const { backend, checkpoint: opened } = await renderer.open(checkpoint, whole(graphs), () => {});
   return { renderer, backend, checkpoint: opened };
 }
@@ -65,11 +67,11 @@ export function moved(stand, truncation, turned, checkpoint) {
 
 /**
  * The w [N, blocks, wDim] of a window of the seed plane, whose images all have the offset of the first that stands there now.
- * @param {{renderer, checkpoint}} generator of `openGenerator`
+ * @param generator of `openGenerator`
  * @param points of `pointsOf`
  */
 export async function wandered(generator, points, stand, truncation, turned) {
-  const { renderer, checkpoint } = generator;
+  const { checkpoint } = generator;
   const w = await renderer.map(points);
   moveLatents(w, points, { truncation, directions: new Map() }, checkpoint);
   const offset = along(turned, stand, checkpoint);
