@@ -21,8 +21,8 @@ let isFollowing = false; // on the way to be ready
 let isDrawing = false;
 let from = 0; // the image that the next drawing begins with, so that under a moving hand all have their turn
 
-const server = () => trip + shown.milliseconds; // what a picture takes there
-const isSooner = () => recall(CHOICE) === "yes" || (recall(CHOICE) === "" && each > 0 && each * shown.captions.length < server());
+const there = () => trip + shown.milliseconds; // what a picture takes there
+const isSooner = () => recall(CHOICE) === "yes" || (recall(CHOICE) === "" && each > 0 && each * shown.captions.length < there());
 
 async function ask(address, body = null) {
   const response = await fetch(new URL(address, base), body === null ? {} : { method: "POST", body });
@@ -66,7 +66,7 @@ async function isWorthwhile() {
   if (recall(CHOICE) === "no") return false;
   preview ||= await import(new URL("studio/static/preview.js", base).href);
   if (recall(CHOICE) === "yes") return true;
-  return !navigator.connection?.saveData && (server() > SLOW || preview.hasGpu());
+  return !navigator.connection?.saveData && (there() > SLOW || preview.hasGpu());
 }
 
 // Once, however often it is asked for while it is loaded.
@@ -185,4 +185,4 @@ button.addEventListener("click", () => {
 });
 window.addEventListener("resgen-rests", ({ detail }) => follow(detail));
 window.addEventListener("resgen-turning", (event) => take(event.detail) && event.preventDefault());
-when("#grid .rg-line", (line) => line.append(button));
+when("#grid .rg-status-line", (line) => line.append(button));
