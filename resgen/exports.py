@@ -8,7 +8,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager, redirect_stdout
-from importlib import import_module
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -85,7 +84,6 @@ def refuse_graph(card: Card) -> None:
 
 def to_onnx(module: nn.Module, inputs: tuple[Tensor, ...], names: Sequence[str], output: str) -> torch.onnx.ONNXProgram:
     """A module as a graph of ONNX that takes any number of rows; traced with ``inputs``, which are called ``names``. Raises CheckpointError."""
-    need("onnxscript", "onnxruntime")
     with _quiet():
         program = torch.onnx.export(
             module, inputs, dynamo=True, opset_version=OPSET, input_names=names, output_names=[output], verbose=False,
@@ -177,15 +175,6 @@ def _drawn(drawing: Callable[..., Tensor], sampler: Sampler) -> np.ndarray:
 def _any_number(inputs: tuple[Tensor, ...]) -> tuple[dict[int, Any], ...]:
     batch = torch.export.Dim("batch", min=1)
     return tuple({0: batch} for _ in inputs)
-
-
-def need(*packages: str) -> None:
-    """Raises CheckpointError where one of the optional packages is not installed."""
-    for package in packages:
-        try:
-            import_module(package)
-        except ImportError as error:
-            raise CheckpointError(f"This needs the package {package}; install it with: pip install 'resgen[interop]'.") from error
 
 
 @contextmanager

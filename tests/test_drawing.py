@@ -14,12 +14,9 @@ from resgen.budget import OWN
 from resgen.composite import Walk
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
-from resgen.studio import drawing
 from resgen.studio.drawing import Drawing
 from resgen.studio.renderer import Renderer
 from tests.conftest import CLASSES
-
-pytest.importorskip("onnxscript")
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +75,3 @@ def test_nothing_but_what_draws_is_served(web: TestClient, tiny_folder: Path) ->
             assert web.get(f"/drawing/{place}/{up}/{wanted}").status_code in (404, 405), (up, place, wanted)
     for name in ("nobody/nothing", "damaged", "tiny.safetensors"):
         assert web.get(f"/drawing/generators/{name}").status_code == 404
-
-
-def test_a_studio_without_what_writes_graphs_says_nothing(web: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
-    assert web.post("/drawing/stand", content="checkpoint=tiny&seeds=0").json() == {}
-    assert web.get("/drawing/generators/tiny").status_code == 404
-    assert web.get("/drawing/runtime/dist/ort.webgpu.bundle.min.mjs").status_code == 404

@@ -13,9 +13,6 @@ from resgen.exports import WRITERS, export, inputs_of
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
 
-pytest.importorskip("onnxruntime")
-pytest.importorskip("onnxscript")
-
 SEEDS = (5, 6, 7)
 LOAD = {
     "onnx": "import onnxruntime as o; s = o.InferenceSession(path); out = s.run(None, dict(zip([i.name for i in s.get_inputs()], inputs)))[0]",

@@ -110,7 +110,6 @@ def test_a_picture_of_it_is_found_again(imported: Sampler) -> None:
 
 @pytest.mark.parametrize("imported", ["dcgan-plain", "skip-classes-32.pkl"], indirect=True)
 def test_onnx_becomes_a_graph_and_goes_on_as_python(imported: Sampler, tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
     assert export(imported, "onnx", tmp_path / "x.onnx") <= 1
     again = Sampler(import_file(tmp_path / "x.onnx", "again", Asked()), "cpu")
     assert again.card.arch.family == GraphConfig.family
@@ -121,7 +120,6 @@ def test_onnx_becomes_a_graph_and_goes_on_as_python(imported: Sampler, tmp_path:
 
 @pytest.mark.parametrize("imported", ["skip-classes-32.pkl", "t-classes-32.pkl"], indirect=True)
 def test_stylegan_is_exported_in_other_ways(imported: Sampler, tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
     assert export(imported, "torchscript", tmp_path / "x.pt") <= 1
     assert export(imported, "onnx", tmp_path / "half.onnx", half=True) <= 3
 

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -21,10 +22,6 @@ from resgen.library import Library
 from resgen.sampler import Sampler
 from resgen.site import export_site, runtime
 from resgen.work import Work, finish
-
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-pytest.importorskip("onnxscript")
 
 
 def grey(architecture: GeneratorConfig | ConvChainConfig) -> Sampler:

@@ -52,10 +52,8 @@ def read_onnx(path: Path, asked: Asked) -> Reading:
 
 
 def _parse(path: Path) -> tuple[Any, Any]:
-    try:
-        import onnx
-    except ImportError as error:
-        raise CheckpointError("ONNX files need the package onnx; install it with: pip install 'resgen[interop]'.") from error
+    import onnx  # here, since few files are of this kind
+
     if path.stat().st_size > MAX_ONNX:
         raise CheckpointError(f"{path.name} is larger than an ONNX file can be.")
     try:

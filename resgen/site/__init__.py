@@ -11,7 +11,7 @@ import torch
 
 from resgen.checkpoint import Checkpoint
 from resgen.errors import CheckpointError, FileError
-from resgen.exports import need, refuse_graph
+from resgen.exports import refuse_graph
 from resgen.files import write_atomically
 from resgen.sampler import Sampler
 from resgen.site.graphs import MAPPING, SYNTHESIS, write_graphs
@@ -47,7 +47,6 @@ def export_site(samplers: Sequence[Sampler], folder: Path, runtime: str) -> Work
 
 def _refuse(samplers: Sequence[Sampler], folder: Path) -> None:
     """Raise what can be said before anything is written."""
-    need("onnx", "onnxscript", "onnxruntime")
     names = [sampler.card.name for sampler in samplers]
     if twice := {name for name in names if names.count(name) > 1}:
         raise CheckpointError(f"The page tells checkpoints by their names: give {', '.join(sorted(twice))} once.")

@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -66,7 +65,7 @@ class Drawing:
         return await self._answer(self._generator, request.path_params["name"])
 
     def _generator(self, name: str) -> Any:
-        if not _can_write() or name not in self.library.names():
+        if name not in self.library.names():
             raise CheckpointError("There is no such generator here.")
         sha256 = self.renderer.sha256(name)
         folder = self._folder / f"{sha256[:24]}-{FORMAT}"
@@ -89,21 +88,16 @@ class Drawing:
 
     def _find(self, place: str) -> Path | None:
         kind, _, name = place.partition("/")
-        if kind == "runtime" and _can_write():
+        if kind == "runtime":
             return _runtime_files().get(name)
         folder, _, name = name.partition("/")
         return _files_of(self._folder / folder).get(name) if kind == "graphs" and FOLDER.fullmatch(folder) else None
 
     async def stand(self, request: Request) -> Response:
-        """Where the images of a recipe stand, whose query is the body: a `sampler.Stand` and one's own directions, float32 as base64.
-
-        Nothing where no page can draw for itself, since resgen[interop] is not installed.
-        """
+        """Where the images of a recipe stand, whose query is the body: a `sampler.Stand` and one's own directions, float32 as base64."""
         return await self._answer(self._stand, (await request.body()).decode(errors="replace"))
 
     def _stand(self, query: str) -> Any:
-        if not _can_write():
-            return {}
         recipe = read_query(query)
         if not isinstance(recipe, Recipe):
             raise RecipeError("Only a grid of images can be drawn in the page.")
@@ -169,13 +163,9 @@ def _entry(folder: Path) -> dict[str, Any]:
 
 def _runtime_files() -> dict[str, Path]:
     """Those of onnxruntime-web, by name, where it is installed; else the page fetches them from a public CDN, by their hashes."""
-    from resgen.site.runtime import installed_files  # here, since it needs what an extra installs
+    from resgen.site.runtime import installed_files  # here, since what writes graphs takes a second to import
 
     return installed_files()
-
-
-def _can_write() -> bool:
-    return all(map(find_spec, ("onnx", "onnxscript", "onnxruntime")))
 
 
 def _packed(values: np.ndarray) -> str:

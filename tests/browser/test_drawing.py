@@ -15,9 +15,6 @@ from resgen.recipe import Recipe, pack_vector
 from resgen.site import runtime
 from tests.browser.conftest import Visit, library, number, pixels, redrawn, runtime_at_hand, shown
 
-pytest.importorskip("onnxruntime")
-pytest.importorskip("onnxscript")
-
 NAME = "fashion-mnist"  # the smallest
 NEAR = 3  # 255ths by which it may differ; both are enlarged
 WRITING = 90_000  # milliseconds that a generator is given to become graphs

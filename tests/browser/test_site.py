@@ -20,9 +20,6 @@ from resgen.site import export_site, runtime
 from resgen.work import finish
 from tests.browser.conftest import PATIENCE, SIZES, library, new_visitor, runtime_at_hand, until
 
-pytest.importorskip("onnxruntime")
-pytest.importorskip("onnxscript")
-
 SHIPPED_ONE = "fashion-mnist"
 NEAR = 2  # 255ths by which a page may differ from the server
 MOVED = "seeds=0-9&truncation=0.7&directions=pc1%3D2&residual_gains=1"

@@ -80,7 +80,8 @@ def torchscript(path: Path) -> None:
 
 
 def onnx_with_data_elsewhere(path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
+    import onnx
+
     weight = onnx.helper.make_tensor("w", 1, [4, 12], [0.0] * 48)
     node = onnx.helper.make_node("MatMul", ["z", "w"], ["image"])
     z, image = (onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in (("z", ["n", 4]), ("image", ["n", 12])))
@@ -92,7 +93,8 @@ def onnx_with_data_elsewhere(path: Path) -> None:
 
 
 def onnx_that_grows(path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
+    import onnx
+
     sizes = onnx.helper.make_tensor("s", 7, [4], [1, 3, 1 << 20, 1 << 20])
     node = onnx.helper.make_node("Expand", ["z", "s"], ["image"])
     z, image = (onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in (("z", ["n", 3, 1, 1]), ("image", ["n", 3, 64, 64])))
@@ -100,7 +102,8 @@ def onnx_that_grows(path: Path) -> None:
 
 
 def onnx_with_a_loop(path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
+    import onnx
+
     node = onnx.helper.make_node("SequenceEmpty", [], ["image"])
     z, image = (onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in (("z", ["n", 4]), ("image", ["n", 3, 64, 64])))
     path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [z], [image], [])).SerializeToString())

@@ -16,7 +16,6 @@ let shown = null; // the view on screen
 let ready = null; // what is drawn from, of the view on screen
 let trip = 0; // milliseconds to the server and back
 let each = 0; // milliseconds that an image takes here
-let isPossible = true; // whether the server has what a page needs
 let isFollowing = false; // on the way to be ready
 let isDrawing = false;
 let from = 0; // the image that the next drawing begins with, so that under a moving hand all have their turn
@@ -42,13 +41,11 @@ async function follow(view) {
 }
 
 async function prepare(view) {
-  if (!isPossible) return;
   const began = performance.now();
   let told = trip ? null : await ask("stand", view.query);
   trip ||= performance.now() - began;
-  isPossible = !told || "mapped" in told;
-  button.hidden = !isPossible;
-  if (!isPossible || !(await isWorthwhile())) return;
+  button.hidden = false;
+  if (!(await isWorthwhile())) return;
   told ||= await ask("stand", view.query);
   const generator = await open(new URLSearchParams(view.query).get("checkpoint"), told.sha256);
   if (!generator || shown !== view) return;
