@@ -367,12 +367,12 @@ def test_the_strip_of_blocks_follows_the_chosen_image_and_its_dials(page: Page) 
 
 def test_marked_images_make_a_direction_that_the_link_keeps(page: Page, visit: Visit) -> None:
     tiles = page.locator("#grid .rg-tiles button")
+    unfold(page, "Make a direction of your own")
     for place, mark in ((0, "More"), (1, "More"), (3, "Less")):
         tiles.nth(place).click()
         page.locator("#grid").get_by_role("button", name=mark, exact=True).click()
     redrawn(page, lambda: enter(number(page, "truncation"), "0.8"))
     expect(tiles.nth(0)).to_have_attribute("data-mark", "more")  # marks stay on their images when a slider moves
-    unfold(page, "Make a direction of your own")
     expect(page.locator("#marks")).to_contain_text("2 marked more, 1 less")
     text(page, "own-name").fill("fluffy")
     redrawn(page, lambda: page.click("#make-own"))
