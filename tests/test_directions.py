@@ -15,18 +15,18 @@ from resgen.train.directions import MEASURES, draw, learn_attributes, name_direc
 @pytest.fixture
 def tiny(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
     monkeypatch.setattr(directions, "SAMPLES", 384)
-    monkeypatch.setattr(directions, "FAITHFUL", 0.8)  # an untrained generator has crooked ways
     return load_checkpoint(tiny_folder / "tiny.safetensors")
 
 
 def test_a_named_direction_does_what_its_name_says(tiny: Checkpoint) -> None:
     named, faith = name_directions(tiny, MEASURES)
-    assert named.card.direction_names[-2:] == ("pc1", "pc2") and max(faith.values()) >= 0.8
+    assert named.card.direction_names[-2:] == ("pc1", "pc2") and faith["brightness"] >= 0.8
     generator, w = tiny.build(), torch.randn(20, 12, generator=torch.Generator().manual_seed(5))
+    assert "warmth" in named.card.direction_names
     for name in named.card.direction_names[:-2]:
         offset = named.directions[named.card.direction_names.index(name)]
         less, more = (MEASURES[name](draw(generator, w + step * offset)) for step in (-1, 1))
-        assert (more > less).float().mean() > 0.65, name
+        assert (more > less).float().mean() > 0.8, name
     assert torch.equal(named.directions[-2:], tiny.directions)
 
 
