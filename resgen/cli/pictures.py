@@ -102,9 +102,7 @@ def sample(
         raise RecipeError("Say where to: --out grid.png, --images-dir FOLDER or --npz FILE.")
     shelf = library(checkpoints, device)
     name = shelf.add(checkpoint)
-    if fields.get("classes") == "all":
-        fields["classes"] = shelf.card(name).classes
-    recipe = Recipe(checkpoint=name, **fields)
+    recipe = Recipe(checkpoint=name, **_with_all_classes(fields, name, shelf))
     if "columns" not in fields:
         recipe = recipe.changed(columns=min(100, max(8, round(recipe.points**0.5))))
     if out:
@@ -135,10 +133,8 @@ def dataset(
     device = pick_device(device)
     shelf = library(checkpoints, f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and processes > 1 else device)
     name = shelf.add(checkpoint)
-    if fields.get("classes") == "all":
-        fields["classes"] = shelf.card(name).classes
     seeds = range(first_seed, first_seed + count)
-    recipe = Recipe(checkpoint=name, seeds=(seeds[0], seeds[-1]), **fields)
+    recipe = Recipe(checkpoint=name, seeds=(seeds[0], seeds[-1]), **_with_all_classes(fields, name, shelf))
     step = max(1, 2 * IMAGES_A_FILE // recipe.count)
     _claim(out, {"recipe": recipe.to_dict(), "sha256": shelf.sampler(name).checkpoint.sha256})
     for part in [seeds[at : at + step] for at in range(0, count, step)[rank::processes]]:
@@ -146,6 +142,11 @@ def dataset(
         if not path.exists():
             drawn = recipe.changed(seeds=tuple(part))
             _write_arrays(_draw(drawn, shelf), drawn, shelf, path)
+
+
+def _with_all_classes(fields: dict[str, Any], name: str, shelf: "Library") -> dict[str, Any]:
+    """Fields in which the classes 'all' are those of a checkpoint. Raises CheckpointError."""
+    return {**fields, "classes": shelf.card(name).classes} if fields.get("classes") == "all" else fields
 
 
 def _claim(folder: Path, of: dict[str, Any]) -> None:

@@ -2,6 +2,9 @@
 
 import { gainsOf, moveLatents, readLatents } from "./latent.js";
 
+/** Where a backend draws, in words. */
+export const PLACES = { webgpu: "on your GPU", wasm: "on your processor" };
+
 const BATCH = 8; // images between two looks at whether they are still wanted
 
 export class Renderer {
@@ -93,6 +96,17 @@ export class Renderer {
     for (const { reject } of this.#asked.values()) reject(new Error(sentence));
     this.#asked.clear();
   }
+}
+
+/** Sources {name: {url, bytes}} with whole addresses in place of those relative to `base`. */
+export function withAddresses(sources, base) {
+  return Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, { ...source, url: new URL(source.url, base).href }]));
+}
+
+/** RGBA [N, side, side, 4] -> an ImageData for each image. */
+export function imagesOf(pixels, side) {
+  const size = side * side * 4;
+  return Array.from({ length: pixels.length / size }, (_, place) => new ImageData(pixels.slice(place * size, (place + 1) * size), side, side));
 }
 
 /** The first point of each batch, in the order in which they are drawn: from `from` on, then those before it. */

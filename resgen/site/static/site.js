@@ -5,11 +5,10 @@ import { locate, positionsOf, walk } from "./latent.js";
 import { readLink, withCheckpoint, writeLink } from "./link.js";
 import { withNote, writeNote } from "./note.js";
 import { Film, Grid } from "./picture.js";
-import { Renderer } from "./renderer.js";
+import { imagesOf, PLACES, Renderer, withAddresses } from "./renderer.js";
 
 const FRAMES_A_SECOND = 24;
 const ADDRESS_DELAY = 200; // milliseconds; browsers refuse an address that changes too often
-const PLACES = { webgpu: "on your GPU", wasm: "on your processor" };
 
 const find = (id) => document.getElementById(id);
 const grid = new Grid(find("pane"), find("grid"));
@@ -42,10 +41,8 @@ async function readSite() {
   const response = await fetch("site.json").catch(() => null);
   if (!response?.ok) throw new Error("site.json, the list of this page's generators, could not be loaded: check that the folder was copied whole.");
   const site = await response.json();
-  const whole = (source) => ({ ...source, url: new URL(source.url, document.baseURI).href });
-  const each = (sources) => Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, whole(source)]));
-  for (const checkpoint of site.checkpoints) checkpoint.graphs = each(checkpoint.graphs);
-  return { runtime: each(site.runtime), checkpoints: site.checkpoints };
+  for (const checkpoint of site.checkpoints) checkpoint.graphs = withAddresses(checkpoint.graphs, document.baseURI);
+  return { runtime: withAddresses(site.runtime, document.baseURI), checkpoints: site.checkpoints };
 }
 
 // What the page shows.
@@ -127,11 +124,6 @@ function pointsOf(wanted, checkpoint) {
   if (wanted.screen === "explore") return locate(wanted.seeds, wanted.className, checkpoint);
   const stops = locate(wanted.stops, wanted.className, checkpoint);
   return walk(stops, positionsOf(Math.round(wanted.seconds * FRAMES_A_SECOND), stops.length));
-}
-
-function imagesOf(pixels, side) {
-  const size = side * side * 4;
-  return Array.from({ length: pixels.length / size }, (_, i) => new ImageData(pixels.slice(i * size, (i + 1) * size), side, side));
 }
 
 // Show one of the things that the pane may hold: the grid, the film, what is waited for, or a failure.

@@ -6,7 +6,6 @@
 const CHOICE = "resgen-draw-here"; // "yes" or "no" of the visitor; else it is measured
 const SLOW = 600; // milliseconds of the server from which what draws on a processor is worth fetching: it takes as long
 const AGAIN = 5000; // milliseconds until a generator that is being prepared is asked for again
-const PLACES = { webgpu: "on your GPU", wasm: "on your processor" };
 const base = new URL("drawing/", document.baseURI).href;
 const settings = element.querySelector(".rg-plane-size").dataset;
 const button = element.querySelector(".rg-here");
@@ -167,7 +166,7 @@ async function drawOnce(of) {
 
 function words({ stand, generator }, milliseconds) {
   each = milliseconds / stand.count;
-  return `${stand.count} image${stand.count > 1 ? "s" : ""} in ${Math.round(milliseconds)} ms ${PLACES[generator.backend]}`;
+  return `${stand.count} image${stand.count > 1 ? "s" : ""} in ${Math.round(milliseconds)} ms ${preview.PLACES[generator.backend]}`;
 }
 
 function showChoice() {

@@ -4,14 +4,16 @@
 import { backends } from "../../site/static/draw.js";
 import { moveLatents } from "../../site/static/latent.js";
 import { drawSeed } from "../../site/static/noise.js";
-import { Renderer } from "../../site/static/renderer.js";
+import { Renderer, withAddresses } from "../../site/static/renderer.js";
+
+export { imagesOf, PLACES } from "../../site/static/renderer.js";
 
 /** Whether this computer has a GPU that the page may use. */
 export async function hasGpu() {
   return (await backends(navigator.gpu)).length > 1;
 }
 
-let renderer = null; // one for all generators, of which it has one at a time
+let only = null; // renderer: one for all generators, of which it has one at a time
 
 /**
  * The generator that draws here from now on, once it is loaded.
@@ -19,10 +21,9 @@ let renderer = null; // one for all generators, of which it has one at a time
  * @param {string} base
  */
 export async function openGenerator({ checkpoint, graphs, runtime }, base) {
-  const whole = (sources) => Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, { ...source, url: new URL(source.url, base).href }]));
-  renderer ||= new Renderer(whole(runtime));
-  const { backend, checkpoint: opened } = await renderer.open(checkpoint, whole(graphs), () => {});
-  return { renderer, backend, checkpoint: opened };
+  only ||= new Renderer(withAddresses(runtime, base));
+  const { backend, checkpoint: opened } = await only.open(checkpoint, withAddresses(graphs, base), () => {});
+  return { renderer: only, backend, checkpoint: opened };
 }
 
 /**
@@ -39,12 +40,6 @@ export function readStand(told) {
     offsets: numbers(told.offsets),
     own: new Map(Object.entries(told.own).map(([name, packed]) => [name, numbers(packed)])),
   };
-}
-
-/** RGBA [N, side, side, 4] -> an ImageData for each image. */
-export function imagesOf(pixels, side) {
-  const size = side * side * 4;
-  return Array.from({ length: pixels.length / size }, (_, place) => new ImageData(pixels.slice(place * size, (place + 1) * size), side, side));
 }
 
 /**
@@ -70,8 +65,7 @@ export function moved(stand, truncation, turned, checkpoint) {
  * @param generator of `openGenerator`
  * @param points of `pointsOf`
  */
-export async function wandered(generator, points, stand, truncation, turned) {
-  const { checkpoint } = generator;
+export async function wandered({ renderer, checkpoint }, points, stand, truncation, turned) {
   const w = await renderer.map(points);
   moveLatents(w, points, { truncation, directions: new Map() }, checkpoint);
   const offset = along(turned, stand, checkpoint);
