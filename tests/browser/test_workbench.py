@@ -87,6 +87,12 @@ def test_choosing_pinning_and_switching_screens_moves_nothing_else(window: Page)
     assert window.evaluate(PLACES) == before
 
 
+def test_the_switch_of_where_it_is_drawn_moves_nothing_when_it_comes(window: Page) -> None:
+    before = window.evaluate(PLACES)
+    window.evaluate("document.querySelector('#grid .rg-here').toggleAttribute('hidden')")
+    assert window.evaluate(PLACES) == before
+
+
 def drag(page: Page, right: float, down: float, hold: bool = False) -> None:
     """Drag the grid by so many images, from the middle of its second image in the second row."""
     box = page.locator("#grid .rg-tiles button").nth(explored(page).columns + 1).bounding_box()
