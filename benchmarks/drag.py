@@ -37,7 +37,10 @@ ROUNDS, STEPS = 3, 8  # steps of a round
 DRAGGED_SECONDS = 2
 
 # What of each page is on screen: text that changes with the picture, "" while parts of it are missing.
-OF_STUDIO = "() => document.querySelector('#grid canvas')?.dataset.painted ?? ''"
+OF_STUDIO = """() => {
+  const canvas = document.querySelector("#grid .rg-canvas[data-painted]");
+  return canvas ? canvas.getContext("2d").getImageData(0, canvas.height >> 1, canvas.width, 1).data.join("") : ""; // all images are painted at once
+}"""
 OF_SITE = "() => document.querySelector('#grid').dataset.painted ?? ''"
 OF_GALLERY = """() => {
   const images = [...document.querySelectorAll("#gallery img")];
@@ -45,10 +48,11 @@ OF_GALLERY = """() => {
 }""".replace("COUNT", str(GRID))
 MOVE = """(value) => {
   const range = document.querySelector("#truncation input[type=range]");
+  range.dispatchEvent(new PointerEvent("pointerdown", { bubbles: true }));
   range.value = value;
   range.dispatchEvent(new Event("input", { bubbles: true }));
 }"""
-# Of a gallery all images must be others; of a canvas its one text.
+# Of a gallery all images must be others; of a canvas one row of its pixels.
 STEP = """async (value) => {
   const shown = SHOWN, parts = (text) => text.split(",h");
   const before = new Set(parts(shown()));

@@ -209,7 +209,7 @@ def read(text: str) -> AnyRecipe:
     """Any recipe from untrusted JSON; raises RecipeError."""
     if len(text) > MAX_NOTE:
         raise RecipeError(f"The recipe is longer than the {MAX_NOTE:,} characters that are read; make it shorter.")
-    return read_dict(_object(text, "This is not a recipe: its JSON cannot be read."))
+    return read_dict(read_object(text, "This is not a recipe: its JSON cannot be read."))
 
 
 def read_dict(raw: Any) -> AnyRecipe:
@@ -234,11 +234,12 @@ def read_query(query: Any) -> AnyRecipe:
     values = dict(parse_qsl(query))
     for kind in KINDS:
         if kind in values:
-            return read_dict({**_object(values[kind], "The link was cut short or changed on its way: copy it again."), "kind": kind})
+            return read_dict({**read_object(values[kind], "The link was cut short or changed on its way: copy it again."), "kind": kind})
     return Recipe.from_query(query)
 
 
-def _object(text: str, otherwise: str) -> dict[str, Any]:
+def read_object(text: str, otherwise: str) -> dict[str, Any]:
+    """The table that JSON holds, from anywhere; raises RecipeError, ``otherwise`` where it is no JSON."""
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:

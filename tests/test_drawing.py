@@ -1,12 +1,14 @@
 """What a page is told that draws for itself: where its images stand, and nothing that it must not have."""
 
 import base64
+import io
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -45,6 +47,42 @@ def test_truncation_and_directions_are_sums_of_what_is_told(web: TestClient, lib
         assert len(mapped) == told["count"] == recipe.count
         assert np.allclose(centre + truncation * (mapped - centre) + offsets, sampler.latents(recipe), atol=1e-5)
         assert told["own"].keys() == {name for name, _ in recipe.own_directions}
+
+
+@pytest.mark.parametrize(
+    ("turned", "as_if"),
+    [
+        ({}, {}),
+        ({"truncation": 0.3, "directions": {"pc2": 1.5}}, {"truncation": 0.3, "directions": (("pc1", 2.0), ("pc2", 1.5))}),
+        ({"directions": {"pc1": 0}, "gains": [1, 0.5, 1]}, {"directions": (), "residual_gains": (1, 0.5, 1)}),
+        ({"gains": [1, 1]}, {}),
+        ({"plane": [0.5, 1.25, 0.3]}, {"plane": (0.5, 1.25, 0.3), "plane_rows": 2}),
+    ],
+)
+def test_a_picture_is_that_of_the_recipe_whose_dials_are_turned(
+    web: TestClient, library: Library, turned: dict[str, object], as_if: dict[str, object]
+) -> None:
+    recipe = Recipe(checkpoint="tiny", seeds=(3, 4, 5), columns=2, directions=(("pc1", 2.0),))
+    told = web.post("/drawing/picture", json={"query": recipe.to_query(), "turned": turned}).raise_for_status().json()
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(told["src"].partition(",")[2]))).convert("RGB"))
+    for place, image in enumerate(library.sampler("tiny").render(recipe.changed(**as_if))):
+        row, column = divmod(place, 2)
+        assert (picture[16 * row : 16 * row + 16, 16 * column : 16 * column + 16] == image).all()
+    assert "images by tiny" in told["status"]
+
+
+@pytest.mark.parametrize(
+    "turned",
+    [
+        {"truncation": "much"}, {"truncation": None}, {"directions": {"pc1": [1]}}, {"directions": {"nothing": 1}}, {"gains": [0.5] * 99},
+        {"gains": [{}]}, {"plane": [1]}, {"plane": [1, 2, "NaN"]}, {"directions": {str(i): 1 for i in range(5000)}},
+    ],
+)  # fmt: skip
+def test_what_no_dial_tells_is_refused_in_a_sentence(web: TestClient, turned: dict[str, object]) -> None:
+    answer = web.post("/drawing/picture", json={"query": "checkpoint=tiny&seeds=0", "turned": turned})
+    assert answer.status_code == 404 and answer.json()["detail"].endswith((".", "?")), answer.text
+    for body in (b"", b"[" * 9000, b"3", b'{"query": 3}', b'{"turned": {}}', b'{"query": "checkpoint=tiny&seeds=0-40"}', b"\xff"):
+        assert web.post("/drawing/picture", content=body).status_code == 404, body
 
 
 def numbers(packed: str, blocks: int, size: int) -> np.ndarray:

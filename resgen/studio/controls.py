@@ -186,11 +186,8 @@ class Controls:
             return {}
         if moved[self.plane] is None:
             return {"plane": None, "plane_rows": 0}
-        if recipe.plane is not None:
-            return {"plane": _exact(recipe.plane, shown[self.plane], moved[self.plane])}
-        rows = math.ceil(len(recipe.seeds) / recipe.columns)
-        left = {"latents": (), "variation_of": None, "variation_path": (), "edits": (), "sweep": "", "classes": recipe.classes[:1]}
-        return {"plane": tuple(moved[self.plane]), "plane_rows": rows, **left}
+        window = moved[self.plane] if recipe.plane is None else _exact(recipe.plane, shown[self.plane], moved[self.plane])
+        return on_plane(recipe, window)
 
     def _take_classes(self, recipe: Recipe, values: Values, moved: Values, card: Card) -> dict[str, Any]:
         if not moved.keys() & {self.class_mode, self.one_class, self.row_classes, self.mixed, *self.shares} or recipe.latents or not card.classes:
@@ -336,6 +333,14 @@ def _check_told(plane: Any, truncation: Any, directions: Any, blocks: Any) -> No
     number = isinstance(truncation, int | float)
     if not (window and number and dials and isinstance(blocks, dict) and isinstance(blocks.get("gains"), list)):
         raise RecipeError(LOST)
+
+
+def on_plane(recipe: Recipe, window: Sequence[float]) -> dict[str, Any]:
+    """What is changed of a recipe to show a window [x, y, step] of the seed plane; entered from seeds, it is as large as their grid."""
+    if recipe.plane is not None:
+        return {"plane": tuple(window)}
+    left = {"latents": (), "variation_of": None, "variation_path": (), "edits": (), "sweep": "", "classes": recipe.classes[:1]}
+    return {"plane": tuple(window), "plane_rows": math.ceil(len(recipe.seeds) / recipe.columns), **left}
 
 
 def _exact(values: Sequence[float], shown: Sequence[float], now: Sequence[float]) -> tuple[float, ...]:

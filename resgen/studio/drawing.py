@@ -1,5 +1,7 @@
-"""What a page needs to draw for itself while a hand turns a dial: scripts, generators as graphs, and where the images on screen stand.
+"""What a page asks for while a hand turns a dial: the picture, or what it needs to draw for itself: scripts, generators as graphs, and where the
+images on screen stand.
 
+These are plain requests, each with its answer, beside Gradio's queue, which takes longer than drawing does.
 A generator is written as graphs once, by a process of its own, when the first page asks for it, and kept by what identifies its checkpoint.
 """
 
@@ -23,10 +25,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from resgen.composite import read_query
+from resgen.composite import read_object, read_query
 from resgen.errors import CheckpointError, RecipeError, ResGenError
+from resgen.fields import is_list, is_table
 from resgen.files import cache_folder
 from resgen.recipe import Recipe, unpack_vector
+from resgen.studio.controls import on_plane
 from resgen.studio.log import note_failure, note_refusal
 from resgen.studio.renderer import Renderer
 from resgen.work import Work, finish
@@ -53,10 +57,11 @@ class Drawing:
         self._choosing, self._places = Lock(), CapacityLimiter(AT_ONCE)
 
     def routes(self) -> list[BaseRoute]:
-        """Where all of it is found. What the page fetches is a file, but for `generators/NAME` and `stand`."""
+        """Where all of it is found. What the page fetches is a file, but for `generators/NAME`, `stand` and `picture`."""
         return [
             Route("/drawing/generators/{name:path}", self.generator),
             Route("/drawing/stand", self.stand, methods=["POST"]),
+            Route("/drawing/picture", self.picture, methods=["POST"]),
             Route("/drawing/{place:path}", self.file),
         ]
 
@@ -95,12 +100,19 @@ class Drawing:
 
     async def stand(self, request: Request) -> Response:
         """Where the images of a recipe stand, whose query is the body: a `sampler.Stand` and one's own directions, float32 as base64."""
-        return await self._answer(self._stand, (await request.body()).decode(errors="replace"))
+        return await self._answer(self._stand, await _body(request))
+
+    async def picture(self, request: Request) -> Response:
+        """What the grid shows of {"query", "turned"}: a recipe whose dials were turned, as `turn` takes them."""
+        return await self._answer(self._picture, await _body(request))
+
+    def _picture(self, body: str) -> Any:
+        told = read_object(body, "What the page told cannot be read; load it again.")
+        view = self.renderer.view(turn(_grid_of(told.get("query")), told.get("turned")))
+        return {name: view[name] for name in ("src", "status")}
 
     def _stand(self, query: str) -> Any:
-        recipe = read_query(query)
-        if not isinstance(recipe, Recipe):
-            raise RecipeError("Only a grid of images can be drawn in the page.")
+        recipe = _grid_of(query)
         self.renderer.check(recipe)
         return finish(self.renderer.turns.share(self._place(recipe)))
 
@@ -129,6 +141,33 @@ class Drawing:
         if told is None:
             return JSONResponse({"detail": "This generator is being prepared."}, 202, {"Retry-After": str(ASK_AGAIN)})
         return JSONResponse(told)
+
+
+def turn(recipe: Recipe, turned: Any) -> Recipe:
+    """A recipe after dials were turned: "truncation" to a number, "directions" to one by name, "gains" of all blocks, the "plane" to another window.
+
+    Raises RecipeError.
+    """
+    dials = turned if is_table(turned) else {}
+    changes = on_plane(recipe, window) if is_list(window := dials.get("plane")) else {}
+    if is_table(amounts := dials.get("directions")):
+        changes["directions"] = tuple((name, amount) for name, amount in (dict(recipe.directions) | amounts).items() if amount)
+    if is_list(gains := dials.get("gains")):
+        changes["residual_gains"] = () if all(gain == 1 for gain in gains) else tuple(gains)
+    if "truncation" in dials:
+        changes["truncation"] = dials["truncation"]
+    return recipe.changed(**changes)
+
+
+def _grid_of(query: Any) -> Recipe:
+    recipe = read_query(query)
+    if not isinstance(recipe, Recipe):
+        raise RecipeError("Only a grid of images can be drawn while a dial is turned.")
+    return recipe
+
+
+async def _body(request: Request) -> str:
+    return (await request.body()).decode(errors="replace")
 
 
 def _write(checkpoint: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ function change(place, gain) {
   const gains = state().names.map((_, other) => (other === place ? gain : state().gains[other] ?? 1));
   props.value = { ...state(), gains };
   blocks[place].showSwitch(gain);
-  if (!isDrawnHere({ gains })) trigger("input");
+  if (!isFollowed({ gains })) trigger("input");
 }
 
 function lay(name, place) {

@@ -36,8 +36,8 @@ function makeDial({ id, name, low, high, step, changed, left }) {
   return dial;
 }
 
-// Whether the page draws by itself what a dial is turned to; else the server is asked.
-const isDrawnHere = (turned) => !window.dispatchEvent(new CustomEvent("resgen-turning", { detail: turned, cancelable: true }));
+// Whether what a dial is turned to is drawn beside Gradio's queue, as here.js says; else an event asks for it.
+const isFollowed = (turned) => !window.dispatchEvent(new CustomEvent("resgen-turning", { detail: turned, cancelable: true }));
 
 const share = (value, low, high) => `${(100 * (value - low)) / (high - low)}%`;
 

@@ -14,13 +14,12 @@ let ends = null;
 const state = () => ({ names: [], own: [], amounts: {}, sweep: "", ...props.value });
 
 function change(name, amount) {
-  const before = state().amounts;
-  const amounts = { ...before };
+  const amounts = { ...state().amounts };
   if (amount) amounts[name] = amount;
   else delete amounts[name];
   props.value = { ...state(), amounts };
   showZero();
-  if (!isDrawnHere({ amounts, before })) trigger("input");
+  if (!isFollowed({ directions: { [name]: amount } })) trigger("input");
 }
 
 function button(words, help, act) {

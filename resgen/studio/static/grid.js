@@ -139,10 +139,11 @@ function tellChosen() {
   told = which;
 }
 
-// Images that the page has drawn itself take the place of those of the view.
-function takeDrawn({ view: of, parts, plane, status }) {
+// While a hand turns a dial, a picture of all images, or some that the page has drawn itself, take the place of those of the view.
+function takeDrawn({ view: of, picture, parts, plane, status }) {
   if (of !== view) return;
-  if (!(sprite instanceof HTMLCanvasElement)) sprite = copyOf(sprite);
+  if (picture) sprite = picture;
+  if (parts.length && !(sprite instanceof HTMLCanvasElement)) sprite = copyOf(sprite);
   for (const { first, images } of parts) images.forEach((image, place) => putImage(image, first + place));
   if (plane) wandered = { view, plane };
   paint();
@@ -194,6 +195,7 @@ async function show() {
   lay();
   paint();
   find(".rg-status").textContent = view.status;
+  if (settings.wanders) window.dispatchEvent(new CustomEvent("resgen-came", { detail: view }));
   tellAtRest();
   share();
 }

@@ -1,8 +1,8 @@
-// While a dial is turned, the page draws what is on screen itself where that is measured to be sooner than asking the server; once the hand
-// lets go, the server's picture takes its place. preview.js does it, which is fetched when it is wanted.
+// While a dial is turned, the grid follows the hand beside Gradio's queue: a picture is one plain request, or drawn by the page itself where that
+// is measured to be sooner (preview.js does it, which is fetched when it is wanted). Once the hand lets go, the studio draws as ever.
 // The seed plane is wandered in the same way: its window is drawn whole, so that neighbours stay neighbours.
-// "resgen-rests" brings the view on screen; "resgen-turning" what a dial is turned to, taken where it is drawn here; "resgen-drawn" gives the
-// grid its images.
+// "resgen-came" brings the view on screen, "resgen-rests" tells that it stays; "resgen-turning" what a dial is turned to, taken where it is drawn in
+// one of these ways; "resgen-drawn" gives the grid its images.
 const CHOICE = "resgen-draw-here"; // "yes" or "no" of the visitor; else it is measured
 const SLOW = 600; // milliseconds of the server from which what draws on a processor is worth fetching: it takes as long
 const AGAIN = 5000; // milliseconds until a generator that is being prepared is asked for again
@@ -11,16 +11,16 @@ const settings = element.querySelector(".rg-plane-size").dataset;
 const button = element.querySelector(".rg-here");
 let preview = null; // the module
 let opening = { sha256: "", opened: null }; // the generator that draws here, a promise
-let shown = null; // the view on screen
-let ready = null; // what is drawn from, of the view on screen
+let turn = null; // of the view on screen: { view, link: its query, rest: where its dials stood, told: what was turned, source: what is drawn from here, ... }
+let isHeld = false; // whether a pointer is down: without one a dial is let go at once
 let trip = 0; // milliseconds to the server and back
 let each = 0; // milliseconds that an image takes here
 let isFollowing = false; // on the way to be ready
 let isDrawing = false;
 let from = 0; // the image that the next drawing begins with, so that under a moving hand all have their turn
 
-const there = () => trip + shown.milliseconds; // what a picture takes there
-const isSooner = () => recall(CHOICE) === "yes" || (recall(CHOICE) === "" && each > 0 && each * shown.captions.length < there());
+const there = () => trip + turn.view.milliseconds; // what a picture takes there
+const isSooner = () => recall(CHOICE) === "yes" || (recall(CHOICE) === "" && each > 0 && each * turn.view.captions.length < there());
 
 async function ask(address, body = null) {
   const response = await fetch(new URL(address, base), body === null ? {} : { method: "POST", body });
@@ -31,11 +31,9 @@ async function ask(address, body = null) {
 
 // A view came to rest: be ready for the hand.
 async function follow(view) {
-  shown = view;
-  ready = null;
   isFollowing = true;
-  await prepare(view).catch(() => shown === view && giveUp());
-  if (shown === view) isFollowing = false;
+  await prepare(view).catch(() => turn.view === view && giveUp());
+  if (turn.view === view) isFollowing = false;
   showChoice();
 }
 
@@ -47,14 +45,14 @@ async function prepare(view) {
   if (!(await isWorthwhile())) return;
   told ||= await ask("stand", view.query);
   const generator = await open(new URLSearchParams(view.query).get("checkpoint"), told.sha256);
-  if (!generator || shown !== view) return;
-  ready = restingOf(view, preview.readStand(told), generator);
-  if (!each) await measure(ready);
+  if (!generator || turn.view !== view) return;
+  turn.source = { stand: preview.readStand(told), generator };
+  if (!each) await measure(turn);
 }
 
 // The server draws from now on, as it did; what cannot be drawn here cannot be chosen either.
 function giveUp() {
-  ready = null;
+  turn.source = null;
   button.hidden = true;
 }
 
@@ -77,27 +75,35 @@ async function load(name) {
   if (served) return preview.openGenerator(served, base);
   setTimeout(() => {
     opening = { sha256: "", opened: null };
-    if (shown) follow(shown);
+    follow(turn.view);
   }, AGAIN);
   return null;
 }
 
-function restingOf(view, stand, generator) {
+function restingOf(view) {
   const link = new URLSearchParams(view.query);
   const gains = (link.get("residual_gains") || "").split(",").filter(Boolean).map(Number);
-  const dials = { truncation: Number(link.get("truncation") ?? 1), gains, amounts: {}, plane: null };
-  return { view, stand, generator, link, before: null, dials, isWanted: false };
+  const rest = { truncation: Number(link.get("truncation") ?? 1), gains, directions: pairsOf(link.get("directions") || "") };
+  return { view, link, rest, told: {}, source: null, isWanted: false, isRefused: false };
+}
+
+// "a=1,b=-0.5" -> { a: 1, b: -0.5 }, as fields.py writes it.
+function pairsOf(text) {
+  const pairs = text.split(",").filter(Boolean).map((pair) => pair.split("="));
+  return Object.fromEntries(pairs.map(([name, value]) => [decodeURIComponent(name), Number(value)]));
 }
 
 // Whether another window of the seed plane is this view but for its points.
-function canWander({ view, link, generator: { checkpoint } }) {
+function canWander({ view, link }) {
   const isPlain = !["latents", "variation_of", "edits", "sweep", "class_mix"].some((name) => link.has(name));
-  const className = link.get("classes") || "";
-  return isPlain && checkpoint.mapped && view.captions.length === view.columns * view.rows && (!className || checkpoint.classes.includes(className));
+  return isPlain && view.captions.length === view.columns * view.rows && !(link.get("classes") || "").includes(",");
 }
 
-function pointsOf({ view: { columns, rows }, link, generator: { checkpoint } }, plane) {
-  return preview.pointsOf({ plane, columns, rows, width: Number(settings.width), height: Number(settings.height) }, link.get("classes") || "", checkpoint);
+// Whether the page itself draws it, and can: the window of a generator whose noise it draws as the server does.
+function isHere({ source, link, told }) {
+  if (!source || !isSooner()) return false;
+  const [{ mapped, classes }, className] = [source.generator.checkpoint, link.get("classes") || ""];
+  return !told.plane || (mapped && (!className || classes.includes(className)));
 }
 
 // The second drawing counts: the first prepares what all others use.
@@ -105,7 +111,7 @@ async function measure(of) {
   for (let times = 0; times < 2; times++) {
     const began = performance.now();
     await drawUnseen(pieces(of)); // oxlint-disable-line no-await-in-loop -- one after the other
-    each = (performance.now() - began) / of.stand.count;
+    each = (performance.now() - began) / of.source.stand.count;
   }
 }
 
@@ -114,53 +120,67 @@ async function drawUnseen(parts) {
 }
 
 async function* pieces(of) {
-  const { stand, generator, dials, before } = of;
-  const names = new Set([...Object.keys(dials.amounts), ...Object.keys(before || {})]);
-  const turned = new Map([...names].map((name) => [name, (dials.amounts[name] || 0) - (before?.[name] || 0)]));
-  const w = dials.plane
-    ? await preview.wandered(generator, pointsOf(of, dials.plane), stand, dials.truncation, turned)
-    : preview.moved(stand, dials.truncation, turned, generator.checkpoint);
-  yield* generator.renderer.synthesise(w, dials.gains, generator.checkpoint, dials.plane ? 0 : from);
+  const { stand, generator } = of.source;
+  const { truncation, gains, plane } = { ...of.rest, ...of.told };
+  const turned = new Map(Object.entries(of.told.directions || {}).map(([name, amount]) => [name, amount - (of.rest.directions[name] || 0)]));
+  const w = plane
+    ? await preview.wandered(generator, pointsOf(of, plane), stand, truncation, turned)
+    : preview.moved(stand, truncation, turned, generator.checkpoint);
+  yield* generator.renderer.synthesise(w, gains, generator.checkpoint, plane ? 0 : from);
+}
+
+function pointsOf({ view: { columns, rows }, link, source }, plane) {
+  const window = { plane, columns, rows, width: Number(settings.width), height: Number(settings.height) };
+  return preview.pointsOf(window, link.get("classes") || "", source.generator.checkpoint);
 }
 
 const movesOne = () => document.querySelector("#scope input:checked")?.value === "The chosen image";
 
-// A dial is turned: { truncation }, { gains }, { amounts, before } of all directions, or { plane }, a window of the seed plane. False where the server has to draw it.
-function take({ before, ...turned }) {
-  if (!ready || ready.view !== shown || !isSooner()) return false;
-  if (turned.amounts && (ready.link.has("sweep") || movesOne())) return false;
-  if (turned.plane && !canWander(ready)) return false;
-  ready.before ||= before || null;
-  ready.dials = { ...ready.dials, ...turned };
-  ready.isWanted = true;
-  draw(ready);
+// A dial is turned: { truncation }, { gains }, { directions } by name, or { plane }, a window of the seed plane. False where the studio has to draw it.
+function take(told) {
+  if (!turn || (told.directions && (turn.link.has("sweep") || movesOne())) || (told.plane && !canWander(turn))) return false;
+  if (!isHere({ ...turn, told }) && (!isHeld || turn.isRefused)) return false;
+  Object.assign(turn.told, told, told.directions && { directions: { ...turn.told.directions, ...told.directions } });
+  turn.isWanted = true;
+  draw(turn);
   return true;
 }
 
 async function draw(of) {
   if (isDrawing) return;
   isDrawing = true;
-  await drawOnce(of).catch(giveUp);
+  of.isWanted = false;
+  if (isHere(of)) await drawHere(of).catch(giveUp);
+  else await drawThere(of).catch(() => (of.isRefused = true));
   isDrawing = false;
-  if (ready?.isWanted) draw(ready); // what was turned last is drawn last
+  if (turn.isWanted) draw(turn); // what was turned last is drawn last
 }
 
-async function drawOnce(of) {
-  of.isWanted = false;
-  const { plane } = of.dials;
+const tell = (detail) => window.dispatchEvent(new CustomEvent("resgen-drawn", { detail: { parts: [], status: "", ...detail } }));
+
+async function drawThere(of) {
+  const { view, told: turned } = of;
+  const { plane } = turned;
+  const { src, status } = await ask("picture", JSON.stringify({ query: view.query, turned }));
+  const picture = Object.assign(new Image(), { src });
+  await picture.decode();
+  if (turn === of) tell({ view, picture, plane, status });
+}
+
+async function drawHere(of) {
+  const { view, source, told: { plane } } = of;
   const began = performance.now();
-  const tell = (parts, status) => window.dispatchEvent(new CustomEvent("resgen-drawn", { detail: { view: of.view, parts, plane, status } }));
   const held = [];
   for await (const { first, pixels } of pieces(of)) {
-    if (ready !== of) return;
-    const part = { first, images: preview.imagesOf(pixels, of.generator.checkpoint.resolution) };
+    if (turn !== of) return;
+    const part = { first, images: preview.imagesOf(pixels, source.generator.checkpoint.resolution) };
     held.push(part);
-    from = (first + part.images.length) % of.stand.count;
+    from = (first + part.images.length) % source.stand.count;
     if (plane) continue;
-    tell([part], "");
+    tell({ view, parts: [part] });
     if (of.isWanted) return;
   }
-  tell(plane ? held : [], words(of, performance.now() - began));
+  tell({ view, parts: plane ? held : [], plane, status: words(source, performance.now() - began) });
   from = 0;
 }
 
@@ -170,15 +190,18 @@ function words({ stand, generator }, milliseconds) {
 }
 
 function showChoice() {
-  button.setAttribute("aria-checked", String(Boolean(ready) && isSooner()));
+  button.setAttribute("aria-checked", String(Boolean(turn.source) && isSooner()));
   button.setAttribute("aria-busy", String(isFollowing));
 }
 
 button.addEventListener("click", () => {
   keep(CHOICE, button.getAttribute("aria-checked") === "true" ? "no" : "yes");
   showChoice();
-  follow(shown);
+  follow(turn.view);
 });
+window.addEventListener("resgen-came", ({ detail }) => (turn = restingOf(detail)));
 window.addEventListener("resgen-rests", ({ detail }) => follow(detail));
 window.addEventListener("resgen-turning", (event) => take(event.detail) && event.preventDefault());
+window.addEventListener("pointerdown", () => (isHeld = true), true);
+for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => (isHeld = false), true);
 when("#grid .rg-status-line", (line) => line.append(button));

@@ -24,7 +24,7 @@ now.append(dial.root);
 function set(plane) {
   props.value = plane;
   show();
-  isAsked = !isDrawnHere({ plane });
+  isAsked = !isFollowed({ plane });
   if (isAsked) trigger("input");
 }
 

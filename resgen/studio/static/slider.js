@@ -5,7 +5,7 @@ const [low, high, step, rest] = ["low", "high", "step", "rest"].map((name) => Nu
 
 function change(value) {
   props.value = value;
-  if (!isDrawnHere({ [settings.field]: value })) trigger("input");
+  if (!isFollowed({ [settings.field]: value })) trigger("input");
 }
 
 const name = element.querySelector(".rg-heading").textContent;
