@@ -198,6 +198,14 @@ def redrawn(page: Page, act: Callable[[], object], where: str = "#grid") -> str:
     return pixels(page, where)
 
 
+def repainted(page: Page, act: Callable[[], object]) -> str:
+    """Act, wait until the grid looks otherwise, whether or not a hand still holds what changes it, and return its pixels."""
+    before = pixels(page)
+    act()
+    page.wait_for_function("before => document.querySelector('#grid canvas[data-painted]').toDataURL() !== before", arg=before, timeout=PATIENCE)
+    return pixels(page)
+
+
 def painted(page: Page, pattern: str, where: str = "#grid") -> None:
     """Wait until the query of what is on screen matches, and the address says so."""
     page.wait_for_function(

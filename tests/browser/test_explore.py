@@ -27,6 +27,7 @@ from tests.browser.conftest import (
     pin,
     pixels,
     redrawn,
+    repainted,
     settled,
     settled_beyond,
     show_group,
@@ -93,7 +94,7 @@ def test_dragging_a_direction_redraws_before_it_is_let_go(page: Page) -> None:
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] / 2, y)
     page.mouse.down()
-    during = redrawn(page, lambda: page.mouse.move(box["x"] + box["width"] * 0.75, y, steps=4))
+    during = repainted(page, lambda: page.mouse.move(box["x"] + box["width"] * 0.75, y, steps=4))
     page.mouse.move(box["x"] + box["width"] * 0.95, y, steps=4)
     page.mouse.up()
     painted(page, r"directions=\w+%3D4")
@@ -277,7 +278,7 @@ def test_the_seed_plane_moves_under_the_pointer(page: Page) -> None:
     assert box
     page.mouse.move(box["x"] + 100, box["y"] + 60)
     page.mouse.down()
-    redrawn(page, lambda: page.mouse.move(box["x"] + 40, box["y"] + 30, steps=3))
+    repainted(page, lambda: page.mouse.move(box["x"] + 40, box["y"] + 30, steps=3))
     page.mouse.up()
     painted(page, "plane=1%2C0.5%2C")
     assert page.locator("#grid .rg-tiles button").count() == count, "the window is as large as the grid of seeds was"

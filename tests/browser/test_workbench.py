@@ -114,7 +114,8 @@ def test_dragging_the_grid_wanders_the_seed_plane(visit: Visit) -> None:
 
 def test_what_is_drawn_follows_the_hand_before_the_next_picture_comes(visit: Visit) -> None:
     page = visit()
-    page.route("**/gradio_api/queue/**", lambda route: None)  # no picture will come
+    for where in ("**/gradio_api/queue/**", "**/drawing/picture"):
+        page.route(where, lambda route: None)  # no picture will come
     drag(page, 0.5, 0.25, hold=True)
     moved = page.eval_on_selector("#grid .rg-canvas", "canvas => new DOMMatrix(getComputedStyle(canvas).transform).m41")
     tile = page.locator("#grid .rg-tiles button").first.bounding_box()
