@@ -5,8 +5,8 @@
 Four pages with a slider for truncation: the studio; a minimal Gradio app of the same network, a slider and a `gr.Gallery`, which draws with the
 network as it is trained (float32, one batch); the same app with ResGen's sampler behind it, so that what the page costs is seen alone; and the page
 without a server, which draws by itself on WASM, a part of the grid at a time while the slider moves. Rounds alternate between them, so that a busy
-machine is fair to all. First the slider takes single steps, each once the last is on screen, and the median counts; then it moves every 16 ms for two
-seconds, and the pictures that come are counted.
+machine is fair to all. The slider is held, as by a hand. First it takes single steps, each once the last is on screen, and the median counts; then it
+moves every 16 ms for two seconds, and the pictures that come are counted.
 """
 
 import argparse

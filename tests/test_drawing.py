@@ -1,4 +1,4 @@
-"""What a page is told that draws for itself: where its images stand, and nothing that it must not have."""
+"""What a page is told while a hand turns a dial: a picture, or where its images stand, and nothing that it must not have."""
 
 import base64
 import io

@@ -222,7 +222,7 @@ class Controls:
         turned = {name: now["amounts"].get(name, 0) for name in names if now["amounts"].get(name, 0) != before["amounts"].get(name, 0)}
         if not turned:
             return changes
-        amounts = tuple((name, value) for name, value in (dict(_amounts(kept)) | turned).items() if value)
+        amounts = turned_amounts(_amounts(kept), turned)
         if kept.place < 0:
             return changes | {"directions": amounts}
         return changes | {"edits": (*((place, pairs) for place, pairs in recipe.edits if place != kept.place), (kept.place, amounts))}
@@ -232,7 +232,7 @@ class Controls:
             return {}
         exact = recipe.residual_gains or (1.0,) * len(card.block_names)
         gains = _exact(exact, shown[self.blocks]["gains"], moved[self.blocks]["gains"])
-        return {"residual_gains": () if all(gain == 1 for gain in gains) else gains}
+        return {"residual_gains": written_gains(gains)}
 
     # From a recipe to values.
 
@@ -341,6 +341,16 @@ def on_plane(recipe: Recipe, window: Sequence[float]) -> dict[str, Any]:
         return {"plane": tuple(window)}
     left = {"latents": (), "variation_of": None, "variation_path": (), "edits": (), "sweep": "", "classes": recipe.classes[:1]}
     return {"plane": tuple(window), "plane_rows": math.ceil(len(recipe.seeds) / recipe.columns), **left}
+
+
+def turned_amounts(amounts: Pairs, turned: Mapping[str, float]) -> Pairs:
+    """Amounts by name, those of ``turned`` in place of what they were; without those that are at rest."""
+    return tuple((name, amount) for name, amount in (dict(amounts) | dict(turned)).items() if amount)
+
+
+def written_gains(gains: Sequence[float]) -> tuple[float, ...]:
+    """Gains of all blocks as a recipe has them: none where nothing is turned."""
+    return () if all(gain == 1 for gain in gains) else tuple(gains)
 
 
 def _exact(values: Sequence[float], shown: Sequence[float], now: Sequence[float]) -> tuple[float, ...]:

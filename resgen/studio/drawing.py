@@ -30,7 +30,7 @@ from resgen.errors import CheckpointError, RecipeError, ResGenError
 from resgen.fields import is_list, is_table
 from resgen.files import cache_folder
 from resgen.recipe import Recipe, unpack_vector
-from resgen.studio.controls import on_plane
+from resgen.studio.controls import on_plane, turned_amounts, written_gains
 from resgen.studio.log import note_failure, note_refusal
 from resgen.studio.renderer import Renderer
 from resgen.work import Work, finish
@@ -151,9 +151,9 @@ def turn(recipe: Recipe, turned: Any) -> Recipe:
     dials = turned if is_table(turned) else {}
     changes = on_plane(recipe, window) if is_list(window := dials.get("plane")) else {}
     if is_table(amounts := dials.get("directions")):
-        changes["directions"] = tuple((name, amount) for name, amount in (dict(recipe.directions) | amounts).items() if amount)
+        changes["directions"] = turned_amounts(recipe.directions, amounts)
     if is_list(gains := dials.get("gains")):
-        changes["residual_gains"] = () if all(gain == 1 for gain in gains) else tuple(gains)
+        changes["residual_gains"] = written_gains(gains)
     if "truncation" in dials:
         changes["truncation"] = dials["truncation"]
     return recipe.changed(**changes)

@@ -19,6 +19,12 @@ from tests.browser.conftest import Visit, library, number, pixels, redrawn, runt
 NAME = "fashion-mnist"  # the smallest
 NEAR = {"page": 3, "server": 0}  # 255ths by which what is drawn there may differ from what is drawn once the hand lets go; both are enlarged
 WRITING = 90_000  # milliseconds that a generator is given to become graphs
+# The numbers of the functions that draw the grid by Gradio's queue.
+DRAWING = """() => {
+  const { components, dependencies } = window.gradio_config;
+  const grid = components.find(({ props }) => props.elem_id === "grid").id;
+  return dependencies.filter(({ targets }) => targets.some(([id, event]) => id === grid && event === "submit")).map(({ id }) => id);
+}"""
 PINNED = json.loads((Path(runtime.__file__).parent / "package.json").read_text())["dependencies"][runtime.PACKAGE]
 
 
@@ -68,7 +74,7 @@ def held(page: Page, dial: Locator, share: float, place: str) -> np.ndarray:
 
 
 def followed(page: Page, before: np.ndarray, place: str) -> None:
-    """Wait until something far from ``before`` is on screen, and nothing more is on its way."""
+    """Wait until something far from ``before`` is on screen, all of it where the page draws it in parts."""
     until(lambda: bool(abs(colours(pixels(page)) - before).max() > 30), seconds=30)
     if place == "page":
         expect(page.locator("#grid .rg-status")).to_contain_text("on your processor")
@@ -79,12 +85,18 @@ def colours(uri: str) -> np.ndarray:
 
 
 def test_a_grid_follows_a_held_dial_beside_the_queue(page: Page, place: str) -> None:
+    drawing, asked = page.evaluate(DRAWING), list[int]()
+    assert len(drawing) == 1
+    page.on("request", lambda request: asked.append(json.loads(request.post_data or "{}")["fn_index"]) if "/queue/join" in request.url else None)
     for dial in ("#truncation", "#direction-1", "#own-1", "#block-2"):
         before, link = shown(page), page.url
+        asked.clear()
         drawn = held(page, page.locator(f"{dial} input[type=range]"), 0.8, place)
+        assert drawing[0] not in asked, dial
         assert shown(page) == before and page.url == link, dial
         with page.expect_response("**/drawing/stand") if place == "page" else nullcontext():
             let_go = colours(redrawn(page, page.mouse.up))
+        assert drawing[0] in asked, dial
         assert abs(drawn - let_go).max() <= NEAR[place], dial
         ready(page, place)
 

@@ -161,10 +161,9 @@ const tell = (detail) => window.dispatchEvent(new CustomEvent("resgen-drawn", { 
 async function drawThere(of) {
   const { view, told: turned } = of;
   const { plane } = turned;
-  const { src, status } = await ask("picture", JSON.stringify({ query: view.query, turned }));
-  const picture = Object.assign(new Image(), { src });
-  await picture.decode();
-  if (turn === of) tell({ view, picture, plane, status });
+  const drawn = await ask("picture", JSON.stringify({ query: view.query, turned }));
+  const picture = await pictureOf(drawn);
+  if (turn === of) tell({ view, picture, plane, status: drawn.status });
 }
 
 async function drawHere(of) {
