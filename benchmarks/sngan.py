@@ -25,9 +25,11 @@ from resgen.evaluate import compare
 from resgen.features import load_features, to_float
 from resgen.grid import compose
 from resgen.plates import Plate
+from resgen.precision import autocast
 from resgen.train.augment import mirror
 from resgen.train.loop import update_average
 
+CPU = torch.device("cpu")
 Z, WIDTH, DISCRIMINATOR_WIDTH = 128, 88, 80
 BATCH, RATE, BETAS = 64, 2e-4, (0.0, 0.9)
 EMA_IMAGES = 10_000  # half-life
@@ -144,13 +146,13 @@ class Sngan:
             optimiser.param_groups[0]["lr"] = RATE * left
         picks = torch.randint(len(self.labels), (BATCH,))
         real = mirror(to_float(self.images[picks])).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), autocast(CPU):
             fake, labels = self._generate()
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(CPU):
             scores = self.discriminator(torch.cat([real, fake.to(real)]), torch.cat([self.labels[picks], labels]))
         on_real, on_fake = scores.chunk(2)
         self._update(0, F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean())
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(CPU):
             fake, labels = self._generate()
             scores = self.discriminator(fake, labels)
         self._update(1, -scores.mean())

@@ -1,4 +1,4 @@
-"""Training steps: images per second, and the share of this machine's bf16 convolution rate that they reach.
+"""Training steps: images per second, and the share of this machine's convolution rate that they reach.
 
     OMP_NUM_THREADS=1 python benchmarks/throughput.py
 
@@ -13,12 +13,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from rounds import least_seconds
-from sngan import BATCH, Sngan
+from sngan import BATCH, CPU, Sngan
 from torch.utils.flop_counter import FlopCounterMode
 
 from resgen.data import ImageSet
 from resgen.efficientnet import PretrainedEyes
 from resgen.features import FeatureConfig, FeatureResNet
+from resgen.precision import autocast
 from resgen.train.config import TrainConfig
 from resgen.train.loop import Trainer
 from resgen.train.parallel import Team
@@ -32,7 +33,7 @@ def convolution() -> Callable[[], object]:
     images = torch.randn(64, 128, 16, 16).contiguous(memory_format=torch.channels_last).requires_grad_(True)
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(CPU):
             out = conv(images)
         out.sum().backward()
 
