@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadFileScheduling
 
 from resgen.card import Card
 from resgen.checkpoint import Checkpoint, save_checkpoint
@@ -27,26 +27,12 @@ settings.load_profile("resgen")
 torch.set_num_threads(1)  # of networks this small, threads do little but wait for one another
 
 
-# Of the browser tests, all but the longest, the longest first.
+# Of the browser tests, all but the longest, the longest first. They are begun last, by whoever is free: each process that drives a browser
+# starts an app.
 LATE = (
     "test_links.py", "test_workbench.py", "test_screens.py", "test_imported.py", "test_work.py", "test_site.py", "test_choices.py", "test_drawing.py",
     "test_history.py", "test_strangers.py",
 )  # fmt: skip
-
-
-class FilesOfBrowser(LoadScopeScheduling):
-    """Of several processes one begins with the longest file of browser tests, the others take the other tests one by one.
-
-    A file of browser tests stays in one process, and is begun last, by whoever is free: each process that drives a browser starts an app.
-    """
-
-    def __init__(self, config: pytest.Config, log: Any) -> None:
-        super().__init__(config, log)
-        self.config.option.loadscopereorder = False  # the longest first would be both of the browser's at once
-
-    def _split_scope(self, nodeid: str) -> str:
-        folder, _, file = nodeid.partition("::")[0].rpartition("/")
-        return nodeid if folder != "tests/browser" else file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,8 +40,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesOfBrowser:
-    return FilesOfBrowser(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """A file stays in one process, which makes what its tests share once. One begins with the longest of the browser tests, the other with the rest."""
+    config.option.loadscopereorder = False  # the longest first would be both of the browser's at once
+    return LoadFileScheduling(config, log)
 
 
 def untrained(name: str, seed: int, classes: tuple[str, ...]) -> Checkpoint:

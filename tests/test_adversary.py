@@ -16,7 +16,7 @@ def coloured(labels: torch.Tensor) -> torch.Tensor:
     return torch.eye(3)[labels][:, :, None, None] + 0.3 * torch.randn(len(labels), 3, 16, 16)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def trained() -> Adversary:
     """An adversary that has seen coloured images beside grey ones."""
     torch.manual_seed(0)

@@ -122,4 +122,4 @@ def test_no_file_of_the_server_is_read_and_no_address_loaded(asked: Asked, tmp_p
 def test_values_are_not_kept_after_the_answer(asked: Asked) -> None:
     number = next(number for number, function in asked.functions.items() if function.api_name == "render")
     asked.call(number, ["tiny", "1", "", "", 1.0, "", 1, 1, "", "", "", ""])
-    assert not asked.demo.state_holder[VISITOR].config_values
+    assert not [*asked.demo.state_holder[VISITOR].components]

@@ -16,6 +16,7 @@ from resgen.budget import Budget
 
 EACH = 2  # requests of one visitor under way in one line
 UNREAD_SECONDS = 15.0  # that an answer waits for who asked
+PAUSE = 0.01  # seconds between two looks at an empty queue; Gradio's thousandth keeps a tenth of a core busy for nobody
 Scope = dict[str, Any]
 Message = dict[str, Any]
 
@@ -104,6 +105,7 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
         return None
 
     queue.push, queue.get_events = push_within, next_event
+    queue.sleep_when_free = PAUSE
     queue.ANALYTICS_MAX_EVENTS = 1  # Gradio makes a table of all it has kept at each answer, for a page of figures that is not served
 
 

@@ -230,8 +230,13 @@ def draws(page: Page, recipe: AnyRecipe, where: str = "#grid") -> None:
 
 def linked(page: Page) -> AnyRecipe:
     """The recipe that the address says."""
-    link = urlsplit(page.url)
+    link = urlsplit(href(page))
     return read_query(link.fragment or link.query)
+
+
+def href(page: Page) -> str:
+    """The address, asked of the page itself: Playwright's own follows a moment later, through each entry of the history on the way."""
+    return page.evaluate("location.href")
 
 
 def settled(page: Page, step: int) -> None:

@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from resgen.recipe import Recipe, pack_vector
 from resgen.site import runtime
-from tests.browser.conftest import Visit, library, number, pixels, redrawn, runtime_at_hand, shown, until
+from tests.browser.conftest import Visit, href, library, number, pixels, redrawn, runtime_at_hand, shown, until
 
 NAME = "fashion-mnist"  # the smallest
 NEAR = {"page": 3, "server": 0}  # 255ths by which what is drawn there may differ from what is drawn once the hand lets go; both are enlarged
@@ -89,11 +89,11 @@ def test_a_grid_follows_a_held_dial_beside_the_queue(page: Page, place: str) -> 
     assert len(drawing) == 1
     page.on("request", lambda request: asked.append(json.loads(request.post_data or "{}")["fn_index"]) if "/queue/join" in request.url else None)
     for dial in ("#truncation", "#direction-1", "#own-1", "#block-2"):
-        before, link = shown(page), page.url
+        before, link = shown(page), href(page)
         asked.clear()
         drawn = held(page, page.locator(f"{dial} input[type=range]"), 0.8, place)
         assert drawing[0] not in asked, dial
-        assert shown(page) == before and page.url == link, dial
+        assert shown(page) == before and href(page) == link, dial
         with page.expect_response("**/drawing/stand") if place == "page" else nullcontext():
             let_go = colours(redrawn(page, page.mouse.up))
         assert drawing[0] in asked, dial

@@ -23,6 +23,7 @@ from tests.browser.conftest import (
     choose,
     choose_generator,
     enter,
+    href,
     library,
     linked,
     number,
@@ -67,7 +68,7 @@ def test_a_walk_plays_and_is_saved_with_its_recipe(page: Page, visit: Visit, tmp
     walk, _ = read_recipe(path)
     assert isinstance(walk, Walk) and len(walk.stops) == 2 and walk.frames == 10 and walk.scale == 2
     assert linked(page) == walk, "the link says what the film was made of"
-    other = visit(page.url)
+    other = visit(href(page))
     shown(other, "#walk-player")
     expect(other.locator("#stops .rg-pin")).to_have_count(2)
     expect(number(other, "walk-fps")).to_have_value("20")

@@ -11,6 +11,7 @@ from tests.browser.conftest import (
     Visit,
     choose_generator,
     enter,
+    href,
     library,
     linked,
     number,
@@ -173,7 +174,7 @@ def test_the_theme_is_kept_and_the_sheet_of_keys_opens(visit: Visit) -> None:
     page.locator(".rg-theme").click()
     assert page.evaluate("document.body.classList.contains('dark')")
     later = page.context.new_page()
-    later.goto(page.url)
+    later.goto(href(page))
     later.wait_for_function("document.body.classList.contains('dark')")
     shown(later)
     later.keyboard.press("?")
@@ -193,7 +194,7 @@ def test_a_hint_is_gone_once_it_was_followed_and_does_not_come_back(visit: Visit
     redrawn(page, lambda: enter(number(page, "direction-1"), "1"))
     expect(hint).to_be_hidden()
     later = page.context.new_page()
-    later.goto(page.url)
+    later.goto(href(page))
     shown(later)
     expect(later.locator(".rg-hint")).to_be_hidden()
 
@@ -208,7 +209,7 @@ def test_a_stranger_finds_changes_and_shares_in_three_actions(visit: Visit) -> N
     redrawn(page, lambda: page.locator("#direction-1 .rg-end").last.click())  # 2: changed
     page.click("#copy-link")  # 3: shared
     expect(page.locator("#copy-link")).to_have_text("Link copied")
-    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    assert page.evaluate("navigator.clipboard.readText()") == href(page)
 
 
 def test_a_teacher_shows_what_a_block_does_in_three_actions(visit: Visit) -> None:
