@@ -26,7 +26,7 @@ from resgen.data import ImageSet, load_images
 from resgen.evaluate import compare, load_judges
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
-from resgen.train import adversary, loop
+from resgen.train import adversary
 from resgen.train.command import EYES, open_eyes
 from resgen.train.config import TrainConfig
 from resgen.train.finish import to_checkpoint
@@ -51,12 +51,10 @@ ARMS = {
     "drift and adversary": Arm(),
     "no drift": Arm({"loss": "adversary"}),
     "no adversary": Arm({"loss": "drift"}),
-    "no adversary, eyes of the data": Arm({"loss": "drift"}, eyes=EYES),
     "no namer": Arm(without=lambda: patch.object(adversary, "CLASS_WEIGHT", 0.0)),
-    "heads never wait": Arm(without=lambda: patch.object(loop, "HEADS_AHEAD", 0.0)),
-    "drift half as strong": Arm({"drift_share": 0.5}),
-    "eyes of 64 pixels": Arm(eyes=Path("lite0@64")),
     "from nothing": Arm(begun=False),
+    "eyes of 64 pixels": Arm(eyes=Path("lite0@64")),
+    "no adversary, eyes of the data": Arm({"loss": "drift"}, eyes=EYES),
 }
 PLAIN = "SNGAN, from nothing"
 

@@ -69,7 +69,7 @@ def invert(
     image = torch.from_numpy(target.copy()).permute(2, 0, 1)[None].float().to(sampler.device) / 127.5 - 1
     image = image.contiguous(memory_format=torch.channels_last)
     wanted = [] if features is None else [m.detach() for m in features.maps(image)]
-    w = _likely_starts(image, sampler, seed).requires_grad_(True)
+    w = (yield from _likely_starts(image, sampler, seed, steps)).requires_grad_(True)
     optimiser = torch.optim.Adam([w], betas=(0.9, 0.99))
     losses, best, best_w = [], float("inf"), w.detach()[0]
     for step in range(steps):
@@ -109,8 +109,11 @@ def _feature_error(features: FeatureResNet, drawn: Tensor, wanted: list[Tensor])
 
 
 @torch.no_grad()
-def _likely_starts(image: Tensor, sampler: Sampler, seed: int) -> Tensor:
-    """w [STARTS, blocks, w_dim] of the random images nearest to the target, compared at a quarter of the resolution and at all of it."""
+def _likely_starts(image: Tensor, sampler: Sampler, seed: int, steps: int) -> Work[Tensor]:
+    """w [STARTS, blocks, w_dim] of the random images nearest to the target, compared at a quarter of the resolution and at all of it.
+
+    Each batch that is looked at is a step, before the first of ``steps``.
+    """
     recipe = Recipe(checkpoint=sampler.card.name, seeds=tuple(range(seed * CANDIDATES, (seed + 1) * CANDIDATES)), truncation=0.8)
     points = locate(recipe, sampler.checkpoint)
     w = sampler.map(points).to(sampler.device)
@@ -118,4 +121,5 @@ def _likely_starts(image: Tensor, sampler: Sampler, seed: int) -> Tensor:
     for drawn in sampler.batches(points):
         difference = torch.from_numpy(drawn).permute(0, 3, 1, 2).to(image) / 127.5 - 1 - image
         errors.append(difference.square().mean(dim=(1, 2, 3)) + 2 * F.avg_pool2d(difference, 4, ceil_mode=True).square().mean(dim=(1, 2, 3)))
+        yield 0, steps
     return w[torch.cat(errors).argsort()[:STARTS]].clone()

@@ -19,7 +19,7 @@ from resgen.folded import Memory
 from resgen.hub import SOURCE, fetch
 from resgen.sampler import Sampler, pick_device
 
-SAMPLERS_KEPT, FEATURES_KEPT, FAULTS_KEPT = 12, 6, 256
+SAMPLERS_KEPT, HASHES_KEPT, FEATURES_KEPT, FAULTS_KEPT = 12, 1024, 6, 256
 FAULT_SECONDS = 60.0  # until a file that could not be read is tried again
 _INSIDE, _BESIDE = Path(__file__).resolve().parent / "checkpoints", Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = _INSIDE if _INSIDE.is_dir() else _BESIDE  # in an installed package, else in the repository
@@ -35,6 +35,7 @@ class Library:
         self._added: dict[str, Path] = {}
         self._memory = Memory()
         self._samplers: LRUCache[Any, Sampler] = LRUCache(SAMPLERS_KEPT)
+        self._hashes: LRUCache[Any, str] = LRUCache(HASHES_KEPT)
         self._features: LRUCache[Any, FeatureResNet] = LRUCache(FEATURES_KEPT)
         self._faults: TTLCache[Any, str] = TTLCache(FAULTS_KEPT, FAULT_SECONDS)
         self._locks: dict[Any, Lock] = {}
@@ -137,6 +138,11 @@ class Library:
             with self._lock:
                 self._faults[key] = str(error)
             raise
+
+    def sha256(self, name: str) -> str:
+        """What identifies a checkpoint in files; it is loaded for that once. Raises CheckpointError."""
+        path = self.path(name)
+        return self._kept(self._hashes, (path, _stamp(path), "hash"), lambda: self.sampler(name).checkpoint.sha256)
 
     def features(self, name: str) -> FeatureResNet | None:
         """The feature network shipped with a checkpoint, features/NAME.safetensors; else any that was shipped, else none. Raises CheckpointError."""

@@ -1,6 +1,7 @@
 """The renderer: points in latent space -> w -> uint8 images. Above this file nobody needs to know about torch."""
 
 import re
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from resgen.work import Progress, Work, finish
 # Every batch of a generator therefore has one size, padded where images are few: a seed's pixels do not depend on company. It follows from the
 # architecture alone, so that the features of a batch have a few hundred megabytes at most.
 MICRO_BATCH = 8
+SHORT_SECONDS = 60.0  # that images are drawn one by one before whole batches are tried again: others may have given memory back
 _SHORT = re.compile("out of memory|allocate memory|not enough memory", re.IGNORECASE)
 BATCH_FEATURES = 2**24  # numbers after a block: 8 images of 64 channels at 181 pixels
 
@@ -72,6 +74,7 @@ class Sampler:
         self.generator = generator = checkpoint.build().to(memory_format=torch.channels_last).to(self.device)
         self.micro_batch = micro_batch(checkpoint.card.arch)
         self.shortage = ""  # how it draws since memory was short, in words
+        self._again = 0.0  # when whole batches are tried again
         own = isinstance(generator, ResNetGenerator)
         self._drawing = Remembering(FoldedGenerator(generator), checkpoint.sha256, memory or Memory()) if own else generator
 
@@ -126,9 +129,12 @@ class Sampler:
 
     @torch.inference_mode()
     def _draw_batch(self, w: Tensor, gains: Tensor) -> np.ndarray:
-        if not self.shortage:
+        if not self.shortage or time.monotonic() >= self._again:
             with _unless_short():
-                return to_pixels(self._drawing.synthesise(self._pad(w), self._pad(gains)))[: len(w)]
+                drawn = to_pixels(self._drawing.synthesise(self._pad(w), self._pad(gains)))[: len(w)]
+                self.shortage = ""
+                return drawn
+            self._again = time.monotonic() + SHORT_SECONDS
         return self._draw_alone(w, gains)
 
     def _draw_alone(self, w: Tensor, gains: Tensor) -> np.ndarray:

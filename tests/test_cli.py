@@ -17,6 +17,7 @@ from resgen import library as library_module
 from resgen.carry import read_recipe
 from resgen.checkpoint import load_checkpoint, save_card
 from resgen.cli import app, main
+from resgen.cli.training import _without_folders
 from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk
 from resgen.library import Library
 from resgen.recipe import Recipe
@@ -334,6 +335,8 @@ def test_the_commands_make_the_recipes_that_they_were_told(on_tiny: Command, tmp
         return Recipe(checkpoint="tiny", seeds=(seed,), classes=classes, truncation=truncation, columns=1, scale=1)
 
     assert recipe_of("mix") == StyleMix(rows=(point(1, "disc"), point(2)), columns=(point(5), point(6, "square"), point(7)), blocks=(1, 2))
+    on_tiny("mix", *["tiny", "--rows", "1", "--columns", "5", "--out"], tmp_path / "y.png")
+    assert read_recipe(tmp_path / "y.png")[0] == StyleMix(rows=(point(1),), columns=(point(5),), blocks=(1, 2)), "the finer half of three blocks"
     assert recipe_of("explain") == AnatomyOf(recipe=point(7, "stripes").changed(scale=4))
     compared = Recipe(
         checkpoint="tiny@500", seeds=(0, 1, 2, 3), classes=("disc", "square"), directions=(("pc1", 2.0),), residual_gains=(1.0, 0.5, 1.0)
@@ -345,6 +348,17 @@ def test_the_commands_make_the_recipes_that_they_were_told(on_tiny: Command, tmp
     assert isinstance(made, Recipe) and made.sweep == "bright" and made.own_directions[0][0] == "bright" and made.seeds == (0, 1, 2)
     best = recipe_of("curate")
     assert isinstance(best, Recipe) and best.classes == ("disc",) and len(best.seeds) == 5 and max(best.seeds) < 20
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("--data=/home/ann/photos", "--data=photos"), ("/home/ann/photos", "photos"), ("--data=photos/cats", "--data=photos/cats"),
+        ("~/x.safetensors", "x.safetensors"), ("--init=../y", "--init=y"), ("--flip", "--flip"),
+    ],
+)  # fmt: skip
+def test_a_card_tells_no_folder_that_is_not_the_projects(word: str, told: str) -> None:
+    assert _without_folders(word) == told
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])

@@ -16,7 +16,7 @@ from resgen.budget import OWN
 from resgen.composite import Walk
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
-from resgen.studio.drawing import Drawing
+from resgen.studio.drawing import Drawing, turn
 from resgen.studio.renderer import Renderer
 from tests.conftest import CLASSES
 
@@ -69,6 +69,12 @@ def test_a_picture_is_that_of_the_recipe_whose_dials_are_turned(
         row, column = divmod(place, 2)
         assert (picture[16 * row : 16 * row + 16, 16 * column : 16 * column + 16] == image).all()
     assert "images by tiny" in told["status"]
+
+
+@pytest.mark.parametrize(("seeds", "columns", "window"), [(3, 8, (3, 1)), (8, 3, (3, 3)), (300, 2, (2, 100))])
+def test_a_window_that_is_entered_from_seeds_has_the_columns_and_rows_that_are_seen(seeds: int, columns: int, window: tuple[int, int]) -> None:
+    entered = turn(Recipe(checkpoint="tiny", seeds=tuple(range(seeds)), columns=columns), {"plane": [1.0, 2.0, 0.25]})
+    assert (entered.columns, entered.plane_rows) == window and entered.count == window[0] * window[1]
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,16 @@ def test_a_recipe_cannot_name_a_path_or_a_repository(library: Library, tiny_fold
             library.sampler(name)
 
 
+def test_what_identifies_a_checkpoint_is_worked_out_once_however_few_stay_loaded(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Path] = []
+    monkeypatch.setattr(module, "SAMPLERS_KEPT", 1)
+    monkeypatch.setattr(module, "load_checkpoint", lambda path: loaded.append(path) or load_checkpoint(path))
+    shelf = Library(tiny_folder, "cpu")
+    first = [shelf.sha256(name) for name in ("tiny", "plain")]
+    assert [shelf.sha256(name) for name in ("tiny", "plain")] == first == [shelf.sampler(name).checkpoint.sha256 for name in ("tiny", "plain")]
+    assert len(loaded) <= 4
+
+
 def test_a_path_that_a_user_gives_is_found_by_its_name_from_then_on(tiny_folder: Path, tmp_path: Path) -> None:
     shutil.copy(tiny_folder / "tiny.safetensors", tmp_path / "mine.safetensors")
     shelf = Library(tiny_folder, "cpu")

@@ -166,7 +166,7 @@ MOVES: dict[str, Callable[[Studio], tuple[Any, Any, dict[str, Any]]]] = {
     "a share": lambda s: (s.explore.controls.shares[2], 1, {"class_mix": (("disc", 0.7), ("square", 0.2), ("stripes", 0.7))}),
     "seeds": lambda s: (s.explore.controls.seeds, "7,9", {"seeds": (7, 9), "edits": ()}),
     "one class": lambda s: (s.explore.controls.class_mode, "One class", {"classes": ("disc",), "class_mix": ()}),
-    "the plane": lambda s: (s.explore.controls.plane, [1, 2, 0.5], {"plane": (1.0, 2.0, 0.5), "plane_rows": 1, "edits": ()}),
+    "the plane": lambda s: (s.explore.controls.plane, [1, 2, 0.5], {"plane": (1.0, 2.0, 0.5), "plane_rows": 1, "columns": 2, "edits": ()}),
 }
 
 

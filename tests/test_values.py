@@ -19,6 +19,7 @@ VISITOR = "visitor"
 FILE = {"meta": {"_type": "gradio.FileData"}}
 KEPT = Kept(Recipe(checkpoint="tiny", seeds=(1, 2), columns=2)).to_json()
 TOLD: dict[str, Any] = {"seeds": "1-2", "directions": {"amounts": {}, "sweep": ""}, "blocks": {"gains": [1.0]}}
+PINNED = {"query": "checkpoint=tiny&seeds=1&columns=1&scale=1"}
 WRONG: list[Any] = [
     None, True, -1, 1e308, float("nan"), 10**400, "", "x" * 3000, "checkpoint=tiny&seeds=1", "../../etc/passwd", [], {}, [None], [[[]]], ["tiny", 5],
     {"path": "/etc/passwd"}, {"path": "/etc/passwd", **FILE}, {"path": "http://127.0.0.1:1/x", **FILE}, {"path": "x", "meta": 5}, [{"query": 5}],
@@ -86,10 +87,50 @@ def test_wrong_values_are_answered_in_a_sentence(asked: Asked, wrong: Any) -> No
 def test_one_wrong_value_among_good_ones_is_too(asked: Asked, wrong: Any) -> None:
     """Of the function that draws the first grid, whose controls all screens have some of."""
     number, draw = next(iter(asked.functions.items()))
-    good = [KEPT if isinstance(control, gr.JSON) else TOLD.get(control.elem_id, control.value) for control in draw.inputs]
+    good = values_of(draw)
     assert asked.call(number, good) == "done"
     for place in range(len(good)):
         assert asked.call(number, [*good[:place], wrong, *good[place + 1 :]]) not in ("", "None"), draw.inputs[place].elem_id
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("make_film", {"walk-format": "x"}),
+        ("draw", {"mix-blocks": [0, "a"], "rows": [PINNED], "columns": [PINNED]}),
+        ("draw", {"compare-names": ["tiny"], "compare-class": None}),
+        ("choose_moment", {"learner": "tiny", "moment": -5}),
+        ("show_target", {"invert-photo": None, "checkpoint": "tiny", None: "x"}),
+        ("find_latent", {"invert-steps": 20, "checkpoint": "tiny", None: "x"}),
+    ],
+)
+def test_values_that_only_their_screen_knows_to_be_wrong(asked: Asked, name: str, wrong: dict[str | None, Any]) -> None:
+    for number, function in asked.functions.items():
+        if function.name.startswith(name):
+            assert asked.call(number, [wrong.get(control.elem_id, control.value) for control in function.inputs]) not in ("", "None")
+
+
+def test_many_images_are_not_taken_for_one(asked: Asked) -> None:
+    """Where the page tells of an image: by its buttons, by what hangs on the chosen one, by marks."""
+    many = "checkpoint=tiny&seeds=0-99999"
+    marks = ({"more": [many], "less": [PINNED["query"]]}, {"more": [PINNED["query"]] * 1000, "less": []})
+    said = dict[str, str]()
+    for number, function in asked.functions.items():
+        good = values_of(function)
+        if function.name in ("save", "vary"):
+            said[function.name] = asked.call(number, good, {"action": function.name, "tile": many})
+        elif function.name in ("show_ends", "show_anatomy"):
+            said[function.name] = asked.call(number, [{"tile": many, "whole": many}])
+        elif function.name == "make_own":
+            place = next(place for place, control in enumerate(function.inputs) if control.value == {"more": [], "less": []})
+            said |= {f"marks {i}": asked.call(number, [*good[:place], marked, *good[place + 1 :]]) for i, marked in enumerate(marks)}
+    assert said.pop("marks 1").startswith("1000 images are marked") and said.pop("save") == "This image cannot be saved alone."
+    assert said == dict.fromkeys(["vary", "show_anatomy", "show_ends", "marks 0"], "This is not one image.")
+
+
+def values_of(function: Any) -> list[Any]:
+    """Values that a function of the Explore screen takes."""
+    return [KEPT if isinstance(control, gr.JSON) else TOLD.get(control.elem_id, control.value) for control in function.inputs]
 
 
 def test_values_that_are_missing_are_asked_for(asked: Asked) -> None:

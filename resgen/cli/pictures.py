@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resgen.cli.common import CheckpointArgument, Device, Folder, OutPng, Points, library, options_of, progress
-from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_points
+from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, finer_half, read_points
 from resgen.errors import FileError, RecipeError
 from resgen.fields import read_numbers
 from resgen.recipe import Recipe
@@ -229,6 +229,14 @@ def walk(
     _write(Walk(stops=points, **fields), shelf, out)
 
 
+def _read_blocks(text: str, count: int) -> tuple[int, ...]:
+    """'1,3' of ``count`` blocks -> (0, 2). Raises RecipeError."""
+    numbers = read_numbers(text, "Blocks")
+    if any(number not in range(1, count + 1) for number in numbers):
+        raise RecipeError(f"Blocks: {text[:40]!r} must be whole numbers from 1, the coarsest, to {count}, separated by commas.")
+    return tuple(int(number) - 1 for number in numbers) or finer_half(count)
+
+
 @options_of(StyleMix, "scale")
 @options_of(Recipe, "truncation")
 def mix(
@@ -237,14 +245,14 @@ def mix(
     rows: Points,
     columns: Points,
     fields: dict[str, Any],
-    blocks: Annotated[str, typer.Option(help="Residual blocks that follow the columns, 1 the coarsest.")] = "3,4",
+    blocks: Annotated[str, typer.Option(help="Residual blocks that follow the columns, 1 the coarsest; default: the finer half.")] = "",
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:
     """Mix the coarse features of some images (rows) with the fine ones of others (columns)."""
     shelf = library(checkpoints, device)
     name, truncation = shelf.add(checkpoint), fields.pop("truncation")
-    chosen = tuple(number - 1 for number in read_numbers(blocks, "Blocks"))
+    chosen = _read_blocks(blocks, len(shelf.card(name).block_names))
     sides = (_read_images(side, name, truncation) for side in (rows, columns))
     _write(StyleMix(rows=next(sides), columns=next(sides), blocks=chosen, **fields), shelf, out)  # type: ignore[arg-type]
 

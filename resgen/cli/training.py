@@ -47,6 +47,12 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
+def _without_folders(word: str) -> str:
+    """A word of a command, a path in it shortened to its last part where it leads out of the folder that the command ran in."""
+    option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    return f"{option}{equals}{Path(value).name if value.startswith(('/', '~', '../')) else value}"
+
+
 def train(
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder of the run: state, history, sample grids and the checkpoint.", parser=_folder, metavar="PATH")],
@@ -86,8 +92,7 @@ def train(
         loss=loss, init=init, drift_share=drift_share, drift_first=drift_first,
     )  # fmt: skip
     # A card travels: paths inside the folder that the command ran in stay as they are, others are shortened to their last part.
-    outside = [word for word in sys.argv[1:] if word.startswith(("/", "~", "../"))]
-    command = shlex.join(["resgen", *(Path(word).name if word in outside else word for word in sys.argv[1:])])
+    command = shlex.join(["resgen", *map(_without_folders, sys.argv[1:])])
     source = describe_source(dataset or ", ".join(Path(entry).name for entry in data))
     with progress("Training") as tell:
         train_generator(config, out, resume, features, device, source, command, tell, report=typer.echo)
@@ -183,6 +188,7 @@ def name_directions(
     """Give a checkpoint directions that do what their names say: brightness, size, and what a table of its data knows."""
     from resgen.checkpoint import load_checkpoint, save_checkpoint
     from resgen.data import load_images
+    from resgen.generator import GeneratorConfig
     from resgen.train.command import open_eyes
     from resgen.train.directions import MEASURES, learn_attributes
     from resgen.train.directions import name_directions as name_them
@@ -192,6 +198,6 @@ def name_directions(
     loaded = load_checkpoint(path)
     known = learn_attributes(load_images(data or [], loaded.card.arch.resolution), attributes, open_eyes(None)) if attributes else {}
     named, faith = name_them(loaded, {**known, **MEASURES})
-    save_checkpoint(named, path)
+    save_checkpoint(named, path, whole=loaded.card.arch.family != GeneratorConfig.family)  # what was imported is kept as it came
     for name, correlation in faith.items():
         typer.echo(f"{'kept' if name in named.card.direction_names else 'left out':9} {name}: rank correlation {correlation:.2f}")

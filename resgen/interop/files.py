@@ -1,7 +1,7 @@
 """Files of others as plain tensors: nothing in a file is run, and what a file claims is never believed beyond its own size.
 
 Files are mapped into memory, since they may be gigabytes of which a part is used. One that is overwritten meanwhile ends the process, which is a
-command of its own that its user started: the studio reads none of these files, and copies what it reads (`resgen.tensors`).
+command of its own that its user started: the studio reads such a file only where its host lets visitors bring theirs, and then a copy of its own.
 """
 
 import warnings

@@ -7,7 +7,6 @@ import gradio as gr
 
 from resgen.composite import Comparison, read_dict
 from resgen.errors import RecipeError
-from resgen.fields import Dial, declaration
 from resgen.recipe import Recipe, format_seeds, parse_seeds
 from resgen.studio.page import (
     ASK,
@@ -108,7 +107,7 @@ class CompareScreen:
         shown = self._show(kept)
         moved = {control: value for control, value in values.items() if control in shown and value != shown[control]}
         readers = {
-            "seeds": (self.seeds, parse_seeds), "classes": (self.classes, tuple), "truncation": (self.truncation, float),
+            "seeds": (self.seeds, parse_seeds), "classes": (self.classes, lambda chosen: tuple(chosen or ())), "truncation": (self.truncation, float),
             "scale": (self.scale, int),
         }  # fmt: skip
         changes = {name: reader(moved[control]) for name, (control, reader) in readers.items() if control in moved}
@@ -123,7 +122,7 @@ class CompareScreen:
             self.names: list(comparison.checkpoints),
             self.seeds: format_seeds(recipe.seeds),
             self.classes: list(recipe.classes),
-            self.truncation: dialled(declaration(Recipe, "truncation", Dial), recipe.truncation),
+            self.truncation: dialled(recipe, "truncation"),
             self.scale: recipe.scale,
         }
 
@@ -194,7 +193,7 @@ class CompareScreen:
 
     def _moment_label(self, name: str | None, moment: int) -> str:
         names = self._moments(name) if name else []
-        if moment >= len(names):
+        if not 0 <= moment < len(names):
             return "none"
         return f"{self.library.card(names[moment]).training.get('images_seen', 0):,}"
 

@@ -10,10 +10,10 @@ import gradio as gr
 from resgen.card import Card
 from resgen.composite import read_dict
 from resgen.errors import RecipeError
-from resgen.fields import Dial, Pairs, declaration
+from resgen.fields import Dial, Pairs, limits
 from resgen.library import Library
 from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, SHARE_DIAL, STEP_DIAL, Recipe, format_seeds, parse_seeds
-from resgen.studio.page import Updates, Values, blocks, dial, dialled, directions, generators, plain, plane, slider
+from resgen.studio.page import Updates, Values, blocks, dial, dialled, directions, generators, on_dial, plain, plane, slider
 
 ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
 WHOLE, CHOSEN = "All images", "The chosen image"
@@ -45,7 +45,7 @@ class Kept:
 
     recipe: Recipe
     place: int = -1  # of the image or row that the direction sliders move; -1: all
-    before: str = ""  # the query of what was on screen before its variations
+    before: str = ""  # the query of what was on screen before its variations, or the strip
 
     def to_json(self) -> dict[str, Any]:
         return {"recipe": self.recipe.to_dict(), "place": self.place, "before": self.before}
@@ -243,10 +243,10 @@ class Controls:
         return {
             self.checkpoint: recipe.checkpoint,
             self.seeds: format_seeds(recipe.seeds),
-            self.plane: [*recipe.plane[:2], dialled(STEP_DIAL, recipe.plane[2])] if recipe.plane else None,
-            self.variation_strength: self._dialled("variation_strength", recipe),
+            self.plane: [*recipe.plane[:2], on_dial(STEP_DIAL, recipe.plane[2])] if recipe.plane else None,
+            self.variation_strength: dialled(recipe, "variation_strength"),
             **self._show_classes(recipe, card),
-            self.truncation: self._dialled("truncation", recipe),
+            self.truncation: dialled(recipe, "truncation"),
             self.directions: self._show_directions(kept, card),
             self.blocks: _show_blocks(recipe, card),
             self.columns: recipe.columns,
@@ -254,7 +254,7 @@ class Controls:
         }
 
     def _show_directions(self, kept: Kept, card: Card) -> DirectionsView:
-        amounts = {name: dialled(AMOUNT_DIAL, amount) for name, amount in _amounts(kept)}
+        amounts = {name: on_dial(AMOUNT_DIAL, amount) for name, amount in _amounts(kept)}
         return {
             "names": list(card.direction_names),
             "own": [name for name, _ in kept.recipe.own_directions],
@@ -262,13 +262,9 @@ class Controls:
             "sweep": kept.recipe.sweep,
         }
 
-    @staticmethod
-    def _dialled(name: str, recipe: Recipe) -> float:
-        return dialled(declaration(Recipe, name, Dial), getattr(recipe, name))
-
     def _show_classes(self, recipe: Recipe, card: Card) -> Values:
         mix, strongest = recipe.class_mix, _strongest(recipe)
-        shares = [dialled(SHARE_DIAL, share / strongest) for _, share in mix]
+        shares = [on_dial(SHARE_DIAL, share / strongest) for _, share in mix]
         return {
             self.class_mode: MIX if mix else ROWS if len(recipe.classes) > 1 else ONE if recipe.classes else ANY,
             self.one_class: next(iter(recipe.classes or card.classes), None),
@@ -340,7 +336,9 @@ def on_plane(recipe: Recipe, window: Sequence[float]) -> dict[str, Any]:
     if recipe.plane is not None:
         return {"plane": tuple(window)}
     left = {"latents": (), "variation_of": None, "variation_path": (), "edits": (), "sweep": "", "classes": recipe.classes[:1]}
-    return {"plane": tuple(window), "plane_rows": math.ceil(len(recipe.seeds) / recipe.columns), **left}
+    columns = min(recipe.columns, len(recipe.seeds))
+    rows = min(math.ceil(len(recipe.seeds) / columns), limits(Recipe, "plane_rows")[1])
+    return {"plane": tuple(window), "plane_rows": int(rows), "columns": columns, **left}
 
 
 def turned_amounts(amounts: Pairs, turned: Mapping[str, float]) -> Pairs:
@@ -365,7 +363,7 @@ def _amounts(kept: Kept) -> Pairs:
 
 def _show_blocks(recipe: Recipe, card: Card) -> BlocksView:
     gains = recipe.residual_gains or (1.0,) * len(card.block_names)
-    return {"names": list(card.block_names), "gains": [dialled(GAIN_DIAL, gain) for gain in gains], "dials": card.arch.dials}
+    return {"names": list(card.block_names), "gains": [on_dial(GAIN_DIAL, gain) for gain in gains], "dials": card.arch.dials}
 
 
 def _strongest(recipe: Recipe) -> float:

@@ -35,6 +35,7 @@ from resgen.studio.page import (
     listen,
     offer,
     offer_images,
+    one_image,
     redraw,
     rewrite,
     tell,
@@ -51,6 +52,7 @@ TILE = 128  # pixels a side that an image of a saved picture has at first
 ENDS = 3.0  # standard deviations at the two ends of a direction that are shown
 ROW_SEEDS = 10  # of a row of each class
 SWEEP_SEEDS, SWEEP_COLUMNS = 6, 7
+MOST_MARKED = 256  # images as More, or as Less, of a direction
 
 
 class Explore:
@@ -113,7 +115,7 @@ class Explore:
         return self.controls.read(values)
 
     def write(self, recipe: Recipe, before: str = "") -> Updates:
-        """What makes the screen show a recipe; ``before`` is the query to go back to from variations. Raises ResGenError."""
+        """What makes the screen show a recipe; ``before`` is the query to go back to from variations or a strip. Raises ResGenError."""
         self.renderer.check(recipe)  # what can't be drawn is refused before anything changes
         return self.controls.write(Kept(recipe, before=before)) | {self.view: ASK}
 
@@ -192,13 +194,19 @@ class Explore:
         recipe, name = self.read(values), told(event).get("name")
         if told(event).get("action") == "remove":
             return self.write(_without_own(recipe, name))
+        kept = Kept.from_json(values[self.kept])
         if not name:
-            return self.write(recipe.changed(sweep="", **self._after_strip(recipe, values[self.narrow])))
-        return self.write(recipe.changed(sweep=name, columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], plane=None, plane_rows=0, edits=()))
+            return self.write(self._after_strip(recipe.changed(sweep=""), kept.before, values[self.narrow]))
+        strip = recipe.changed(sweep=name, columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], plane=None, plane_rows=0, edits=())
+        return self.write(strip, kept.before if kept.recipe.sweep else recipe.to_query())
 
-    def _after_strip(self, recipe: Recipe, narrow: Any) -> dict[str, Any]:
-        first = self._first(narrow)
-        return first if len(recipe.seeds) <= SWEEP_SEEDS else {"columns": first["columns"]}
+    def _after_strip(self, recipe: Recipe, before: str, narrow: Any) -> Recipe:
+        """The images that there were before a strip of some of them, turned as they are now; those of the strip where it went on to others."""
+        found = read_query(before) if before else None
+        if not isinstance(found, Recipe) or found.seeds[:SWEEP_SEEDS] != recipe.seeds:
+            return recipe.changed(columns=self._first(narrow)["columns"])
+        edits = tuple((dict(found.edits) | dict(recipe.edits)).items())
+        return recipe.changed(seeds=found.seeds, columns=found.columns, plane=found.plane, plane_rows=found.plane_rows, edits=edits)
 
     def change_classes(self, values: Values) -> Updates:
         """Another way to choose classes; rows of them are of few seeds at first."""
@@ -231,8 +239,8 @@ class Explore:
         """Variations of an image, which may be a variation itself."""
         if told(event).get("action") != "vary":
             return {}
-        target, now = read_query(told(event).get("tile")), self.read(values)
-        if not isinstance(target, Recipe) or target.latents or target.plane:
+        target, now = one_image(told(event).get("tile")), self.read(values)
+        if target.latents or target.plane:
             raise RecipeError("Variations are made of seeds; this image comes from a latent. Move it along directions instead.")
         origin, path = target.seeds[0], ()
         if target.variation_of is not None:
@@ -249,7 +257,7 @@ class Explore:
         return self.write(varied, before if now.variation_of is not None else now.to_query())
 
     def _label(self, recipe: Recipe) -> str:
-        """The class of a recipe's first image, '' where there is no single one."""
+        """The class of a recipe of one image, '' where there is no single one."""
         sampler = self.library.sampler(recipe.checkpoint)
         index = int(locate(recipe, sampler.checkpoint).labels[0])
         return sampler.card.classes[index] if index >= 0 else ""
@@ -302,8 +310,7 @@ class Explore:
 
     @staticmethod
     def _told(details: dict[str, Any]) -> Recipe | None:
-        recipe = read_query(details["tile"]) if details.get("tile") else None
-        return recipe if isinstance(recipe, Recipe) else None
+        return one_image(details["tile"]) if details.get("tile") else None
 
     def show_original(self, values: Values) -> GridView:
         """The same images before anything was turned."""
@@ -317,7 +324,7 @@ class Explore:
 
     def make_own(self, values: Values) -> Updates:
         recipe, marked = self.read(values), values[self.marked]
-        more, less = ([read_query(query) for query in _queries(marked, kind)] for kind in ("more", "less"))
+        more, less = ([one_image(query) for query in _queries(marked, kind)] for kind in ("more", "less"))
         name = (values[self.controls.own_name] or "").strip() or "own"
         return self.write(make_direction(recipe, name, more, less, self.library.sampler(recipe.checkpoint)))
 
@@ -354,9 +361,12 @@ def _place(chosen: Any) -> int:
 
 
 def _queries(marked: Any, kind: str) -> list[str]:
-    """The queries of the images that are marked as of a kind, as the page tells them."""
+    """The queries of the images that are marked as of a kind, as the page tells them. Raises RecipeError."""
     queries = marked.get(kind) if isinstance(marked, dict) else None
-    return [query for query in queries if isinstance(query, str)] if isinstance(queries, list) else []
+    found = [query for query in queries if isinstance(query, str)] if isinstance(queries, list) else []
+    if len(found) > MOST_MARKED:
+        raise RecipeError(f"{len(found)} images are marked; {MOST_MARKED} say as much: clear the marks and begin again.")
+    return found
 
 
 def _without_own(recipe: Recipe, name: Any) -> Recipe:

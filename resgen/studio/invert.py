@@ -14,7 +14,7 @@ from resgen.errors import DataError
 from resgen.invert import Inversion, invert, load_photo
 from resgen.plates import Plate
 from resgen.recipe import Recipe
-from resgen.studio.page import OPEN, PIN, QUIET, SAVE, SLOW, Updates, Values, cancelling, friendly, grid, offer_images, redraw, watched
+from resgen.studio.page import LAST, OPEN, PIN, QUIET, SAVE, SLOW, Updates, Values, cancelling, friendly, grid, offer_images, redraw, watched
 from resgen.studio.renderer import GridView, Renderer
 
 
@@ -71,7 +71,7 @@ class InvertScreen:
         outputs = [self.view, self.kept, self.result, self.curve]
         for chosen in (self.photo.upload, self.pasted.input):
             chosen(lambda: None, None, self.example_seed, **QUIET).then(friendly(self.show_target), given, self.view, **QUIET)
-        gr.on([dial.input for dial in (self.zoom, self.across, self.down)], friendly(self.show_target), given, self.view, **QUIET)
+        gr.on([dial.input for dial in (self.zoom, self.across, self.down)], friendly(self.show_target), given, self.view, **LAST)
         found = self.find.click(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW)
         seed = self.example.click(lambda: secrets.randbelow(1_000_000), None, self.example_seed, **QUIET)
         own = seed.then(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW)
@@ -82,7 +82,7 @@ class InvertScreen:
         """The picture that is looked for, uint8 [R, R, 3]. Raises ResGenError where there is none."""
         name = values[self.checkpoint]
         if values[self.example_seed] is not None:
-            return self.renderer.single_images([Recipe(checkpoint=name, seeds=(int(values[self.example_seed]),), columns=1)])[0][1]
+            return self.renderer.single_images([Recipe(checkpoint=name, seeds=(values[self.example_seed],), columns=1)])[0][1]
         path = values[self.photo] or values[self.pasted]
         if not path:
             raise DataError("There is no picture yet: choose a file, or paste one.")

@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from resgen.composite import StyleMix, read_dict, read_points
+from resgen.composite import StyleMix, finer_half, read_dict, read_points
 from resgen.errors import RecipeError
 from resgen.recipe import Recipe
 from resgen.studio.page import (
@@ -83,7 +83,8 @@ class MixScreen:
         if not rows or not columns:
             return None
         kept = read_dict(values[self.kept]) if values[self.kept] else None
-        blocks = tuple(sorted(values[self.blocks] or ()))
+        chosen = tuple(values[self.blocks] or ())
+        blocks = tuple(sorted(chosen)) if all(isinstance(block, int) for block in chosen) else chosen
         if isinstance(kept, StyleMix) and blocks == tuple(sorted(kept.blocks)):
             blocks = kept.blocks  # in the order in which they were given
         return StyleMix(rows=rows, columns=columns, blocks=blocks, scale=values[self.scale])
@@ -144,8 +145,8 @@ class MixScreen:
 
     def _begin(self, rows: tuple[Recipe, ...], columns: tuple[Recipe, ...]) -> Updates:
         """A table whose images take the finer half of their blocks from the columns."""
-        blocks = len(self.library.card(rows[0].checkpoint).block_names)
-        return self.write(StyleMix(rows=rows, columns=columns, blocks=tuple(range(blocks // 2, blocks)), scale=FIRST_SCALE))
+        blocks = finer_half(len(self.library.card(rows[0].checkpoint).block_names))
+        return self.write(StyleMix(rows=rows, columns=columns, blocks=blocks, scale=FIRST_SCALE))
 
     def swapped(self, values: Values) -> Updates:
         """Rows as columns and columns as rows."""

@@ -127,6 +127,14 @@ def inform(words: str) -> None:
     gr.Info(html.escape(words))
 
 
+def one_image(query: Any, otherwise: str = "This is not one image.") -> Recipe:
+    """The recipe of an image that the page tells of by its query. Raises RecipeError, ``otherwise`` where it is none, or more than one."""
+    recipe = read_query(query) if isinstance(query, str) else None
+    if not isinstance(recipe, Recipe) or recipe.count != 1:
+        raise RecipeError(otherwise)
+    return recipe
+
+
 def listen(view: gr.HTML, event: str, change: Callable[[dict[str, Any]], Any], outputs: Any, **options: Any) -> Any:
     """At an event of a `grid`, call ``change`` with what was told last with it.
 
@@ -243,10 +251,19 @@ def _reach(of: type[Declared], name: str) -> dict[str, float]:
     return {"low": low if dial.low is None else dial.low, "high": high if dial.high is None else dial.high, "step": dial.step}
 
 
-def dialled(dial: Dial, value: float) -> float:
-    """What a slider shows of a value: the nearest of its steps within its reach."""
-    low, high = (dial.low if dial.low is not None else value), (dial.high if dial.high is not None else value)
-    return round(max(low, min(high, round(value / dial.step) * dial.step)), 6)
+def dialled(recipe: Declared, name: str) -> float:
+    """What the slider of a declared number shows of a recipe's."""
+    return nearest_step(**_reach(type(recipe), name), value=getattr(recipe, name))
+
+
+def on_dial(dial: Dial, value: float) -> float:
+    """What a slider with ends of its own shows of a value."""
+    return nearest_step(**_dial_words(dial), value=value)
+
+
+def nearest_step(low: float, high: float, step: float, value: float) -> float:
+    """The nearest of a slider's steps within its reach."""
+    return round(max(low, min(high, round(value / step) * step)), 6)
 
 
 def component(name: str, elem_id: str, value: Any = None, begins: Sequence[str] = (), **words: str | float) -> gr.HTML:
@@ -342,13 +359,8 @@ def make_pins(renderer: Renderer, recipes: Sequence[Recipe]) -> list[dict[str, s
 
 def pinned(value: Any) -> tuple[Recipe, ...]:
     """The recipes in a pin list's value, which came from a browser. Raises RecipeError."""
-    recipes = []
-    for pin in value if isinstance(value, list) else []:
-        recipe = read_query(str(pin.get("query", ""))) if isinstance(pin, dict) else None
-        if not isinstance(recipe, Recipe) or recipe.count != 1:
-            raise RecipeError("A pinned image cannot be read; remove it and pin it again.")
-        recipes.append(recipe)
-    return tuple(recipes)
+    unread = "A pinned image cannot be read; remove it and pin it again."
+    return tuple(one_image(pin.get("query") if isinstance(pin, dict) else None, unread) for pin in (value if isinstance(value, list) else ()))
 
 
 def as_pins(value: Any) -> list[Any]:
@@ -376,9 +388,7 @@ def offer_images(renderer: Renderer, view: gr.HTML, file: gr.JSON) -> None:
     def save(event: gr.EventData) -> dict[str, str] | None:
         if told(event).get("action") != "save":
             return None
-        recipe = read_query(told(event).get("tile"))
-        if not isinstance(recipe, Recipe):
-            raise RecipeError("This image cannot be saved alone.")
+        recipe = one_image(told(event).get("tile"), "This image cannot be saved alone.")
         scale = max(1, min(8, SAVED_SIDE // renderer.library.card(recipe.checkpoint).arch.resolution))
         return download(renderer.file_name(recipe), renderer.png(recipe.changed(scale=scale)))
 

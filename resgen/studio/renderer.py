@@ -69,7 +69,7 @@ class Renderer:
     def __init__(self, library: Library, budget: Budget = OWN) -> None:
         self.library, self.budget, self.turns = library, budget, Turns(budget)
         self._views: LRUCache[Any, GridView] = LRUCache(KEPT_BYTES, _size)
-        self._keeping = Lock()
+        self._keeping, self._sampling = Lock(), Lock()
         self._samples: LRUCache[str, str] = LRUCache(SAMPLES_KEPT)  # by what identifies a checkpoint
 
     def plate(self, recipe: AnyRecipe) -> Work[Plate]:
@@ -92,11 +92,15 @@ class Renderer:
     def _hold_images(self, recipe: AnyRecipe) -> None:
         """Raise RecipeError where the images of a recipe would be too many or too large."""
         hold, archs = self.budget.hold, [self.library.card(name).arch for name in _painters(recipe)]
-        pixels = recipe.count * self._side(recipe) ** 2
-        hold("images", recipe.count)
+        pixels = self._pictures(recipe) * self._side(recipe) ** 2
+        hold("images", self._pictures(recipe))
         hold("pixels", pixels)
         batch = max(micro_batch(arch) * arch.features for arch in archs)
         hold("megabytes", (COPIES * 3 * pixels + BATCH_COPIES * 4 * batch) / 1e6)
+
+    def _pictures(self, recipe: AnyRecipe) -> int:
+        """How many pictures a recipe's plate holds: an anatomy has three of each block."""
+        return 3 * len(self.library.card(recipe.checkpoint).block_names) if isinstance(recipe, AnatomyOf) else recipe.count
 
     def _side(self, recipe: AnyRecipe) -> int:
         """Pixels a side of a recipe's images: beside larger ones smaller ones are brought to their size."""
@@ -167,6 +171,9 @@ class Renderer:
         """The caption and image uint8 [H, W, 3] of each of some recipes of one image, of one checkpoint, drawn together. Raises ResGenError."""
         if not recipes:
             return []
+        for recipe in recipes:
+            self._hold_recipe(recipe)
+        self.budget.hold("images", sum(recipe.count for recipe in recipes))
         sampler = self.library.sampler(recipes[0].checkpoint)
         points = [locate(recipe, sampler.checkpoint) for recipe in recipes]
         captions = [name_images(recipe, one, sampler)[0] for recipe, one in zip(recipes, points, strict=True)]
@@ -187,7 +194,7 @@ class Renderer:
         """Each generator that can be read and a picture by it, as a data URI; a picture is drawn once, however many pages open."""
         found: list[tuple[str, str]] = []
         for name in self.library.names():
-            with suppress(ResGenError):
+            with suppress(ResGenError), self._sampling:
                 sha256 = self.sha256(name)
                 if sha256 not in self._samples:
                     [(_, image)] = self.single_images([Recipe(checkpoint=name, seeds=(SAMPLE_SEED,), columns=1, scale=1)])
@@ -199,7 +206,7 @@ class Renderer:
         """The recipe's picture as a PNG that carries it. Raises ResGenError."""
         scale = getattr(recipe.recipe if isinstance(recipe, Comparison | AnatomyOf) else recipe, "scale", 1)
         drawing = self.plate(recipe)
-        self.budget.hold("saved_pixels", recipe.count * (self._side(recipe) * scale) ** 2)
+        self.budget.hold("saved_pixels", self._pictures(recipe) * (self._side(recipe) * scale) ** 2)
         encoding = _encoded(drawing, lambda plate: grid.png_bytes(grid.compose(plate), recipe, self.sha256(recipe.checkpoint)))
         return finish(self.turns.share(encoding, _kind(recipe)))
 
@@ -217,7 +224,7 @@ class Renderer:
 
     def sha256(self, name: str) -> str:
         """What identifies a checkpoint in files. Raises ResGenError."""
-        return self.library.sampler(name).checkpoint.sha256
+        return self.library.sha256(name)
 
     def file_name(self, recipe: Recipe) -> str:
         """A name for the file of one image: 'cat-seed7.png'. Raises ResGenError."""

@@ -49,7 +49,7 @@ class Turns:
         used = 0.0
         try:
             while True:
-                with self._turn(used, max(used, self._steps.get(kind, SHORT)) >= SHORT):
+                with self._turn(used, max(used, self._expected(kind)) >= SHORT):
                     begun = time.monotonic()
                     try:
                         step = next(work)
@@ -67,6 +67,11 @@ class Turns:
         with self._changed:
             self.stopped = True
             self._changed.notify_all()
+
+    def _expected(self, kind: Hashable) -> float:
+        """Seconds that a step of a kind may take."""
+        with self._changed:
+            return self._steps.get(kind, SHORT)
 
     def _note(self, kind: Hashable, seconds: float) -> float:
         """Remember, and give back, how long a step took; one that was long once is forgotten by and by."""

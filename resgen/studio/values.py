@@ -88,6 +88,8 @@ def _kind(component: Any) -> Kind:
     """What a component's values are, in words and as a check; parts of the page whose values are made of others check them when they read them."""
     if isinstance(component, Api):
         return ENDPOINT.get(component.api_info().get("type", ""), ANYTHING)
+    if isinstance(component, gr.Radio):
+        return ONE_OF, lambda value: value in [choice for _, choice in component.choices]
     if isinstance(component, gr.CheckboxGroup) or getattr(component, "multiselect", False):
         return CHOICES
     return next((kind for of, kind in CONTROLS.items() if isinstance(component, of)), ANYTHING)
@@ -101,6 +103,7 @@ def _is_choice(value: Any) -> bool:
     return value is None or isinstance(value, str) or _is_number(value)
 
 
+ONE_OF = "one of the choices"
 ANYTHING: Kind = ("", lambda _: True)
 NUMBER: Kind = ("a number", _is_number)
 SWITCH: Kind = ("true or false", lambda value: isinstance(value, bool))
@@ -109,7 +112,7 @@ CONTROLS: dict[Any, Kind] = {
     gr.Slider: NUMBER,
     gr.Checkbox: SWITCH,
     gr.Textbox: WORDS,
-    (gr.Radio, gr.Dropdown): ("one of the choices", _is_choice),
+    gr.Dropdown: (ONE_OF, _is_choice),
 }
 CHOICES: Kind = ("a list of choices", lambda value: value is None or (isinstance(value, list) and all(map(_is_choice, value))))
 ENDPOINT: dict[str, Kind] = {

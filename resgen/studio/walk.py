@@ -7,7 +7,6 @@ import gradio as gr
 
 from resgen.composite import Walk, read_dict, read_points
 from resgen.errors import RecipeError
-from resgen.fields import Dial, declaration
 from resgen.studio.page import (
     ASK,
     QUIET,
@@ -98,7 +97,7 @@ class WalkScreen:
 
     def _show(self, walk: Walk) -> Values:
         exact = {control: getattr(walk, name) for name, control in self._fields.items()}
-        return exact | {self.seconds: dialled(declaration(Walk, "seconds", Dial), walk.seconds)}
+        return exact | {self.seconds: dialled(walk, "seconds")}
 
     def write(self, recipe: Walk) -> Updates:
         """What makes the screen show a walk. Raises ResGenError."""

@@ -28,7 +28,6 @@ class TrainConfig:
     resolution: int | None = None  # pixels a side; None: the data's own
     widths: tuple[int, ...] | None = None  # channels per generator block; None: chosen for the resolution
     lr: float = 3e-4  # Adam's step size, falling to a twentieth over the second half
-    ema_images: int = 10_000  # half-life of the averaged weights, in images
     guidance: float = 0.0  # 0..0.9: how far images of any class repel; more makes classes distinct, at the cost of variety
     flip: bool = False  # mirror real images: for sets without a left and right of their own
     seed: int = 0

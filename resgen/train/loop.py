@@ -40,6 +40,7 @@ CLASS_RATE = 3.0  # factor of the step size of a class's own latent, with an adv
 FROZEN_STEPS = 60  # first ones of a new adversary, in which it learns and the generator waits
 HEADS_AHEAD = 0.3  # heads' loss below which they wait for the generator: heads that know everything tell it little
 MAX_HALVINGS = 4  # of the step size after losses that are not finite, before a run gives up
+EMA_IMAGES = 10_000  # half-life of the averaged weights
 HEAD_START = 3000  # images that weights begun with count for in the average
 
 HALF_MAX, FLOAT_MAX = torch.finfo(torch.float16).max, torch.finfo(torch.float32).max
@@ -166,7 +167,7 @@ class Trainer:
             self.optimiser.step()
         self.steps_done += 1
         counted = self.images_seen + (10 * HEAD_START if self.begun else 0)
-        update_average(self.average, self.generator, counted, self.config.batch, self.config.ema_images)
+        update_average(self.average, self.generator, counted, self.config.batch, EMA_IMAGES)
         return {name: self.team.mean(loss.detach()) for name, loss in losses.items()}
 
     def _resist(self, batch: Batch, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

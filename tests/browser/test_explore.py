@@ -298,6 +298,10 @@ def test_a_strip_shows_each_image_along_a_direction_and_ends(page: Page) -> None
     expect(page.locator("#grid .rg-columns span").last).to_have_text("+3")
     strip(page, "pc1")
     painted(page, f"^{re.escape(start)}$")
+    redrawn(page, lambda: enter(text(page, "seeds"), "5,9,12"))
+    for step in ("&sweep=pc1&columns=7", "&columns=6"):
+        strip(page, "pc1")
+        painted(page, f"seeds=5%2C9%2C12{step}")
 
 
 def test_what_was_chosen_is_drawn_at_last_though_other_pictures_are_under_way(page: Page) -> None:
