@@ -178,16 +178,17 @@ def rewrite(event: Any, change: Callable[..., Updates], inputs: Any, outputs: se
 
     quiet = {**RAW, "show_progress_on": asked}  # else the page marks every output as loading, then as loaded, though none of them shows it
     written = event(writing(split, outputs), inputs, outputs | {asked}, **{**quiet, **options})
-    return written.success(None, asked, None, js="(views) => window.dispatchEvent(new CustomEvent('resgen-written', { detail: views }))")
+    return written.success(None, asked, None, js=_ask())
+
+
+def _ask() -> str:
+    return (STATIC / "ask.js").read_text()
 
 
 def follow(screen: Screen, triggers: Iterable[Any]) -> None:
-    """Have a screen drawn at ``triggers``, changes that come from a hand or from `write` alike.
-
-    What `write` sets arrives in the page piece by piece: such a change is drawn once all pieces are there.
-    """
+    """Have a screen drawn at ``triggers``, changes that come from a hand or from `write` alike; what comes together is drawn once."""
     for trigger in triggers:
-        rewrite(trigger, lambda: {screen.view: ASK}, None, {screen.view})
+        trigger(None, None, None, js=f"() => ({_ask()})(['{screen.view.elem_id}'])")
 
 
 def writing(change: Callable[..., Updates], outputs: set[Any]) -> Any:

@@ -1,10 +1,19 @@
 // What grid.js and player.js begin with. `element`, `trigger`, `props` and `watch` are given by the HTML component; the value is a
-// view of what was drawn. The event "resgen-written" names those that are to be drawn, now that all their controls are in the page.
+// view of what was drawn.
+const PIECES = 30; // milliseconds in which all that is written at once is in the page
 let latest = 0; // number of the picture that is being decoded, or is on screen
+let asking = 0;
 
-window.addEventListener("resgen-written", (event) => {
-  if (event.detail?.some((name) => element.closest(`#${name}`))) trigger("submit", {});
-});
+function drawIfAsked() {
+  const mine = [...(window.resgenAsked ?? [])].find((name) => element.closest(`#${name}`));
+  if (!mine) return;
+  window.resgenAsked.delete(mine);
+  clearTimeout(asking);
+  asking = setTimeout(() => trigger("submit", {}), PIECES);
+}
+
+window.addEventListener("resgen-asked", drawIfAsked);
+drawIfAsked();
 
 async function pictureOf(view) {
   const picture = new Image();
