@@ -51,12 +51,11 @@ class AboutScreen:
         self.figures = gr.Dataframe(headers=["Figure", "Generated", "Real test images", "Meaning"], interactive=False, wrap=True, elem_id="figures")
         self.loss = gr.LinePlot(x="images", y="amount", color="figure", title="Through the training", height=260, elem_id="curves", visible=False)
 
-    def connect(self, demo: gr.Blocks, tab: gr.Tab) -> None:
+    def connect(self, tab: gr.Tab) -> None:
         """Attach every listener."""
         tab.select(friendly(self.fill_shelf), self.shelf, self.shelf, **QUIET)
         shown = {self.card, self.figures, self.loss}
-        demo.load(writing(self.show, shown), self.checkpoint, [*shown], **RAW)
-        self.checkpoint.change(writing(self.show, shown), self.checkpoint, [*shown], **RAW)
+        tab.select(writing(self.show, shown), self.checkpoint, [*shown], **RAW)
 
     def fill_shelf(self, shelf: Any) -> Any:
         """All generators side by side, once: six samples of each, and what its card says."""

@@ -76,8 +76,8 @@ class Studio:
         self.walk.connect(walk_tab)
         self.mix.connect(mix_tab)
         self.invert.connect()
-        self.compare.connect(demo, compare_tab)
-        self.about.connect(demo, about_tab)
+        self.compare.connect(compare_tab)
+        self.about.connect(about_tab)
         everything = {self.tabs, *self.explore.outputs, *self.walk.outputs, *self.mix.outputs, *self.compare.outputs}
         opened = rewrite(demo.load, self.open_page, [self.address, self.explore.narrow], everything | {self.explore.narrow}, js=OPENED)
         opened.then(friendly(renderer.samples), None, self.explore.samples, **QUIET)

@@ -139,7 +139,7 @@ class CompareScreen:
 
     # Events.
 
-    def connect(self, demo: gr.Blocks, tab: gr.Tab) -> None:
+    def connect(self, tab: gr.Tab) -> None:
         """Attach every listener."""
         dials = (self.truncation, self.scale)
         changes = [self.seeds.submit, tab.select]
@@ -150,7 +150,7 @@ class CompareScreen:
         rewrite(self.use_pins.click, self.take_pins, self.inputs | {self.tray}, self.outputs)
         self.play.click(self.toggle, self.play, [self.timer, self.play], **QUIET)
         self.timer.tick(friendly(self.next_moment), [self.learner, self.moment], [self.names, self.moment], **LIVE)
-        demo.load(friendly(self.set_moments), self.learner, self.moment, **QUIET)
+        tab.select(friendly(self.set_moments), self.learner, self.moment, **QUIET)
         self.learner.change(friendly(self.set_moments), self.learner, self.moment, **QUIET)
         self.moment.input(friendly(self.choose_moment), [self.learner, self.moment], [self.names, self.moment], **LIVE)
         self.whole.click(friendly(self._moments), self.learner, self.names, **QUIET)
