@@ -255,10 +255,9 @@ LONG_WORK: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("endpoint", LONG_WORK)
-def test_work_ends_when_who_asked_over_http_goes_away(
-    served: gr.Blocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, endpoint: str
-) -> None:
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> threading.Event:
+    """Set once a turn has begun; each takes long enough that no work ends by itself meanwhile."""
     caplog.set_level(logging.INFO, "resgen.requests")
     turn, begun = Turns._turn, threading.Event()
 
@@ -266,10 +265,17 @@ def test_work_ends_when_who_asked_over_http_goes_away(
     def slow_turn(turns: Turns, used: float, long: bool) -> Iterator[None]:
         with turn(turns, used, long):
             begun.set()
-            time.sleep(0.3)  # so that nothing ends by itself meanwhile
+            time.sleep(0.3)
             yield
 
     monkeypatch.setattr(Turns, "_turn", slow_turn)
+    return begun
+
+
+@pytest.mark.parametrize("endpoint", LONG_WORK)
+def test_work_ends_when_who_asked_over_http_goes_away(
+    served: gr.Blocks, begun: threading.Event, caplog: pytest.LogCaptureFixture, endpoint: str
+) -> None:
     with httpx.Client(base_url=served.local_url or "", timeout=20) as web:
         sent = [upload(web, picture())] if endpoint == "invert" else []
         number = web.post(f"/gradio_api/call/{endpoint}", json={"data": [*sent, *LONG_WORK[endpoint]]}).json()["event_id"]
@@ -277,6 +283,20 @@ def test_work_ends_when_who_asked_over_http_goes_away(
             assert begun.wait(20)
     left = time.monotonic()
     while any(served._queue.active_jobs):
+        assert time.monotonic() - left < 1
+        time.sleep(0.01)
+    assert "has gone" in caplog.records[-1].getMessage()
+
+
+def test_a_picture_is_drawn_no_further_once_who_asked_for_it_has_gone(
+    served: gr.Blocks, begun: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = connection(served)
+    asked.request("POST", "/drawing/picture", json.dumps({"query": "checkpoint=tiny&seeds=0-399&columns=20"}))
+    assert begun.wait(20)
+    asked.close()
+    left = time.monotonic()
+    while not caplog.records:
         assert time.monotonic() - left < 1
         time.sleep(0.01)
     assert "has gone" in caplog.records[-1].getMessage()

@@ -5,6 +5,7 @@ These are plain requests, each with its answer, beside Gradio's queue, which tak
 A generator is written as graphs once, by a process of its own, when the first page asks for it, and kept by what identifies its checkpoint.
 """
 
+import asyncio
 import base64
 import json
 import os
@@ -15,7 +16,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -33,6 +34,7 @@ from resgen.recipe import Recipe, unpack_vector
 from resgen.studio.controls import on_plane, turned_amounts, written_gains
 from resgen.studio.log import note_failure, note_refusal
 from resgen.studio.renderer import Renderer
+from resgen.studio.turns import asker_gone
 from resgen.work import Work, finish
 
 SOURCES = Path(__file__).parents[1]
@@ -67,7 +69,7 @@ class Drawing:
 
     async def generator(self, request: Request) -> Response:
         """A generator's entry of site.json, and where its graphs and the runtime are: addresses relative to /drawing/. Not yet: 202."""
-        return await self._answer(self._generator, request.path_params["name"])
+        return await self._answer(request, self._generator, request.path_params["name"])
 
     def _generator(self, name: str) -> Any:
         if name not in self.library.names():
@@ -100,11 +102,11 @@ class Drawing:
 
     async def stand(self, request: Request) -> Response:
         """Where the images of a recipe stand, whose query is the body: a `sampler.Stand` and one's own directions, float32 as base64."""
-        return await self._answer(self._stand, await _body(request))
+        return await self._answer(request, self._stand, await _body(request))
 
     async def picture(self, request: Request) -> Response:
         """What the grid shows of {"query", "turned"}: a recipe whose dials were turned, as `turn` takes them."""
-        return await self._answer(self._picture, await _body(request))
+        return await self._answer(request, self._picture, await _body(request))
 
     def _picture(self, body: str) -> Any:
         told = read_object(body, "What the page told cannot be read; load it again.")
@@ -127,20 +129,38 @@ class Drawing:
             **{name: _packed(values) for name, values in vars(stand).items()},
         }
 
-    async def _answer(self, function: Callable[[str], Any], argument: str) -> Response:
-        """What ``function`` tells, as JSON, or why it does not; what it does takes no part in Gradio's queue, so it is bounded here."""
+    async def _answer(self, request: Request, function: Callable[[str], Any], argument: str) -> Response:
+        """`_response` of a function, which is told if who asked has gone; what it does takes no part in Gradio's queue, so it is bounded here."""
         if self._places.statistics().tasks_waiting >= self.renderer.budget.waiting:
             return JSONResponse({"detail": "Too many pages ask at once."}, 429, {"Retry-After": str(ASK_AGAIN)})
+        gone = Event()
+        asker_gone.set(gone.is_set)
+        watching = asyncio.create_task(_watch(request, gone))
         try:
-            told = await to_thread.run_sync(function, argument, limiter=self._places)
-        except ResGenError as error:
-            note_refusal("drawing", error)
-            return JSONResponse({"detail": str(error)}, 404)
-        except Exception as error:
-            return JSONResponse({"detail": f"Something is wrong with the studio itself: request {note_failure('drawing', error)} in its log."}, 500)
-        if told is None:
-            return JSONResponse({"detail": "This generator is being prepared."}, 202, {"Retry-After": str(ASK_AGAIN)})
-        return JSONResponse(told)
+            return await to_thread.run_sync(_response, function, argument, limiter=self._places)
+        finally:
+            watching.cancel()
+
+
+async def _watch(request: Request, gone: Event) -> None:
+    """Set ``gone`` once who asked no longer listens."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
+
+
+def _response(function: Callable[[str], Any], argument: str) -> Response:
+    """What ``function`` tells, as JSON, or why it does not."""
+    try:
+        told = function(argument)
+    except ResGenError as error:
+        note_refusal("drawing", error)
+        return JSONResponse({"detail": str(error)}, 404)
+    except Exception as error:
+        return JSONResponse({"detail": f"Something is wrong with the studio itself: request {note_failure('drawing', error)} in its log."}, 500)
+    if told is None:
+        return JSONResponse({"detail": "This generator is being prepared."}, 202, {"Retry-After": str(ASK_AGAIN)})
+    return JSONResponse(told)
 
 
 def turn(recipe: Recipe, turned: Any) -> Recipe:

@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Callable, Generator, Hashable
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Condition
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +18,8 @@ DRAWING, LONG = 2, 1  # steps at once, and of them those of long work: whoever c
 SHORT = 1.0  # seconds; work is long that has had more, or whose kind has had steps of more
 KINDS_KEPT = 256
 PATIENCE = 10.0  # seconds that a step waits at most behind ones that came later
+
+asker_gone: ContextVar[Callable[[], bool]] = ContextVar("asker_gone", default=lambda: False)  # of a plain request
 
 T = TypeVar("T")
 
@@ -32,7 +35,7 @@ class Ticket(NamedTuple):
 class Turns:
     """Gives each step a turn: the less time a work has had, the sooner; none to a work that has used up its seconds, or that nobody waits for.
 
-    Threads share it. ``left`` tells whether whoever asked for what the calling thread does has gone.
+    Threads share it. ``left`` tells whether whoever asked Gradio's queue for what the calling thread does has gone.
     """
 
     def __init__(self, budget: Budget, left: Callable[[], bool] = lambda: False) -> None:
@@ -96,7 +99,7 @@ class Turns:
             self._changed.notify_all()
             if self.stopped:
                 raise ResGenError("The studio is being closed; open it again in a moment.")
-            if self.left():
+            if self.left() or asker_gone.get()():
                 raise ResGenError("Whoever asked for this has gone.")
             self._running.append(mine)
         try:
