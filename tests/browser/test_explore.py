@@ -296,8 +296,16 @@ def test_a_strip_shows_each_image_along_a_direction_and_ends(page: Page) -> None
     painted(page, r"seeds=0-5&sweep=pc1&columns=7")
     assert page.locator("#grid .rg-tiles button").count() == 42
     expect(page.locator("#grid .rg-columns span").last).to_have_text("+3")
+    tiles = page.locator("#grid .rg-tiles button")
+    unfold(page, "Make a direction of your own")
+    for place, mark in ((6, "More"), (0, "Less"), (10, "More")):  # both ends of the first row, and the second as it is
+        tiles.nth(place).click()
+        page.locator("#grid").get_by_role("button", name=mark, exact=True).click()
+    expect(page.locator("#marks")).to_contain_text("2 marked more, 1 less")
+    assert page.locator("#grid .rg-tiles [data-mark='']").count() == 39, "each step of a strip is marked alone"
     strip(page, "pc1")
     painted(page, f"^{re.escape(start)}$")
+    assert [tiles.nth(place).get_attribute("data-mark") for place in (0, 1)] == ["", "more"]
     redrawn(page, lambda: enter(text(page, "seeds"), "5,9,12"))
     for step in ("&sweep=pc1&columns=7", "&columns=6"):
         strip(page, "pc1")

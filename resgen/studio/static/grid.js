@@ -75,7 +75,7 @@ function paintCloseUp() {
   closeUp.querySelectorAll("[data-action]").forEach((button) => {
     const { action } = button.dataset;
     button.disabled = chosen < 0 || (action !== "close" && !view.tiles[chosen]);
-    if (action === "more" || action === "less") button.setAttribute("aria-pressed", String(chosen >= 0 && marks.get(view.keys[chosen])?.kind === action));
+    if (action === "more" || action === "less") button.setAttribute("aria-pressed", String(chosen >= 0 && marks.get(keyOf(chosen))?.kind === action));
   });
 }
 
@@ -95,7 +95,7 @@ function layTiles() {
     tiles.append(button);
   }
   [...tiles.children].forEach((button, index) => {
-    const kind = marks.get(view.keys[index])?.kind;
+    const kind = marks.get(keyOf(index))?.kind;
     const words = kind ? `${view.captions[index]}, marked ${kind}` : view.captions[index];
     button.setAttribute("aria-label", words || "empty");
     button.title = words;
@@ -208,8 +208,14 @@ function pin() {
   window.dispatchEvent(new CustomEvent("resgen-pin", { detail }));
 }
 
+// What stays of an image while dials are turned. Along a strip it is another image at each step; the one at 0 is that of a plain grid.
+function keyOf(index) {
+  const step = view.columnLabels[index % view.columns] || "0";
+  return step === "0" ? view.keys[index] : JSON.stringify([view.keys[index], new URLSearchParams(view.query).get("sweep"), step]);
+}
+
 function mark(kind) {
-  const key = view.keys[chosen];
+  const key = keyOf(chosen);
   if (marks.get(key)?.kind === kind) marks.delete(key);
   else marks.set(key, { kind, query: view.tiles[chosen] });
   showMarks();
