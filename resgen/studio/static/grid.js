@@ -29,7 +29,7 @@ let resting = 0; // timer of the next such word
 let looked = null; // a picture of the strip that is looked at
 
 const rows = () => Math.ceil(view.captions.length / columns);
-const isPlain = () => !view.rowLabels.length && !view.columnLabels.length && !planeOf(view) && settings.wanders;
+const isPlain = () => !view.rowLabels.length && !view.columnLabels.length && !planeOf(view) && spread !== view && settings.wanders;
 
 function lay() {
   columns = columnsFor(narrow.matches, isPlain(), view.columns, view.captions.length);
@@ -145,7 +145,10 @@ function takeDrawn({ view: of, picture, parts, plane, status }) {
   if (picture) sprite = picture;
   if (parts.length && !(sprite instanceof HTMLCanvasElement)) sprite = copyOf(sprite);
   for (const { first, images } of parts) images.forEach((image, place) => putImage(image, first + place));
-  if (plane) wandered = { view, plane };
+  if (plane) {
+    wandered = { view, plane };
+    spreadOut();
+  }
   paint();
   if (status) find(".rg-status").textContent = status;
 }
@@ -239,16 +242,17 @@ function showMarks() {
 
 const planeOf = (shown) => (wandered?.view === shown ? wandered.plane : new URLSearchParams(shown.query).get("plane")?.split(",").map(Number));
 let wandered = null; // { view, plane }: the window of which the page has drawn a view's images since
+let spread = null; // the view that is as wide as the window that comes in its place, also on a phone
 const fingers = new Map(); // pointers that are down
-let drag = null; // { x, y, start: the window, moved }
+let drag = null; // { from: where it began, an event, start: the window, right, down, moved } of one finger
 let wanted = null; // the window that was asked for last
-let wasDragged = false; // the click that ends a drag is no choice
+let wasDragged = false; // whether this gesture has moved the window: the server is told at its end, and its click is no choice
 
 // The window that is on screen; of seeds, the one in which the image at a pointer stays where it is.
 function windowAt(event) {
   const plane = planeOf(view);
   if (plane) return plane;
-  const [column, row] = tileAt(event).map(Math.floor);
+  const [column, row] = tileAt(event).map((place, axis) => Math.max(0, Math.min([columns, rows()][axis] - 1, Math.floor(place))));
   const query = new URLSearchParams(view.tiles[Math.min(row * columns + column, view.tiles.length - 1)]);
   const seed = Number(query.get("seeds"));
   if (!query.has("seeds") || query.has("variation_of")) return null;
@@ -276,29 +280,44 @@ function shift() {
   } else canvas.style.transform = drag?.moved && !plane ? `translate(${drag.right}px, ${drag.down}px)` : "";
 }
 
+// A window is as wide as the grid of seeds that it is entered from, however a phone shows that: its images move to where those of the window will be.
+function spreadOut() {
+  spread = view;
+  if (columns === view.columns) return;
+  lay();
+  paint();
+}
+
+// Whether there is a window to zoom.
 function zoom(event, factor) {
-  const plane = wanted || windowAt(event);
-  if (!plane) return;
+  if (!windowAt(event)) return false;
+  spreadOut();
   const [column, row] = tileAt(event);
-  wander(zoomed(plane, factor, column - columns / 2, row - rows() / 2, Number(settings.low), Number(settings.high)));
+  wander(zoomed(wanted || windowAt(event), factor, column - columns / 2, row - rows() / 2, Number(settings.low), Number(settings.high)));
+  return true;
 }
 
 function startDrag(event) {
-  wasDragged = false;
   if (!view || event.button) return;
+  if (event.isPrimary) fingers.clear(); // of another one the end is not told where a picture of fewer images took its button away
   fingers.set(event.pointerId, event);
-  drag = fingers.size === 1 ? { x: event.clientX, y: event.clientY, start: windowAt(event), right: 0, down: 0, moved: false } : null;
+  drag = fingers.size === 1 ? { from: event, start: windowAt(event), right: 0, down: 0, moved: false } : null;
+  if (drag) wasDragged = false;
 }
 
 function followDrag(event) {
   if (!fingers.has(event.pointerId)) return;
   const before = apart();
   fingers.set(event.pointerId, event);
-  if (before && apart()) return zoom(event, before / apart());
+  if (before && apart()) wasDragged = zoom(event, before / apart()) || wasDragged;
   if (!drag?.start) return;
-  [drag.right, drag.down] = [event.clientX - drag.x, event.clientY - drag.y];
+  [drag.right, drag.down] = [event.clientX - drag.from.clientX, event.clientY - drag.from.clientY];
   if (!drag.moved && Math.hypot(drag.right, drag.down) < 6) return;
-  if (!drag.moved) tiles.setPointerCapture(event.pointerId);
+  if (!drag.moved) {
+    tiles.setPointerCapture(event.pointerId);
+    spreadOut();
+    drag.start = windowAt(drag.from);
+  }
   drag.moved = wasDragged = true;
   wander(dragged(drag.start, drag.right / (tile + GAP), drag.down / (tile + GAP)));
   shift();
@@ -311,10 +330,9 @@ function apart() {
 }
 
 function endDrag(event) {
-  fingers.delete(event.pointerId);
-  const moved = drag?.moved;
+  if (!fingers.delete(event.pointerId)) return;
   drag = null;
-  if (moved) wander(null, true);
+  if (wasDragged && !fingers.size) wander(null, true);
 }
 
 if (settings.wanders) {
@@ -341,6 +359,7 @@ if (settings.wanders) {
 tiles.addEventListener("click", (event) => {
   const index = [...tiles.children].indexOf(event.target.closest("button"));
   if (index >= 0 && !wasDragged) choose(index === chosen ? -1 : index);
+  wasDragged = false; // Enter on an image is a click as well
 });
 
 tiles.addEventListener("keydown", (event) => {
