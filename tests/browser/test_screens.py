@@ -128,8 +128,15 @@ def test_stops_are_dragged_to_another_place_and_clicked_to_jump(page: Page) -> N
     redrawn(page, drag, "#walk-player")
     after = linked(page)
     assert isinstance(after, Walk) and after.stops == (*before.stops[1:], before.stops[0])
-    page.locator("#stops .rg-pin-open").nth(1).click()
-    expect(page.locator("#walk-player canvas")).to_have_attribute("data-frame", "24")  # of 72, three stops and back
+    stops, canvas = page.locator("#stops .rg-pin-open"), page.locator("#walk-player canvas")
+    stops.nth(2).press("Enter")  # a drag leaves nothing behind
+    expect(canvas).to_have_attribute("data-frame", "48")  # of 72, three stops and back
+    stops.nth(1).click()
+    expect(canvas).to_have_attribute("data-frame", "24")
+    box = stops.nth(1).bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 26)  # no button is down
+    assert stops.nth(1).evaluate("stop => stop.parentElement.style.transform") == ""
     eased = redrawn(page, lambda: page.get_by_label("Slower at each stop").check(), "#walk-player")
     assert linked(page) == after.changed(pace="eased") and eased
 

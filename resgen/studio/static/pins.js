@@ -8,7 +8,8 @@ const list = element.querySelector(".rg-pins-list");
 const clear = element.querySelector(".rg-clear");
 
 let current = [];
-let lifted = null; // { index, x, moved } of the image that is dragged
+let lifted = null; // { index, x, moved } of the image that is held
+let isDropped = false; // whether the click that ends a drag may still come
 
 function set(next) {
   current = next.slice(-Number(most));
@@ -44,7 +45,7 @@ function lay(pin, index) {
 }
 
 function tell(pin, index) {
-  if (lifted?.moved) return;
+  if (isDropped) return;
   if (ordered) window.dispatchEvent(new CustomEvent("resgen-jump", { detail: index }));
   else trigger("select", { query: pin.query });
 }
@@ -59,7 +60,10 @@ function makeMovable(open, index) {
     lifted.moved ||= Math.abs(event.clientX - lifted.x) > 8;
     if (lifted.moved) open.parentElement.style.transform = `translateX(${event.clientX - lifted.x}px)`;
   });
-  open.addEventListener("pointerup", (event) => lifted?.moved && move(index, placeAt(event.clientX)));
+  open.addEventListener("pointerup", (event) => {
+    if (lifted?.moved) drop(placeAt(event.clientX));
+    lifted = null;
+  });
   open.addEventListener("pointercancel", draw);
   open.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -68,6 +72,12 @@ function makeMovable(open, index) {
     move(index, Math.max(0, Math.min(current.length - 1, index + step)));
     list.children[Math.max(0, Math.min(current.length - 1, index + step))].firstChild.focus();
   });
+}
+
+function drop(to) {
+  isDropped = true;
+  setTimeout(() => (isDropped = false));
+  move(lifted.index, to);
 }
 
 // The place in the list that a point lies at.
@@ -85,6 +95,7 @@ function move(from, to) {
 }
 
 function draw() {
+  lifted = null;
   element.querySelector(".rg-pins-hint").hidden = current.length > 0;
   clear.hidden = !current.length;
   list.replaceChildren(...current.map(lay));
