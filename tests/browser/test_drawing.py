@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from resgen.recipe import Recipe, pack_vector
 from resgen.site import runtime
-from tests.browser.conftest import Visit, colours, href, library, number, pixels, redrawn, runtime_at_hand, shown, until
+from tests.browser.conftest import Visit, colours, href, library, number, painted, pixels, redrawn, runtime_at_hand, shown, until
 
 NAME = "fashion-mnist"  # the smallest
 NEAR = {"page": 3, "server": 0}  # 255ths by which what is drawn there may differ from what is drawn once the hand lets go; both are enlarged
@@ -92,6 +92,8 @@ def test_a_grid_follows_a_held_dial_beside_the_queue(page: Page, place: str) -> 
         assert drawing[0] in asked, dial
         assert abs(drawn - let_go).max() <= NEAR[place], dial
         ready(page, place)
+    page.locator("#own-1 input[type=range]").dblclick(position={"x": 20, "y": 5})
+    painted(page, "^(?!.*&directions=[^&]*mine)")
 
 
 def test_a_grid_follows_the_window_of_the_seed_plane_while_it_is_dragged(page: Page, place: str) -> None:

@@ -26,11 +26,12 @@ function makeDial({ id, name, low, high, step, changed, left }) {
   range.addEventListener("change", () => left());
   range.addEventListener("pointerdown", () => (dial.held = true));
   for (const end of ["pointerup", "pointercancel"]) range.addEventListener(end, () => (dial.held = false));
-  range.addEventListener("dblclick", () => turn(String(range.dataset.rest || 0)));
-  number.addEventListener("change", () => {
-    turn(number.value);
+  const turnTo = (text) => {
+    turn(text);
     left();
-  });
+  };
+  range.addEventListener("dblclick", () => turnTo(String(range.dataset.rest || 0)));
+  number.addEventListener("change", () => turnTo(number.value));
   number.addEventListener("keydown", (event) => event.key === "Enter" && number.dispatchEvent(new Event("change")));
   root.append(range, number);
   return dial;
