@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from resgen.recipe import Recipe, pack_vector
 from resgen.site import runtime
-from tests.browser.conftest import Visit, colours, href, library, number, painted, pixels, redrawn, runtime_at_hand, shown, until
+from tests.browser.conftest import App, Visit, colours, href, library, number, painted, pixels, redrawn, runtime_at_hand, settled, shown, until
 
 NAME = "fashion-mnist"  # the smallest
 NEAR = {"page": 3, "server": 0}  # 255ths by which what is drawn there may differ from what is drawn once the hand lets go; both are enlarged
@@ -22,6 +22,10 @@ DRAWING = """() => {
   const grid = components.find(({ props }) => props.elem_id === "grid").id;
   return dependencies.filter(({ targets }) => targets.some(([id, event]) => id === grid && event === "submit")).map(({ id }) => id);
 }"""
+FORBIDDEN = """
+for (const kind of ["localStorage", "sessionStorage"]) Object.defineProperty(window, kind, { get() { throw new Error(`${kind} is forbidden`); } });
+Object.defineProperty(navigator, "connection", { value: { saveData: true } });  // nothing is fetched before it is chosen
+"""
 PINNED = json.loads((Path(runtime.__file__).parent / "package.json").read_text())["dependencies"][runtime.PACKAGE]
 
 
@@ -113,6 +117,22 @@ def test_a_grid_follows_the_window_of_the_seed_plane_while_it_is_dragged(page: P
             let_go = colours(redrawn(page, page.mouse.up))
         assert abs(drawn - let_go).max() <= NEAR[place]
         ready(page, place)
+
+
+def test_where_storage_is_forbidden_and_a_generator_fails_once_the_page_still_draws_and_goes_back(visit: Visit, app: App) -> None:
+    page = visit("about:blank", wait=False)
+    page.add_init_script(FORBIDDEN)
+    page.route("**/drawing/generators/*", lambda route: route.fulfill(json={}), times=1)
+    page.goto(f"{app.url}/?{Recipe(checkpoint=NAME, seeds=tuple(range(6)), columns=3).to_query()}")
+    start = pixels(page)
+    settled(page, 0)
+    switch(page).click()
+    expect(switch(page)).to_be_hidden()  # these images cannot be drawn here
+    redrawn(page, lambda: page.click("#next"))
+    settled(page, 1)
+    ready(page, "page")
+    assert redrawn(page, lambda: page.click("#undo")) == start
+    settled(page, 0)
 
 
 @pytest.mark.parametrize("place", ["page"], indirect=True)

@@ -1,5 +1,8 @@
-// What the browser keeps for the next visit; storage may be full or forbidden, and the page then forgets it.
+// What the browser keeps for the next visit; storage may be full or forbidden, and it then lasts as long as the page.
+const unkept = new Map();
+
 function recall(name) {
+  if (unkept.has(name)) return unkept.get(name);
   try {
     return window.localStorage.getItem(name) || "";
   } catch {
@@ -10,8 +13,9 @@ function recall(name) {
 function keep(name, value) {
   try {
     window.localStorage.setItem(name, value);
+    unkept.delete(name);
   } catch {
-    // See above.
+    unkept.set(name, value);
   }
 }
 
