@@ -10,17 +10,15 @@ const base = new URL("drawing/", document.baseURI).href;
 const settings = element.querySelector(".rg-plane-size").dataset;
 const button = element.querySelector(".rg-here");
 let preview = null; // the module
-let opening = { sha256: "", opened: null }; // the generator that draws here, a promise
-let turn = null; // of the view on screen: { view, link: its query, rest: where its dials stood, told: what was turned, source: what is drawn from here, ... }
+let opened = null; // the generator that draws here: { sha256, each: milliseconds that an image takes, loaded: a promise of itself }, with what preview.js opens
+let turn = null; // of the view on screen: { view, link: its query, rest: where its dials stood, told: what was turned, source: what is drawn from here, from: the image that the next drawing begins with, ... }
 let isHeld = false; // whether a pointer is down: without one a dial is let go at once
 let trip = 0; // milliseconds to the server and back
-let each = 0; // milliseconds that an image takes here
 let isFollowing = false; // on the way to be ready
 let isDrawing = false;
-let from = 0; // the image that the next drawing begins with, so that under a moving hand all have their turn
 
 const there = () => trip + turn.view.milliseconds; // what a picture takes there
-const isSooner = () => recall(CHOICE) === "yes" || (recall(CHOICE) === "" && each > 0 && each * turn.view.captions.length < there());
+const isSooner = ({ generator: { each }, stand: { count } }) => recall(CHOICE) === "yes" || (recall(CHOICE) === "" && each > 0 && each * count < there());
 
 async function ask(address, body = null) {
   const response = await fetch(new URL(address, base), body === null ? {} : { method: "POST", body });
@@ -30,14 +28,15 @@ async function ask(address, body = null) {
 }
 
 // A view came to rest: be ready for the hand.
-async function follow(view) {
+async function follow(of) {
   isFollowing = true;
-  await prepare(view).catch(() => turn.view === view && giveUp());
-  if (turn.view === view) isFollowing = false;
+  await prepare(of).catch(() => giveUp(of));
+  if (turn === of) isFollowing = false;
   showChoice();
 }
 
-async function prepare(view) {
+async function prepare(of) {
+  const { view } = of;
   const began = performance.now();
   let told = trip ? null : await ask("stand", view.query);
   trip ||= performance.now() - began;
@@ -45,15 +44,16 @@ async function prepare(view) {
   if (!(await isWorthwhile())) return;
   told ||= await ask("stand", view.query);
   const generator = await open(new URLSearchParams(view.query).get("checkpoint"), told.sha256);
-  if (!generator || turn.view !== view) return;
-  turn.source = { stand: preview.readStand(told), generator };
-  if (!each) await measure(turn);
+  if (!generator || turn !== of) return;
+  of.source = { stand: preview.readStand(told), generator };
+  if (!generator.each) await measure(of);
 }
 
-// The server draws from now on, as it did; what cannot be drawn here cannot be chosen either.
-function giveUp() {
-  turn.source = null;
-  button.hidden = true;
+// The server draws these images, as it did; what cannot be drawn here cannot be chosen either. The next ones are tried anew.
+function giveUp(of) {
+  if (of.source) forget(of.source.generator);
+  of.source = null;
+  if (turn === of) button.hidden = true;
 }
 
 async function isWorthwhile() {
@@ -63,28 +63,39 @@ async function isWorthwhile() {
   return !navigator.connection?.saveData && (there() > SLOW || preview.hasGpu());
 }
 
-// Once, however often it is asked for while it is loaded.
+// Once, however often it is asked for while it is loaded; anew where that failed.
 function open(name, sha256) {
-  if (opening.sha256 !== sha256) opening = { sha256, opened: load(name) };
-  return opening.opened;
+  if (opened?.sha256 !== sha256) {
+    opened = { sha256, each: 0 };
+    opened.loaded = load(name, opened);
+  }
+  return opened.loaded;
 }
 
-async function load(name) {
-  each = 0;
-  const served = await ask(`generators/${encodeURIComponent(name)}`);
-  if (served) return preview.openGenerator(served, base);
-  setTimeout(() => {
-    opening = { sha256: "", opened: null };
-    follow(turn.view);
-  }, AGAIN);
+async function load(name, generator) {
+  try {
+    const served = await ask(`generators/${encodeURIComponent(name)}`);
+    if (served) return Object.assign(generator, await preview.openGenerator(served, base));
+  } catch (error) {
+    forget(generator);
+    throw error;
+  }
+  setTimeout(() => forget(generator) && follow(turn), AGAIN);
   return null;
+}
+
+// Whether it was the one that draws here.
+function forget(generator) {
+  if (opened !== generator) return false;
+  opened = null;
+  return true;
 }
 
 function restingOf(view) {
   const link = new URLSearchParams(view.query);
   const gains = (link.get("residual_gains") || "").split(",").filter(Boolean).map(Number);
   const rest = { truncation: Number(link.get("truncation") ?? 1), gains, directions: pairsOf(link.get("directions") || "") };
-  return { view, link, rest, told: {}, source: null, isWanted: false, isRefused: false };
+  return { view, link, rest, told: {}, source: null, from: 0, isWanted: false, isRefused: false };
 }
 
 // "a=1,b=-0.5" -> { a: 1, b: -0.5 }, as fields.py writes it.
@@ -101,17 +112,18 @@ function canWander({ view, link }) {
 
 // Whether the page itself draws it, and can: the window of a generator whose noise it draws as the server does.
 function isHere({ source, link, told }) {
-  if (!source || !isSooner()) return false;
+  if (!source || !isSooner(source)) return false;
   const [{ mapped, classes }, className] = [source.generator.checkpoint, link.get("classes") || ""];
   return !told.plane || (mapped && (!className || classes.includes(className)));
 }
 
 // The second drawing counts: the first prepares what all others use.
 async function measure(of) {
+  const { stand, generator } = of.source;
   for (let times = 0; times < 2; times++) {
     const began = performance.now();
     await drawUnseen(pieces(of)); // oxlint-disable-line no-await-in-loop -- one after the other
-    each = (performance.now() - began) / of.source.stand.count;
+    generator.each = (performance.now() - began) / stand.count;
   }
 }
 
@@ -126,7 +138,7 @@ async function* pieces(of) {
   const w = plane
     ? await preview.wandered(generator, pointsOf(of, plane), stand, truncation, turned)
     : preview.moved(stand, truncation, turned, generator.checkpoint);
-  yield* generator.renderer.synthesise(w, gains, generator.checkpoint, plane ? 0 : from);
+  yield* generator.renderer.synthesise(w, gains, generator.checkpoint, plane ? 0 : of.from);
 }
 
 function pointsOf({ view: { columns, rows }, link, source }, plane) {
@@ -150,7 +162,7 @@ async function draw(of) {
   if (isDrawing) return;
   isDrawing = true;
   of.isWanted = false;
-  if (isHere(of)) await drawHere(of).catch(giveUp);
+  if (isHere(of)) await drawHere(of).catch(() => giveUp(of));
   else await drawThere(of).catch(() => (of.isRefused = true));
   isDrawing = false;
   if (turn.isWanted) draw(turn); // what was turned last is drawn last
@@ -174,32 +186,32 @@ async function drawHere(of) {
     if (turn !== of) return;
     const part = { first, images: preview.imagesOf(pixels, source.generator.checkpoint.resolution) };
     held.push(part);
-    from = (first + part.images.length) % source.stand.count;
+    of.from = (first + part.images.length) % source.stand.count;
     if (plane) continue;
     tell({ view, parts: [part] });
     if (of.isWanted) return;
   }
   tell({ view, parts: plane ? held : [], plane, status: words(source, performance.now() - began) });
-  from = 0;
+  of.from = 0;
 }
 
 function words({ stand, generator }, milliseconds) {
-  each = milliseconds / stand.count;
+  generator.each = milliseconds / stand.count;
   return `${stand.count} image${stand.count > 1 ? "s" : ""} in ${Math.round(milliseconds)} ms ${preview.PLACES[generator.backend]}`;
 }
 
 function showChoice() {
-  button.setAttribute("aria-checked", String(Boolean(turn.source) && isSooner()));
+  button.setAttribute("aria-checked", String(Boolean(turn.source && isSooner(turn.source))));
   button.setAttribute("aria-busy", String(isFollowing));
 }
 
 button.addEventListener("click", () => {
   keep(CHOICE, button.getAttribute("aria-checked") === "true" ? "no" : "yes");
   showChoice();
-  follow(turn.view);
+  follow(turn);
 });
 window.addEventListener("resgen-came", ({ detail }) => (turn = restingOf(detail)));
-window.addEventListener("resgen-rests", ({ detail }) => follow(detail));
+window.addEventListener("resgen-rests", () => turn && follow(turn));
 window.addEventListener("resgen-turning", (event) => take(event.detail) && event.preventDefault());
 window.addEventListener("pointerdown", () => (isHeld = true), true);
 for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => (isHeld = false), true);
