@@ -64,7 +64,8 @@ class CompareScreen:
         with gr.Group(visible=bool(learners)):
             info = "A checkpoint with snapshots of its training."
             self.learner = gr.Dropdown(learners, value=next(iter(learners), None), label="How it learns", info=info, elem_id="learner")
-            self.moment = gr.Slider(0, 1, 1, step=1, label="Images seen", info="Drag through the training.", elem_id="moment")
+            told = self._training(self.learner.value)
+            self.moment = gr.Slider(0, **told, step=1, info="Drag through the training.", elem_id="moment")
             with gr.Row():
                 self.play = gr.Button("Play", size="sm", min_width=60, elem_id="play-training")
                 self.whole = gr.Button("All moments side by side", size="sm", elem_id="all-moments")
@@ -150,16 +151,19 @@ class CompareScreen:
         rewrite(self.use_pins.click, self.take_pins, self.inputs | {self.tray}, self.outputs)
         self.play.click(self.toggle, self.play, [self.timer, self.play], **QUIET)
         self.timer.tick(friendly(self.next_moment), [self.learner, self.moment], [self.names, self.moment], **LIVE)
-        tab.select(friendly(self.set_moments), self.learner, self.moment, **QUIET)
-        self.learner.change(friendly(self.set_moments), self.learner, self.moment, **QUIET)
+        self.learner.input(friendly(self.set_moments), self.learner, self.moment, **QUIET)
         self.moment.input(friendly(self.choose_moment), [self.learner, self.moment], [self.names, self.moment], **LIVE)
         self.whole.click(friendly(self._moments), self.learner, self.names, **QUIET)
         offer(self.download.click, self.make_png, self.inputs, self.file)
         offer_images(self.renderer, self.view, self.file)
 
     def set_moments(self, name: str | None) -> Any:
+        return gr.update(**self._training(name))
+
+    def _training(self, name: str | None) -> dict[str, Any]:
+        """The slider through a training, at its end."""
         moments = len(self.library.snapshots(str(name))) if name else 0
-        return gr.update(maximum=max(1, moments), value=max(1, moments), label=f"Images seen: {self._moment_label(name, moments)}")
+        return {"maximum": max(1, moments), "value": max(1, moments), "label": f"Images seen: {self._moment_label(name, moments)}"}
 
     def dress_classes(self, names: list[str] | None) -> Any:
         return gr.update(choices=self._classes(names or ()))
