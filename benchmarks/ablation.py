@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 from sngan import Sngan, save_grid
 
 from resgen.checkpoint import Checkpoint, load_checkpoint
 from resgen.data import ImageSet, load_images
-from resgen.evaluate import compare, load_judges
-from resgen.recipe import Recipe
+from resgen.evaluate import compare, draw_samples, load_judges
 from resgen.sampler import Sampler
 from resgen.train import adversary
 from resgen.train.command import EYES, open_eyes
@@ -78,15 +76,6 @@ def train_arm(arm: Arm, begun: Checkpoint, data: ImageSet, seconds: float) -> tu
     return to_checkpoint(trainer, {}, spent / 3600), trainer.images_seen
 
 
-def draw(checkpoint: Checkpoint, count: int) -> ImageSet:
-    """``count`` images at truncation 1, as many of each class."""
-    sampler = Sampler(checkpoint, "cpu")
-    classes = sampler.card.classes
-    recipe = Recipe(seeds=tuple(range(count // len(classes))), classes=classes)
-    labels = np.arange(len(classes)).repeat(len(recipe.seeds))
-    return ImageSet(sampler.render(recipe).transpose(0, 3, 1, 2), labels, classes)
-
-
 def train_plain(data: ImageSet, seconds: float, count: int) -> tuple[ImageSet, int]:
     """Images of an SNGAN after as long, and how many it drew in training."""
     sngan, start = Sngan(data), time.process_time()
@@ -119,14 +108,14 @@ def main() -> None:
 
     def make_arm(arm: Arm) -> tuple[ImageSet, int]:
         checkpoint, images = train_arm(arm, begun, train, chosen.minutes * 60)
-        return draw(checkpoint, chosen.samples), images
+        return draw_samples(Sampler(checkpoint, "cpu"), chosen.samples), images
 
     def tell(name: str, images: str, figures: dict[str, Any], prefix: str = "") -> None:
         print("|", " | ".join([name, images, *(f"{figures[prefix + figure]:.4g}" for figure in FIGURES)]), "|", flush=True)
 
     print("|", " | ".join([f"{chosen.minutes:g} minutes of processor each", "images", *FIGURES]), "|")
     print("|", " | ".join(["---"] * (len(FIGURES) + 2)), "|", flush=True)
-    rows: dict[str, Callable[[], tuple[ImageSet, int]]] = {"as it begins": lambda: (draw(begun, chosen.samples), 0)}
+    rows: dict[str, Callable[[], tuple[ImageSet, int]]] = {"as it begins": lambda: (draw_samples(Sampler(begun, "cpu"), chosen.samples), 0)}
     rows |= {name: partial(make_arm, arm) for name, arm in ARMS.items()}
     rows[PLAIN] = lambda: train_plain(train, chosen.minutes * 60, chosen.samples)
     for name, make in rows.items():

@@ -29,6 +29,7 @@ from resgen.files import cache_folder, whole_file
 from resgen.latents import locate
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
+from resgen.work import Progress
 
 MANIFOLD_SAMPLES = 2000  # images a side for precision and recall
 KERNEL_SUBSETS = 20  # of up to 1000 images, that the kernel distance is averaged over
@@ -58,9 +59,9 @@ def evaluate(
     judges: dict[str, Judge],
     samples: int,
     inception: bool,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> dict[str, Any]:
-    """`compare` by each judge for ``samples`` images of a checkpoint at truncation 1, seeds 0.., classes in equal shares.
+    """`compare` by each judge for `draw_samples`.
 
     ``inception`` adds the published metrics, whose network is downloaded. Raises ResGenError where it cannot be, or
     torch-fidelity is not installed.
@@ -68,14 +69,19 @@ def evaluate(
     if find_spec("torch_fidelity") is None:
         raise ResGenError("Measuring needs torch-fidelity: pip install 'resgen[evaluate]', or pip install -e '.[evaluate]' in this folder.")
     network = load_inception(sampler.device) if inception else None
-    classes = sampler.card.classes
-    recipe = Recipe(seeds=tuple(range(samples // max(1, len(classes)))), classes=classes)
-    images, labels = sampler.render(recipe, progress), locate(recipe, sampler.checkpoint).labels.numpy()
-    fake = ImageSet(images.transpose(0, 3, 1, 2), labels, classes)
-    figures = {"samples": len(labels)}
+    fake = draw_samples(sampler, samples, progress)
+    figures = {"samples": len(fake.labels)}
     for prefix, judge in judges.items():
         figures |= compare(fake, train, test, judge, prefix)
     return figures | compare_inception(fake, train, test, network) if network else figures
+
+
+def draw_samples(sampler: Sampler, samples: int, progress: Progress | None = None) -> ImageSet:
+    """``samples`` images of a checkpoint at truncation 1, seeds 0.., classes in equal shares. Raises ResGenError."""
+    classes = sampler.card.classes
+    recipe = Recipe(seeds=tuple(range(samples // max(1, len(classes)))), classes=classes)
+    images, labels = sampler.render(recipe, progress), locate(recipe, sampler.checkpoint).labels.numpy()
+    return ImageSet(images.transpose(0, 3, 1, 2), labels, classes)
 
 
 def put_on_card(path: Path, figures: dict[str, Any]) -> None:

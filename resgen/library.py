@@ -142,6 +142,7 @@ class Library:
     def sha256(self, name: str) -> str:
         """What identifies a checkpoint in files; it is loaded for that once. Raises CheckpointError."""
         path = self.path(name)
+        # A key of its own: the sampler is loaded under the lock of its key while this one's is held.
         return self._kept(self._hashes, (path, _stamp(path), "hash"), lambda: self.sampler(name).checkpoint.sha256)
 
     def features(self, name: str) -> FeatureResNet | None:

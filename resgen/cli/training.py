@@ -48,7 +48,7 @@ def _folder(text: str) -> Path:
 
 
 def _without_folders(word: str) -> str:
-    """A word of a command, a path in it shortened to its last part where it leads out of the folder that the command ran in."""
+    """A word of a command, a path in it shortened to its last part where it leads out of the folder that the command ran in: a card travels."""
     option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
     return f"{option}{equals}{Path(value).name if value.startswith(('/', '~', '../')) else value}"
 
@@ -91,7 +91,6 @@ def train(
         resolution=resolution, widths=_widths(widths) or None, lr=lr, guidance=guidance, flip=flip, seed=seed, save_every=save_every,
         loss=loss, init=init, drift_share=drift_share, drift_first=drift_first,
     )  # fmt: skip
-    # A card travels: paths inside the folder that the command ran in stay as they are, others are shortened to their last part.
     command = shlex.join(["resgen", *map(_without_folders, sys.argv[1:])])
     source = describe_source(dataset or ", ".join(Path(entry).name for entry in data))
     with progress("Training") as tell:

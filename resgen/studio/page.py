@@ -298,7 +298,8 @@ def pin_list(elem_id: str, heading: str, hint: str, tray: bool = False, ordered:
 
     ``tray``: it collects what is pinned anywhere; ``ordered``: its images can be moved to another place.
     """
-    return component("pins", elem_id, [], heading=heading, hint=hint, tray="yes" if tray else "", ordered="yes" if ordered else "", most=MAX_STOPS)
+    kinds = {"tray": "yes" if tray else "", "ordered": "yes" if ordered else ""}
+    return component("pins", elem_id, [], ("common",), heading=heading, hint=hint, most=MAX_STOPS, **kinds)
 
 
 def dial(elem_id: str, of: type[Declared], name: str) -> gr.HTML:
@@ -346,7 +347,7 @@ def _dial_words(dial: Dial) -> dict[str, float]:
 
 def address(elem_id: str) -> gr.HTML:
     """Keeps the browser's history of what was on screen; `select` tells the link that Back or Forward goes to."""
-    return component("address", elem_id, "")
+    return component("address", elem_id, "", ("common",))
 
 
 def make_pins(renderer: Renderer, recipes: Sequence[Recipe]) -> list[dict[str, str]]:

@@ -92,8 +92,9 @@ class Renderer:
     def _hold_images(self, recipe: AnyRecipe) -> None:
         """Raise RecipeError where the images of a recipe would be too many or too large."""
         hold, archs = self.budget.hold, [self.library.card(name).arch for name in _painters(recipe)]
-        pixels = self._pictures(recipe) * self._side(recipe) ** 2
-        hold("images", self._pictures(recipe))
+        pictures = self._pictures(recipe)
+        pixels = pictures * self._side(recipe) ** 2
+        hold("images", pictures)
         hold("pixels", pixels)
         batch = max(micro_batch(arch) * arch.features for arch in archs)
         hold("megabytes", (COPIES * 3 * pixels + BATCH_COPIES * 4 * batch) / 1e6)

@@ -1,18 +1,15 @@
 """Links: one for each thing that a recipe can hold. Each opens as it is, and survives a hand on the controls."""
 
-import base64
-import io
 from collections.abc import Callable
 from urllib.parse import quote
 
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Page, expect
 
 from resgen.composite import AnyRecipe, Comparison, StyleMix, Walk
 from resgen.recipe import Recipe, pack_vector
-from tests.browser.conftest import App, Visit, draws, enter, href, library, linked, number, pixels, redrawn, shown, text, toast, unfold
+from tests.browser.conftest import App, Visit, colours, draws, enter, href, library, linked, number, pixels, redrawn, shown, text, toast, unfold
 
 W_DIM, BLOCKS = 128, 5  # of fruits
 
@@ -48,11 +45,6 @@ def turn(control: str, away: str = "1", fold: str = "") -> Callable[[Page, str],
 def latent() -> str:
     """A w of each block, as it is found by Invert."""
     return packed(5, W_DIM * BLOCKS)
-
-
-def seen(page: Page, where: str) -> np.ndarray:
-    """What the canvas of a grid or player shows, [H, W, 3]."""
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(pixels(page, where).partition(",")[2]))).convert("RGB"), int)
 
 
 EXPLORE, WALK, MIX, COMPARE = "#grid", "#walk-player", "#mix-grid", "#compare-grid"
@@ -101,10 +93,10 @@ def test_a_link_opens_and_says_the_same_after_a_control_was_moved_and_moved_back
     draws(page, recipe, where)
     if where == WALK:
         page.locator("#walk-player input[type=range]").fill("9")  # a film stands still to be looked at
-    before = seen(page, where)
+    before = colours(pixels(page, where))
     turn_and_back(page, where)
     draws(page, recipe, where)
-    after = seen(page, where)
+    after = colours(pixels(page, where))
     assert after.shape == before.shape
     assert np.abs(after - before).max() <= 1, "of what is enlarged anew, a browser may round a pixel otherwise"
 

@@ -6,30 +6,13 @@ const LATE = 10_000; // milliseconds that a picture may take
 const LAST = "resgen-last-step";
 let settled = null; // the link of the latest entry of the history
 let settling = 0;
-let last = lastKept(); // step of the history
 let awaited = null; // until when what Back or Forward went to may take to be on screen; what was on its way before does not count
 
 const linkOf = (query) => (query.length <= LONGEST ? `?${query}` : `${window.location.pathname}#${query}`);
 const current = () => window.location.search + window.location.hash;
 const says = (link) => current().endsWith(link.replace(window.location.pathname, ""));
 const step = () => window.history.state?.step || 0;
-
-// Of this tab, through a reload; where storage is forbidden, as long as the page.
-function lastKept() {
-  try {
-    return Number(window.sessionStorage.getItem(LAST) || 0);
-  } catch {
-    return 0;
-  }
-}
-
-function keepLast() {
-  try {
-    window.sessionStorage.setItem(LAST, String(last));
-  } catch {
-    // See above.
-  }
-}
+const last = () => Number(recall(LAST, "sessionStorage"));
 
 function share(query) {
   const link = linkOf(query);
@@ -44,8 +27,7 @@ function remember() {
   if (settled !== null && settled !== link) {
     window.history.replaceState(window.history.state, "", settled || window.location.pathname);
     window.history.pushState({ step: step() + 1 }, "", link);
-    last = step();
-    keepLast();
+    keep(LAST, String(step()), "sessionStorage");
   }
   settled = link;
   showSteps();
@@ -57,7 +39,7 @@ function showSteps() {
     if (button) button.disabled = disabled;
   };
   set("#undo", step() === 0);
-  set("#redo", step() >= last);
+  set("#redo", step() >= last());
 }
 
 window.addEventListener("resgen-shown", (event) => {

@@ -1,18 +1,19 @@
-// What the browser keeps for the next visit; storage may be full or forbidden, and it then lasts as long as the page.
+// What the browser keeps for the next visit, or in "sessionStorage" for this tab; storage may be full or forbidden, and it then lasts as long as
+// the page.
 const unkept = new Map();
 
-function recall(name) {
+function recall(name, storage = "localStorage") {
   if (unkept.has(name)) return unkept.get(name);
   try {
-    return window.localStorage.getItem(name) || "";
+    return window[storage].getItem(name) || "";
   } catch {
     return "";
   }
 }
 
-function keep(name, value) {
+function keep(name, value, storage = "localStorage") {
   try {
-    window.localStorage.setItem(name, value);
+    window[storage].setItem(name, value);
     unkept.delete(name);
   } catch {
     unkept.set(name, value);

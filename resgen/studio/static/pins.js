@@ -99,20 +99,12 @@ function draw() {
   element.querySelector(".rg-pins-hint").hidden = current.length > 0;
   clear.hidden = !current.length;
   list.replaceChildren(...current.map(lay));
-  if (isTray) keep();
-}
-
-function keep() {
-  try {
-    window.localStorage.setItem(KEPT, JSON.stringify(current));
-  } catch {
-    // Storage may be full or forbidden; the pins then last as long as the page.
-  }
+  if (isTray) keep(KEPT, JSON.stringify(current));
 }
 
 function kept() {
   try {
-    const pins = JSON.parse(window.localStorage.getItem(KEPT) || "[]");
+    const pins = JSON.parse(recall(KEPT) || "[]");
     const sound = (pin) => typeof pin.query === "string" && typeof pin.caption === "string" && String(pin.thumbnail).startsWith("data:image/png;");
     return Array.isArray(pins) ? pins.filter(sound) : [];
   } catch {
