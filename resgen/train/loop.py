@@ -26,6 +26,7 @@ from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.precision import autocast
 from resgen.train.adversary import Adversary
 from resgen.train.augment import Augmentation, mirror
+from resgen.train.begin import take_weights
 from resgen.train.config import TrainConfig
 from resgen.train.drift import Memory, describe, drift_loss
 from resgen.train.parallel import Team
@@ -46,14 +47,6 @@ HEAD_START = 3000  # images that weights begun with count for in the average
 HALF_MAX, FLOAT_MAX = torch.finfo(torch.float16).max, torch.finfo(torch.float32).max
 
 log = logging.getLogger(__name__)
-
-
-def take_weights(generator: ResNetGenerator, begun: Checkpoint) -> None:
-    """Give a generator every weight of a checkpoint that has its place and shape: of a smaller one the coarse blocks, of other classes all but these."""
-    own = generator.state_dict()
-    generator.load_state_dict(
-        {name: begun.weights[name] if name in begun.weights and begun.weights[name].shape == value.shape else value for name, value in own.items()}
-    )
 
 
 @dataclass(frozen=True)

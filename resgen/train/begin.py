@@ -1,0 +1,109 @@
+"""The weights that a run begins with: those of a checkpoint, as far as they fit, and of a wider one the channels that carry most."""
+
+from itertools import groupby, pairwise
+
+import torch
+from torch import Tensor
+
+from resgen.checkpoint import Checkpoint
+from resgen.generator import GeneratorConfig, ResNetGenerator
+
+Weights = dict[str, Tensor]
+
+
+def take_weights(generator: ResNetGenerator, begun: Checkpoint) -> None:
+    """Give a generator every weight of a checkpoint that has its place and shape: of a smaller one the coarse blocks, of other classes all but these.
+
+    A wider one is narrowed first.
+    """
+    before, own = begun.card.arch, generator.state_dict()
+    assert isinstance(before, GeneratorConfig)
+    weights = narrowed(begun.weights, before, generator.config) if _is_wider(before, generator.config) else begun.weights
+    generator.load_state_dict(
+        {name: weights[name] if name in weights and weights[name].shape == value.shape else value for name, value in own.items()}
+    )
+
+
+def _is_wider(before: GeneratorConfig, after: GeneratorConfig) -> bool:
+    """True where no block has fewer channels than its counterpart and one has more."""
+    same_depth = len(before.widths) == len(after.widths)
+    return same_depth and before.widths != after.widths and all(map(int.__ge__, before.widths, after.widths))
+
+
+def narrowed(weights: Weights, before: GeneratorConfig, after: GeneratorConfig) -> Weights:
+    """Weights of ``before`` with ``after``'s channels, at most as many in each block: those kept that what comes after them weighs most.
+
+    A skip that was the identity goes on as one, to the channels that are kept; one that cannot, since it joined more channels to as many as
+    ``after`` has on both sides, is lost. Attention is not narrowed.
+    """
+    wide = {name: value.float() for name, value in weights.items()}
+    streams = _streams(wide, before, after)
+    kept = _stem(wide, before, streams[0])
+    for depth, (entering, leaving) in enumerate(pairwise([streams[0], *streams])):
+        kept.update(_block(wide, f"blocks.{depth}.", entering, leaving))
+        kept.update(_image(wide, f"to_image.{depth}.", leaving))
+    return {**weights, **kept}
+
+
+def _streams(weights: Weights, before: GeneratorConfig, after: GeneratorConfig) -> list[Tensor]:
+    """The channels that are kept of each block's output: the same ones where the next skip is the identity."""
+    streams: list[Tensor] = []
+    for (_, width), blocks in groupby(zip(before.widths, after.widths, strict=True)):
+        depths = range(len(streams), len(streams) + len(list(blocks)))
+        kept = _strongest(torch.stack([_weight_of_outputs(weights, depth) for depth in depths]).sum(dim=0), width)
+        streams += [kept] * len(depths)
+    return streams
+
+
+def _strongest(weight: Tensor, count: int) -> Tensor:
+    """Places of the ``count`` largest of ``weight`` [channels], in order."""
+    return weight.topk(count).indices.sort().values
+
+
+def _weight_of_inputs(conv: Tensor) -> Tensor:
+    """How much a convolution [out, in, k, k] makes of each channel it is given [in], 1 on average."""
+    norms = conv.square().sum(dim=(0, 2, 3)).sqrt()
+    return norms / norms.mean()
+
+
+def _weight_of_outputs(weights: Weights, depth: int) -> Tensor:
+    """How much of each channel that a block gives [channels] gets into the image and into the next block's branch."""
+    image, norm = weights[f"to_image.{depth}.2.weight"], weights[f"to_image.{depth}.0.weight"]
+    weight = _weight_of_inputs(image * norm[:, None, None])
+    following = weights.get(f"blocks.{depth + 1}.conv1.weight")
+    return weight if following is None else weight + _weight_of_inputs(following)
+
+
+def _stem(weights: Weights, before: GeneratorConfig, kept: Tensor) -> Weights:
+    """The stem's rows, which are channels times places."""
+    places = before.base_resolution**2
+    return {name: weights[name].unflatten(0, (-1, places))[kept].flatten(0, 1) for name in ("stem.weight", "stem.bias")}
+
+
+def _block(weights: Weights, block: str, entering: Tensor, leaving: Tensor) -> Weights:
+    """One residual block's weights, of whose inputs and outputs some channels are kept."""
+    hidden = _strongest(_weight_of_inputs(weights[block + "conv2.weight"]), len(leaving))
+    skip = weights.get(block + "skip.weight", torch.eye(len(weights[block + "conv2.bias"]))[:, :, None, None])
+    return {
+        **_norm(weights, block + "norm1.", entering),
+        **_norm(weights, block + "norm2.", hidden),
+        block + "conv1.weight": weights[block + "conv1.weight"][hidden][:, entering],
+        block + "conv1.bias": weights[block + "conv1.bias"][hidden],
+        block + "conv2.weight": weights[block + "conv2.weight"][leaving][:, hidden],
+        block + "conv2.bias": weights[block + "conv2.bias"][leaving],
+        block + "skip.weight": skip[leaving][:, entering],
+        block + "skip.bias": weights.get(block + "skip.bias", torch.zeros(len(skip)))[leaving],
+    }
+
+
+def _norm(weights: Weights, norm: str, kept: Tensor) -> Weights:
+    """A conditional norm's statistics, and the rows of its scale and shift."""
+    statistics = {name: weights[name][kept] for name in (norm + "norm.running_mean", norm + "norm.running_var")}
+    rows = torch.cat([kept, kept + len(weights[norm + "norm.running_mean"])])
+    return {**statistics, **{name: weights[name][rows] for name in (norm + "affine.weight", norm + "affine.bias")}}
+
+
+def _image(weights: Weights, part: str, kept: Tensor) -> Weights:
+    """What turns a block's channels into an image."""
+    of_channels = ("0.weight", "0.bias", "0.running_mean", "0.running_var")
+    return {**{part + name: weights[part + name][kept] for name in of_channels}, part + "2.weight": weights[part + "2.weight"][:, kept]}

@@ -1,0 +1,53 @@
+"""What a run takes of the checkpoint it begins with."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from resgen.card import Card
+from resgen.checkpoint import Checkpoint
+from resgen.generator import GeneratorConfig, ResNetGenerator
+from resgen.train.begin import take_weights
+
+
+def checkpoint(generator: ResNetGenerator) -> Checkpoint:
+    return Checkpoint(Card("wide", generator.config), generator.state_dict(), torch.zeros(3, 128), torch.zeros(0, 128))
+
+
+def picture(generator: ResNetGenerator) -> Tensor:
+    z = torch.randn(3, 128, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        return [image for _, image in generator.depths(generator.map(z, torch.eye(3)))][-1]
+
+
+def generator(*widths: int) -> ResNetGenerator:
+    torch.manual_seed(0)
+    made = ResNetGenerator(GeneratorConfig(num_classes=3, widths=widths))
+    made.train()
+    picture(made)  # the norms' statistics are no longer those they are made with
+    return made.eval()
+
+
+def test_of_a_smaller_one_the_coarse_blocks() -> None:
+    smaller, larger = generator(16, 12), generator(16, 12, 8)
+    take_weights(larger, checkpoint(smaller))
+    assert torch.equal(larger.blocks[1].conv1.weight, smaller.blocks[1].conv1.weight)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((12, 12, 8), (12, 9, 8)), ((12, 16, 8), (12, 13, 8)), ((12, 8, 6), (9, 8, 6)), ((14, 12, 12, 8), (14, 9, 9, 8))],
+    ids=["identity", "convolution", "stem", "two in a row"],
+)
+def test_of_a_wider_one_the_channels_that_carry_most(before: tuple[int, ...], after: tuple[int, ...]) -> None:
+    """Channels that nothing looks at go, wherever they are: the picture stays."""
+    wide, narrow = generator(*before), generator(*after)
+    with torch.no_grad():
+        for depth in (depth for depth in range(len(before)) if before[depth] > after[depth]):
+            for name in (f"to_image.{depth}.2", f"blocks.{depth}.conv2", f"blocks.{depth + 1}.conv1", f"blocks.{depth + 1}.skip", "blocks.0.conv1"):
+                part = wide.get_submodule(name)
+                if isinstance(part, nn.Conv2d):
+                    part.weight[:, [1, 3, 7]] = 0
+    assert (picture(wide) - picture(narrow)).abs().max() > 0.1
+    take_weights(narrow, checkpoint(wide))
+    torch.testing.assert_close(picture(narrow), picture(wide))
