@@ -132,6 +132,16 @@ class Walk(Composite):
         even = [legs * frame / (self.frames - (not self.loop)) for frame in range(self.frames)]
         return even if self.pace == "even" else [math.floor(at) + _ease(at % 1) for at in even]
 
+    @property
+    def stop_frames(self) -> list[int]:
+        """The frame that is nearest to each stop."""
+        positions = self.positions
+        return [min(range(self.frames), key=lambda frame: abs(positions[frame] - stop)) for stop in range(len(self.stops))]
+
+    def thinned(self, frames: int) -> Self:
+        """The same walk with at most so many frames, or one a second where that is more."""
+        return self.changed(fps=max(1, min(self.fps, int(frames / self.seconds))))
+
 
 class Comparison(Composite):
     """One recipe drawn by several checkpoints, side by side: the recipe's own and others, or snapshots such as cifar10@4000."""

@@ -5,9 +5,11 @@ import io
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -15,7 +17,9 @@ from starlette.testclient import TestClient
 from resgen.budget import OWN
 from resgen.composite import Walk
 from resgen.library import Library
+from resgen.plates import stream_frames
 from resgen.recipe import Recipe, pack_vector
+from resgen.sampler import to_pixels
 from resgen.studio.drawing import Drawing, turn
 from resgen.studio.renderer import Renderer
 from tests.conftest import CLASSES
@@ -108,6 +112,30 @@ def numbers(packed: str, blocks: int, size: int) -> np.ndarray:
 def test_what_cannot_be_drawn_is_refused_in_a_sentence(web: TestClient, query: str | bytes, words: str) -> None:
     answer = web.post("/drawing/stand", content=query)
     assert answer.status_code == 404 and words in answer.json()["detail"].lower()
+
+
+@pytest.mark.parametrize(("path", "fps", "frames"), [("z", 24, 48), ("w", 60, 60)])
+def test_a_films_frames_are_told(
+    web: TestClient, library: Library, monkeypatch: pytest.MonkeyPatch, path: Literal["z", "w"], fps: int, frames: int
+) -> None:
+    """All of them, or as many as a page can keep; what is said of each draws the frame of the film."""
+    sampler = library.sampler("tiny")
+    blocks, size = len(sampler.card.arch.block_resolutions), sampler.card.arch.w_dim
+    monkeypatch.setattr("resgen.studio.drawing.FILM_LATENTS", 60 * blocks * size)
+    stops = (Recipe(checkpoint="tiny", seeds=(3,), residual_gains=(1, 0.5, 1)), Recipe(checkpoint="tiny", seeds=(4,), directions=(("pc1", 2.0),)))
+    walk = Walk(stops=stops, seconds=2, fps=fps, path=path, loop=False)
+    told = web.post("/drawing/film", content=walk.to_query()).raise_for_status().json()
+    assert told["count"] == frames and told["stops"] == [0, frames - 1]
+    w, gains = numbers(told["w"], blocks, size), numbers(told["gains"], 1, blocks)[:, 0]
+    with torch.inference_mode():
+        drawn = to_pixels(sampler.generator.synthesise(torch.tensor(w), torch.tensor(gains)))
+    film = np.stack(list(stream_frames(walk.changed(fps=frames // 2), sampler)))
+    assert np.abs(drawn.astype(int) - film).max() <= 1
+
+
+def test_only_a_walk_is_a_film(web: TestClient) -> None:
+    answer = web.post("/drawing/film", content="checkpoint=tiny&seeds=0")
+    assert answer.status_code == 404 and answer.json()["detail"] == "Only a walk is a film."
 
 
 def test_nothing_but_what_draws_is_served(web: TestClient, tiny_folder: Path) -> None:

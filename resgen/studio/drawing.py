@@ -26,10 +26,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from resgen.composite import read_object, read_query
+from resgen.architecture import Architecture
+from resgen.composite import Walk, read_object, read_query
 from resgen.errors import CheckpointError, RecipeError, ResGenError
 from resgen.fields import is_list, is_table
 from resgen.files import cache_folder
+from resgen.plates import frame_points
 from resgen.recipe import Recipe, unpack_vector
 from resgen.studio.controls import on_plane, turned_amounts, written_gains
 from resgen.studio.log import note_failure, note_refusal
@@ -44,6 +46,9 @@ FORMAT = 1  # of what is kept of a generator; another one is written anew
 WRITING_SECONDS = 600
 ASK_AGAIN = 5  # seconds
 AT_ONCE = 4  # requests that are worked on
+# A film that a page draws and keeps.
+FILM_PIXELS = 2**24  # all frames together: 64 megabytes of the page's memory
+FILM_LATENTS = 2**20  # numbers of all their w: 6 megabytes on the way
 
 
 class Drawing:
@@ -59,10 +64,11 @@ class Drawing:
         self._choosing, self._places = Lock(), CapacityLimiter(AT_ONCE)
 
     def routes(self) -> list[BaseRoute]:
-        """Where all of it is found. What the page fetches is a file, but for `generators/NAME`, `stand` and `picture`."""
+        """Where all of it is found. What the page fetches is a file, but for `generators/NAME` and what it posts."""
         return [
             Route("/drawing/generators/{name:path}", self.generator),
             Route("/drawing/stand", self.stand, methods=["POST"]),
+            Route("/drawing/film", self.film, methods=["POST"]),
             Route("/drawing/picture", self.picture, methods=["POST"]),
             Route("/drawing/{place:path}", self.file),
         ]
@@ -129,6 +135,29 @@ class Drawing:
             **{name: _packed(values) for name, values in vars(stand).items()},
         }
 
+    async def film(self, request: Request) -> Response:
+        """Where the frames of a walk stand, whose query is the body: their w and gains, float32 as base64, and the frames at its stops.
+
+        Of a long film, or of large images, fewer frames a second.
+        """
+        return await self._answer(request, self._film, await _body(request))
+
+    def _film(self, query: str) -> Any:
+        walk = read_query(query)
+        if not isinstance(walk, Walk):
+            raise RecipeError("Only a walk is a film.")
+        self.renderer.hold_recipe(walk)
+        thinned = walk.thinned(_most_frames(self.library.card(walk.checkpoint).arch))
+        return finish(self.renderer.turns.share(self._place_frames(thinned)))
+
+    def _place_frames(self, walk: Walk) -> Work[dict[str, Any]]:
+        yield 0, 1
+        sampler = self.library.sampler(walk.checkpoint)
+        points = frame_points(walk, sampler)
+        placed = {"w": _packed(sampler.map(points).numpy()), "gains": _packed(points.gains.numpy())}
+        told = {"count": walk.frames, "stops": walk.stop_frames, "checkpoint": walk.checkpoint, "sha256": self.renderer.sha256(walk.checkpoint)}
+        return told | placed
+
     async def _answer(self, request: Request, function: Callable[[str], Any], argument: str) -> Response:
         """`_response` of a function, which is told if who asked has gone; what it does takes no part in Gradio's queue, so it is bounded here."""
         if self._places.statistics().tasks_waiting >= self.renderer.budget.waiting:
@@ -177,6 +206,11 @@ def turn(recipe: Recipe, turned: Any) -> Recipe:
     if "truncation" in dials:
         changes["truncation"] = dials["truncation"]
     return recipe.changed(**changes)
+
+
+def _most_frames(arch: Architecture) -> int:
+    """How many frames a page may draw of a film and keep."""
+    return min(FILM_PIXELS // arch.resolution**2, FILM_LATENTS // (len(arch.block_resolutions) * arch.w_dim))
 
 
 def _grid_of(query: Any) -> Recipe:

@@ -74,11 +74,11 @@ class Renderer:
 
     def plate(self, recipe: AnyRecipe) -> Work[Plate]:
         """The images of any recipe, laid out. Raises ResGenError."""
-        self._hold_recipe(recipe)
+        self.hold_recipe(recipe)
         self._hold_images(recipe)
         return draw(recipe, self.library.sampler)
 
-    def _hold_recipe(self, recipe: AnyRecipe) -> None:
+    def hold_recipe(self, recipe: AnyRecipe) -> None:
         """Raise RecipeError where a recipe, or what is answered to it, would be too long."""
         hold = self.budget.hold
         for part in (recipe,) if isinstance(recipe, Recipe) else recipe.parts():
@@ -161,19 +161,18 @@ class Renderer:
 
     def film_view(self, walk: Walk) -> FilmView:
         """What the page's player shows: at most `PREVIEW_FRAMES` frames of a walk at their own size. Raises ResGenError."""
-        fewer = walk.changed(fps=max(1, min(walk.fps, int(PREVIEW_FRAMES / walk.seconds))))
+        fewer = walk.thinned(PREVIEW_FRAMES)
         view = self.view(fewer)
         tile, query = view["resolution"] * walk.scale, walk.to_query()
         status = view["status"].replace("images", "frames", 1)
-        stops = [min(range(fewer.frames), key=lambda frame: abs(fewer.positions[frame] - stop)) for stop in range(len(walk.stops))]
-        return {**view, "tile": tile, "query": query, "status": status, "frames": fewer.frames, "seconds": walk.seconds, "stops": stops}
+        return {**view, "tile": tile, "query": query, "status": status, "frames": fewer.frames, "seconds": walk.seconds, "stops": fewer.stop_frames}
 
     def single_images(self, recipes: Sequence[Recipe]) -> list[tuple[str, np.ndarray]]:
         """The caption and image uint8 [H, W, 3] of each of some recipes of one image, of one checkpoint, drawn together. Raises ResGenError."""
         if not recipes:
             return []
         for recipe in recipes:
-            self._hold_recipe(recipe)
+            self.hold_recipe(recipe)
         self.budget.hold("images", sum(recipe.count for recipe in recipes))
         sampler = self.library.sampler(recipes[0].checkpoint)
         points = [locate(recipe, sampler.checkpoint) for recipe in recipes]
@@ -218,7 +217,7 @@ class Renderer:
 
     def film(self, walk: Walk, suffix: str) -> Work[bytes]:
         """A walk as a film that carries it. Raises ResGenError."""
-        self._hold_recipe(walk)
+        self.hold_recipe(walk)
         self.budget.hold("frames", walk.frames)
         self.budget.hold("film_pixels", walk.frames * (self._side(walk) * walk.scale) ** 2)
         return self.turns.share(make_film(walk, self.library, suffix), (suffix, *_kind(walk)))

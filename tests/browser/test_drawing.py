@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from resgen.composite import Walk
 from resgen.recipe import Recipe, pack_vector
 from resgen.site import runtime
 from tests.browser.conftest import App, Visit, colours, href, library, number, painted, pixels, redrawn, runtime_at_hand, settled, shown, until
@@ -141,3 +142,26 @@ def test_who_does_not_want_it_has_the_server_draw(page: Page) -> None:
     expect(switch(page)).to_have_attribute("aria-checked", "false")
     redrawn(page, lambda: (number(page, "truncation").fill("0.5"), number(page, "truncation").press("Enter")))
     expect(page.locator("#grid .rg-status")).to_contain_text("on CPU")
+
+
+def test_a_film_is_drawn_whole_by_the_page(visit: Visit) -> None:
+    """The server draws few frames a second of a long film, the page all of them; the same ones at its stops."""
+    stops = tuple(Recipe(checkpoint=NAME, seeds=(seed,), residual_gains=(1.0, 1.0, gain)) for seed, gain in ((3, 1.0), (5, 0.3), (9, 1.0)))
+    walk = Walk(stops=stops, seconds=4, fps=40)
+    page = visit("?" + walk.to_query(), wait=False)
+    status, slider = page.locator("#walk-player .rg-status"), page.locator("#walk-player input[type=range]")
+    expect(status).to_contain_text("on CPU")
+    assert slider.get_attribute("max") == "71"
+    at_stops = [stopped(page, place) for place in range(3)]
+    page.evaluate("localStorage.setItem('resgen-draw-here', 'yes')")
+    redrawn(page, lambda: page.get_by_label("Slower at each stop").check(), "#walk-player")
+    expect(status).to_contain_text("160 frames in", timeout=WRITING)
+    assert slider.get_attribute("max") == "159"
+    for place, before in enumerate(at_stops):
+        assert abs(stopped(page, place) - before).max() <= NEAR["page"], place
+
+
+def stopped(page: Page, stop: int) -> np.ndarray:
+    """The film at one of its stops."""
+    page.locator("#stops .rg-pin-open").nth(stop).click()
+    return colours(pixels(page, "#walk-player"))

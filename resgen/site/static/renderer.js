@@ -47,7 +47,7 @@ export class Renderer {
   async *draw(points, settings, checkpoint, from) {
     const w = await this.map(points);
     moveLatents(w, points, settings, checkpoint);
-    yield* this.synthesise(w, settings.gains, checkpoint, from);
+    yield* this.synthesise(w, gainsOf(settings.gains, points.length, checkpoint), checkpoint, from);
   }
 
   /** The w [N, blocks, wDim] of points {z, classWeights}, as the mapping gives it. */
@@ -59,15 +59,15 @@ export class Renderer {
   /**
    * Draw latents in batches.
    * @param {Float32Array} w [N, blocks, wDim]
-   * @param {number[]} blockGains one for each block; none: all are 1
+   * @param {Float32Array} gains [N, blocks], as `gainsOf` gives them
    * @param {number} from as of `draw`, and yields the same
    */
-  async *synthesise(w, blockGains, checkpoint, from) {
-    const size = checkpoint.blocks.length * checkpoint.wDim;
-    for (const start of startsOf(w.length / size, from)) {
-      const part = w.slice(start * size, (start + BATCH) * size);
-      const gains = gainsOf(blockGains, part.length / size, checkpoint);
-      const pixels = await this.#ask("synthesise", { w: part, gains }, [part.buffer, gains.buffer]); // oxlint-disable-line no-await-in-loop -- it may end before
+  async *synthesise(w, gains, checkpoint, from) {
+    const blocks = checkpoint.blocks.length;
+    const partOf = (values, size, start) => values.slice(start * size, (start + BATCH) * size);
+    for (const start of startsOf(gains.length / blocks, from)) {
+      const part = { w: partOf(w, blocks * checkpoint.wDim, start), gains: partOf(gains, blocks, start) };
+      const pixels = await this.#ask("synthesise", part, [part.w.buffer, part.gains.buffer]); // oxlint-disable-line no-await-in-loop -- it may end before
       yield { first: start, pixels };
     }
   }

@@ -2,7 +2,8 @@
 // is measured to be sooner (preview.js does it, which is fetched when it is wanted). Once the hand lets go, the studio draws as ever.
 // The seed plane is wandered in the same way: its window is drawn whole, so that neighbours stay neighbours.
 // "resgen-came" brings the view on screen, "resgen-rests" tells that it stays; "resgen-turning" what a dial is turned to, taken where it is drawn in
-// one of these ways; "resgen-drawn" gives the grid its images.
+// one of these ways; "resgen-drawn" gives the grid its images. "resgen-film" brings a film, of which the server draws few frames a second;
+// "resgen-film-drawn" gives it all of them, drawn by the page.
 const CHOICE = "resgen-draw-here"; // "yes" or "no" of the visitor; else it is measured
 const SLOW = 600; // milliseconds of the server from which what draws on a processor is worth fetching: it takes as long
 const AGAIN = 5000; // milliseconds until a generator that is being prepared is asked for again
@@ -16,6 +17,7 @@ let isHeld = false; // whether a pointer is down: without one a dial is let go a
 let trip = 0; // milliseconds to the server and back
 let isFollowing = false; // on the way to be ready
 let isDrawing = false;
+let filmed = null; // the view of the film on screen
 
 const there = () => trip + turn.view.milliseconds; // what a picture takes there
 const isSooner = ({ generator: { each }, stand: { count } }) => recall(CHOICE) === "yes" || (recall(CHOICE) === "" && each > 0 && each * count < there());
@@ -41,10 +43,14 @@ async function prepare(of) {
   let told = trip ? null : await ask("stand", view.query);
   trip ||= performance.now() - began;
   button.hidden = false;
-  if (!(await isWorthwhile())) return;
+  if (!(await isWorthwhile(there()))) return;
   told ||= await ask("stand", view.query);
-  const generator = await open(new URLSearchParams(view.query).get("checkpoint"), told.sha256);
-  if (!generator || turn !== of) return;
+  const generator = await open(of.link.get("checkpoint"), told.sha256);
+  if (turn !== of) return;
+  if (!generator) {
+    setTimeout(() => turn === of && follow(of), AGAIN);
+    return;
+  }
   of.source = { stand: preview.readStand(told), generator };
   if (!generator.each) await measure(of);
 }
@@ -56,14 +62,15 @@ function giveUp(of) {
   if (turn === of) button.hidden = true;
 }
 
-async function isWorthwhile() {
+// Of what the server takes so many milliseconds for.
+async function isWorthwhile(milliseconds) {
   if (recall(CHOICE) === "no") return false;
   preview ||= await import(new URL("studio/static/preview.js", base).href);
   if (recall(CHOICE) === "yes") return true;
-  return !navigator.connection?.saveData && (there() > SLOW || preview.hasGpu());
+  return !navigator.connection?.saveData && (milliseconds > SLOW || preview.hasGpu());
 }
 
-// Once, however often it is asked for while it is loaded; anew where that failed.
+// Once, however often it is asked for while it is loaded; anew where that failed. Null where it is being prepared.
 function open(name, sha256) {
   if (opened?.sha256 !== sha256) {
     opened = { sha256, each: 0 };
@@ -73,22 +80,17 @@ function open(name, sha256) {
 }
 
 async function load(name, generator) {
+  let served = null;
   try {
-    const served = await ask(`generators/${encodeURIComponent(name)}`);
-    if (served) return Object.assign(generator, await preview.openGenerator(served, base));
-  } catch (error) {
-    forget(generator);
-    throw error;
+    served = await ask(`generators/${encodeURIComponent(name)}`);
+    return served && Object.assign(generator, await preview.openGenerator(served, base));
+  } finally {
+    if (!generator.renderer) forget(generator);
   }
-  setTimeout(() => forget(generator) && follow(turn), AGAIN);
-  return null;
 }
 
-// Whether it was the one that draws here.
 function forget(generator) {
-  if (opened !== generator) return false;
-  opened = null;
-  return true;
+  if (opened === generator) opened = null;
 }
 
 function restingOf(view) {
@@ -112,7 +114,7 @@ function canWander({ view, link }) {
 
 // Whether the page itself draws it, and can: the window of a generator whose noise it draws as the server does.
 function isHere({ source, link, told }) {
-  if (!source || !isSooner(source)) return false;
+  if (!source || source.generator !== opened || !isSooner(source)) return false;
   const [{ mapped, classes }, className] = [source.generator.checkpoint, link.get("classes") || ""];
   return !told.plane || (mapped && (!className || classes.includes(className)));
 }
@@ -138,7 +140,8 @@ async function* pieces(of) {
   const w = plane
     ? await preview.wandered(generator, pointsOf(of, plane), stand, truncation, turned)
     : preview.moved(stand, truncation, turned, generator.checkpoint);
-  yield* generator.renderer.synthesise(w, gains, generator.checkpoint, plane ? 0 : of.from);
+  const allGains = preview.gainsOf(gains, stand.count, generator.checkpoint);
+  yield* generator.renderer.synthesise(w, allGains, generator.checkpoint, plane ? 0 : of.from);
 }
 
 function pointsOf({ view: { columns, rows }, link, source }, plane) {
@@ -200,6 +203,38 @@ function words({ stand, generator }, milliseconds) {
   return `${stand.count} image${stand.count > 1 ? "s" : ""} in ${Math.round(milliseconds)} ms ${preview.PLACES[generator.backend]}`;
 }
 
+// All frames of a film, where they are drawn sooner than it plays.
+async function film(view) {
+  if (!(await isWorthwhile(view.milliseconds)) || filmed !== view) return;
+  const told = await ask("film", view.query);
+  if (told.count <= view.frames) return;
+  const generator = await open(told.checkpoint, told.sha256);
+  if (filmed !== view) return;
+  if (generator) await drawFilm(view, told, generator);
+  else setTimeout(() => filmed === view && beginFilm(view), AGAIN);
+}
+
+async function drawFilm(view, told, generator) {
+  const { resolution } = generator.checkpoint;
+  const { w, gains } = preview.readFilm(told);
+  const began = performance.now();
+  const milliseconds = () => performance.now() - began;
+  const images = [];
+  for await (const { pixels } of generator.renderer.synthesise(w, gains, generator.checkpoint, 0)) {
+    const isTooSlow = milliseconds() > view.seconds * 1000 && recall(CHOICE) !== "yes";
+    if (filmed !== view || opened !== generator || isTooSlow) return;
+    images.push(...preview.imagesOf(pixels, resolution));
+  }
+  const status = `${images.length} frames in ${Math.round(milliseconds())} ms ${preview.PLACES[generator.backend]}`;
+  window.dispatchEvent(new CustomEvent("resgen-film-drawn", { detail: { view, images, stops: told.stops, status } }));
+}
+
+// What cannot be drawn here stays as the server drew it.
+function beginFilm(view) {
+  filmed = view;
+  film(view).catch(() => {});
+}
+
 function showChoice() {
   button.setAttribute("aria-checked", String(Boolean(turn.source && isSooner(turn.source))));
   button.setAttribute("aria-busy", String(isFollowing));
@@ -212,6 +247,7 @@ button.addEventListener("click", () => {
 });
 window.addEventListener("resgen-came", ({ detail }) => (turn = restingOf(detail)));
 window.addEventListener("resgen-rests", () => turn && follow(turn));
+window.addEventListener("resgen-film", ({ detail }) => beginFilm(detail));
 window.addEventListener("resgen-turning", (event) => take(event.detail) && event.preventDefault());
 window.addEventListener("pointerdown", () => (isHeld = true), true);
 for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => (isHeld = false), true);

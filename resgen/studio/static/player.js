@@ -1,23 +1,42 @@
-// Plays the frames of a sprite in a loop; a slider moves through them by hand.
+// Plays the frames of a sprite in a loop, or all of the film's once the page has drawn them (here.js); a slider moves through them by hand.
 const canvas = element.querySelector("canvas");
 const bar = element.querySelector(".rg-player-bar");
 const play = element.querySelector(".rg-play");
 const slider = element.querySelector("input");
-let sprite = new Image();
 let view = null;
+let film = null; // what is played: the view with its picture, or with more frames in another
 let playing = !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 let began = 0;
 
 function paint(frame) {
-  paintImage(canvas.getContext("2d"), sprite, view, frame, 0, 0, canvas.width);
+  paintImage(canvas.getContext("2d"), film.picture, film, frame, 0, 0, canvas.width);
   canvas.dataset.frame = frame;
+}
+
+// Play other frames of the same length, from the same place on.
+function take(next) {
+  const place = film ? slider.value / film.frames : 0;
+  film = next;
+  slider.max = film.frames - 1;
+  slider.value = Math.round(place * film.frames);
+  paint(Number(slider.value));
+  setPlaying(playing);
+}
+
+// All images side by side, as a view has them.
+function joined(images) {
+  const [columns, resolution] = [Math.ceil(Math.sqrt(images.length)), images[0].width];
+  const picture = Object.assign(document.createElement("canvas"), { width: columns * resolution, height: columns * resolution });
+  const context = picture.getContext("2d");
+  images.forEach((image, index) => context.putImageData(image, (index % columns) * resolution, Math.floor(index / columns) * resolution));
+  return { picture, columns, frames: images.length };
 }
 
 function tick(now) {
   if (!element.isConnected) return;
   requestAnimationFrame(tick);
-  if (!view || !playing || !element.offsetParent) return;
-  const frame = Math.floor(((now - began) / 1000 / view.seconds) * view.frames) % view.frames;
+  if (!film || !playing || !element.offsetParent) return;
+  const frame = Math.floor(((now - began) / 1000 / view.seconds) * film.frames) % film.frames;
   slider.value = frame;
   paint(frame);
 }
@@ -26,25 +45,22 @@ function setPlaying(on) {
   playing = on;
   play.textContent = on ? "Pause" : "Play";
   play.setAttribute("aria-label", play.textContent);
-  if (on && view) began = performance.now() - (Number(slider.value) / view.frames) * view.seconds * 1000;
+  if (on && film) began = performance.now() - (Number(slider.value) / film.frames) * view.seconds * 1000;
 }
 
 async function show() {
   const next = props.value;
   const picture = await decode(next);
   if (!picture) return;
-  sprite = picture;
   view = next;
   canvas.width = canvas.height = Math.max(view.tile, 512);
-  slider.max = view.frames - 1;
-  slider.value = Math.min(slider.value, view.frames - 1);
   element.querySelector(".rg-loading").hidden = true;
   canvas.hidden = bar.hidden = false;
   element.querySelector(".rg-status").textContent = view.status;
-  paint(Number(slider.value));
+  take({ ...view, picture });
   canvas.dataset.painted = view.query;
-  setPlaying(playing);
   say(view);
+  window.dispatchEvent(new CustomEvent("resgen-film", { detail: view }));
 }
 
 play.addEventListener("click", () => setPlaying(!playing));
@@ -54,10 +70,15 @@ slider.addEventListener("input", () => {
 });
 // A click on a stop of the film.
 window.addEventListener("resgen-jump", ({ detail }) => {
-  if (!view || !element.offsetParent || view.stops[detail] === undefined) return;
+  if (!film || !element.offsetParent || film.stops[detail] === undefined) return;
   setPlaying(false);
-  slider.value = view.stops[detail];
-  paint(view.stops[detail]);
+  slider.value = film.stops[detail];
+  paint(film.stops[detail]);
+});
+window.addEventListener("resgen-film-drawn", ({ detail: { images, stops, status, view: of } }) => {
+  if (of !== view) return;
+  take({ ...view, ...joined(images), stops });
+  element.querySelector(".rg-status").textContent = status;
 });
 whenSeen(() => say(view));
 watch("value", show);

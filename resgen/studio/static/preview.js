@@ -6,6 +6,7 @@ import { moveLatents } from "../../site/static/latent.js";
 import { drawSeed } from "../../site/static/noise.js";
 import { Renderer, withAddresses } from "../../site/static/renderer.js";
 
+export { gainsOf } from "../../site/static/latent.js";
 export { imagesOf, PLACES } from "../../site/static/renderer.js";
 
 /** Whether this computer has a GPU that the page may use. */
@@ -32,7 +33,6 @@ export async function openGenerator({ checkpoint, graphs, runtime }, base) {
  * vectors of one's own directions
  */
 export function readStand(told) {
-  const numbers = (packed) => new Float32Array(Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)).buffer);
   return {
     count: told.count,
     mapped: numbers(told.mapped),
@@ -40,6 +40,18 @@ export function readStand(told) {
     offsets: numbers(told.offsets),
     own: new Map(Object.entries(told.own).map(([name, packed]) => [name, numbers(packed)])),
   };
+}
+
+/**
+ * Where the frames of a film stand, from what the server says of them.
+ * @returns {{w: Float32Array, gains: Float32Array}} [N, blocks, wDim] and [N, blocks]
+ */
+export function readFilm(told) {
+  return { w: numbers(told.w), gains: numbers(told.gains) };
+}
+
+function numbers(packed) {
+  return new Float32Array(Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)).buffer);
 }
 
 /**
