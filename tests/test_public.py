@@ -189,8 +189,8 @@ def test_a_page_hears_of_the_end_of_its_answers_before_the_number_of_its_next_re
 
     with gr.Blocks() as demo:
         gr.api(tell)  # pyright: ignore[reportPrivateImportUsage]
-    bound_queue(demo, OWN)
-    _, url, _ = demo.queue().launch(prevent_thread_lock=True, quiet=True)
+    bound_queue(demo.queue(), OWN)
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
     request = {"data": [], "fn_index": 0, "session_hash": "page"}
     with httpx.Client(base_url=url) as web:
         web.post("gradio_api/queue/join", json=request).raise_for_status()
