@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -120,33 +122,64 @@ def runtime_at_hand() -> Iterator[None]:
 Visit = Callable[..., Page]
 
 
+class Visitors:
+    """Visitors of whom nothing is known. One who has gone comes back as another: their browser keeps what is the same for all, the scripts of a page."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser, self._gone = browser, defaultdict[Any, list[BrowserContext]](list)
+        self._seen = WeakKeyDictionary[BrowserContext, tuple[Any, list[str]]]()  # each one's kind, and the errors on its pages
+
+    def come(self, size: tuple[int, int], here: bool) -> Page:
+        """An empty page of one whose pages draw for themselves if ``here``."""
+        context = self._gone[size, here].pop() if self._gone[size, here] else self._new(size, here)
+        context.set_storage_state({})
+        context.clear_permissions()
+        self._seen[context][1].clear()
+        _toasts[context].clear()
+        return context.new_page()
+
+    def _new(self, size: tuple[int, int], here: bool) -> BrowserContext:
+        errors, toasts = list[str](), list[str]()
+        context = new_visitor(self._browser, size, errors)
+        context.expose_binding("tellToast", lambda _, words: toasts.append(words))
+        context.add_init_script(TELL_TOASTS)
+        context.add_init_script(f"try {{ localStorage.setItem('resgen-draw-here', '{'yes' if here else 'no'}') }} catch {{}}")
+        self._seen[context], _toasts[context] = ((size, here), errors), toasts
+        return context
+
+    def go(self, context: BrowserContext) -> list[str]:
+        """What was not expected on one's pages, which are closed."""
+        kind, errors = self._seen[context]
+        found = [*errors, *(f"not expected: {words}" for words in _toasts[context])]  # before closing, which breaks off requests and says so
+        for page in context.pages:
+            page.close()
+        self._gone[kind].append(context)
+        return found
+
+
+@pytest.fixture(scope="session")
+def visitors(browser: Browser) -> Visitors:
+    return Visitors(browser)
+
+
 @pytest.fixture
-def visit(browser: Browser, app: App) -> Iterator[Visit]:
+def visit(visitors: Visitors, app: App) -> Iterator[Visit]:
     """Opens pages, each of a visitor of its own: `visit(link)`; with ``here`` ones that draw for themselves.
 
     An error in the console, or a message that the test did not expect, fails it.
     """
     contexts: list[BrowserContext] = []
-    errors: list[str] = []
 
     def open_page(link: str = "", width: str = "desktop", wait: bool = True, size: tuple[int, int] | None = None, here: bool = False) -> Page:
-        context = new_visitor(browser, size or SIZES[width], errors)
-        contexts.append(context)
-        _toasts[context] = []
-        context.expose_binding("tellToast", lambda _, words: _toasts[context].append(words))
-        context.add_init_script(TELL_TOASTS)
-        context.add_init_script(f"try {{ localStorage.setItem('resgen-draw-here', '{'yes' if here else 'no'}') }} catch {{}}")
-        page = context.new_page()
+        page = visitors.come(size or SIZES[width], here)
+        contexts.append(page.context)
         page.goto(link if link.startswith(("http", "about:")) else app.url + "/" + link)
         if wait:
             shown(page)
         return page
 
     yield open_page
-    found = [*errors]  # before closing, which breaks off requests under way and says so in the console
-    for context in contexts:
-        found += [f"not expected: {words}" for words in _toasts[context]]
-        context.close()
+    found = [words for context in contexts for words in visitors.go(context)]
     assert not found, found
 
 
