@@ -17,7 +17,7 @@ from resgen.budget import Budget
 
 EACH = 2  # requests of one visitor under way in one line
 UNREAD_SECONDS = 15.0  # that an answer waits for who asked
-SETTLED = 0.01  # seconds after its last answer in which a page has heard that there are no more
+SETTLED = 0.03  # seconds after its last answer in which a page has heard that there are no more
 PAUSE = 0.01  # seconds between two looks at an empty queue; Gradio's thousandth keeps a tenth of a core busy for nobody
 Scope = dict[str, Any]
 Message = dict[str, Any]

@@ -5,6 +5,11 @@ import { gainsOf, moveLatents, readLatents } from "./latent.js";
 /** Where a backend draws, in words. */
 export const PLACES = { webgpu: "on your GPU", wasm: "on your processor" };
 
+/** A time as a person says it. */
+export function inWords(milliseconds) {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
 const BATCH = 8; // images between two looks at whether they are still wanted
 
 export class Renderer {

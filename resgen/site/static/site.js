@@ -5,7 +5,7 @@ import { locate, positionsOf, walk } from "./latent.js";
 import { readLink, withCheckpoint, writeLink } from "./link.js";
 import { withNote, writeNote } from "./note.js";
 import { Film, Grid } from "./picture.js";
-import { imagesOf, PLACES, Renderer, withAddresses } from "./renderer.js";
+import { imagesOf, inWords, PLACES, Renderer, withAddresses } from "./renderer.js";
 
 const FRAMES_A_SECOND = 24;
 const ADDRESS_DELAY = 200; // milliseconds; browsers refuse an address that changes too often
@@ -142,10 +142,6 @@ function finished(wanted, count, milliseconds, backend) {
   const of = [wanted.checkpoint, wanted.className].filter(Boolean).join(", ");
   canvas.setAttribute("aria-label", wanted.screen === "walk" ? `Film through ${wanted.stops.length} seeds of ${of}` : `${count} ${what} of ${of}`);
   canvas.dataset.painted = writeLink(wanted);
-}
-
-function inWords(milliseconds) {
-  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
 }
 
 function fail(error) {

@@ -62,7 +62,7 @@ function giveUp(of) {
   if (turn === of) button.hidden = true;
 }
 
-// Of what the server takes so many milliseconds for.
+// Of what the server takes so many milliseconds for; 0 where nobody waits for it.
 async function isWorthwhile(milliseconds) {
   if (recall(CHOICE) === "no") return false;
   preview ||= await import(new URL("studio/static/preview.js", base).href);
@@ -80,9 +80,8 @@ function open(name, sha256) {
 }
 
 async function load(name, generator) {
-  let served = null;
   try {
-    served = await ask(`generators/${encodeURIComponent(name)}`);
+    const served = await ask(`generators/${encodeURIComponent(name)}`);
     return served && Object.assign(generator, await preview.openGenerator(served, base));
   } finally {
     if (!generator.renderer) forget(generator);
@@ -200,12 +199,12 @@ async function drawHere(of) {
 
 function words({ stand, generator }, milliseconds) {
   generator.each = milliseconds / stand.count;
-  return `${stand.count} image${stand.count > 1 ? "s" : ""} in ${Math.round(milliseconds)} ms ${preview.PLACES[generator.backend]}`;
+  return `${stand.count} image${stand.count > 1 ? "s" : ""} in ${preview.inWords(milliseconds)} ${preview.PLACES[generator.backend]}`;
 }
 
 // All frames of a film, where they are drawn sooner than it plays.
 async function film(view) {
-  if (!(await isWorthwhile(view.milliseconds)) || filmed !== view) return;
+  if (!(await isWorthwhile(0)) || filmed !== view) return;
   const told = await ask("film", view.query);
   if (told.count <= view.frames) return;
   const generator = await open(told.checkpoint, told.sha256);
@@ -225,7 +224,7 @@ async function drawFilm(view, told, generator) {
     if (filmed !== view || opened !== generator || isTooSlow) return;
     images.push(...preview.imagesOf(pixels, resolution));
   }
-  const status = `${images.length} frames in ${Math.round(milliseconds())} ms ${preview.PLACES[generator.backend]}`;
+  const status = `${images.length} frames in ${preview.inWords(milliseconds())} ${preview.PLACES[generator.backend]}`;
   window.dispatchEvent(new CustomEvent("resgen-film-drawn", { detail: { view, images, stops: told.stops, status } }));
 }
 

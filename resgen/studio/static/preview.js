@@ -7,7 +7,7 @@ import { drawSeed } from "../../site/static/noise.js";
 import { Renderer, withAddresses } from "../../site/static/renderer.js";
 
 export { gainsOf } from "../../site/static/latent.js";
-export { imagesOf, PLACES } from "../../site/static/renderer.js";
+export { imagesOf, inWords, PLACES } from "../../site/static/renderer.js";
 
 /** Whether this computer has a GPU that the page may use. */
 export async function hasGpu() {
