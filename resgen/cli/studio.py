@@ -7,6 +7,7 @@ import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from threading import Event, Timer
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from resgen.studio.renderer import Renderer
 
 GRACE = 4.0  # seconds that requests under way are given to end
+TIDY_SECONDS = 10  # between two times that memory is given back, a fiftieth of a second each
 
 
 def add_to(app: typer.Typer) -> None:
@@ -88,12 +90,17 @@ def _logging(level: int) -> Generator[None]:
 
 
 def _wait_for_the_end() -> None:
-    """Until the process is told to end, by Ctrl-C or whoever runs it."""
+    """Until the process is told to end, by Ctrl-C or whoever runs it; meanwhile memory that is free is given back."""
+    from resgen.studio.memory import give_back
+
     told = Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: told.set())
-    while not told.wait(1.0):  # without end, Windows would not hear of Ctrl-C
-        pass
+    for second in count():
+        if told.wait(1.0):  # without end, Windows would not hear of Ctrl-C
+            return
+        if second % TIDY_SECONDS == 0:
+            give_back()
 
 
 def _close(demo: Any, renderer: "Renderer", place: Path) -> None:
