@@ -16,6 +16,7 @@ import typer
 
 from resgen.cli.common import Device
 from resgen.errors import ResGenError
+from resgen.studio.memory import give_back
 
 if TYPE_CHECKING:
     from resgen.studio.renderer import Renderer
@@ -91,8 +92,6 @@ def _logging(level: int) -> Generator[None]:
 
 def _wait_for_the_end() -> None:
     """Until the process is told to end, by Ctrl-C or whoever runs it; meanwhile memory that is free is given back."""
-    from resgen.studio.memory import give_back
-
     told = Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: told.set())

@@ -1,6 +1,7 @@
 """The weights that a run begins with: those of a checkpoint, as far as they fit, and of a wider one the channels that carry most."""
 
 from itertools import groupby, pairwise
+from operator import ge
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ def take_weights(generator: ResNetGenerator, begun: Checkpoint) -> None:
 def _is_wider(before: GeneratorConfig, after: GeneratorConfig) -> bool:
     """True where no block has fewer channels than its counterpart and one has more."""
     same_depth = len(before.widths) == len(after.widths)
-    return same_depth and before.widths != after.widths and all(map(int.__ge__, before.widths, after.widths))
+    return same_depth and before.widths != after.widths and all(map(ge, before.widths, after.widths))
 
 
 def narrowed(weights: Weights, before: GeneratorConfig, after: GeneratorConfig) -> Weights:

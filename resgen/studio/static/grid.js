@@ -144,17 +144,13 @@ function takeDrawn({ view: of, picture, parts, plane, status }) {
   if (of !== view) return;
   if (picture) sprite = picture;
   if (parts.length && !(sprite instanceof HTMLCanvasElement)) sprite = copyOf(sprite);
-  for (const { first, images } of parts) images.forEach((image, place) => putImage(image, first + place));
+  for (const { first, images } of parts) images.forEach((image, place) => putImage(sprite, view.columns, image, first + place));
   if (plane) {
     wandered = { view, plane };
     spreadOut();
   }
   paint();
   if (status) find(".rg-status").textContent = status;
-}
-
-function putImage(image, place) {
-  sprite.getContext("2d").putImageData(image, (place % view.columns) * image.width, Math.floor(place / view.columns) * image.height);
 }
 
 function copyOf(picture) {

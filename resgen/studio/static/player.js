@@ -27,8 +27,7 @@ function take(next) {
 function joined(images) {
   const [columns, resolution] = [Math.ceil(Math.sqrt(images.length)), images[0].width];
   const picture = Object.assign(document.createElement("canvas"), { width: columns * resolution, height: columns * resolution });
-  const context = picture.getContext("2d");
-  images.forEach((image, index) => context.putImageData(image, (index % columns) * resolution, Math.floor(index / columns) * resolution));
+  images.forEach((image, index) => putImage(picture, columns, image, index));
   return { picture, columns, frames: images.length };
 }
 

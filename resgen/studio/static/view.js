@@ -41,6 +41,11 @@ function paintImage(context, sprite, view, index, x, y, size) {
   context.drawImage(single, x, y, size, size);
 }
 
+// Put an image, as the page drew it, into its place in a sprite that is a canvas.
+function putImage(sprite, columns, image, index) {
+  sprite.getContext("2d").putImageData(image, (index % columns) * image.width, Math.floor(index / columns) * image.height);
+}
+
 // What is on screen takes the page's address over, now and whenever its screen comes into view.
 function say(view) {
   if (view?.query && element.offsetParent) window.dispatchEvent(new CustomEvent("resgen-shown", { detail: { query: view.query } }));
