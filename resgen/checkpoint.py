@@ -13,7 +13,7 @@ from resgen.architecture import Generator
 from resgen.card import HEADER, Card, parse_card, read_card
 from resgen.errors import CheckpointError
 from resgen.features import half
-from resgen.tensors import Layout, are_finite, layout_of, open_tensors, save_tensors, to_float32
+from resgen.tensors import Layout, are_finite, layout_of, open_tensors, save_tensors, to_float32, weightless
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Checkpoint:
 
     def build(self) -> Generator:
         """The generator with these weights, in evaluation mode; it shares them."""
-        with torch.device("meta"):
+        with weightless():
             generator = self.card.arch.build()
         generator.load_state_dict(self.weights, assign=True)
         return generator.eval().requires_grad_(False)
@@ -86,7 +86,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def _expected(card: Card) -> Layout:
     """What a file with this card must hold."""
-    with torch.device("meta"):
+    with weightless():
         tensors = {f"generator.{name}": value for name, value in card.arch.build().state_dict().items()}
         tensors["mean_w"] = torch.empty(max(1, card.arch.num_classes), card.arch.w_dim)
         tensors["directions"] = torch.empty(len(card.direction_names), card.arch.w_dim)

@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from resgen.efficientnet import PretrainedEyes
 from resgen.errors import CheckpointError, ResGenError
-from resgen.tensors import are_finite, layout_of, open_tensors, save_tensors, to_float32
+from resgen.tensors import are_finite, layout_of, open_tensors, save_tensors, to_float32, weightless
 
 HEADER = "resgen-features"
 _NO_NETWORK = (CheckpointError, OSError, ValueError, TypeError, KeyError, RecursionError)  # what reading a file that is none may raise
@@ -175,7 +175,7 @@ def load_features(path: Path) -> FeatureResNet:
     try:
         with open_tensors(path) as file:
             config, classes = _read_card(file.words)
-            with torch.device("meta"):
+            with weightless():
                 network = FeatureResNet(config)
             if file.layout != layout_of(network.state_dict()):
                 raise ValueError("its tensors are not those of its card")

@@ -148,11 +148,19 @@ class Sampler:
                 drawing = self._drawing if device == self.device else self.checkpoint.build()
                 rows = (slice(place, place + 1) for place in range(len(w)))
                 return np.concatenate([to_pixels(drawing.synthesise(w[row].to(device), gains[row].to(device))) for row in rows])
-        raise ResGenError(f"There is not enough memory to draw with {self.card.name}: choose a smaller generator, or close other programs.")
+        raise self._too_little()
+
+    def _too_little(self) -> ResGenError:
+        return ResGenError(f"There is not enough memory to draw with {self.card.name}: choose a smaller generator, or close other programs.")
+
+    def anatomy(self, points: Points) -> Anatomy:
+        """What each block does for the first of the points. Raises ResGenError where memory is short."""
+        with _unless_short():
+            return self._anatomy(points)
+        raise self._too_little()
 
     @torch.inference_mode()
-    def anatomy(self, points: Points) -> Anatomy:
-        """What each block does for the first of the points."""
+    def _anatomy(self, points: Points) -> Anatomy:
         w, gains = self.map(points)[:1], points.gains[:1]
         resolution, blocks = self.card.arch.resolution, gains.shape[1]
         rows = torch.cat([gains, gains * (1 - torch.eye(blocks))])  # the image itself, then one row for each block that is left out

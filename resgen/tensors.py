@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 
 import torch
 from safetensors.torch import save  # pyright: ignore[reportUnknownVariableType]
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from resgen.budget import MAX_DIMENSIONS, MAX_HEADER, MAX_TENSORS
 from resgen.errors import CheckpointError
@@ -22,6 +23,23 @@ from resgen.fields import is_list, is_table
 from resgen.files import open_plain, write_atomically
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves new tensors as they are: to fill one by chance on the meta device imports torch's compiler first, which takes two seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        named = kwargs or {}
+        if func in (Tensor.normal_, nn.init.normal_):
+            return named["tensor"] if "tensor" in named else args[0]
+        return (torch.empty if func is torch.randn else func)(*args, **named)
+
+
+@contextmanager
+def weightless() -> Generator[None]:
+    """Where networks are built of shapes alone, to compare these, or to be given weights by `load_state_dict(..., assign=True)`."""
+    with torch.device("meta"), _Unfilled():
+        yield
 
 
 Layout = dict[str, tuple[tuple[int, ...], bool]]  # of each tensor by its name: shape, and whether it holds fractions or counts

@@ -16,6 +16,21 @@ def test_a_device_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[st
     assert ended.value.code == 2 and capsys.readouterr().err.startswith("resgen: The device 'abacus' is not available")
 
 
+COUNT = """
+import ast
+from resgen.studio.quick import import_gradio
+read, parsed = ast.parse, []
+ast.parse = lambda text, *others, **more: parsed.append(text) or read(text, *others, **more)
+import_gradio()
+print(sum("(Component" in str(text) for text in parsed))
+"""
+
+
+def test_gradio_is_imported_without_reading_the_source_of_its_components() -> None:
+    made = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert made.stdout == "0\n"
+
+
 def test_a_taken_port_is_one_line() -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

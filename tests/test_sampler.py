@@ -25,7 +25,8 @@ def test_a_seed_is_bit_identical_alone_in_a_batch_and_in_another_process(tiny: S
     assert np.array_equal(crowd[93:97], tiny.render(Recipe(seeds=(93, 94, 95, 96))))
     script = (
         "import numpy, pathlib, sys, resgen;"
-        "numpy.save(sys.argv[2], resgen.load('tiny', 'cpu', pathlib.Path(sys.argv[1])).render(resgen.Recipe(seeds=(7,))))"
+        "numpy.save(sys.argv[2], resgen.load('tiny', 'cpu', pathlib.Path(sys.argv[1])).render(resgen.Recipe(seeds=(7,))));"
+        "assert 'torch._dynamo' not in sys.modules, 'two seconds for the compiler, which nothing here needs'"
     )
     subprocess.run([sys.executable, "-c", script, str(tiny_folder), str(tmp_path / "seven.npy")], check=True)
     assert np.array_equal(crowd[7], np.load(tmp_path / "seven.npy")[0])
@@ -210,6 +211,16 @@ def test_where_memory_is_short_images_are_drawn_one_by_one(
     monkeypatch.setattr(other._drawing, "synthesise", lambda *_: (_ for _ in ()).throw(error))
     with pytest.raises(ResGenError, match="not enough memory"):
         other.render(recipe)
+
+
+def test_where_memory_is_short_the_parts_of_an_image_are_refused_in_a_sentence(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*_: torch.Tensor) -> None:
+        raise MemoryError
+
+    sampler = Library(tiny_folder, "cpu").sampler("tiny")
+    monkeypatch.setattr(sampler.generator, "depths", short)
+    with pytest.raises(ResGenError, match="not enough memory"):
+        sampler.anatomy(locate(Recipe(checkpoint="tiny", seeds=(1,)), sampler.checkpoint))
 
 
 def test_another_error_is_no_lack_of_memory(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,8 +58,11 @@ def studio(
     from resgen.studio.place import own_place
 
     with _logging(logging.INFO if strangers else logging.ERROR), own_place() as place:
-        from resgen.library import SHIPPED, Library  # here, since Gradio makes a folder when it is imported
+        from resgen.library import SHIPPED, Library
         from resgen.studio import lent
+        from resgen.studio.quick import import_gradio
+
+        import_gradio()  # here, since it makes a folder
         from resgen.studio.app import build_on
         from resgen.studio.renderer import Renderer
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from resgen.errors import CheckpointError
 from resgen.interop.onnx_files import read_onnx
 from resgen.interop.reading import Asked, Reading
+from resgen.tensors import weightless
 
 EXPORTED = ".pt2"
 OPSETS = {True: 18, False: 17}  # of the exporter of torch.export, and of the older one, which knows TorchScript
@@ -113,7 +114,7 @@ def _by_onnx(path: Path, program: Any, inputs: tuple[Tensor, ...], asked: Asked,
 
 @torch.no_grad()
 def _compare(path: Path, reading: Reading, program: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
-    with torch.device("meta"):
+    with weightless():
         generator = reading.config.build()
     generator.load_state_dict(reading.weights, assign=True)
     zero_to_one = getattr(reading.config, "zero_to_one", False)

@@ -5,8 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from resgen.errors import CheckpointError
 from resgen.interop import biggan, dcgan, mimicry, pytorch_gan, r3gan, studiogan, stylegan2, stylegan3
 from resgen.interop.files import PICKLE_SUFFIX, check_start, read_states
@@ -15,7 +13,7 @@ from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tenso
 from resgen.interop.programs import is_program, read_program
 from resgen.interop.reading import Asked, Reading
 from resgen.interop.states import State
-from resgen.tensors import are_finite
+from resgen.tensors import are_finite, weightless
 
 
 class Reader(Protocol):
@@ -90,7 +88,7 @@ def _read(read: Callable[[], Reading], path: Path) -> Reading:
 def check(reading: Reading, path: Path) -> Reading:
     """The reading, where its tensors are those that its configuration asks for, and finite. Raises CheckpointError."""
     arch, held = reading.config, dict(reading.weights)
-    with torch.device("meta"):
+    with weightless():
         expected = {name: tuple(value.shape) for name, value in arch.build().state_dict().items()}
     if reading.mean_w is not None:
         held["mean w"], expected["mean w"] = reading.mean_w, (max(1, arch.num_classes), arch.w_dim)

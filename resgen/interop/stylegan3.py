@@ -33,6 +33,7 @@ from resgen.interop.style import (
     mapping_sizes,
     upsample,
 )
+from resgen.tensors import weightless
 
 MAX_TAPS = 256
 MAX_MARGIN = 64  # pixels kept beyond each edge of the image
@@ -234,7 +235,7 @@ def read(state: Plain) -> Reading:
     whole = Settings(state, "generator")
     names = _layer_names(whole.part("synthesis").module)
     config = _config(whole, names, stored)
-    with torch.device("meta"):
+    with weightless():
         network = config.build()
     _check_filters(network, names, stored)
     folding = Folding(stored)

@@ -2,21 +2,14 @@
 images on screen stand.
 
 These are plain requests, each with its answer, beside Gradio's queue, which takes longer than drawing does.
-A generator is written as graphs once, by a process of its own, when the first page asks for it, and kept by what identifies its checkpoint.
 """
 
 import asyncio
 import base64
 import json
-import os
-import re
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from typing import Any
 from urllib.parse import quote
 
@@ -28,22 +21,19 @@ from starlette.routing import BaseRoute, Route
 
 from resgen.architecture import Architecture
 from resgen.composite import Walk, read_object, read_query
-from resgen.errors import CheckpointError, RecipeError, ResGenError
+from resgen.errors import RecipeError, ResGenError
 from resgen.fields import is_list, is_table
-from resgen.files import cache_folder
 from resgen.plates import frame_points
 from resgen.recipe import Recipe, unpack_vector
 from resgen.studio.controls import on_plane, turned_amounts, written_gains
+from resgen.studio.graphs import Graphs
 from resgen.studio.log import note_failure, note_refusal
 from resgen.studio.renderer import Renderer
 from resgen.studio.turns import asker_gone
 from resgen.work import Work, finish
 
 SOURCES = Path(__file__).parents[1]
-FOLDER = re.compile(r"[0-9a-f]{24}-\d+", re.ASCII)
 KEPT = "public, max-age=31536000, immutable"  # of what has another address once it is another
-FORMAT = 1  # of what is kept of a generator; another one is written anew
-WRITING_SECONDS = 600
 ASK_AGAIN = 5  # seconds
 AT_ONCE = 4  # requests that are worked on
 # A film that a page draws and keeps.
@@ -56,12 +46,10 @@ class Drawing:
 
     def __init__(self, renderer: Renderer) -> None:
         self.renderer, self.library = renderer, renderer.library
-        self._folder = cache_folder() / "drawing"
+        self._graphs = Graphs(renderer)
         # By their places in the source tree, where preview.js finds those of the page without a server.
         self._scripts = {path.relative_to(SOURCES).as_posix(): path for path in SOURCES.glob("s*/static/*.js")}
-        self._writer = ThreadPoolExecutor(1, "graphs")
-        self._written = dict[str, Future[None]]()  # by what identifies a checkpoint
-        self._choosing, self._places = Lock(), CapacityLimiter(AT_ONCE)
+        self._places = CapacityLimiter(AT_ONCE)
 
     def routes(self) -> list[BaseRoute]:
         """Where all of it is found. What the page fetches is a file, but for `generators/NAME` and what it posts."""
@@ -78,18 +66,8 @@ class Drawing:
         return await self._answer(request, self._generator, request.path_params["name"])
 
     def _generator(self, name: str) -> Any:
-        if name not in self.library.names():
-            raise CheckpointError("There is no such generator here.")
-        sha256 = self.renderer.sha256(name)
-        folder = self._folder / f"{sha256[:24]}-{FORMAT}"
-        if not folder.exists():
-            with self._choosing:
-                if sha256 not in self._written:
-                    self._written[sha256] = self._writer.submit(_write, self.library.path(name), folder)
-            if not self._written[sha256].done():
-                return None
-            self._written[sha256].result()
-        return _entry(folder)
+        folder = self._graphs.folder(name)
+        return folder and _entry(folder)
 
     async def file(self, request: Request) -> Response:
         """A script, a graph, or a part of the runtime."""
@@ -103,8 +81,7 @@ class Drawing:
         kind, _, name = place.partition("/")
         if kind == "runtime":
             return _runtime_files().get(name)
-        folder, _, name = name.partition("/")
-        return _files_of(self._folder / folder).get(name) if kind == "graphs" and FOLDER.fullmatch(folder) else None
+        return self._graphs.file(name) if kind == "graphs" else None
 
     async def stand(self, request: Request) -> Response:
         """Where the images of a recipe stand, whose query is the body: a `sampler.Stand` and one's own directions, float32 as base64."""
@@ -222,26 +199,6 @@ def _grid_of(query: Any) -> Recipe:
 
 async def _body(request: Request) -> str:
     return (await request.body()).decode(errors="replace")
-
-
-def _write(checkpoint: Path, folder: Path) -> None:
-    """A checkpoint's graphs, by a process of its own: an export changes what torch does in its whole process. Raises CheckpointError."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as place:
-            made = Path(place) / "site"
-            words = [sys.executable, "-m", "resgen", "export", str(checkpoint), "--to", "site", "--runtime", "cdn", "--out", str(made)]
-            subprocess.run(words, env=environment, check=True, capture_output=True, timeout=WRITING_SECONDS)
-            made.rename(folder)
-    except (OSError, subprocess.SubprocessError) as error:
-        if not folder.exists():  # else another studio was sooner
-            raise CheckpointError("This generator cannot be drawn in a page.") from error
-
-
-def _files_of(folder: Path) -> dict[str, Path]:
-    """What a page fetches of the folder of a generator."""
-    return {path.relative_to(folder).as_posix(): path for path in (folder / "checkpoints").glob("*/*") if path.is_file()}
 
 
 def _entry(folder: Path) -> dict[str, Any]:

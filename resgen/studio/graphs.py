@@ -1,0 +1,92 @@
+"""Generators as graphs, which pages draw by: each is written once, by a process of its own, and kept by what identifies its checkpoint."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+
+from cachetools import TTLCache
+
+from resgen.errors import CheckpointError
+from resgen.files import cache_folder
+from resgen.studio.log import note_failure
+from resgen.studio.renderer import Renderer
+
+FOLDER = re.compile(r"[0-9a-f]{24}-\d+", re.ASCII)
+FORMAT = 1  # of what is kept of a generator; another one is written anew
+WRITING_SECONDS = 600
+LOOK = 0.5  # seconds between two looks whether the studio ends
+FAILED_SECONDS = 600  # until what failed is tried again: a disk may have been full
+FAILURES_KEPT = 256
+
+
+class Graphs:
+    """Finds the graphs of generators, and has those written that are not there."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer, self._folder = renderer, cache_folder() / "drawing"
+        self._writer, self._choosing = ThreadPoolExecutor(1, "graphs"), Lock()
+        self._writing = set[str]()  # by what identifies a checkpoint
+        self._failed: TTLCache[str, CheckpointError] = TTLCache(FAILURES_KEPT, FAILED_SECONDS)
+
+    def folder(self, name: str) -> Path | None:
+        """Where a generator's graphs are; None while they are being written. Raises CheckpointError."""
+        if name not in self._renderer.library.names():
+            raise CheckpointError("There is no such generator here.")
+        sha256 = self._renderer.sha256(name)
+        folder = self._folder / f"{sha256[:24]}-{FORMAT}"
+        if folder.exists():
+            return folder
+        with self._choosing:
+            if sha256 in self._failed:
+                raise self._failed[sha256]
+            if sha256 not in self._writing:
+                self._writing.add(sha256)
+                self._writer.submit(self._write, sha256, self._renderer.library.path(name), folder)
+        return None
+
+    def file(self, place: str) -> Path | None:
+        """What a page fetches of a generator's folder, 'FOLDER/NAME'."""
+        folder, _, name = place.partition("/")
+        if not FOLDER.fullmatch(folder):
+            return None
+        files = (self._folder / folder / "checkpoints").glob("*/*")
+        return {path.relative_to(self._folder / folder).as_posix(): path for path in files if path.is_file()}.get(name)
+
+    def _write(self, sha256: str, checkpoint: Path, folder: Path) -> None:
+        """A checkpoint's graphs; what goes wrong is in the log, and known for a while."""
+        try:
+            if self._renderer.turns.stopped:
+                return
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as place:
+                self._export(checkpoint, made := Path(place) / "site")
+                made.rename(folder)
+        except (OSError, CheckpointError) as error:
+            if not folder.exists() and not self._renderer.turns.stopped:  # else another studio was sooner, or this one ends
+                note_failure("graphs", error)
+                with self._choosing:
+                    self._failed[sha256] = CheckpointError("This generator cannot be drawn in a page.")
+        finally:
+            with self._choosing:
+                self._writing.discard(sha256)
+
+    def _export(self, checkpoint: Path, folder: Path) -> None:
+        """By a process, since an export changes what torch does in its whole process; it ends with the studio. Raises CheckpointError, OSError."""
+        words = [sys.executable, "-m", "resgen", "export", str(checkpoint), "--to", "site", "--runtime", "cdn", "--out", str(folder)]
+        end = time.monotonic() + WRITING_SECONDS
+        with subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            said = None
+            while said is None:
+                try:
+                    said = process.communicate(timeout=LOOK)[1]
+                except subprocess.TimeoutExpired:
+                    if self._renderer.turns.stopped or time.monotonic() > end:
+                        process.kill()
+        if process.returncode:
+            raise CheckpointError(said.decode(errors="replace") or f"The export of {checkpoint.name} was ended after {WRITING_SECONDS} seconds.")

@@ -1,0 +1,64 @@
+"""Generators as graphs for pages: what cannot be written is told, known for a while and tried again; nothing outlives the studio."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from resgen.errors import CheckpointError
+from resgen.files import cache_folder
+from resgen.library import Library
+from resgen.studio import graphs
+from resgen.studio.graphs import Graphs
+from resgen.studio.renderer import Renderer
+
+
+@pytest.fixture
+def renderer(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Renderer:
+    """Over a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Renderer(library)
+
+
+def until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_what_cannot_be_written_is_in_the_log_and_told_and_tried_again_later(
+    renderer: Renderer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(graphs, "FAILED_SECONDS", 1.0)
+    cache_folder().parent.mkdir(parents=True, exist_ok=True)
+    cache_folder().touch()  # a file where the folder should be
+    made = Graphs(renderer)
+
+    def fails() -> bool:
+        try:
+            return made.folder("tiny") is not None
+        except CheckpointError as error:
+            return str(error) == "This generator cannot be drawn in a page."
+
+    with caplog.at_level(logging.ERROR, "resgen.requests"):
+        until(fails)
+        assert fails() and len(caplog.records) == 1
+        until(lambda: fails() and len(caplog.records) == 2)
+    assert {json.loads(record.message)["where"] for record in caplog.records} == {"graphs"}
+
+
+def test_what_writes_ends_with_the_studio(renderer: Renderer) -> None:
+    def children() -> set[str]:
+        return {number for task in Path("/proc/self/task").iterdir() for number in (task / "children").read_text().split()}
+
+    before, made = children(), Graphs(renderer)
+    assert made.folder("tiny") is None and made.folder("plain") is None
+    until(lambda: children() - before)
+    renderer.turns.stop()
+    until(lambda: not children() - before and not made._writing)
+    assert os.listdir(cache_folder() / "drawing") == []
