@@ -82,7 +82,7 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes_zip: Path, eyes: Path, 
     process.wait()
     for path in killed.glob("*.safetensors"):
         load_file(path)  # whole, whenever the kill came
-    subprocess.run([*arguments(shapes_zip, eyes, killed, 360), *extra, "--resume"], check=True, capture_output=True)
+    train_here([*arguments(shapes_zip, eyes, killed, 360), *extra, "--resume"])
 
     straight, resumed = (load_file(tmp_path / run / "state.safetensors") for run in ("straight", "killed"))
     assert straight.keys() == resumed.keys()

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+from contextlib import nullcontext, suppress
+from typing import Any, cast
 
 import gradio as gr
+import gradio.utils
 from fastapi import HTTPException
 from gradio.context import LocalContext
 from starlette.requests import ClientDisconnect
@@ -125,7 +127,9 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
 
     queue.push, queue.get_events = push_within, next_event
     queue.sleep_when_free = PAUSE
-    queue.ANALYTICS_MAX_EVENTS = 1  # Gradio makes a table of all it has kept at each answer, for a page of figures that is not served
+    # At each answer Gradio makes a table of all it has kept, for a page of figures that is not served, and looks for matplotlib on the disk, twice.
+    queue.ANALYTICS_MAX_EVENTS, queue.ANAYLTICS_CACHE_FREQUENCY = 1, sys.maxsize
+    cast(Any, gradio.utils).MatplotlibBackendMananger = nullcontext
 
 
 def asker_left(demo: gr.Blocks) -> Callable[[], bool]:
