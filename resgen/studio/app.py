@@ -215,7 +215,7 @@ def _launch_options(renderer: Renderer) -> dict[str, Any]:
     return {
         "theme": theme,
         "css_paths": [STATIC / "studio.css"],
-        "js": (STATIC / "drop.js").read_text(),
+        "js": f"() => {{ {''.join(f'({(STATIC / name).read_text()})();' for name in ('still.js', 'drop.js'))} }}",
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
         "max_file_size": renderer.budget.body,

@@ -54,6 +54,33 @@ def inversion(visit: Visit, folder: Path) -> Page:
     return page
 
 
+FRAMES = """new Promise(done => {
+  const ask = window.requestAnimationFrame;
+  let asked = 0;
+  window.requestAnimationFrame = (callback) => { asked++; return ask(callback); };
+  setTimeout(() => { window.requestAnimationFrame = ask; done(asked); }, 500);
+})"""
+
+
+def test_a_page_that_nobody_touches_rests(page: Page) -> None:
+    """It asks to be called with no picture of the screen, but while a film plays: Gradio would go on counting seconds that nobody sees."""
+
+    def rests() -> bool:
+        return page.evaluate(FRAMES) == 0
+
+    until(rests, 20)
+    open_tab(page, "Walk")
+    shown(page, "#walk-player")
+    assert not rests(), "the film stands still"
+    page.locator("#walk-player .rg-play").click()
+    until(rests, 20)
+    page.locator("#walk-player .rg-play").click()
+    open_tab(page, "Explore")
+    until(rests, 20)
+    open_tab(page, "Walk")
+    until(lambda: not rests(), 20)
+
+
 @watched
 def test_cancel_ends_a_film(visit: Visit, app: App) -> None:
     page = film(visit)

@@ -7,6 +7,7 @@ let view = null;
 let film = null; // what is played: the view with its picture, or with more frames in another
 let playing = !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 let began = 0;
+let ticking = 0;
 
 function paint(frame) {
   paintImage(canvas.getContext("2d"), film.picture, film, frame, 0, 0, canvas.width);
@@ -31,11 +32,17 @@ function joined(images) {
   return { picture, columns, frames: images.length };
 }
 
+// Ask to be called with each picture of the screen, while the film plays and is there to be seen.
+function run() {
+  if (!ticking && film && playing && element.offsetParent) ticking = requestAnimationFrame(tick);
+}
+
 function tick(now) {
-  if (!element.isConnected) return;
-  requestAnimationFrame(tick);
-  if (!film || !playing || !element.offsetParent) return;
-  const frame = Math.floor(((now - began) / 1000 / view.seconds) * film.frames) % film.frames;
+  ticking = 0;
+  run();
+  if (!ticking) return;
+  const frame = Math.max(0, Math.floor(((now - began) / 1000 / view.seconds) * film.frames)) % film.frames;
+  if (frame === Number(canvas.dataset.frame)) return;
   slider.value = frame;
   paint(frame);
 }
@@ -45,6 +52,7 @@ function setPlaying(on) {
   play.textContent = on ? "Pause" : "Play";
   play.setAttribute("aria-label", play.textContent);
   if (on && film) began = performance.now() - (Number(slider.value) / film.frames) * view.seconds * 1000;
+  run();
 }
 
 async function show() {
@@ -79,7 +87,9 @@ window.addEventListener("resgen-film-drawn", ({ detail: { images, stops, status,
   take({ ...view, ...joined(images), stops });
   element.querySelector(".rg-status").textContent = status;
 });
-whenSeen(() => say(view));
+whenSeen(() => {
+  say(view);
+  run();
+});
 watch("value", show);
 show();
-requestAnimationFrame(tick);
