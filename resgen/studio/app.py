@@ -25,6 +25,7 @@ from resgen.studio.bring import SUFFIXES, bring
 from resgen.studio.compare import CompareScreen
 from resgen.studio.drawing import Drawing
 from resgen.studio.explore import Explore
+from resgen.studio.front import Front
 from resgen.studio.guard import Guard, asker_left, bound_queue
 from resgen.studio.invert import InvertScreen
 from resgen.studio.mix import MixScreen
@@ -215,11 +216,14 @@ def _launch_options(renderer: Renderer) -> dict[str, Any]:
     return {
         "theme": theme,
         "css_paths": [STATIC / "studio.css"],
-        "js": f"() => {{ {''.join(f'({(STATIC / name).read_text()})();' for name in ('still.js', 'drop.js'))} }}",
+        "js": (STATIC / "drop.js").read_text(),
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
         "max_file_size": renderer.budget.body,
         "enable_monitoring": False,
         "state_session_capacity": SESSIONS_KEPT,
-        "app_kwargs": {"middleware": [Middleware(Guard, budget=renderer.budget)], "routes": Drawing(renderer).routes()},
+        "app_kwargs": {
+            "middleware": [Middleware(Guard, budget=renderer.budget), Middleware(Front, library=renderer.library)],
+            "routes": Drawing(renderer).routes(),
+        },
     }

@@ -36,6 +36,8 @@ SOURCES = Path(__file__).parents[1]
 KEPT = "public, max-age=31536000, immutable"  # of what has another address once it is another
 ASK_AGAIN = 5  # seconds
 AT_ONCE = 4  # requests that are worked on
+LINK_SEEDS = tuple(range(8))
+LINK_KEPT = 3600  # seconds: a generator may be replaced by another of its name
 # A film that a page draws and keeps.
 FILM_PIXELS = 2**24  # all frames together: 64 megabytes of the page's memory
 FILM_LATENTS = 2**20  # numbers of all their w: 6 megabytes on the way
@@ -58,6 +60,7 @@ class Drawing:
             Route("/drawing/stand", self.stand, methods=["POST"]),
             Route("/drawing/film", self.film, methods=["POST"]),
             Route("/drawing/picture", self.picture, methods=["POST"]),
+            Route("/drawing/link.jpg", self.link),
             Route("/drawing/{place:path}", self.file),
         ]
 
@@ -95,6 +98,16 @@ class Drawing:
         told = read_object(body, "What the page told cannot be read; load it again.")
         view = self.renderer.view(turn(_grid_of(told.get("query")), told.get("turned")))
         return {name: view[name] for name in ("src", "status")}
+
+    async def link(self, request: Request) -> Response:
+        """A picture of what a link shows, whose query is the address's, for previews of it; of the first generator where it says nothing."""
+        return await self._answer(request, self._link, request.url.query)
+
+    def _link(self, query: str) -> Response:
+        recipe = read_query(query)
+        if not recipe.checkpoint:
+            recipe = Recipe(checkpoint=self.library.first(), seeds=LINK_SEEDS, columns=4)
+        return Response(self.renderer.link_picture(recipe), media_type="image/jpeg", headers={"Cache-Control": f"public, max-age={LINK_KEPT}"})
 
     def _stand(self, query: str) -> Any:
         recipe = _grid_of(query)
@@ -156,7 +169,7 @@ async def _watch(request: Request, gone: Event) -> None:
 
 
 def _response(function: Callable[[str], Any], argument: str) -> Response:
-    """What ``function`` tells, as JSON, or why it does not."""
+    """What ``function`` tells, as JSON if it is no response by itself, or why it does not."""
     try:
         told = function(argument)
     except ResGenError as error:
@@ -166,7 +179,7 @@ def _response(function: Callable[[str], Any], argument: str) -> Response:
         return JSONResponse({"detail": f"Something is wrong with the studio itself: request {note_failure('drawing', error)} in its log."}, 500)
     if told is None:
         return JSONResponse({"detail": "This generator is being prepared."}, 202, {"Retry-After": str(ASK_AGAIN)})
-    return JSONResponse(told)
+    return told if isinstance(told, Response) else JSONResponse(told)
 
 
 def turn(recipe: Recipe, turned: Any) -> Recipe:

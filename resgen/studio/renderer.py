@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 from cachetools import LRUCache
-from PIL import Image
+from PIL import Image, ImageOps
 
 from resgen import grid
 from resgen.budget import OWN, Budget
@@ -29,6 +29,7 @@ from resgen.work import Work, finish
 
 COPIES, BATCH_COPIES = 3, 5  # of a request's pixels while they are brought into a file, and of a batch's features while it is drawn
 PREVIEW_FRAMES = 72
+LINK_SIDE, LINK_FRAMES = 1200, 8
 KEPT_BYTES = 32_000_000  # of pictures for the page: pages open with the same, and hands go back
 SAMPLES_KEPT = 64
 SAMPLE_SEED = 5  # of the picture that stands for a generator
@@ -166,6 +167,16 @@ class Renderer:
         tile, query = view["resolution"] * walk.scale, walk.to_query()
         status = view["status"].replace("images", "frames", 1)
         return {**view, "tile": tile, "query": query, "status": status, "frames": fewer.frames, "seconds": walk.seconds, "stops": fewer.stop_frames}
+
+    def link_picture(self, recipe: AnyRecipe) -> bytes:
+        """A JPEG of at most `LINK_SIDE` pixels a side of what a link shows: of a walk a few frames, of what is very long its beginning. Raises ResGenError."""
+        shown = recipe.thinned(LINK_FRAMES) if isinstance(recipe, Walk) else recipe
+        sprite = grid.sprite(finish(self.turns.share(self.plate(shown), _kind(shown))))
+        most = 4 * min(sprite.size)
+        seen = sprite.crop((0, 0, min(sprite.width, most), min(sprite.height, most)))
+        buffer = io.BytesIO()
+        ImageOps.contain(seen, (LINK_SIDE, LINK_SIDE), Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=90)
+        return buffer.getvalue()
 
     def single_images(self, recipes: Sequence[Recipe]) -> list[tuple[str, np.ndarray]]:
         """The caption and image uint8 [H, W, 3] of each of some recipes of one image, of one checkpoint, drawn together. Raises ResGenError."""

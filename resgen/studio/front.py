@@ -1,0 +1,69 @@
+"""The head of the page as it is sent: what a link shows, for whoever previews it, and the script that must come before all others."""
+
+import html
+import re
+from typing import Any
+
+from starlette.requests import Request
+
+from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_query
+from resgen.errors import ResGenError
+from resgen.library import Library
+from resgen.recipe import Recipe
+from resgen.studio.page import STATIC
+
+ABOUT = "Explore image generators: turn seeds, classes and directions, and watch the pictures change."
+SHOWS: dict[type[AnyRecipe], str] = {
+    Recipe: "Images",
+    Walk: "A film",
+    StyleMix: "A mix of styles",
+    Comparison: "Images compared, first",
+    AnatomyOf: "The blocks",
+}
+ANOTHERS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>')  # Gradio's own words and picture
+
+Message = dict[str, Any]
+
+
+class Front:
+    """An ASGI middleware: the page says in its head what its link shows (ogp.me), with a picture of it."""
+
+    def __init__(self, app: Any, library: Library) -> None:
+        self.app, self.library = app, library
+        self._script = (STATIC / "still.js").read_text()
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != f"{scope.get('root_path', '')}/":
+            await self.app(scope, receive, send)
+            return
+        begun: list[Message] = []
+        parts: list[bytes] = []
+
+        async def gather(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                begun.append(message)
+                return
+            parts.append(message.get("body", b""))
+            if not message.get("more_body"):
+                body = self._with_head(b"".join(parts).decode(), Request(scope)).encode()
+                headers = [(name, value) for name, value in begun[0]["headers"] if name.lower() != b"content-length"]
+                await send({**begun[0], "headers": [*headers, (b"content-length", str(len(body)).encode())]})
+                await send({"type": "http.response.body", "body": body})
+
+        await self.app(scope, receive, gather)
+
+    def _with_head(self, page: str, request: Request) -> str:
+        query = request.url.query
+        picture = f"{request.base_url}drawing/link.jpg?{query}"
+        told = {"og:title": self._title(query), "og:description": ABOUT, "og:type": "website", "og:url": str(request.url), "og:image": picture}
+        metas = "".join(f'<meta property="{name}" content="{html.escape(words)}">' for name, words in told.items())
+        head = f'<head><script>({self._script})();</script>{metas}<meta name="twitter:card" content="summary_large_image">'
+        return ANOTHERS.sub("", page).replace("<head>", head, 1)
+
+    def _title(self, query: str) -> str:
+        """What a link shows, in words; the studio's name where that is not known."""
+        try:
+            recipe = read_query(query)
+        except ResGenError:
+            return "ResGen"
+        return f"{SHOWS[type(recipe)]} by {recipe.checkpoint} - ResGen" if recipe.checkpoint in self.library.names() else "ResGen"

@@ -1,0 +1,86 @@
+"""What whoever previews a link is told, before a script of the page runs."""
+
+import io
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from resgen.composite import Walk
+from resgen.library import Library
+from resgen.recipe import Recipe
+from resgen.studio.app import build
+
+LINK = "checkpoint=tiny&seeds=1-6&columns=3"
+
+
+@pytest.fixture(scope="module")
+def web(tiny_folder: Path) -> Iterator[httpx.Client]:
+    demo = build(tiny_folder, "cpu")
+    demo.launch(prevent_thread_lock=True, quiet=True)
+    with httpx.Client(base_url=demo.local_url or "", timeout=60) as web:
+        yield web
+    demo.close()
+
+
+class Head(HTMLParser):
+    """The metas of a page by their names, and whether a script's own words come before those that are fetched."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.metas, self.scripts = dict[str, str](), list[bool]()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = dict(attrs)
+        if tag == "meta" and (name := told.get("property") or told.get("name")):
+            assert name not in self.metas, "said twice"
+            self.metas[name] = told.get("content") or ""
+        if tag == "script":
+            self.scripts.append("src" in told)
+
+
+def head(web: httpx.Client, query: str) -> Head:
+    answer = web.get(f"/?{query}").raise_for_status()
+    assert int(answer.headers["content-length"]) == answer.num_bytes_downloaded
+    return Head(answer.text)
+
+
+def test_a_links_preview_is_its_picture(web: httpx.Client, tiny_folder: Path) -> None:
+    page = head(web, LINK)
+    assert page.metas["og:title"] == "Images by tiny - ResGen" and page.metas["og:url"] == f"{web.base_url}?{LINK}"
+    assert not page.scripts[0], "what must come first is fetched"
+    answer = web.get(page.metas["og:image"]).raise_for_status()
+    assert answer.headers["content-type"] == "image/jpeg"
+    shown = Image.open(io.BytesIO(answer.content))
+    assert shown.size == (1200, 800)
+    small = np.asarray(shown.resize((48, 32), Image.Resampling.BOX), int)
+    drawn = Library(tiny_folder, "cpu").sampler("tiny").render(Recipe(checkpoint="tiny", seeds=tuple(range(1, 7)))).astype(int)
+    for place in range(len(drawn)):
+        row, column = divmod(place, 3)
+        off = [np.abs(small[16 * row : 16 * row + 16, 16 * column : 16 * column + 16] - other).mean() for other in drawn]
+        assert int(np.argmin(off)) == place and off[place] < 12
+
+
+def test_every_kind_of_link_has_a_picture_and_so_has_none(web: httpx.Client) -> None:
+    walk = Walk(stops=(Recipe(checkpoint="tiny", seeds=(0,)), Recipe(checkpoint="tiny", seeds=(1,))), seconds=60, fps=30)
+    column = Recipe(checkpoint="tiny", seeds=tuple(range(400)), columns=1, sweep="")
+    titles = {walk.to_query(): "A film by tiny - ResGen", column.to_query(): "Images by tiny - ResGen", "": "ResGen"}
+    for query, title in titles.items():
+        metas = head(web, query).metas
+        picture = Image.open(io.BytesIO(web.get(metas["og:image"]).raise_for_status().content))
+        assert metas["og:title"] == title and max(picture.size) <= 1200 and min(picture.size) >= 200
+
+
+@pytest.mark.parametrize(
+    "query", ["checkpoint=%22%3E%3Cscript%3E&seeds=1", 'checkpoint="><script>', "checkpoint=nobody&seeds=1", "seeds=x", "walk=%7B"]
+)
+def test_a_link_that_says_nothing_true_changes_no_page(web: httpx.Client, query: str) -> None:
+    plain, page = head(web, ""), head(web, query)
+    assert page.metas["og:title"] == "ResGen" and page.metas.keys() == plain.metas.keys() and page.scripts == plain.scripts
+    refused = web.get(page.metas["og:image"])
+    assert refused.status_code == 404 and refused.json()["detail"].endswith(".")
