@@ -22,8 +22,7 @@ BESIDE = ""
 def load() -> tuple[Any, Tensor]:
     """The generator, and its mean w."""
     tensors = torch.load(Path(__file__).with_name(BESIDE), weights_only=True)
-    with torch.device("meta"):
-        generator = CONFIG.build()
+    generator = CONFIG.build()
     generator.load_state_dict({name.removeprefix("generator."): value for name, value in tensors.items() if name != "mean_w"}, assign=True)
     return generator.eval().requires_grad_(False), tensors["mean_w"]
 

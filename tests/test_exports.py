@@ -16,13 +16,13 @@ from resgen.sampler import Sampler
 SEEDS = (5, 6, 7)
 LOAD = {
     "onnx": "import onnxruntime as o; s = o.InferenceSession(path); out = s.run(None, dict(zip([i.name for i in s.get_inputs()], inputs)))[0]",
-    "torchscript": "out = torch.jit.load(path)(*map(torch.from_numpy, inputs)).numpy()",
-    "pt2": "out = torch.export.load(open(path, 'rb')).module()(*map(torch.from_numpy, inputs)).detach().numpy()",
+    "torchscript": "import torch; out = torch.jit.load(path)(*map(torch.from_numpy, inputs)).numpy()",
+    "pt2": "import torch; out = torch.export.load(open(path, 'rb')).module()(*map(torch.from_numpy, inputs)).detach().numpy()",
 }
 ALONE = """
 import sys
 sys.modules["resgen"] = None
-import numpy as np, torch
+import numpy as np
 path = sys.argv[1]
 inputs = list(np.load(sys.argv[2]).values())
 {load}
