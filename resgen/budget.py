@@ -71,6 +71,7 @@ class Budget:
     photo: int = _limit(MAX_PICTURE_PIXELS, "pixels in a picture sent", "make it smaller first")
     body: int = _limit(50_000_000, "bytes in a file sent", "send a smaller one")
     words: int = _limit(20_000_000, "bytes in a request without a file", "send less at once")
+    disk: int = _limit(20_000_000_000, "bytes of files kept for visitors", "try again in an hour")
     waiting: int = _limit(500, "requests waiting", "try again")
     waiting_each: int = _limit(100, "requests of one visitor waiting", "wait until they are answered")
     seconds: int = _limit(3600, "seconds of work in a request", "ask for less at once")
@@ -99,5 +100,5 @@ OWN = Budget()
 IMPORTING = replace(OWN, body=512_000_000)  # a StyleGAN snapshot with all of its networks has up to 400 MB
 PUBLIC = Budget(
     images=400, pixels=26_000_000, saved_pixels=25_000_000, frames=600, film_pixels=150_000_000, vector=16_384, edits=400, directions=64,
-    characters=200_000, reply=20_000_000, looked=1000, photo=25_000_000, body=20_000_000, words=2_000_000, waiting=100, waiting_each=20, seconds=120, megabytes=700,
+    characters=200_000, reply=20_000_000, looked=1000, photo=25_000_000, body=20_000_000, words=2_000_000, disk=4_000_000_000, waiting=100, waiting_each=20, seconds=120, megabytes=700,
 )  # fmt: skip

@@ -267,6 +267,23 @@ def test_large_bodies_are_refused(served: gr.Blocks, path: str, most: int, chunk
     assert answer.status == 413 and f"at most {most:,} bytes" in answer.read().decode()
 
 
+def test_files_for_which_there_is_no_room_are_refused_and_those_there_are_stay(
+    served: gr.Blocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are sent, and those that are made."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with httpx.Client(base_url=served.local_url or "", timeout=20) as web:
+        room = SMALL.disk
+        kept = upload(web, picture())
+        with (tmp_path / "more").open("wb") as file:
+            file.truncate(room)  # which takes no room by itself
+        refused = web.post("/gradio_api/upload", files={"files": ("picture.png", picture())})
+        assert refused.status_code == 429 and f"at most {room:,} are possible here: try again in an hour." in refused.json()["detail"]
+        number = web.post("/gradio_api/call/render", json={"data": ["tiny", "1", *LONG_WORK["render"][2:]]}).json()["event_id"]
+        assert "bytes of files kept for visitors" in web.get(f"/gradio_api/call/render/{number}").text
+        assert Path(kept["path"]).read_bytes() == picture() and len(list(tmp_path.iterdir())) == 1
+
+
 def test_health_is_told_and_what_others_ask_is_not(served: gr.Blocks) -> None:
     for path, status in (("/healthz", 200), ("/monitoring/summary", 403), ("/gradio_api/monitoring/summary", 404)):
         asked = connection(served)

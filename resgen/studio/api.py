@@ -24,6 +24,7 @@ from resgen.files import write_atomically
 from resgen.invert import invert as search
 from resgen.invert import load_photo
 from resgen.recipe import CALLED, Recipe, parse_seeds
+from resgen.studio.guard import hold_disk
 from resgen.studio.page import LONG, RENDER, friendly
 from resgen.studio.renderer import Renderer
 from resgen.words import follow
@@ -64,6 +65,7 @@ class Api:
         """A file for a visitor. Gradio copies it as soon as it has it, and keeps the copy for a while: what was handed out before may go."""
         while self._handed and time.monotonic() - self._handed[0][0] > HANDED_SECONDS:
             shutil.rmtree(self._handed.popleft()[1].parent, ignore_errors=True)
+        hold_disk(self.renderer.budget, len(data))
         path = Path(tempfile.mkdtemp(dir=self._folder.name)) / name
         write_atomically(path, data)
         self._handed.append((time.monotonic(), path))

@@ -7,15 +7,19 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import Any, cast
 
 import gradio as gr
 import gradio.utils
+from anyio import to_thread
 from fastapi import HTTPException
 from gradio.context import LocalContext
+from gradio.utils import get_upload_folder
 from starlette.requests import ClientDisconnect
 
 from resgen.budget import Budget
+from resgen.errors import RecipeError
 
 EACH = 2  # requests of one visitor under way in one line
 UNREAD_SECONDS = 15.0  # that an answer waits for who asked
@@ -26,7 +30,8 @@ Message = dict[str, Any]
 
 
 class Guard:
-    """An ASGI middleware: refuses bodies beyond the budget, as soon as they are announced or have come so far; answers `/healthz`."""
+    """An ASGI middleware: refuses bodies beyond the budget, as soon as they are announced or have come so far, and files that find the disk full;
+    answers `/healthz`."""
 
     def __init__(self, app: Any, budget: Budget) -> None:
         self.app, self.budget = app, budget
@@ -36,9 +41,15 @@ class Guard:
             await self.app(scope, receive, send)
         elif scope["path"] == "/healthz":
             await _answer(send, 200, {"status": "ok"})
+        elif scope["path"].endswith("/upload"):
+            try:
+                await to_thread.run_sync(hold_disk, self.budget, _announced(scope))
+            except RecipeError as error:
+                await _answer(send, 429, {"detail": str(error)})
+            else:
+                await self._pass_on(scope, receive, send, self.budget.body)
         else:
-            most = self.budget.body if scope["path"].endswith("/upload") else self.budget.words
-            await self._pass_on(scope, receive, send, most)
+            await self._pass_on(scope, receive, send, self.budget.words)
 
     async def _pass_on(self, scope: Scope, receive: Any, send: Any, most: int) -> None:
         """Let the app answer, unless more than ``most`` bytes are announced or come."""
@@ -62,6 +73,19 @@ class Guard:
                 await self.app(scope, count, watch)
         if over and not begun:
             await _answer(send, 413, {"detail": f"There are at most {most:,} bytes possible in such a request here: send less at once."})
+
+
+def hold_disk(budget: Budget, more: int) -> None:
+    """Raise RecipeError where ``more`` bytes are too many beside the files that are kept for visitors, for an hour or two."""
+    files = (path for path in Path(get_upload_folder()).rglob("*") if path.is_file())
+    budget.hold("disk", more + sum(map(_size, files)))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # it has just gone
+        return 0
 
 
 def _announced(scope: Scope) -> int:
