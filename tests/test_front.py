@@ -66,6 +66,11 @@ def test_a_links_preview_is_its_picture(web: httpx.Client, tiny_folder: Path) ->
         assert int(np.argmin(off)) == place and off[place] < 12
 
 
+def test_behind_a_proxy_the_picture_is_where_the_page_is(web: httpx.Client) -> None:
+    metas = Head(web.get(f"/?{LINK}", headers={"x-forwarded-host": "example.org", "x-forwarded-proto": "https"}).text).metas
+    assert metas["og:image"] == f"https://example.org/drawing/link.jpg?{LINK}"
+
+
 def test_every_kind_of_link_has_a_picture_and_so_has_none(web: httpx.Client) -> None:
     walk = Walk(stops=(Recipe(checkpoint="tiny", seeds=(0,)), Recipe(checkpoint="tiny", seeds=(1,))), seconds=60, fps=30)
     column = Recipe(checkpoint="tiny", seeds=tuple(range(400)), columns=1, sweep="")

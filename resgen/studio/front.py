@@ -2,8 +2,10 @@
 
 import html
 import re
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
+from gradio.route_utils import get_root_url
 from starlette.requests import Request
 
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_query
@@ -23,6 +25,7 @@ SHOWS: dict[type[AnyRecipe], str] = {
 ANOTHERS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>')  # Gradio's own words and picture
 
 Message = dict[str, Any]
+Send = Callable[[Message], Awaitable[None]]
 
 
 class Front:
@@ -33,9 +36,12 @@ class Front:
         self._script = (STATIC / "still.js").read_text()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != f"{scope.get('root_path', '')}/":
-            await self.app(scope, receive, send)
-            return
+        root = scope.get("root_path", "")
+        is_page = scope["type"] == "http" and scope["method"] == "GET" and scope["path"].rstrip("/") in ("", root.rstrip("/"))
+        await self.app(scope, receive, self._rewriting(Request(scope), send) if is_page else send)
+
+    def _rewriting(self, request: Request, send: Any) -> Send:
+        """What sends on an answer once all of it is there, with another head."""
         begun: list[Message] = []
         parts: list[bytes] = []
 
@@ -45,17 +51,23 @@ class Front:
                 return
             parts.append(message.get("body", b""))
             if not message.get("more_body"):
-                body = self._with_head(b"".join(parts).decode(), Request(scope)).encode()
+                body = self._with_head(b"".join(parts).decode(), request).encode()
                 headers = [(name, value) for name, value in begun[0]["headers"] if name.lower() != b"content-length"]
                 await send({**begun[0], "headers": [*headers, (b"content-length", str(len(body)).encode())]})
                 await send({"type": "http.response.body", "body": body})
 
-        await self.app(scope, receive, gather)
+        return gather
 
     def _with_head(self, page: str, request: Request) -> str:
         query = request.url.query
-        picture = f"{request.base_url}drawing/link.jpg?{query}"
-        told = {"og:title": self._title(query), "og:description": ABOUT, "og:type": "website", "og:url": str(request.url), "og:image": picture}
+        root = get_root_url(cast(Any, request), "/", request.app.root_path)  # also behind a proxy
+        told = {
+            "og:title": self._title(query),
+            "og:description": ABOUT,
+            "og:type": "website",
+            "og:url": f"{root}/?{query}",
+            "og:image": f"{root}/drawing/link.jpg?{query}",
+        }
         metas = "".join(f'<meta property="{name}" content="{html.escape(words)}">' for name, words in told.items())
         head = f'<head><script>({self._script})();</script>{metas}<meta name="twitter:card" content="summary_large_image">'
         return ANOTHERS.sub("", page).replace("<head>", head, 1)
