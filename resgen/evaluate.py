@@ -95,10 +95,15 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
 
     `accuracy`: share whose intended class the judge names; `deviation`: pixel standard deviation within a class
     over the real one; `near_copies`: share nearer to a training image than 1 % of the test images are; and `likeness`.
-    Raises ResGenError where the judge is a classifier of something else.
+    Of a generator without classes there is no accuracy. Raises ResGenError where the judge, the test images or the generator know other classes.
     """
     if isinstance(judge, FeatureResNet) and judge.classes not in ((), train.classes):
         raise ResGenError(f"The judge knows other classes ({', '.join(judge.classes[:3])}...) than the images: train one on them, or use lite2.")
+    for who, classes in (("The test images have", test.classes), ("The generator has", fake.classes or train.classes)):
+        if classes != train.classes:
+            raise ResGenError(
+                f"{who} other classes ({', '.join(classes[:3])}...) than the images ({', '.join(train.classes[:3])}...), or in another order."
+            )
     judge.freeze()
     fake, train, test = shuffled(fake), shuffled(train), shuffled(test)
     reference, held_out = (judge_real(judge, data.images) for data in (train, test))
@@ -110,7 +115,7 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
     limit = float(nearest(held_out, reference)[0][:, 0].quantile(NEAR_QUANTILE))
     for source, data, features in ((prefix, fake, generated), (f"real_test_{prefix}", test, held_out)):
         found = {
-            "accuracy": _accuracy(name_classes, features, data),
+            **({"accuracy": _accuracy(name_classes, features, data)} if data.classes else {}),
             "deviation": class_deviation(data) / class_deviation(train),
             **likeness(reference, features),
             "near_copies": float((nearest(features, reference)[0][:, 0] < limit).float().mean()),

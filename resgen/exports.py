@@ -64,6 +64,8 @@ def export(sampler: Sampler, kind: str, path: Path, half: bool = False) -> int:
         raise CheckpointError("Only ONNX files can be written in half precision.")
     if kind != PYTHON:
         refuse_graph(sampler.card)
+    elif path.suffix != ".py":
+        raise CheckpointError(f"{path.name} cannot be a Python file, whose weights lie beside it as .pt: give --out the ending .py.")
     write, draw = WRITERS[kind]
     with whole_file(path) as partial:
         write(sampler, partial, path, half)
@@ -143,8 +145,9 @@ def _write_python(sampler: Sampler, partial: Path, path: Path, half: bool) -> No
     config = type(card.arch)
     source = bundle([(config.__module__, config.__name__), ("resgen.latents", "draw_seed"), ("resgen.sampler", "to_pixels")])
     settings = json.dumps(card.arch.to_dict())
-    title = f'"""{card.name}: images of a generator; written by ResGen, needs PyTorch alone. Its weights lie beside it."""\n\n'
-    facts = f"\n\nCONFIG = {config.__name__}.from_dict(json.loads(r'''{settings}'''))\nCLASS_NAMES = {card.classes!r}\nBESIDE = {path.with_suffix('.pt').name!r}\n"
+    # What a stranger may have named is written as Python writes a text, so that it stays one.
+    title = f"{f'{card.name}: images of a generator; written by ResGen, needs PyTorch alone. Its weights lie beside it.'!r}\n\n"
+    facts = f"\n\nCONFIG = {config.__name__}.from_dict(json.loads({settings!r}))\nCLASS_NAMES = {card.classes!r}\nBESIDE = {path.with_suffix('.pt').name!r}\n"
     main = PYTHON_MAIN.read_text().partition("# From here on")[2].partition("\n")[2]
     header, _, rest = source.partition("\n\n\n")
     more = "from __future__ import annotations\n\nimport argparse\nimport json\nimport struct\nimport zlib\nfrom pathlib import Path\n"

@@ -2,6 +2,7 @@
 and the folder of those that may go."""
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Generator
@@ -55,8 +56,9 @@ def write_atomically(path: Path, data: bytes) -> None:
 def clear_partials(folder: Path) -> None:
     """Remove what writers that were killed have left half-written in a folder that nobody else writes to."""
     for partial in folder.rglob("*.part"):
-        with suppress(OSError):
-            partial.unlink()
+        if re.search(r"\.\d+\.part$", partial.name, re.ASCII):  # a browser's unfinished downloads have no number of a process
+            with suppress(OSError):
+                partial.unlink()
 
 
 def cache_folder() -> Path:

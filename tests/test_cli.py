@@ -326,6 +326,12 @@ def test_every_kind_of_picture_can_be_made_again_from_itself(on_tiny: Command, t
     assert made.stderr == "" and np.array_equal(pixels(first), pixels(again)) and read_recipe(first) == read_recipe(again)
 
 
+def test_two_generators_of_one_name_are_not_compared(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
+    other = shutil.copy(tiny_folder / "plain.safetensors", tmp_path / "tiny.safetensors")
+    made = resgen("compare", "tiny", other, "--out", tmp_path / "x.png", "--checkpoints", tiny_folder)
+    assert made.returncode == 2 and "called tiny" in made.stderr and not (tmp_path / "x.png").exists()
+
+
 def test_the_commands_make_the_recipes_that_they_were_told(on_tiny: Command, tmp_path: Path) -> None:
     def recipe_of(command: str):
         on_tiny(command, *PICTURES[command].split(), "--out", tmp_path / "x.png")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from resgen import data as module
-from resgen.data import load_images, open_picture
+from resgen.data import ImageSet, load_images, open_picture
 from resgen.errors import DataError
 
 
@@ -31,6 +31,12 @@ def test_numbered_folders_keep_the_label_order(tmp_path: Path) -> None:
         Image.new("L", (10, 8), 77).save(tmp_path / folder / "a.png")
     data = load_images([str(tmp_path)])
     assert data.classes == ("zebra", "ant") and data.images.shape == (2, 3, 8, 8) and data.is_grey
+
+
+def test_colours_count_wherever_they_are() -> None:
+    grey, coloured = np.full((2500, 3, 2, 2), 7, np.uint8), np.full((2500, 3, 2, 2), 7, np.uint8)
+    coloured[1500:, 0] = 200
+    assert ImageSet(grey, np.zeros(2500, int), ("a",)).is_grey and not ImageSet(coloured, np.zeros(2500, int), ("a",)).is_grey
 
 
 def test_transparency_lies_on_white_and_sizes_are_made_equal(tmp_path: Path) -> None:

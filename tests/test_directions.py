@@ -70,6 +70,10 @@ def test_a_table_tells_what_images_have(tmp_path: Path) -> None:
     assert np.corrcoef(seen.numpy(), shade)[0, 1] > 0.9
     with pytest.raises(DataError, match="60 images, and there are 3"):
         read_table(tmp_path / "t.csv", 3)
+    for header in ("file,age=years", "file,a&b", "file", f"file,{'x' * 65}"):
+        (tmp_path / "t.csv").write_text(f"{header}\na.png,1,2\n")
+        with pytest.raises(DataError, match="column"):
+            read_table(tmp_path / "t.csv", 1)
     (tmp_path / "t.csv").write_text("name\n1\n")
     with pytest.raises(DataError, match="'file'"):
         read_table(tmp_path / "t.csv", 1)

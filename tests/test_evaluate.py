@@ -78,6 +78,18 @@ def test_part_of_an_ordered_set_stands_for_the_whole(monkeypatch: pytest.MonkeyP
     assert figures["real_test_recall"] > 0.7 and figures["recall"] > 0.7
 
 
+def test_other_classes_are_not_measured_and_none_have_no_accuracy() -> None:
+    torch.manual_seed(0)
+    images, labels = np.random.default_rng(0).integers(0, 256, (60, 3, 8, 8), np.uint8), np.repeat(np.arange(2), 30)
+    ab, ba, none = (ImageSet(images, given, classes) for given, classes in ((labels, ("a", "b")), (labels, ("b", "a")), (labels - 5, ())))
+    judge = FeatureResNet(FeatureConfig(2, (8, 12, 16)))
+    for fake, test in ((ba, ab), (ab, ba)):
+        with pytest.raises(ResGenError, match="other classes"):
+            compare(fake, ab, test, judge)
+    figures = compare(none, ab, ab, judge)
+    assert "accuracy" not in figures and {"frechet", "real_test_accuracy"} < figures.keys()
+
+
 class Colours(nn.Module):
     """In the place of the Inception network: takes and gives what that does."""
 

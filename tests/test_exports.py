@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,19 @@ def test_half_precision_is_near(tiny: Sampler, tmp_path: Path) -> None:
     assert export(tiny, "onnx", tmp_path / "tiny.onnx", half=True) <= 3
     wanted = tiny.render(Recipe(seeds=SEEDS)).astype(int)
     assert abs(drawn_alone("onnx", tmp_path / "tiny.onnx", tiny).astype(int) - wanted).max() <= 3
+
+
+def test_a_name_is_no_program(tiny: Sampler, tmp_path: Path) -> None:
+    """That of a checkpoint may be a stranger's."""
+    name = f'x"""+str(open({str(tmp_path / "ran")!r}, "w"))+"""'
+    export(Sampler(replace(tiny.checkpoint, card=replace(tiny.card, name=name)), "cpu"), "python", tmp_path / "x.py")
+    assert (tmp_path / "x.py").exists() and not (tmp_path / "ran").exists()
+
+
+def test_weights_are_not_written_over_by_their_program(tiny: Sampler, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"\.py"):
+        export(tiny, "python", tmp_path / "x.pt")
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_draws_something_else_is_not_kept(tiny: Sampler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -108,14 +109,25 @@ def test_a_picture_of_it_is_found_again(imported: Sampler) -> None:
     assert found.recipe.latents and found.psnr > 12
 
 
+def rename_input(path: Path, name: str) -> None:
+    """Give the noise of a graph another name."""
+    graph = onnx.load(path)
+    old, graph.graph.input[0].name = graph.graph.input[0].name, name
+    for node in graph.graph.node:
+        node.input[:] = [name if given == old else given for given in node.input]
+    onnx.save(graph, path)
+
+
 @pytest.mark.parametrize("imported", ["dcgan-plain", "skip-classes-32.pkl"], indirect=True)
 def test_onnx_becomes_a_graph_and_goes_on_as_python(imported: Sampler, tmp_path: Path) -> None:
     assert export(imported, "onnx", tmp_path / "x.onnx") <= 1
+    rename_input(tmp_path / "x.onnx", f"z'''+str(open({str(tmp_path / 'ran')!r}, 'w'))+r'''")
     again = Sampler(import_file(tmp_path / "x.onnx", "again", Asked()), "cpu")
     assert again.card.arch.family == GraphConfig.family
     recipe = Recipe(seeds=(0, 1, 2))
     difference = abs(again.render(recipe).astype(int) - imported.render(recipe).astype(int)).max()
     assert difference <= 1 and export(again, "python", tmp_path / "x.py") <= 1
+    assert not (tmp_path / "ran").exists(), "a name in the file was run"
 
 
 @pytest.mark.parametrize("imported", ["skip-classes-32.pkl", "t-classes-32.pkl"], indirect=True)
@@ -131,6 +143,10 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         main(["import", str(path), "--as", "mine", "--config", str(tmp_path / "config.yaml"), "--to", str(tmp_path)])
     assert not ended.value.code and "mimicry" in capsys.readouterr().out
     assert read_card(tmp_path / "mine.safetensors").classes == ("a", "b", "c", "d", "e")
+    kept = (tmp_path / "mine.safetensors").read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        main(["import", str(path), "--as", "mine", "--to", str(tmp_path)])
+    assert ended.value.code == 2 and "--as" in capsys.readouterr().err and (tmp_path / "mine.safetensors").read_bytes() == kept
     with pytest.raises(SystemExit) as ended:
         main(["import", str(path), "--arch", "keras"])
     assert ended.value.code == 2 and capsys.readouterr().err.count("\n") == 1

@@ -95,8 +95,9 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes_zip: Path, eyes: Path, 
 
 
 def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
-    def train(resume: bool, **changes: object) -> None:
-        config = TrainConfig(data=(str(shapes_zip),), name="shapes", save_every=12, **{"batch": 12, "group": 4, "images": 12, **changes})  # type: ignore[arg-type]
+    def train(resume: bool, eyes: Path = eyes, **changes: object) -> None:
+        settings = {"name": "shapes", "batch": 12, "group": 4, "images": 12, **changes}
+        config = TrainConfig(data=(str(shapes_zip),), save_every=12, **settings)  # type: ignore[arg-type]
         train_generator(config, tmp_path, resume, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)
 
     train(resume=False)
@@ -104,6 +105,12 @@ def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp
         train(resume=False)
     with pytest.raises(CheckpointError, match="seed"):
         train(resume=True, seed=5, images=24)
+    others = tmp_path / "others.safetensors"
+    save_features(FeatureResNet(FeatureConfig(3, (8, 12, 20))), others, {})
+    with pytest.raises(CheckpointError, match="another features"):
+        train(resume=True, eyes=others)
+    with pytest.raises(DataError, match="--name"):
+        train(resume=True, name="State")
     with pytest.raises(DataError, match="multiple"):
         train(resume=True, batch=6)
 
@@ -327,10 +334,18 @@ def test_eyes_fold_once(eyes: Path) -> None:
 
 
 def test_features_of_few_images(shapes_zip: Path, tmp_path: Path) -> None:
-    """Fewer than a batch: still a network, and no division by zero."""
+    """Fewer than a batch: still a network, and no division by zero, for any number of steps."""
     data = load_images([str(shapes_zip)])
-    card = train_features(data, data, tmp_path / "few.safetensors", FeatureConfig(3, (8, 12, 16)), 1, 0, False, 1.0, lambda _: None)
+    for epochs in (5, 1):
+        card = train_features(data, data, tmp_path / "few.safetensors", FeatureConfig(3, (8, 12, 16)), epochs, 0, False, 1.0, lambda _: None)
     assert 0 <= card["test_accuracy"] <= 1 and load_features(tmp_path / "few.safetensors").class_variance.isfinite().all()
+
+
+@pytest.mark.parametrize("side", [4, 8, 16])
+def test_the_smallest_images_are_described_in_numbers(eyes: Path, side: int) -> None:
+    """Where the last map has one place there is no deviation between places."""
+    maps = load_features(eyes).freeze().maps(torch.rand(2, 3, side, side))
+    assert all(description.isfinite().all() for description in describe(torch.rand(2, 3, side, side), maps, [1.0] * len(maps)))
 
 
 def test_shared_norms_keep_their_digits(monkeypatch: pytest.MonkeyPatch) -> None:

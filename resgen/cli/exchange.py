@@ -26,7 +26,7 @@ SAMPLE_SEEDS = 24  # of the picture on a model card
 
 def add_to(app: typer.Typer) -> None:
     """Declare the commands."""
-    app.command("import", epilog="Example: resgen import netG_epoch_24.pth --output tanh --as faces")(import_)
+    app.command("import", epilog="Example: resgen import netG_epoch_24.pth --output tanh --as mine")(import_)
     app.command("export", epilog="Example: resgen export cifar10 --to onnx --out cifar10.onnx")(export)
     app.command(epilog="Example: resgen push cifar10 owner/cifar10-resgen")(push)
     app.command(epilog="Example: resgen deploy owner/resgen --checkpoint cifar10 --dry-run")(deploy)
@@ -54,9 +54,12 @@ def import_(
 
     if trust:
         typer.echo(f"resgen: {file.name} is run if it is a program; nothing of it is kept but its graph.", err=True)
+    name = name or file.stem.replace(" ", "-")
+    path = library(to).folder / f"{name}.safetensors"
+    if path.exists():
+        raise CheckpointError(f"There is a checkpoint {name} in {path.parent} already: say another name with --as.")
     asked = Asked(output, trust, read_settings(config) if config else {})
-    made = import_file(file, name or file.stem.replace(" ", "-"), asked, arch, pick_device(device))
-    path = library(to).folder / f"{made.name}.safetensors"
+    made = import_file(file, name, asked, arch, pick_device(device))
     save_checkpoint(made, path, whole=True)
     side = made.card.arch.resolution
     print(f"{path}: {made.card.source['kind']}, {side} x {side} pixels, {made.card.blocks_in_words}, {len(made.classes) or 'no'} classes.")

@@ -10,7 +10,7 @@ import typer
 
 from resgen.cli.common import CheckpointArgument, Device, Folder, OutPng, Points, library, options_of, progress
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, finer_half, read_points
-from resgen.errors import FileError, RecipeError
+from resgen.errors import CheckpointError, FileError, RecipeError
 from resgen.fields import read_numbers
 from resgen.recipe import Recipe
 
@@ -285,6 +285,8 @@ def compare(
     """Draw the same seeds with several checkpoints, or with one through its training."""
     shelf = library(checkpoints, device)
     found = tuple(shelf.add(name) for name in names)
+    if len({*found}) < len({*names}):
+        raise CheckpointError(f"Two of these are called {max(found, key=found.count)}, and pictures tell generators by their names: rename a file.")
     _write(Comparison(recipe=Recipe(checkpoint=found[0], **fields), checkpoints=found), shelf, out)
 
 

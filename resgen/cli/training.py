@@ -188,14 +188,14 @@ def name_directions(
     from resgen.checkpoint import load_checkpoint, save_checkpoint
     from resgen.data import load_images
     from resgen.generator import GeneratorConfig
-    from resgen.train.command import open_eyes
+    from resgen.train.command import default_eyes, open_eyes
     from resgen.train.directions import MEASURES, learn_attributes
     from resgen.train.directions import name_directions as name_them
 
     shelf = library(checkpoints)
     path = shelf.path(shelf.add(checkpoint))
     loaded = load_checkpoint(path)
-    known = learn_attributes(load_images(data or [], loaded.card.arch.resolution), attributes, open_eyes(None)) if attributes else {}
+    known = learn_attributes(load_images(data or [], loaded.card.arch.resolution), attributes, open_eyes(default_eyes())) if attributes else {}
     named, faith = name_them(loaded, {**known, **MEASURES})
     save_checkpoint(named, path, whole=loaded.card.arch.family != GeneratorConfig.family)  # what was imported is kept as it came
     for name, correlation in faith.items():

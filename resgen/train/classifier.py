@@ -15,6 +15,8 @@ from resgen.features import FeatureConfig, FeatureResNet, save_features, to_floa
 from resgen.precision import autocast
 from resgen.train.augment import cutout, mirror, shift
 
+FEWEST_STEPS = 6  # that a cycle of step sizes is made for: with five its rise would have no length
+
 
 def train_features(
     data: ImageSet,
@@ -38,7 +40,7 @@ def train_features(
     batch = min(batch, len(data.labels))
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     steps = len(data.labels) // batch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.2, total_steps=epochs * steps, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.2, total_steps=max(FEWEST_STEPS, epochs * steps), pct_start=0.2)
     images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
     card: dict[str, Any] = {"epochs": epochs, "seed": seed, "classes": data.classes}
     started = time.monotonic()

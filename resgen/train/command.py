@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resgen.card import LABEL, NAME
-from resgen.checkpoint import load_checkpoint, save_checkpoint
+from resgen.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from resgen.data import ImageSet, load_images
 from resgen.efficientnet import PretrainedEyes, is_installed
 from resgen.errors import DataError
@@ -63,7 +63,9 @@ def train_generator(
         dataset = {**dataset, "skipped": len(data.skipped)}
         if team.leads:
             tell_skipped(data)
-    trainer = Trainer(config, data, open_eyes(features, best=config.fights), device, command, team, begun)
+    features = features or default_eyes(config.fights)
+    config = replace(config, features=file_hash(features) if features.is_file() else str(features))
+    trainer = Trainer(config, data, open_eyes(features), device, command, team, begun)
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
         note = "  ".join([*(f"{name} {value:.2f}" for name, value in losses.items()), f"{rate:.0f} images/s"])
@@ -86,9 +88,13 @@ def train_generator(
     return path
 
 
-def open_eyes(features: Path | None, best: bool = True) -> Eyes:
-    """The network of --features: a file, 'resnet50', 'lite0' or 'lite0@128' (pixels a side); by default the ``best`` there is here, or the own ones."""
-    features = features or (Path("lite0") if best and is_installed("lite0") else EYES)
+def default_eyes(best: bool = True) -> Path:
+    """What stands for --features where it is not given: the ``best`` there is here, or the own ones."""
+    return Path("lite0") if best and is_installed("lite0") else EYES
+
+
+def open_eyes(features: Path) -> Eyes:
+    """The network of --features: a file, 'resnet50', 'lite0' or 'lite0@128' (pixels a side)."""
     name, _, side = str(features).partition("@")
     if name == "lite0" and side.isdecimal() and 32 <= int(side) <= 512:
         return PretrainedEyes(name, int(side))
@@ -97,6 +103,8 @@ def open_eyes(features: Path | None, best: bool = True) -> Eyes:
 
 def check_name(name: str) -> None:
     """Raise DataError before the training for a name that its checkpoint could not have."""
+    if name.casefold() == Path(STATE).stem:
+        raise DataError(f"A checkpoint cannot be named {name}, as the state of its training is: give it another --name.")
     if not NAME.fullmatch(name):
         raise DataError(f"A checkpoint cannot be named {name[:80]!r}: give --name letters, digits, '.', '_' and '-', 64 at most.")
 

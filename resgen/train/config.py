@@ -33,6 +33,7 @@ class TrainConfig:
     seed: int = 0
     save_every: int = 20_000  # images between saves, history rows and sample grids
     loss: str = "drift"  # of LOSSES
+    features: str = ""  # what looks at the images: a name, or the SHA-256 of its network's file
     init: str = ""  # name of the checkpoint whose weights the run began with; "": random ones
     drift_share: float = 0.5  # of drift beside an adversary, as norms of their gradients on the image
     drift_first: int = 0  # images of drift alone before an adversary comes: one that starts from noise loses the variety

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from resgen.architecture import Generator
+from resgen.card import LABEL
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet, natural
 from resgen.errors import DataError
@@ -189,6 +190,8 @@ def read_table(path: Path, count: int) -> dict[str, Tensor]:
             rows = sorted(csv.DictReader(file), key=lambda row: natural(row["file"]))
     except (OSError, KeyError, TypeError, csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a table of images with a column 'file'.") from error
+    if wrong := [name for name in (rows[0] if rows else ()) if not (name and LABEL.fullmatch(f"light {name}"))]:
+        raise DataError(f"{path} has a column {str(wrong[0] or '')[:80]!r}: give each a name of at most 50 characters without , = < > & and quotes.")
     if len(rows) != count:
         raise DataError(f"{path} tells of {len(rows)} images, and there are {count}.")
     found: dict[str, Tensor] = {}

@@ -32,7 +32,7 @@ def describe(images: Tensor, maps: list[Tensor], scales: list[float]) -> list[Te
             found.append(F.adaptive_avg_pool2d(x, min(4, x.shape[-1])).flatten(1)[None])
         if depth > 1:
             found.append(F.adaptive_avg_pool2d(x, 2).flatten(2).permute(2, 0, 1))
-        found.append(torch.cat([places.mean(dim=0), (places.var(dim=0) + 1e-4).sqrt()], dim=1)[None])
+        found.append(torch.cat([places.mean(dim=0), (places.var(dim=0, correction=min(1, len(places) - 1)) + 1e-4).sqrt()], dim=1)[None])
     return found
 
 

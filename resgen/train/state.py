@@ -83,8 +83,9 @@ def load_state(trainer: "Trainer", path: Path) -> None:
         state = _read_state(path)
     except Exception as error:
         raise _damaged(path) from error
+    # Of a setting that is younger than the state it is not known whether it differs.
     wanted, config = json.loads(json.dumps(asdict(trainer.config))), state.header["config"]
-    changed = {name for name, value in wanted.items() if config.get(name) != value}
+    changed = {name for name, value in wanted.items() if config.get(name, value) != value}
     if fixed := sorted(changed - ADJUSTABLE):
         raise CheckpointError(f"{path.parent} was begun with another {', '.join(fixed)}; resume with the same settings or choose another --out.")
     try:
