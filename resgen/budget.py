@@ -99,6 +99,6 @@ _WORDS = {limit.name: limit.metadata for limit in fields(Budget)}
 OWN = Budget()
 IMPORTING = replace(OWN, body=512_000_000)  # a StyleGAN snapshot with all of its networks has up to 400 MB
 PUBLIC = Budget(
-    images=400, pixels=26_000_000, saved_pixels=25_000_000, frames=600, film_pixels=150_000_000, vector=16_384, edits=400, directions=64,
+    images=400, pixels=30_000_000, saved_pixels=25_000_000, frames=600, film_pixels=150_000_000, vector=16_384, edits=400, directions=64,
     characters=200_000, reply=20_000_000, looked=1000, photo=25_000_000, body=20_000_000, words=2_000_000, disk=4_000_000_000, waiting=100, waiting_each=20, seconds=120, megabytes=700,
 )  # fmt: skip

@@ -71,9 +71,12 @@ def test_behind_a_proxy_the_picture_is_where_the_page_is(web: httpx.Client) -> N
     assert metas["og:image"] == f"https://example.org/drawing/link.jpg?{LINK}"
 
 
-def test_every_kind_of_link_has_a_picture_and_so_has_none(web: httpx.Client) -> None:
+def test_every_kind_of_link_has_a_picture_and_so_has_none(web: httpx.Client, tiny_folder: Path) -> None:
     walk = Walk(stops=(Recipe(checkpoint="tiny", seeds=(0,)), Recipe(checkpoint="tiny", seeds=(1,))), seconds=60, fps=30)
     column = Recipe(checkpoint="tiny", seeds=tuple(range(400)), columns=1, sweep="")
+    best = Library(tiny_folder, "cpu").first()
+    some = Recipe(seeds=(7,), truncation=0.0)  # by the best generator
+    assert web.get(f"/drawing/link.jpg?{some.to_query()}").content == web.get(f"/drawing/link.jpg?{some.changed(checkpoint=best).to_query()}").content
     titles = {walk.to_query(): "A film by tiny - ResGen", column.to_query(): "Images by tiny - ResGen", "": "ResGen"}
     for query, title in titles.items():
         metas = head(web, query).metas

@@ -20,6 +20,7 @@ from typing import Any
 import gradio as gr
 import httpx
 import pytest
+from gradio.data_classes import ImageData
 from gradio_client import Client
 from PIL import Image
 
@@ -289,6 +290,19 @@ def test_health_is_told_and_what_others_ask_is_not(served: gr.Blocks) -> None:
         asked = connection(served)
         asked.request("GET", path)
         assert asked.getresponse().status in (status, 403), path
+    for path in ("connect", "buckets", "records"):  # which Gradio would do with the host's own token, for who asks from there
+        for method in ("GET", "POST"):
+            asked = connection(served)
+            asked.request(method, f"/gradio_api/run-history/{path}", "{}" if method == "POST" else None, {"content-type": "application/json"})
+            assert asked.getresponse().status in (404, 405), path
+
+
+def test_a_pasted_picture_is_not_opened_before_it_is_known_to_be_allowed(served: gr.Blocks, tmp_path: Path) -> None:
+    Image.new("L", (3000, 3000)).save(tmp_path / "small.png")
+    pasted = next(block for block in served.blocks.values() if getattr(block, "elem_id", "") == "invert-paste")
+    assert isinstance(pasted, gr.Image)
+    given = ImageData(path=str(tmp_path / "small.png"), orig_name="large.bmp")
+    assert pasted.preprocess(given) == given.path, "a copy of it was made"
 
 
 LONG_WORK: dict[str, list[Any]] = {

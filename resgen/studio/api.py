@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from gradio.data_classes import FileData
@@ -51,6 +52,7 @@ class Api:
         self.renderer, self.library = renderer, renderer.library
         self._folder = tempfile.TemporaryDirectory(prefix="resgen-")  # gone with the process
         self._handed: deque[tuple[float, Path]] = deque()
+        self._handing = Lock()
         self.render = _with_fields(
             self._render, Recipe, "checkpoint seeds classes class_mix truncation directions columns scale residual_gains sweep plane recipe"
         )
@@ -63,8 +65,9 @@ class Api:
 
     def _hand_out(self, name: str, data: bytes) -> FileData:
         """A file for a visitor. Gradio copies it as soon as it has it, and keeps the copy for a while: what was handed out before may go."""
-        while self._handed and time.monotonic() - self._handed[0][0] > HANDED_SECONDS:
-            shutil.rmtree(self._handed.popleft()[1].parent, ignore_errors=True)
+        with self._handing:
+            while self._handed and time.monotonic() - self._handed[0][0] > HANDED_SECONDS:
+                shutil.rmtree(self._handed.popleft()[1].parent, ignore_errors=True)
         hold_disk(self.renderer.budget, len(data))
         path = Path(tempfile.mkdtemp(dir=self._folder.name)) / name
         write_atomically(path, data)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before the import: it calls home otherwise
+os.environ.setdefault("GRADIO_RUN_HISTORY", "False")  # which writes to the Hub for who asks from the host itself, as a proxy there may seem to do
 
 import gradio as gr
 from gradio.themes import Soft
@@ -55,7 +56,7 @@ class Studio:
             self.opener = gr.UploadButton(words, size="sm", file_types=kinds, elem_id="open-file")
             component("bar", "bar", begins=("keys", "common"))
         with gr.Tabs(elem_id="screens") as self.tabs:
-            with gr.Tab("Explore", id="explore"):
+            with gr.Tab("Explore", id="explore") as explore_tab:
                 self.explore = Explore(renderer)
                 with gr.Row(elem_id="pinned"):
                     self.tray = pin_list("tray", "Pinned", "Choose an image and pin it (key P): films and mixes are made of pins.", tray=True)
@@ -66,7 +67,7 @@ class Studio:
                 self.walk = WalkScreen(renderer, self.tray, checkpoint)
             with gr.Tab("Mix", id="mix") as mix_tab:
                 self.mix = MixScreen(renderer, self.tray, checkpoint)
-            with gr.Tab("Invert", id="invert"):
+            with gr.Tab("Invert", id="invert") as invert_tab:
                 self.invert = InvertScreen(renderer, checkpoint)
             with gr.Tab("Compare", id="compare") as compare_tab:
                 self.compare = CompareScreen(renderer, self.tray)
@@ -77,7 +78,7 @@ class Studio:
         self.walk.connect(walk_tab)
         self.mix.connect(mix_tab)
         self.invert.connect()
-        self.compare.connect(compare_tab)
+        self.compare.connect(compare_tab, (explore_tab, walk_tab, mix_tab, invert_tab, about_tab))
         self.about.connect(about_tab)
         everything = {self.tabs, *self.explore.outputs, *self.walk.outputs, *self.mix.outputs, *self.compare.outputs}
         opened = rewrite(demo.load, self.open_page, [self.address, self.explore.narrow], everything | {self.explore.narrow}, js=OPENED)

@@ -140,8 +140,8 @@ class CompareScreen:
 
     # Events.
 
-    def connect(self, tab: gr.Tab) -> None:
-        """Attach every listener."""
+    def connect(self, tab: gr.Tab, others: Sequence[gr.Tab]) -> None:
+        """Attach every listener; a training stops playing where one of the other tabs is shown."""
         dials = (self.truncation, self.scale)
         changes = [self.seeds.submit, tab.select]
         redraw(self, [*changes, *(dial.input for dial in dials), *(dial.release for dial in dials)], self.renderer.view)
@@ -150,6 +150,7 @@ class CompareScreen:
         gr.on([self.names.change, tab.select], friendly(self.dress_classes), self.names, self.classes, **RAW)
         rewrite(self.use_pins.click, self.take_pins, self.inputs | {self.tray}, self.outputs)
         self.play.click(self.toggle, self.play, [self.timer, self.play], **QUIET)
+        gr.on([other.select for other in others], lambda: self.toggle("Pause"), None, [self.timer, self.play], **QUIET)
         self.timer.tick(friendly(self.next_moment), [self.learner, self.moment], [self.names, self.moment], **LIVE)
         self.learner.input(friendly(self.set_moments), self.learner, self.moment, **QUIET)
         self.moment.input(friendly(self.choose_moment), [self.learner, self.moment], [self.names, self.moment], **LIVE)

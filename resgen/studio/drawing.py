@@ -105,8 +105,10 @@ class Drawing:
 
     def _link(self, query: str) -> Response:
         recipe = read_query(query)
+        if recipe == Recipe():
+            recipe = Recipe(seeds=LINK_SEEDS, columns=4)
         if not recipe.checkpoint:
-            recipe = Recipe(checkpoint=self.library.first(), seeds=LINK_SEEDS, columns=4)
+            recipe = recipe.changed(checkpoint=self.library.first())
         return Response(self.renderer.link_picture(recipe), media_type="image/jpeg", headers={"Cache-Control": f"public, max-age={LINK_KEPT}"})
 
     def _stand(self, query: str) -> Any:

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from pathlib import Path
 from typing import Any, cast
 
 import gradio as gr
@@ -24,6 +24,7 @@ from resgen.errors import RecipeError
 EACH = 2  # requests of one visitor under way in one line
 UNREAD_SECONDS = 15.0  # that an answer waits for who asked
 SETTLED = 0.03  # seconds after its last answer in which a page has heard that there are no more
+PAGE = 4096  # bytes that the smallest file takes of a disk
 PAUSE = 0.01  # seconds between two looks at an empty queue; Gradio's thousandth keeps a tenth of a core busy for nobody
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -77,15 +78,12 @@ class Guard:
 
 def hold_disk(budget: Budget, more: int) -> None:
     """Raise RecipeError where ``more`` bytes are too many beside the files that are kept for visitors, for an hour or two."""
-    files = (path for path in Path(get_upload_folder()).rglob("*") if path.is_file())
-    budget.hold("disk", more + sum(map(_size, files)))
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:  # it has just gone
-        return 0
+    kept = 0
+    for folder, _, names in os.walk(get_upload_folder()):
+        for name in names:
+            with suppress(OSError):  # it has just gone
+                kept += max(PAGE, os.stat(os.path.join(folder, name)).st_size)
+    budget.hold("disk", more + kept)
 
 
 def _announced(scope: Scope) -> int:

@@ -35,7 +35,7 @@ class InvertScreen:
 
     def _build_controls(self) -> None:
         self.photo = gr.File(label="Picture", file_types=["image"], file_count="single", elem_id="invert-photo", height=120)
-        self.pasted = gr.Image(label="Or paste one", sources=["clipboard"], type="filepath", height=120, elem_id="invert-paste")
+        self.pasted = gr.Image(label="Or paste one", sources=["clipboard"], type="filepath", image_mode=None, height=120, elem_id="invert-paste")
         self.example = gr.Button("Try a picture of the generator's own", size="sm", elem_id="invert-example")
         with gr.Accordion("Crop", open=False):
             self.zoom = gr.Slider(1, 5, 1, step=0.05, label="Nearer", elem_id="invert-zoom")
@@ -69,8 +69,8 @@ class InvertScreen:
         redraw(self, [], self.renderer.view)
         given = {self.photo, self.pasted, self.example_seed, self.zoom, self.across, self.down, self.checkpoint}
         outputs = [self.view, self.kept, self.result, self.curve]
-        for chosen in (self.photo.upload, self.pasted.input):
-            chosen(lambda: None, None, self.example_seed, **QUIET).then(friendly(self.show_target), given, self.view, **QUIET)
+        for chosen, other in ((self.photo.upload, self.pasted), (self.pasted.input, self.photo)):  # the last one given is looked for
+            chosen(lambda: (None, None), None, [self.example_seed, other], **QUIET).then(friendly(self.show_target), given, self.view, **QUIET)
         gr.on([dial.input for dial in (self.zoom, self.across, self.down)], friendly(self.show_target), given, self.view, **LAST)
         found = self.find.click(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW)
         seed = self.example.click(lambda: secrets.randbelow(1_000_000), None, self.example_seed, **QUIET)

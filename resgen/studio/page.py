@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import gradio as gr
-from PIL import Image
 
 from resgen.budget import MAX_STOPS
 from resgen.composite import AnyRecipe, read_query
@@ -20,7 +19,7 @@ from resgen.errors import RecipeError, ResGenError
 from resgen.fields import Declared, Dial, declaration, limits
 from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, PLANE_HEIGHT, PLANE_WIDTH, STEP_DIAL, Recipe
 from resgen.studio.log import note_failure, note_refusal
-from resgen.studio.renderer import Renderer, data_uri, media_type
+from resgen.studio.renderer import Renderer, data_uri, media_type, thumbnail
 from resgen.work import Work
 
 STATIC = Path(__file__).parent / "static"
@@ -354,7 +353,7 @@ def make_pins(renderer: Renderer, recipes: Sequence[Recipe]) -> list[dict[str, s
     """Pins of recipes of one image each, of one checkpoint. Raises ResGenError."""
     drawn = renderer.single_images(recipes)
     return [
-        {"query": recipe.to_query(), "caption": caption, "thumbnail": data_uri(Image.fromarray(image))}
+        {"query": recipe.to_query(), "caption": caption, "thumbnail": data_uri(thumbnail(image))}
         for recipe, (caption, image) in zip(recipes, drawn, strict=True)
     ]
 

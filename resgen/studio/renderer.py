@@ -32,6 +32,7 @@ PREVIEW_FRAMES = 72
 LINK_SIDE, LINK_FRAMES = 1200, 8
 KEPT_BYTES = 32_000_000  # of pictures for the page: pages open with the same, and hands go back
 SAMPLES_KEPT = 64
+THUMBNAIL = 104  # pixels a side: twice of what a pin has on the page
 SAMPLE_SEED = 9  # of the picture that stands for a generator; of those that come along, each can be named
 PNG, WEBP = "PNG", "WEBP"
 FASTEST: dict[str, dict[str, Any]] = {PNG: {"compress_level": 1}, WEBP: {"lossless": True, "method": 0, "quality": 0}}  # encoding without loss
@@ -101,8 +102,11 @@ class Renderer:
         hold("megabytes", (COPIES * 3 * pixels + BATCH_COPIES * 4 * batch) / 1e6)
 
     def _pictures(self, recipe: AnyRecipe) -> int:
-        """How many pictures a recipe's plate holds: an anatomy has three of each block."""
-        return 3 * len(self.library.card(recipe.checkpoint).block_names) if isinstance(recipe, AnatomyOf) else recipe.count
+        """How many pictures a recipe's plate holds: an anatomy has three of each block that can be dialled."""
+        if not isinstance(recipe, AnatomyOf):
+            return recipe.count
+        card = self.library.card(recipe.checkpoint)
+        return len(card.block_names) * (3 if card.arch.dials else 1)
 
     def _side(self, recipe: AnyRecipe) -> int:
         """Pixels a side of a recipe's images: beside larger ones smaller ones are brought to their size."""
@@ -184,7 +188,9 @@ class Renderer:
             return []
         for recipe in recipes:
             self.hold_recipe(recipe)
-        self.budget.hold("images", sum(recipe.count for recipe in recipes))
+        count = sum(recipe.count for recipe in recipes)
+        self.budget.hold("images", count)
+        self.budget.hold("pixels", count * self._side(recipes[0]) ** 2)
         sampler = self.library.sampler(recipes[0].checkpoint)
         points = [locate(recipe, sampler.checkpoint) for recipe in recipes]
         captions = [name_images(recipe, one, sampler)[0] for recipe, one in zip(recipes, points, strict=True)]
@@ -198,7 +204,7 @@ class Renderer:
     def _draw_ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
         moved = [recipe.changed(directions=((name, sign * amount),)) for name in names for sign in (-1, 1)]
         drawn = self.single_images(moved)
-        images = np.stack([image for _, image in drawn]) if drawn else np.zeros((0, 1, 1, 3), np.uint8)
+        images = np.stack([np.asarray(thumbnail(image)) for _, image in drawn]) if drawn else np.zeros((0, 1, 1, 3), np.uint8)
         return self.view_plate(Plate(images, 2, 1, tuple(caption for caption, _ in drawn), tiles=(None,) * len(drawn)), recipe, "")
 
     def samples(self) -> list[tuple[str, str]]:
@@ -209,7 +215,7 @@ class Renderer:
                 sha256 = self.sha256(name)
                 if sha256 not in self._samples:
                     [(_, image)] = self.single_images([Recipe(checkpoint=name, seeds=(SAMPLE_SEED,), columns=1, scale=1)])
-                    self._samples[sha256] = data_uri(Image.fromarray(image))
+                    self._samples[sha256] = data_uri(thumbnail(image))
                 found.append((name, self._samples[sha256]))
         return found
 
@@ -266,6 +272,13 @@ def _size(view: GridView) -> int:
 
 def _key(tile: Recipe) -> str:
     return tile.changed(truncation=1.0, directions=(), own_directions=(), residual_gains=()).to_query()
+
+
+def thumbnail(image: np.ndarray) -> Image.Image:
+    """An image uint8 [H, W, 3], made smaller where it has more pixels than are seen of a small one."""
+    small = Image.fromarray(image)
+    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    return small
 
 
 def data_uri(picture: Image.Image, kind: str = PNG) -> str:

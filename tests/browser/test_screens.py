@@ -237,6 +237,12 @@ def test_no_picture_to_invert_is_one_message(page: Page) -> None:
 def test_checkpoints_are_compared_and_scrubbed(page: Page, tmp_path: Path) -> None:
     open_tab(page, "Compare")
     first = pixels(page, "#compare-grid")
+    page.click("#play-training")
+    expect(page.locator("#play-training")).to_have_text("Pause")
+    open_tab(page, "About")
+    open_tab(page, "Compare")
+    expect(page.locator("#play-training")).to_have_text("Play")  # and it has stopped: nothing moves what follows
+    first = pixels(page, "#compare-grid")
     moment = page.locator("#moment input[type=range]")
     moment.scroll_into_view_if_needed()
     moment.focus()

@@ -79,9 +79,11 @@ function paintCloseUp() {
   });
 }
 
+// As renderer.py makes it: a pin travels with all that hangs on it.
 function thumbnail(index) {
-  const small = Object.assign(document.createElement("canvas"), { width: view.resolution, height: view.resolution });
-  paintImage(small.getContext("2d"), sprite, view, index, 0, 0, view.resolution);
+  const side = Math.min(view.resolution, 104);
+  const small = Object.assign(document.createElement("canvas"), { width: side, height: side });
+  paintImage(small.getContext("2d"), sprite, view, index, 0, 0, side);
   return small.toDataURL("image/png");
 }
 

@@ -98,8 +98,16 @@ function draw() {
   lifted = null;
   element.querySelector(".rg-pins-hint").hidden = current.length > 0;
   clear.hidden = !current.length;
+  const held = document.activeElement;
+  const place = [...list.children].findIndex((item) => item.contains(held));
   list.replaceChildren(...current.map(lay));
+  if (place >= 0) focusOn(list.children[Math.min(place, current.length - 1)], held.className);
   if (isTray) keep(KEPT, JSON.stringify(current));
+}
+
+// The keyboard stays where it was: with what took the place of an image that is gone, or with the heading where none is left.
+function focusOn(item, part) {
+  (item?.querySelector(`.${part}`) ?? element.querySelector(".rg-pins-title")).focus();
 }
 
 function kept() {
