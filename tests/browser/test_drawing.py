@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from resgen.composite import Walk
+from resgen.composite import Walk, read_query
 from resgen.recipe import Recipe, pack_vector
 from resgen.site import runtime
 from tests.browser.conftest import App, Visit, colours, href, library, number, painted, pixels, redrawn, runtime_at_hand, settled, shown, until
@@ -99,6 +99,18 @@ def test_a_grid_follows_a_held_dial_beside_the_queue(page: Page, place: str) -> 
         ready(page, place)
     page.locator("#own-1 input[type=range]").dblclick(position={"x": 20, "y": 5})
     painted(page, "^(?!.*&directions=[^&]*mine)")
+
+
+def test_what_is_pinned_while_a_dial_is_held_is_what_the_dial_is_left_at(page: Page, place: str) -> None:
+    page.locator("#grid .rg-tiles button").nth(1).click()
+    held(page, page.locator("#truncation input[type=range]"), 0.3, place)
+    page.keyboard.press("p")
+    expect(page.locator("#tray .rg-pin")).to_have_count(0)
+    redrawn(page, page.mouse.up)
+    expect(page.locator("#tray .rg-pin")).to_have_count(1)
+    [pinned] = page.evaluate("JSON.parse(localStorage['resgen-pins'])")
+    left, kept = read_query(shown(page)), read_query(pinned["query"])
+    assert isinstance(left, Recipe) and isinstance(kept, Recipe) and kept.seeds == (1,) and kept.truncation == left.truncation < 0.9
 
 
 def test_a_grid_follows_the_window_of_the_seed_plane_while_it_is_dragged(page: Page, place: str) -> None:

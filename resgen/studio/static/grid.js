@@ -1,5 +1,6 @@
 // A grid of images: one canvas painted from a sprite, one button over each image, and a place for the chosen one.
 // The template's data: `actions`, [name, label, help] of each button beside the chosen image; `wanders`, whether dragging it moves the window of the seed plane, of `width` x `height` with steps from `low` to `high`.
+const LATEST = 6000; // milliseconds that something may wait for the studio's view
 const settings = element.querySelector(".rg-view").dataset;
 const find = (selector) => element.querySelector(selector);
 const pane = find(".rg-pane");
@@ -141,9 +142,25 @@ function tellChosen() {
   told = which;
 }
 
+// What is done with an image whose dials are being turned is done once the view says what it is by then.
+let waiting = null; // what was asked for meanwhile; null where the view says what is on screen
+
+function onceSaid(deed) {
+  if (!waiting) return deed();
+  waiting.push(deed);
+  return setTimeout(doWhatWaits, LATEST); // a dial that is back where it was brings no other view
+}
+
+function doWhatWaits() {
+  const deeds = waiting ?? [];
+  waiting = null;
+  for (const deed of deeds) deed();
+}
+
 // While a hand turns a dial, a picture of all images, or some that the page has drawn itself, take the place of those of the view.
 function takeDrawn({ view: of, picture, parts, plane, status }) {
   if (of !== view) return;
+  waiting ??= [];
   if (picture) sprite = picture;
   if (parts.length && !(sprite instanceof HTMLCanvasElement)) sprite = copyOf(sprite);
   for (const { first, images } of parts) images.forEach((image, place) => putImage(sprite, view.columns, image, first + place));
@@ -199,13 +216,14 @@ async function show() {
   if (settings.wanders) window.dispatchEvent(new CustomEvent("resgen-came", { detail: view }));
   tellAtRest();
   share();
+  doWhatWaits();
 }
 
 const share = () => say(view);
 
-function pin() {
-  if (chosen < 0 || !view.tiles[chosen]) return;
-  const detail = { query: view.tiles[chosen], caption: view.captions[chosen], thumbnail: thumbnail(chosen) };
+function pin(place) {
+  if (!view.tiles[place]) return;
+  const detail = { query: view.tiles[place], caption: view.captions[place], thumbnail: thumbnail(place) };
   window.dispatchEvent(new CustomEvent("resgen-pin", { detail }));
 }
 
@@ -215,10 +233,11 @@ function keyOf(index) {
   return step === "0" ? view.keys[index] : JSON.stringify([view.keys[index], new URLSearchParams(view.query).get("sweep"), step]);
 }
 
-function mark(kind) {
-  const key = keyOf(chosen);
+function mark(kind, place) {
+  if (!view.tiles[place]) return;
+  const key = keyOf(place);
   if (marks.get(key)?.kind === kind) marks.delete(key);
-  else marks.set(key, { kind, query: view.tiles[chosen] });
+  else marks.set(key, { kind, query: view.tiles[place] });
   showMarks();
 }
 
@@ -375,13 +394,17 @@ closeUp.addEventListener("click", (event) => {
   const action = event.target.closest("button")?.dataset.action;
   if (!action || chosen < 0) return;
   if (action === "close") choose(-1);
-  else if (action === "pin") pin();
-  else if (action === "more" || action === "less") mark(action);
+  else onceSaid(act.bind(null, action, chosen));
+});
+
+function act(action, place) {
+  if (action === "pin") pin(place);
+  else if (action === "more" || action === "less") mark(action, place);
   else {
-    trigger("select", { action, tile: view.tiles[chosen] });
+    trigger("select", { action, tile: view.tiles[place] });
     if (action !== "save") choose(-1);
   }
-});
+}
 
 closeUp.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
@@ -412,7 +435,7 @@ async function takeOriginal(shown) {
 
 function command(event) {
   if (!element.offsetParent || !isCommand(event)) return;
-  if (event.key === "p") pin();
+  if (event.key === "p") onceSaid(pin.bind(null, chosen));
   if (event.key === "r") document.querySelector("#random")?.click();
   if (event.key === "b") compare(true);
 }
