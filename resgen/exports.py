@@ -146,7 +146,7 @@ def _write_python(sampler: Sampler, partial: Path, path: Path, half: bool) -> No
     source = bundle([(config.__module__, config.__name__), ("resgen.latents", "draw_seed"), ("resgen.sampler", "to_pixels")])
     settings = json.dumps(card.arch.to_dict())
     # What a stranger may have named is written as Python writes a text, so that it stays one.
-    title = f"{f'{card.name}: images of a generator; written by ResGen, needs PyTorch alone. Its weights lie beside it.'!r}\n\n"
+    title = repr(f"{card.name}: images of a generator; written by ResGen, needs PyTorch alone. Its weights lie beside it.") + "\n\n"
     facts = f"\n\nCONFIG = {config.__name__}.from_dict(json.loads({settings!r}))\nCLASS_NAMES = {card.classes!r}\nBESIDE = {path.with_suffix('.pt').name!r}\n"
     main = PYTHON_MAIN.read_text().partition("# From here on")[2].partition("\n")[2]
     header, _, rest = source.partition("\n\n\n")

@@ -1,7 +1,9 @@
 """Small real files for the tests: checkpoints, feature networks, a library of them, and a zip of class folders."""
 
 import io
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,14 @@ def untrained_features(seed: int) -> FeatureResNet:
     network.class_mean.normal_().abs_()
     network.class_variance.uniform_(0.5, 2)
     return network
+
+
+def until(holds: Callable[[], bool], seconds: float) -> None:
+    """Wait until ``holds`` does."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not within {seconds} seconds"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

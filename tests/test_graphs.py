@@ -3,8 +3,6 @@
 import json
 import logging
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from resgen.library import Library
 from resgen.studio import graphs
 from resgen.studio.graphs import Graphs
 from resgen.studio.renderer import Renderer
+from tests.conftest import until
 
 
 @pytest.fixture
@@ -22,13 +21,6 @@ def renderer(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """Over a cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return Renderer(library)
-
-
-def until(holds: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_what_cannot_be_written_is_in_the_log_and_told_and_tried_again_later(
@@ -46,9 +38,9 @@ def test_what_cannot_be_written_is_in_the_log_and_told_and_tried_again_later(
             return str(error) == "This generator cannot be drawn in a page."
 
     with caplog.at_level(logging.ERROR, "resgen.requests"):
-        until(fails)
+        until(fails, 30)
         assert fails() and len(caplog.records) == 1
-        until(lambda: fails() and len(caplog.records) == 2)
+        until(lambda: fails() and len(caplog.records) == 2, 30)
     assert {json.loads(record.message)["where"] for record in caplog.records} == {"graphs"}
 
 
@@ -58,7 +50,7 @@ def test_what_writes_ends_with_the_studio(renderer: Renderer) -> None:
 
     before, made = children(), Graphs(renderer)
     assert made.folder("tiny") is None and made.folder("plain") is None
-    until(lambda: children() - before)
+    until(lambda: bool(children() - before), 30)
     renderer.turns.stop()
-    until(lambda: not children() - before and not made._writing)
+    until(lambda: not children() - before and not made._writing, 30)
     assert os.listdir(cache_folder() / "drawing") == []

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from benchmarks.web import CHROMIUM, WITHOUT_GPU, free_port, running, wait_until
 from resgen.composite import AnyRecipe, read_query
 from resgen.errors import SiteError
 from resgen.library import SHIPPED, Library
+from tests.conftest import until
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 PATIENCE = 60_000  # milliseconds; what is waited for comes much sooner
@@ -187,14 +187,6 @@ def visit(visitors: Visitors, app: App) -> Iterator[Visit]:
 def page(request: pytest.FixtureRequest, visit: Visit) -> Page:
     """The app, opened and painted, at desktop width or the one that `at_both_widths` says."""
     return visit(width=getattr(request, "param", "desktop"))
-
-
-def until(holds: Callable[[], bool], seconds: float) -> None:
-    """Wait until ``holds`` does."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"not within {seconds} seconds"
-        time.sleep(0.05)
 
 
 def toast(page: Page, words: str) -> None:

@@ -144,14 +144,17 @@ function tellChosen() {
 
 // What is done with an image whose dials are being turned is done once the view says what it is by then.
 let waiting = null; // what was asked for meanwhile; null where the view says what is on screen
+let lateness = 0; // the timer of the first of it: a dial that is back where it was brings no other view
 
 function onceSaid(deed) {
   if (!waiting) return deed();
-  waiting.push(deed);
-  return setTimeout(doWhatWaits, LATEST); // a dial that is back where it was brings no other view
+  lateness ||= setTimeout(doWhatWaits, LATEST);
+  return waiting.push(deed);
 }
 
 function doWhatWaits() {
+  clearTimeout(lateness);
+  lateness = 0;
   const deeds = waiting ?? [];
   waiting = null;
   for (const deed of deeds) deed();
