@@ -31,7 +31,7 @@ from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import Recipe
 from resgen.studio import place
 from resgen.studio.app import build
-from resgen.studio.guard import SETTLED, UNREAD_SECONDS, _forget_unread, bound_queue
+from resgen.studio.guard import UNREAD_SECONDS, _forget_unread, bound_queue
 from resgen.studio.page import friendly
 from resgen.studio.place import own_place
 from resgen.studio.turns import Turns
@@ -180,33 +180,6 @@ def test_no_more_wait_than_there_is_room_for() -> None:
     assert pushed(queue_of("a", "a", "a"), "b")[0]
     with pytest.raises(Exception, match=r"6 requests are waiting.*try again in about 3 s"):
         pushed(queue_of(*"abcdef"), "g")
-
-
-def test_a_page_hears_of_the_end_of_its_answers_before_the_number_of_its_next_request() -> None:
-    """Else it would wait for the next answer on a stream that is closed; Gradio's client does, once in some hundred times."""
-
-    def tell() -> str:
-        return "told"
-
-    with gr.Blocks() as demo:
-        gr.api(tell)  # pyright: ignore[reportPrivateImportUsage]
-    bound_queue(demo.queue(), OWN)
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
-    request = {"data": [], "fn_index": 0, "session_hash": "page"}
-    with httpx.Client(base_url=url) as web:
-        web.post("gradio_api/queue/join", json=request).raise_for_status()
-        ended = _read_answers(web)
-        web.post("gradio_api/queue/join", json=request).raise_for_status()
-        assert time.monotonic() - ended > SETTLED / 2
-        _read_answers(web)
-    demo.close()
-
-
-def _read_answers(web: httpx.Client) -> float:
-    """When the stream ended."""
-    with web.stream("GET", "gradio_api/queue/data", params={"session_hash": "page"}) as stream:
-        assert any("close_stream" in line for line in stream.iter_lines())
-    return time.monotonic()
 
 
 def test_who_has_least_under_way_is_served_first() -> None:

@@ -1,4 +1,4 @@
-"""The head of the page as it is sent: what a link shows, for whoever previews it, and the script that must come before all others."""
+"""The head of the page as it is sent: what a link shows, for whoever previews it, and the scripts that must come before all others."""
 
 import html
 import re
@@ -22,6 +22,7 @@ SHOWS: dict[type[AnyRecipe], str] = {
     Comparison: "Images compared, first",
     AnatomyOf: "The blocks",
 }
+FIRST = ("still.js", "answers.js")  # a function each, that changes what Gradio's own scripts find
 ANOTHERS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>')  # Gradio's own words and picture
 
 Message = dict[str, Any]
@@ -33,7 +34,7 @@ class Front:
 
     def __init__(self, app: Any, library: Library) -> None:
         self.app, self.library = app, library
-        self._script = (STATIC / "still.js").read_text()
+        self._scripts = "".join(f"({(STATIC / name).read_text().rstrip()})();\n" for name in FIRST)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         root = scope.get("root_path", "")
@@ -69,7 +70,7 @@ class Front:
             "og:image": f"{root}/drawing/link.jpg?{query}",
         }
         metas = "".join(f'<meta property="{name}" content="{html.escape(words)}">' for name, words in told.items())
-        head = f'<head><script>({self._script})();</script>{metas}<meta name="twitter:card" content="summary_large_image">'
+        head = f'<head><script>{self._scripts}</script>{metas}<meta name="twitter:card" content="summary_large_image">'
         return ANOTHERS.sub("", page).replace("<head>", head, 1)
 
     def _title(self, query: str) -> str:

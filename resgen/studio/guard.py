@@ -1,6 +1,5 @@
 """What stands between the network and the studio: bodies and waiting requests are bounded, `/healthz` is answered."""
 
-import asyncio
 import json
 import os
 import sys
@@ -23,7 +22,6 @@ from resgen.errors import RecipeError
 
 EACH = 2  # requests of one visitor under way in one line
 UNREAD_SECONDS = 15.0  # that an answer waits for who asked
-SETTLED = 0.03  # seconds after its last answer in which a page has heard that there are no more
 PAGE = 4096  # bytes that the smallest file takes of a disk
 PAUSE = 0.01  # seconds between two looks at an empty queue; Gradio's thousandth keeps a tenth of a core busy for nobody
 Scope = dict[str, Any]
@@ -98,22 +96,10 @@ async def _answer(send: Any, status: int, told: dict[str, str]) -> None:
     await send({"type": "http.response.body", "body": json.dumps(told).encode()})
 
 
-class _Pending(set[str]):
-    """Numbers of a page's requests that are not answered yet."""
-
-    emptied = 0.0  # when the last of them was
-
-    def remove(self, number: str) -> None:
-        super().remove(number)
-        self.emptied = 0.0 if self else time.monotonic()
-
-
 def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
     """Let no more requests wait than the budget says, in all and of one visitor, and serve visitors by turns.
 
     Gradio's own queue refuses with its own words, knows no visitors and serves in the order of coming: one who asks for much is served before all others.
-    It also ends a page's stream of answers with the last of them; a page that is told the number of its next request before it hears of that waits for
-    an answer on a stream that is closed, for ever. So the number is told a moment later.
     """
     queue, functions = demo._queue, demo.fns
     push, unread_since = queue.push, dict[str, tuple[Any, float]]()
@@ -128,12 +114,7 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
             raise _busy(f"{own} requests of yours are waiting, as many as one visitor may have here", _expected_wait(queue))
         if len(waiting) >= budget.waiting:
             raise _busy(f"{len(waiting)} requests are waiting, as many as fit here", _expected_wait(queue))
-        pending = queue.pending_event_ids_session.setdefault(body.session_hash, _Pending())
-        settled = getattr(pending, "emptied", 0.0) + SETTLED
-        told = await push(body=body, request=request, username=username)
-        if (wait := settled - time.monotonic()) > 0:
-            await asyncio.sleep(wait)
-        return told
+        return await push(body=body, request=request, username=username)
 
     def next_event() -> Any:
         running = Counter((event.concurrency_id, event.session_hash) for event in _under_way(queue))

@@ -1,0 +1,59 @@
+// Gradio's page hears its answers on one stream, which the server ends with the last answer that it owes. A page that is told the number of its next
+// request before it has heard of that end would wait on a stream that is closed, for ever. So its stream has no end here: the next one is joined to it
+// as soon as something is owed.
+(page = window) => {
+  const ask = page.fetch.bind(page);
+  const told = /^data: *\{"msg": *"(process_completed|close_stream)"(?:, *"event_id": *"(\w+)")?/;
+  const owed = new Set(); // numbers of requests that are not answered
+  const early = new Set(); // of requests that were answered before their number was told
+  let next; // joins the next stream, where the last one has ended
+
+  page.fetch = async (input, init) => {
+    const path = new URL(input.url ?? input, page.location).pathname;
+    if (path.endsWith("/queue/data")) return endless(() => ask(new Request(input, init)));
+    const answer = await ask(input, init);
+    if (path.endsWith("/queue/join") && answer.ok) {
+      const { event_id: number } = await answer.clone().json();
+      if (!early.delete(number)) owed.add(number);
+      if (owed.size) next?.();
+    }
+    return answer;
+  };
+
+  const endless = async (open) => {
+    const first = await open();
+    if (!first.ok) return first;
+    const out = new TransformStream();
+    const fail = (error) => out.writable.abort(error).catch(() => {}); // it has failed before
+    const join = async (stream) => {
+      if (!stream.ok) throw new Error(`The answers cannot be heard: ${stream.status}`);
+      const read = stream.body.pipeThrough(new TextDecoderStream()).pipeThrough(lines());
+      await read.pipeThrough(new TextEncoderStream()).pipeTo(out.writable, { preventClose: true });
+      next = () => {
+        next = undefined;
+        open().then(join).catch(fail);
+      };
+      if (owed.size) next();
+    };
+    join(first).catch(fail);
+    return new Response(out.readable, { status: first.status, headers: first.headers });
+  };
+
+  // Text as it comes to whole lines, without those that tell of a stream's end.
+  const lines = () => {
+    let rest = [];
+    return new TransformStream({
+      transform(text, out) {
+        const parts = text.split("\n");
+        for (const part of parts.slice(0, -1)) {
+          const line = [...rest, part].join("");
+          rest = [];
+          const [, what, number] = told.exec(line) ?? [];
+          if (what === "process_completed" && !owed.delete(number)) early.add(number);
+          if (what !== "close_stream") out.enqueue(`${line}\n`);
+        }
+        rest.push(parts.at(-1));
+      },
+    });
+  };
+}

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+
+const script = new URL("../../resgen/studio/static/answers.js", import.meta.url);
+const change = new Function(`return ${readFileSync(script, "utf8").replace(/^\/\/.*\n/gm, "")}`)();
+
+// A page beside a server whose streams and answers come when the test says.
+function opened() {
+  const streams = [];
+  const page = {
+    location: "http://studio/",
+    fetch: async (input, init) => {
+      const url = new URL(input.url ?? input);
+      if (url.pathname === "/queue/join") return Response.json({ event_id: init.body });
+      if (url.pathname !== "/queue/data") return new Response("else");
+      const { readable, writable } = new TransformStream();
+      const writer = writable.getWriter();
+      streams.push({ say: (words) => writer.write(new TextEncoder().encode(words)), end: () => writer.close() });
+      return new Response(readable);
+    },
+  };
+  change(page);
+  const join = (number) => page.fetch("http://studio/queue/join", { method: "POST", body: number });
+  return { page, streams, join };
+}
+
+const completed = (number) => `data: {"msg":"process_completed","event_id":"${number}","output":{"data":["ä"]}}\n`;
+const CLOSE = 'data: {"msg":"close_stream","event_id":null}\n';
+const moment = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+async function until(met) {
+  for (const end = Date.now() + 5000; !met(); await moment()) assert.ok(Date.now() < end, `${met}`);
+}
+
+function heard(answer) {
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  const found = { text: "" };
+  void (async () => {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) found.text += part.value;
+  })().catch((error) => (found.error = error));
+  return found;
+}
+
+test("a stream that ends while an answer is owed is joined by the next", async () => {
+  const { page, streams, join } = opened();
+  await join("a");
+  const found = heard(await page.fetch("http://studio/queue/data"));
+  await streams[0].say(completed("a"));
+  await join("b"); // its number is told before the end of the stream is heard
+  await streams[0].say(CLOSE);
+  await streams[0].end();
+  await until(() => streams.length === 2);
+  await streams[1].say(completed("b"));
+  await until(() => found.text === completed("a") + completed("b"));
+});
+
+test("nothing is asked while nothing is owed, and then once", async () => {
+  const { page, streams, join } = opened();
+  await join("a");
+  const found = heard(await page.fetch("http://studio/queue/data"));
+  const bytes = completed("a") + CLOSE;
+  for (const character of bytes) await streams[0].say(character); // in pieces
+  await streams[0].end();
+  await moment();
+  assert.equal(streams.length, 1);
+  await join("b");
+  await join("c");
+  await until(() => streams.length === 2);
+  await streams[1].say(completed("c") + completed("b") + CLOSE);
+  await streams[1].end();
+  await until(() => found.text === completed("a") + completed("c") + completed("b"));
+  assert.equal(streams.length, 2);
+});
+
+test("an answer that comes before its number is told is not owed", async () => {
+  const { page, streams, join } = opened();
+  const found = heard(await page.fetch("http://studio/queue/data"));
+  await streams[0].say(completed("a") + CLOSE);
+  await streams[0].end();
+  await until(() => found.text === completed("a"));
+  await join("a");
+  await moment();
+  assert.equal(streams.length, 1);
+});
+
+test("what fails is said, and what is no answer is left alone", async () => {
+  const { page, streams, join } = opened();
+  assert.equal(await (await page.fetch("http://studio/theme.css")).text(), "else");
+  const found = heard(await page.fetch("http://studio/queue/data"));
+  await streams[0].end();
+  streams.push = () => {
+    throw new Error("the server is gone");
+  };
+  await join("a");
+  await until(() => found.error);
+});
