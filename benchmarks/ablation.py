@@ -27,8 +27,8 @@ from resgen.sampler import Sampler
 from resgen.train import adversary
 from resgen.train.command import EYES, open_eyes
 from resgen.train.config import TrainConfig
+from resgen.train.eyes import EyesTrainer
 from resgen.train.finish import to_checkpoint
-from resgen.train.loop import Trainer
 from resgen.train.parallel import Team
 
 WARM_UP, TIMED = 3, 20  # steps that tell how many the minutes have; warm-up steps cost more
@@ -62,7 +62,7 @@ def train_arm(arm: Arm, begun: Checkpoint, data: ImageSet, seconds: float) -> tu
     choices = {"loss": "drift+adversary", "drift_share": 1.0, "batch": 60, "group": 6, "lr": 2.5e-4, "flip": True, **arm.choices}
     config = TrainConfig((), "ablation", images=10**9, widths=begun.card.arch.widths, **choices)  # type: ignore[attr-defined]
     with arm.without():
-        trainer = Trainer(config, data, open_eyes(arm.eyes), "cpu", "", Team(), begun if arm.begun else None)
+        trainer = EyesTrainer(config, data, open_eyes(arm.eyes), "cpu", "", Team(), begun if arm.begun else None)
         spent = 0.0
         while trainer.images_seen < trainer.config.images:
             start = time.process_time()

@@ -27,7 +27,7 @@ from resgen.grid import compose
 from resgen.plates import Plate
 from resgen.precision import autocast
 from resgen.train.augment import mirror
-from resgen.train.loop import update_average
+from resgen.train.trainer import update_average
 
 CPU = torch.device("cpu")
 Z, WIDTH, DISCRIMINATOR_WIDTH = 128, 88, 80

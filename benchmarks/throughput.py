@@ -21,7 +21,7 @@ from resgen.efficientnet import PretrainedEyes
 from resgen.features import FeatureConfig, FeatureResNet
 from resgen.precision import autocast
 from resgen.train.config import TrainConfig
-from resgen.train.loop import Trainer
+from resgen.train.eyes import EyesTrainer
 from resgen.train.parallel import Team
 
 WARM_UP = 12
@@ -49,8 +49,8 @@ def flops(step: Callable[[], object]) -> int:
 def main() -> None:
     rng = np.random.default_rng(0)
     data = ImageSet(rng.integers(0, 256, (2000, 3, 32, 32), np.uint8), np.arange(2000) % 10, tuple("abcdefghij"))
-    drift = Trainer(TrainConfig((), "", group=16, guidance=0.25, flip=True), data, FeatureResNet(FeatureConfig()), "cpu", "", Team())
-    joined = Trainer(TrainConfig((), "", group=16, flip=True, loss="drift+adversary"), data, PretrainedEyes(), "cpu", "", Team())
+    drift = EyesTrainer(TrainConfig((), "", group=16, guidance=0.25, flip=True), data, FeatureResNet(FeatureConfig()), "cpu", "", Team())
+    joined = EyesTrainer(TrainConfig((), "", group=16, flip=True, loss="drift+adversary"), data, PretrainedEyes(), "cpu", "", Team())
 
     def two_steps() -> None:  # drift takes every second one
         joined.step()

@@ -11,29 +11,39 @@ def pixel_norm(x: Tensor) -> Tensor:
 
 
 class MappingNetwork(nn.Module):
-    """z [N, z_dim] and class weights [N, classes] -> w [N, w_dim] (Karras et al. 2019), as a residual MLP.
+    """z [N, z_dim] and class weights [N, classes] -> w [N, w_dim] (Karras et al. 2019), as a residual MLP with one branch for each of ``hidden`` widths.
 
     The latent path keeps unit variance from the first step: with PyTorch's default initialisation
     z shrinks on its way through and the generator starts out nearly constant, hence collapsed.
     """
 
-    def __init__(self, z_dim: int, w_dim: int, num_classes: int) -> None:
+    def __init__(self, z_dim: int, w_dim: int, num_classes: int, hidden: tuple[int, ...] = ()) -> None:
         super().__init__()
+        first, *more = hidden or (w_dim,)
         self.project = nn.Linear(z_dim, w_dim)
         self.embed = nn.Parameter(torch.randn(num_classes, w_dim)) if num_classes else None
-        self.branch = nn.Sequential(nn.Linear(w_dim, w_dim), nn.ReLU(), nn.Linear(w_dim, w_dim))
+        self.branch = _branch(w_dim, first)
+        self.further = nn.ModuleList(_branch(w_dim, width) for width in more)
         nn.init.normal_(self.project.weight, std=z_dim**-0.5)
-        nn.init.kaiming_normal_(self.branch[0].weight)  # type: ignore[arg-type]
-        nn.init.normal_(self.branch[2].weight, std=w_dim**-0.5)  # type: ignore[arg-type]
-        for layer in (self.project, self.branch[0], self.branch[2]):
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.project.bias)
 
     def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
         h = self.project(pixel_norm(z))
         if self.embed is not None:
             assert class_weights is not None, "a conditional mapping needs class weights"
             h = (h + class_weights @ self.embed) * 0.5**0.5
-        return h + self.branch(h)
+        for branch in (self.branch, *self.further):
+            h = h + branch(h)
+        return h
+
+
+def _branch(width: int, hidden: int) -> nn.Sequential:
+    layers = nn.Linear(width, hidden), nn.Linear(hidden, width)
+    nn.init.kaiming_normal_(layers[0].weight)
+    nn.init.normal_(layers[1].weight, std=hidden**-0.5)
+    for layer in layers:
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(layers[0], nn.ReLU(), layers[1])
 
 
 class ConditionalBatchNorm(nn.Module):

@@ -12,6 +12,7 @@ from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Describe
 from resgen.blocks import ConditionalBatchNorm, MappingNetwork, ResBlock, SelfAttention
 
 MAX_ATTENTION = 128  # pixels a side: every place looks at every other, which at four times the places takes sixteen times as long
+MAX_BRANCHES = 8  # of the mapping
 MAX_FEATURES = 2**26  # numbers of one image after a block, at most those of 64 channels at 1024 pixels: files of few bytes could ask for more
 
 
@@ -26,6 +27,7 @@ class GeneratorConfig(Described):
     z_dim: int = 128  # noise
     w_dim: int = 128  # mapped latent
     attention: tuple[int, ...] = ()  # resolutions after whose block self-attention is applied
+    mapping: tuple[int, ...] = ()  # hidden widths of the branches from z to w; (): one, of w_dim
 
     family: ClassVar[str] = "resgen"
     mapped = True
@@ -40,6 +42,8 @@ class GeneratorConfig(Described):
             (self.resolution, 1, MAX_RESOLUTION),
             *((width, 1, MAX_WIDTH) for width in self.widths),
             *((side, 1, MAX_ATTENTION) for side in self.attention),
+            (len(self.mapping), 0, MAX_BRANCHES),
+            *((width, 1, MAX_WIDTH) for width in self.mapping),
             *((width * side**2, 1, MAX_FEATURES) for width, side in zip(self.widths, self.block_resolutions, strict=True)),
         ]
         check_sizes(self.image_channels, sizes)
@@ -49,8 +53,9 @@ class GeneratorConfig(Described):
         return tuple(self.base_resolution * 2**depth for depth in range(len(self.widths)))
 
     def to_dict(self) -> dict[str, Any]:
-        """As the first checkpoints have it, without a family: what identifies a checkpoint is made of this."""
-        return asdict(self)
+        """As the first checkpoints have it, without a family and younger settings: what identifies a checkpoint is made of this."""
+        described = asdict(self)
+        return described if self.mapping else {name: value for name, value in described.items() if name != "mapping"}
 
     def build(self) -> "ResNetGenerator":
         return ResNetGenerator(self)
@@ -67,7 +72,7 @@ class ResNetGenerator(Generator):
         super().__init__()
         self.config: GeneratorConfig = config
         base, widths = config.base_resolution, config.widths
-        self.mapping = MappingNetwork(config.z_dim, config.w_dim, config.num_classes)
+        self.mapping = MappingNetwork(config.z_dim, config.w_dim, config.num_classes, config.mapping)
         self.stem = nn.Linear(config.w_dim, widths[0] * base * base)
         nn.init.normal_(self.stem.weight, std=config.w_dim**-0.5)
         nn.init.zeros_(self.stem.bias)

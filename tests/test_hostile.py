@@ -21,7 +21,7 @@ from resgen.data import load_images
 from resgen.errors import CheckpointError
 from resgen.features import FeatureConfig, FeatureResNet, load_features, save_features
 from resgen.train.config import TrainConfig
-from resgen.train.loop import Trainer
+from resgen.train.eyes import EyesTrainer
 from resgen.train.parallel import Team
 from resgen.train.state import load_state
 from tests.test_checkpoint import rewrite
@@ -203,7 +203,7 @@ def test_a_damaged_state_is_one_line(told: Callable[..., str], run: Path) -> Non
     whole, tensors = state.read_bytes(), load_file(state)
     with safe_open(state, "pt") as file:
         header = json.loads(file.metadata()["resgen-training"])
-    trainer = Trainer(TrainConfig(**header["config"]), load_images(["shapes.zip"]), load_features(Path("eyes.safetensors")), "cpu", "", Team())
+    trainer = EyesTrainer(TrainConfig(**header["config"]), load_images(["shapes.zip"]), load_features(Path("eyes.safetensors")), "cpu", "", Team())
     moment = next(name for name in tensors if name.endswith("exp_avg"))
     changed: list[bytes] = [b"", b"hello", whole[:100], whole[:-1], whole + b"x", whole[:9] + b"\xff" + whole[10:]]
     for name, values in HEADERS.items():

@@ -31,7 +31,7 @@ from resgen.train.classifier import train_features
 from resgen.train.command import open_eyes, train_generator
 from resgen.train.config import TrainConfig
 from resgen.train.drift import Memory, describe, drift_field, drift_loss
-from resgen.train.loop import Trainer
+from resgen.train.eyes import EyesTrainer
 from resgen.train.parallel import SharedBatchNorm, Team
 
 
@@ -162,7 +162,7 @@ def test_training_starts_from_the_background(eyes: Path) -> None:
     images = np.full((12, 3, 16, 16), 255, np.uint8)
     images[:, :, 6:10, 6:10] = 40
     data = ImageSet(images, np.arange(12) % 3, ("a", "b", "c"))
-    trainer = Trainer(TrainConfig((), "", batch=8, group=4), data, load_features(eyes), "cpu", "", Team())
+    trainer = EyesTrainer(TrainConfig((), "", batch=8, group=4), data, load_features(eyes), "cpu", "", Team())
     z = torch.randn(8, trainer.generator.config.z_dim)
     assert trainer.generator(z, torch.eye(3)[torch.arange(8) % 3]).mean() > 0.7
 
@@ -365,9 +365,9 @@ def test_a_run_that_diverges_goes_back_with_half_of_the_step_size(
     shapes_zip: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """To its last save; what it does from there is what a run does that was killed there and resumed."""
-    step, rates, fails = Trainer.step, list[tuple[int, float]](), [3, 5]
+    step, rates, fails = EyesTrainer.step, list[tuple[int, float]](), [3, 5]
 
-    def failing(self: Trainer) -> dict[str, float]:
+    def failing(self: EyesTrainer) -> dict[str, float]:
         losses = step(self)
         rates.append((self.steps_done, self.optimiser.param_groups[-1]["lr"]))
         if fails and self.steps_done == fails[0]:
@@ -375,7 +375,7 @@ def test_a_run_that_diverges_goes_back_with_half_of_the_step_size(
             return {**losses, "drift": float("nan")}
         return losses
 
-    monkeypatch.setattr(Trainer, "step", failing)
+    monkeypatch.setattr(EyesTrainer, "step", failing)
     config = TrainConfig((str(shapes_zip),), "shapes", images=48, batch=8, group=4, save_every=16, lr=1e-3, widths=(8, 8, 8))
     go(config, tmp_path, eyes)
     assert [done for done, _ in rates] == [1, 2, 3, 3, 4, 5, 5, 6]
@@ -395,15 +395,15 @@ def test_a_run_that_diverges_goes_back_with_half_of_the_step_size(
 def test_a_run_that_always_diverges_ends_in_a_sentence(
     shapes_zip: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    step = Trainer.step
+    step = EyesTrainer.step
 
-    def failing(self: Trainer) -> dict[str, float]:
+    def failing(self: EyesTrainer) -> dict[str, float]:
         losses = step(self)
         if what == "weights" and self.steps_done == 3:
             next(self.generator.parameters()).data[0, 0] = 1e9
         return {name: float("inf") for name in losses} if what == "losses" and self.steps_done == 3 else losses
 
-    monkeypatch.setattr(Trainer, "step", failing)
+    monkeypatch.setattr(EyesTrainer, "step", failing)
     config = TrainConfig((str(shapes_zip),), "shapes", images=24, batch=8, group=4, save_every=8, widths=(8, 8, 8))
     with pytest.raises(DataError, match=r"diverges, after 24 images.*smaller --lr"):
         go(config, tmp_path, eyes)

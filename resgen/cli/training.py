@@ -74,7 +74,10 @@ def train(
             help="Eyes: lite0, lite0@64 (pixels a side), resnet50 (a download) or a network of train-features; default: lite0 for an adversary."
         ),
     ] = None,
-    loss: Annotated[str, typer.Option(help="drift, adversary or drift+adversary.")] = "drift",
+    loss: Annotated[str, typer.Option(help="drift, adversary, drift+adversary, or parts.")] = "drift",
+    table: Annotated[
+        Path | None, typer.Option(help="For parts: a CSV table with a row for each image, of what it is made of, and a column 'file'.")
+    ] = None,
     init: Annotated[str, typer.Option(help="A checkpoint whose weights the run begins with.")] = "",
     drift_share: Annotated[float, typer.Option(help="How much drift weighs beside an adversary.")] = 0.5,
     drift_first: Annotated[int, typer.Option(help="Images of drift alone before the adversary comes.")] = 0,
@@ -89,7 +92,7 @@ def train(
     config = TrainConfig(
         data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, group=group,
         resolution=resolution, widths=_widths(widths) or None, lr=lr, guidance=guidance, flip=flip, seed=seed, save_every=save_every,
-        loss=loss, init=init, drift_share=drift_share, drift_first=drift_first,
+        loss=loss, table=str(table or ""), init=init, drift_share=drift_share, drift_first=drift_first,
     )  # fmt: skip
     command = shlex.join(["resgen", *map(_without_folders, sys.argv[1:])])
     source = describe_source(dataset or ", ".join(Path(entry).name for entry in data))

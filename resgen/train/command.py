@@ -18,11 +18,15 @@ from resgen.grid import draw_png
 from resgen.library import SHIPPED, Library
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler, pick_device
+from resgen.train.assembly import PartsTrainer
 from resgen.train.config import TrainConfig
+from resgen.train.eyes import EyesTrainer
 from resgen.train.finish import to_checkpoint
-from resgen.train.loop import Trainer, run
+from resgen.train.loop import run
 from resgen.train.parallel import join, leave
+from resgen.train.parts import read_parts
 from resgen.train.state import STATE
+from resgen.train.trainer import Trainer
 
 EYES = SHIPPED / "features" / "cifar10.safetensors"  # for drift alone, and where EfficientNet is not installed: photographs of all sorts taught them
 BY_NAME = {"lite0": PretrainedEyes, "resnet50": PretrainedResNet50}  # --features that are no file
@@ -48,7 +52,8 @@ def train_generator(
     team, device = join(pick_device(device))
     data = load_images(config.data, config.resolution)
     check_classes(data)
-    config = replace(config, group=config.group or (LARGE_GROUP if len(data.classes) <= FEW_CLASSES else SMALL_GROUP))
+    group = 1 if config.loss == "parts" else config.group or (LARGE_GROUP if len(data.classes) <= FEW_CLASSES else SMALL_GROUP)
+    config = replace(config, group=group)
     if config.batch % (config.group * team.size):
         of_processes = f" times the {team.size} processes" if team.size > 1 else ""
         raise DataError(f"--batch must be a multiple of --group, {config.group}{of_processes}.")
@@ -63,9 +68,14 @@ def train_generator(
         dataset = {**dataset, "skipped": len(data.skipped)}
         if team.leads:
             tell_skipped(data)
-    features = features or default_eyes(config.fights)
-    config = replace(config, features=file_hash(features) if features.is_file() else str(features))
-    trainer = Trainer(config, data, open_eyes(features), device, command, team, begun)
+    trainer: Trainer
+    if config.table:
+        parts = read_parts(Path(config.table), data)
+        trainer = PartsTrainer(replace(config, table=file_hash(Path(config.table))), data, parts, device, command, team, begun)
+    else:
+        features = features or default_eyes(config.fights)
+        config = replace(config, features=file_hash(features) if features.is_file() else str(features))
+        trainer = EyesTrainer(config, data, open_eyes(features), device, command, team, begun)
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
         note = "  ".join([*(f"{name} {value:.2f}" for name, value in losses.items()), f"{rate:.0f} images/s"])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from resgen.errors import DataError
 
-LOSSES = ("drift", "adversary", "drift+adversary")
+LOSSES = ("drift", "adversary", "drift+adversary", "parts")
 MAX_SEED = 2**31 - 1  # seeds of steps and groups are made of a run's, and must fit 63 bits
 MAX_IMAGES = 10**12
 MAX_BATCH = 65_536
@@ -33,6 +33,7 @@ class TrainConfig:
     seed: int = 0
     save_every: int = 20_000  # images between saves, history rows and sample grids
     loss: str = "drift"  # of LOSSES
+    table: str = ""  # for parts: the file that tells what each image is made of, or its SHA-256
     features: str = ""  # what looks at the images: a name, or the SHA-256 of its network's file
     init: str = ""  # name of the checkpoint whose weights the run began with; "": random ones
     drift_share: float = 0.5  # of drift beside an adversary, as norms of their gradients on the image
@@ -55,15 +56,17 @@ class TrainConfig:
             check_range(name, value, low, high)
         if self.loss not in LOSSES:
             raise DataError(f"--loss must be one of {', '.join(LOSSES)}.")
+        if (self.loss == "parts") != bool(self.table):
+            raise DataError("--loss parts needs --table, a CSV file that tells what each image is made of, and no other does.")
 
     @property
     def drifts(self) -> bool:
-        return self.loss != "adversary"
+        return "drift" in self.loss
 
     @property
     def fights(self) -> bool:
         """True where there is an adversary."""
-        return self.loss != "drift"
+        return "adversary" in self.loss
 
     @property
     def real(self) -> int:

@@ -5,7 +5,6 @@ long: what goes along with it by chance is left where it is. It is kept where it
 nearly every seed.
 """
 
-import csv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from resgen.architecture import Generator
-from resgen.card import LABEL
 from resgen.checkpoint import Checkpoint
-from resgen.data import ImageSet, natural
-from resgen.errors import DataError
+from resgen.data import ImageSet
 from resgen.features import Eyes, to_float
+from resgen.train.table import is_colour, read_rows, rgb
 
 Measure = Callable[[Tensor], Tensor]  # images [N, 3, R, R] in -1..1 -> numbers [N]
 
@@ -159,9 +157,8 @@ def rank_correlation(generator: Generator, w: Tensor, direction: Tensor, measure
 
 @torch.no_grad()
 def learn_attributes(data: ImageSet, table: Path, eyes: Eyes) -> dict[str, Measure]:
-    """A measure for each column of a CSV table of the images of ``data``, one row each: numbers as they are, colours as how light and how warm.
-
-    Columns of words are left out, and the column 'file' gives the order. Raises DataError.
+    """A measure for each column of a CSV table of the images of ``data``, one row each: numbers as they are, colours as how light and how warm, words
+    that may be missing as whether there is one. Raises DataError.
     """
     columns = read_table(table, len(data.labels))
     network = eyes.freeze()
@@ -184,33 +181,19 @@ def look(network: Eyes, images: Tensor) -> Tensor:
 
 
 def read_table(path: Path, count: int) -> dict[str, Tensor]:
-    """Numbers [count] by name, in the natural order of the column 'file'; unknown ones are nan. Raises DataError."""
-    try:
-        with path.open(newline="") as file:
-            rows = sorted(csv.DictReader(file), key=lambda row: natural(row["file"]))
-    except (OSError, KeyError, TypeError, csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a table of images with a column 'file'.") from error
-    if wrong := [name for name in (rows[0] if rows else ()) if not (name and LABEL.fullmatch(f"light {name}"))]:
-        raise DataError(f"{path} has a column {str(wrong[0] or '')[:80]!r}: give each a name of at most 50 characters without , = < > & and quotes.")
-    if len(rows) != count:
-        raise DataError(f"{path} tells of {len(rows)} images, and there are {count}.")
+    """Numbers [count] by name; unknown ones are nan. Of words that may be missing, whether there is one. Raises DataError."""
+    rows = read_rows(path, count)
     found: dict[str, Tensor] = {}
     for name in rows[0]:
         cells = [row[name] or "" for row in rows]
-        if any(cell.startswith("#") for cell in cells):
-            colours = torch.tensor([_rgb(cell) for cell in cells]).double()
+        if any(map(is_colour, cells)):
+            colours = torch.tensor([rgb(cell) for cell in cells]).double()
             found |= {f"light {name}": colours @ LUMA.double(), f"warm {name}": colours[:, 0] - colours[:, 2]}
-        elif name != "file" and any(cells) and all(_is_number(cell) for cell in cells if cell):
+        elif any(cells) and all(map(_is_number, filter(None, cells))):
             found[name] = torch.tensor([float(cell or "nan") for cell in cells]).double()
+        elif name != "file" and not all(cells):
+            found[name] = torch.tensor([float(bool(cell)) for cell in cells]).double()
     return {name: values for name, values in found.items() if values[values.isfinite()].std() > 0}
-
-
-def _rgb(text: str) -> tuple[float, ...]:
-    """'#rrggbb' -> three numbers of 0..1; nan for anything else."""
-    try:
-        return tuple(np.frombuffer(bytes.fromhex(text[1:7].ljust(6, "x")), np.uint8) / 255)
-    except ValueError:
-        return (float("nan"),) * 3
 
 
 def _is_number(text: str) -> bool:

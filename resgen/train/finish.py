@@ -9,10 +9,10 @@ import torch
 from resgen.card import Card
 from resgen.checkpoint import Checkpoint
 from resgen.statistics import latent_statistics
-from resgen.train.loop import Trainer
+from resgen.train.trainer import Trainer
 
 KEPT_ROWS = 200  # of the history on the card
-LOSS_NAMES = ("drift", "heads", "named")  # figures of the history on the card
+LOSS_NAMES = ("drift", "heads", "named", "pixels", "mapping")  # figures of the history on the card
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from resgen.files import whole_file
 from resgen.tensors import are_finite, open_tensors, save_tensors
 
 if TYPE_CHECKING:
-    from resgen.train.loop import Trainer
+    from resgen.train.trainer import Trainer
 
 STATE = "state.safetensors"
 HISTORY = "history.csv"
@@ -34,20 +34,10 @@ class State:
     tensors: dict[str, Tensor] = field(repr=False)  # copies, by 'module.name' and 'optimiser.number of the parameter.name'
 
 
-def _modules(trainer: "Trainer") -> dict[str, torch.nn.Module]:
-    found: dict[str, torch.nn.Module] = {"generator": trainer.generator, "average": trainer.average}
-    return found | ({"adversary": trainer.adversary} if trainer.adversary is not None else {})
-
-
-def _optimisers(trainer: "Trainer") -> dict[str, torch.optim.Optimizer]:
-    found: dict[str, torch.optim.Optimizer] = {"adam": trainer.optimiser}
-    return found | ({"heads": trainer.heads_optimiser} if trainer.adversary is not None else {})
-
-
 def capture(trainer: "Trainer") -> State:
     """The state of a run between two steps, with its memories empty."""
-    tensors = {f"{key}.{name}": value for key, module in _modules(trainer).items() for name, value in module.state_dict().items()}
-    for key, optimiser in _optimisers(trainer).items():
+    tensors = {f"{key}.{name}": value for key, module in trainer.modules().items() for name, value in module.state_dict().items()}
+    for key, optimiser in trainer.optimisers().items():
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"{key}.{index}.{name}": value for name, value in state.items()}
     header = {
@@ -62,9 +52,9 @@ def capture(trainer: "Trainer") -> State:
 
 def restore(trainer: "Trainer", state: State) -> None:
     """Put a trainer's weights and optimisers back to where they were. Raises many kinds of errors where they are not this trainer's."""
-    for key, module in _modules(trainer).items():
+    for key, module in trainer.modules().items():
         module.load_state_dict(_part(state.tensors, key))
-    for key, optimiser in _optimisers(trainer).items():
+    for key, optimiser in trainer.optimisers().items():
         _fill(optimiser, _part(state.tensors, key))
     trainer.steps_done, trainer.halvings = state.header["steps"], state.header["halvings"]
 

@@ -1,0 +1,160 @@
+"""Pictures put together of parts that a table tells, and the noise that stands for them.
+
+Of a drawn face a table may tell all: style of hair, colour of skin, which glasses. Each column has a block of z of its own, cut into one cell for
+each of its values, as probable under the normal distribution as the value is in the table. So noise z drawn as ever stands for parts as often as
+they occur, and a picture is known for every z: a generator can learn to draw it, without anything that judges (Dosovitskiy et al. 2015, arXiv
+1411.5928, drew chairs by what is known of them).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from resgen.data import ImageSet, natural
+from resgen.errors import DataError
+from resgen.train.table import is_colour, read_rows, rgb
+
+MAX_VALUES = 256  # of a column, in one class
+MAX_SIZE = 10  # of a block of z, for words
+ABSENT = 2.0  # how far from the middle a block's first number is, of words that may be missing: below it is nothing, above it one of them
+SAMPLES, ROUNDS = 8192, 200  # of noise that cells are measured on, and of their correction
+SPREADING = 300  # steps in which words' directions move apart
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A column's block of z in one class: z lies in the cell of the largest of ``anchors @ z + offsets`` (a power diagram)."""
+
+    values: tuple[str, ...]
+    anchors: Tensor  # [values, size]
+    offsets: Tensor  # [values]
+
+    def of(self, z: Tensor) -> Tensor:
+        """The cells [N] of blocks of noise [N, size]."""
+        return (z @ self.anchors.T + self.offsets).argmax(dim=1)
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a table tells of one part: cells of each class, and the value of each image, as its number in its class."""
+
+    name: str
+    cells: tuple[Cells, ...]
+    numbers: Tensor  # [images]
+
+    @property
+    def size(self) -> int:
+        """Of the block of z."""
+        return self.cells[0].anchors.shape[1]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All columns of a table, over the images of one data set. Values are numbered through all columns and classes."""
+
+    columns: tuple[Column, ...]
+    labels: Tensor  # [images]
+
+    @property
+    def z_dim(self) -> int:
+        return sum(column.size for column in self.columns)
+
+    @property
+    def first_numbers(self) -> Tensor:
+        """The number of the first value of each column and class [columns, classes]."""
+        counts = torch.tensor([[len(cells.values) for cells in column.cells] for column in self.columns])
+        return (counts.flatten().cumsum(dim=0) - counts.flatten()).view_as(counts)
+
+    def of_images(self) -> Tensor:
+        """The numbers [images, columns] of their values."""
+        own = torch.stack([column.numbers for column in self.columns], dim=1)
+        return own + self.first_numbers[:, self.labels].T
+
+    def of_noise(self, z: Tensor, labels: Tensor) -> Tensor:
+        """The numbers [N, columns] of the values that z [N, z_dim] stands for in its class [N]."""
+        found = torch.zeros(len(z), len(self.columns), dtype=torch.long)
+        for place, (column, block) in enumerate(zip(self.columns, z.split([column.size for column in self.columns], dim=1), strict=True)):
+            for label, cells in enumerate(column.cells):
+                rows = labels == label
+                found[rows, place] = cells.of(block[rows])
+        return found + self.first_numbers[:, labels].T
+
+    def anchors(self) -> list[Tensor]:
+        """For each column the anchors [values of all classes, size]: like values lie near each other."""
+        return [torch.cat([cells.anchors for cells in column.cells]) for column in self.columns]
+
+
+def read_parts(table: Path, data: ImageSet) -> Parts:
+    """The parts of the images of ``data``, by the columns of a CSV table, one row each; 'file' gives their order. Raises DataError.
+
+    A column's cells are words, or colours as #rrggbb; what has no such part is empty.
+    """
+    rows = read_rows(table, len(data.labels))
+    labels = torch.from_numpy(data.labels)
+    told = {name: [row[name] or "" for row in rows] for name in rows[0] if name != "file"}
+    columns = [_column(name, values, labels, len(data.classes)) for name, values in told.items()]
+    varied = [column for column in columns if any(len(cells.values) > 1 for cells in column.cells)]
+    if not varied:
+        raise DataError(f"{table} tells of no part that differs between images of one class.")
+    return Parts(tuple(varied), labels)
+
+
+def _column(name: str, values: list[str], labels: Tensor, classes: int) -> Column:
+    in_class = [sorted({value for value, label in zip(values, labels.tolist(), strict=True) if label == own}, key=natural) for own in range(classes)]
+    if (most := max(map(len, in_class))) > MAX_VALUES:
+        raise DataError(
+            f"The column {name[:50]!r} has {most:,} values in a class: parts have at most {MAX_VALUES}; leave out what numbers the images."
+        )
+    numbers = torch.tensor([in_class[label].index(value) for value, label in zip(values, labels.tolist(), strict=True)])
+    anchors = _anchors_of_colours(in_class) if any(map(is_colour, values)) else _anchors_of_words(in_class)
+    cells = [
+        Cells(tuple(found), places, _offsets(places, numbers[labels == label].bincount(minlength=len(found)) / (labels == label).sum()))
+        for label, (found, places) in enumerate(zip(in_class, anchors, strict=True))
+    ]
+    return Column(name, tuple(cells), numbers)
+
+
+def _anchors_of_colours(in_class: list[list[str]]) -> list[Tensor]:
+    """By lightness, warmth and greenness, each of unit variance over all that occur: like colours are like noise, in all classes."""
+    red, green, blue = torch.tensor([rgb(value) for found in in_class for value in found]).float().nan_to_num(0.5).T
+    axes = torch.stack([0.299 * red + 0.587 * green + 0.114 * blue, red - blue, green - (red + blue) / 2], dim=1)
+    axes = (axes - axes.mean(dim=0)) / (axes.std(dim=0, correction=0) + 1e-3)
+    return list(axes.split([len(found) for found in in_class]))
+
+
+def _anchors_of_words(in_class: list[list[str]]) -> list[Tensor]:
+    """Directions far from each other, the same for the first, second... word of each class; whether there is a word at all is the first number."""
+    words = [[value for value in found if value] for found in in_class]
+    may_miss = any("" in found and len(found) > 1 for found in in_class)
+    most = max(1, *map(len, words))
+    directions = _spread(most, min(max(1, most - 1), MAX_SIZE))
+    found: list[Tensor] = []
+    for own in words:
+        here = directions[: len(own)] if len(own) > 1 else torch.zeros(len(own), directions.shape[1])
+        found.append(torch.cat([torch.full((len(own), 1), ABSENT), here], dim=1) if may_miss else here)
+    nothing = torch.zeros(1, found[0].shape[1])
+    nothing[0, 0] = -ABSENT if may_miss else 0
+    return [torch.cat([nothing, here]) if "" in values else here for here, values in zip(found, in_class, strict=True)]
+
+
+def _spread(count: int, size: int) -> Tensor:
+    """Points [count, size] apart from each other on a sphere of radius sqrt(size)."""
+    points = F.normalize(torch.randn(count, size, generator=torch.Generator().manual_seed(0)), dim=1)
+    for _ in range(SPREADING):
+        nearness = (points @ points.T).fill_diagonal_(-torch.inf)
+        pushed = (6 * nearness).softmax(dim=1) @ points if count > 1 else 0
+        points = F.normalize(points - 0.1 * pushed, dim=1)
+    return points * size**0.5
+
+
+def _offsets(anchors: Tensor, shares: Tensor) -> Tensor:
+    """Offsets [values] with which the cells have these shares [values] of normal noise."""
+    dots = torch.randn(SAMPLES, anchors.shape[1], generator=torch.Generator().manual_seed(1)) @ anchors.T
+    offsets = -anchors.square().sum(dim=1) / 2
+    for turn in range(ROUNDS):
+        found = (dots + offsets).argmax(dim=1).bincount(minlength=len(anchors)) / SAMPLES
+        offsets = offsets + 0.98**turn * len(anchors) ** 0.5 * (shares - found)
+    return offsets

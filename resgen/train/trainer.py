@@ -1,0 +1,146 @@
+"""What every training is made of: a generator, its averaged copy, and an optimiser, a step at a time."""
+
+import copy
+import logging
+from typing import Any
+
+import torch
+
+from resgen.checkpoint import Checkpoint
+from resgen.data import ImageSet
+from resgen.errors import CheckpointError, DataError
+from resgen.features import to_float
+from resgen.generator import GeneratorConfig, ResNetGenerator
+from resgen.train.begin import take_weights
+from resgen.train.config import TrainConfig
+from resgen.train.parallel import Team
+from resgen.train.state import State, restore
+
+MAX_HALVINGS = 4  # of the step size after losses that are not finite, before a run gives up
+EMA_IMAGES = 10_000  # half-life of the averaged weights
+HEAD_START = 3000  # images that weights begun with count for in the average
+
+HALF_MAX, FLOAT_MAX = torch.finfo(torch.float16).max, torch.finfo(torch.float32).max
+
+log = logging.getLogger(__name__)
+
+
+def generator_config(config: TrainConfig, data: ImageSet, **latents: Any) -> GeneratorConfig:
+    """The generator for this data: as many doublings as the resolution has, from a base of 4 to 7 pixels. Of ``latents`` what is not usual."""
+    base, doublings = data.images.shape[-1], 0
+    while base > 7 and base % 2 == 0:
+        base, doublings = base // 2, doublings + 1
+    if base > 16:
+        raise CheckpointError(f"Images of {data.images.shape[-1]} pixels cannot be reached by doubling; give --resolution a power of two.")
+    widths = config.widths or tuple(max(32, min(256, 64 * 2 ** (doublings - depth))) for depth in range(doublings + 1))
+    if len(widths) != doublings + 1:
+        raise CheckpointError(f"--widths needs {doublings + 1} numbers for images of {data.images.shape[-1]} pixels.")
+    classes = len(data.classes) if len(data.classes) > 1 else 0
+    return GeneratorConfig(num_classes=classes, image_channels=1 if data.is_grey else 3, base_resolution=base, widths=widths, **latents)
+
+
+class Trainer:
+    """Generator, averaged generator and optimiser; one `step` at a time, which subclasses say.
+
+    Everything random in a step is drawn from a seed made of the run's seed and the step's number, so a run
+    that was killed and resumed takes the same steps as one that never stopped.
+    """
+
+    betas = (0.0, 0.99)  # of the optimiser
+
+    def __init__(
+        self, config: TrainConfig, arch: GeneratorConfig, data: ImageSet, device: str, command: str, team: Team, begun: Checkpoint | None = None
+    ) -> None:
+        self.config, self.device, self.team = config, torch.device(device), team
+        self.classes = data.classes
+        self.images, self.labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+        torch.manual_seed(config.seed)
+        self.generator = ResNetGenerator(arch)
+        self._start_from_background()
+        if begun:
+            take_weights(self.generator, begun)
+        self.generator = self.generator.to(memory_format=torch.channels_last).to(self.device)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        team.share_batch_norms(self.generator)
+        self.optimiser = torch.optim.Adam(self.parameter_groups(), config.lr, betas=self.betas)
+        self.steps_done = self.halvings = 0
+        self.begun = begun.card.training if begun else {}  # what the card told of the weights before this run
+        self.stages: list[dict[str, Any]] = [{"from_image": 0, "command": command}]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What the optimiser moves, each group with a ``factor`` of its step size."""
+        raise NotImplementedError
+
+    def step(self) -> dict[str, float]:
+        """One update on one batch; returns the losses."""
+        raise NotImplementedError
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """What a run's state holds the weights of, by name."""
+        return {"generator": self.generator, "average": self.average}
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """What a run's state holds the memory of, by name."""
+        return {"adam": self.optimiser}
+
+    def forget(self) -> None:
+        """Drop what a state does not hold. Done at each save, so that a resumed run takes the same steps."""
+
+    def _start_from_background(self) -> None:
+        """Let the untrained generator draw the data's median colour: Adam would take long to reach a white background from grey."""
+        colour = to_float(self.images[:: len(self.images) // 1000 + 1]).transpose(0, 1).flatten(1).median(dim=1).values
+        bias = self.generator.to_image[-1][-1].bias  # type: ignore[index]
+        with torch.no_grad():
+            bias.copy_(colour[: len(bias)])
+
+    @property
+    def images_seen(self) -> int:
+        return self.steps_done * self.config.batch
+
+    @property
+    def caution(self) -> float:
+        """What all step sizes are multiplied by, after losses that were not finite."""
+        return 0.5**self.halvings
+
+    def begin_step(self) -> int:
+        """Set seed and step sizes of the next step; returns its seed."""
+        step_seed = self.config.seed * 1_000_003 + self.steps_done + 1
+        torch.manual_seed(step_seed)
+        left = 1 - self.images_seen / self.config.images
+        rate = self.config.lr * max(0.05, min(1.0, 2 * left)) * self.caution
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["factor"]
+        return step_seed
+
+    def end_step(self) -> None:
+        """Count the step and take its weights into the average."""
+        self.steps_done += 1
+        counted = self.images_seen + (10 * HEAD_START if self.begun else 0)
+        update_average(self.average, self.generator, counted, self.config.batch, EMA_IMAGES)
+
+    def is_sound(self) -> bool:
+        """False where a weight is not finite, or too large for the half precision of a checkpoint's matrices."""
+        weights = [value for module in (self.generator, self.average) for value in module.state_dict().values() if value.is_floating_point()]
+        return all(bool((value.abs() <= (HALF_MAX if value.ndim > 1 else FLOAT_MAX)).all()) for value in weights)  # nan is not
+
+    def go_back(self, good: State) -> None:
+        """Take up the last good state with half of the step size. Raises DataError where that has been tried often enough."""
+        seen = self.images_seen
+        halvings = self.halvings + 1
+        if halvings > MAX_HALVINGS:
+            raise DataError(f"The training diverges, after {seen:,} images with a step size halved {MAX_HALVINGS} times: begin with a smaller --lr.")
+        restore(self, good)
+        self.halvings = halvings
+        self.forget()
+        if self.team.leads:
+            log.warning("resgen: the training diverged after %d images: back to image %d, with half of the step size.", seen, self.images_seen)
+
+
+@torch.no_grad()
+def update_average(average: torch.nn.Module, generator: torch.nn.Module, images_seen: int, batch: int, ema_images: int) -> None:
+    """Move ``average`` towards ``generator`` after a batch: an exponential mean with a half-life of ``ema_images``, shorter at the start (Karras et al. 2020)."""
+    decay = 0.5 ** (batch / min(ema_images, 0.1 * images_seen))
+    source = generator.state_dict()
+    for name, value in average.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(source[name], 1 - decay)
