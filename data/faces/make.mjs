@@ -1,4 +1,4 @@
-// Drawn faces without end: folders of PNGs, one for each style, with a table of what each face has.
+// Drawn faces without end: folders of PNGs, one for each style, with a table of what each face is made of.
 //
 //     npm ci && node make.mjs --out images && node make.mjs --out images --split test --count 500
 //
@@ -15,30 +15,37 @@ const STYLES = ['adventurer', 'big-smile', 'lorelei', 'micah', 'open-peeps', 'pe
 const BACKGROUNDS = ['b6e3f4', 'c0aede', 'd5f2d0', 'ffd5dc', 'ffdfbf', 'ffffff'];
 // Rare parts are made common enough to be learned.
 const OFTEN = { glassesProbability: 30, facialHairProbability: 30, beardProbability: 30, accessoriesProbability: 35, maskProbability: 0 };
-const COLUMNS = ['file', 'style', 'background', 'hair', 'skin', 'glasses', 'beard', 'smile', 'mouth'];
+// What a face is made of, and what the styles call it; 'key@style' is that style's alone.
+const PARTS = {
+  background: ['primaryBackgroundColor'],
+  hair: ['hairColor', 'headContrastColor'],
+  skin: ['skinColor', 'baseColor'],
+  'hair style': ['hair', 'head@open-peeps'],
+  'rear hair': ['rearHair'],
+  hat: ['hat', 'hairAccessories'],
+  'hat colour': ['hatColor@pixel-art'],
+  'head shape': ['head@lorelei', 'ears'],
+  eyes: ['eyes', 'face@open-peeps'],
+  'eye colour': ['eyesColor@pixel-art', 'eyeShadowColor'],
+  eyebrows: ['eyebrows'],
+  nose: ['nose'],
+  mouth: ['mouth'],
+  'mouth colour': ['mouthColor@pixel-art'],
+  glasses: ['glasses', 'accessories@open-peeps', 'accessories@big-smile'],
+  'glasses colour': ['glassesColor@pixel-art', 'glassesColor@micah'],
+  beard: ['beard', 'facialHair', 'features@adventurer'],
+  clothes: ['shirt', 'clothing', 'clothes', 'body@personas'],
+  'clothes colour': ['shirtColor', 'clothingColor', 'clothesColor'],
+  earrings: ['earrings', 'accessories@pixel-art'],
+  'earring colour': ['earringColor', 'accessoriesColor@pixel-art'],
+  freckles: ['freckles'],
+};
 
-/** What a table can tell of every style, whatever it calls its parts; '' where a style does not know it. */
-function attributes(style, seed, parts) {
-  const named = (pattern, ...keys) => keys.some((key) => pattern.test(parts[key] ?? ''));
-  const hasGlasses = parts.glasses !== undefined || named(/glass|eyepatch/i, 'accessories', 'eyes');
-  const hasBeard = ['facialHair', 'beard'].some((key) => parts[key] !== undefined) || named(/mustache/i, 'features', 'accessories');
-  return {
-    file: `${style}/${seed}.png`,
-    style,
-    background: parts.primaryBackgroundColor,
-    hair: parts.hairColor ?? parts.headContrastColor ?? '',
-    skin: parts.skinColor ?? parts.baseColor ?? '',
-    glasses: Number(hasGlasses),
-    beard: Number(hasBeard),
-    smile: smile(parts.mouth ?? parts.face ?? ''),
-    mouth: parts.mouth ?? parts.face ?? '',
-  };
-}
-
-/** 1 for mouths with a happy name, 0 for others; '' where mouths have only numbers. */
-function smile(mouth) {
-  if (!mouth || mouth.startsWith('variant')) return '';
-  return Number(/smil|laugh|happy|cheek|grin|kawaii|awe|lol/i.test(mouth));
+/** The cell of one column: '' for what a face has not, or its style does not know; a colour as '#rrggbb'. */
+function cell(style, drawn, keys) {
+  const known = keys.map((key) => key.split('@')).filter(([, only]) => only === undefined || only === style);
+  const part = known.map(([key]) => drawn[key]).find((value) => value !== undefined) ?? '';
+  return part.startsWith('#') ? part.slice(0, 7) : part;
 }
 
 const { values } = parseArgs({
@@ -58,7 +65,7 @@ if (!values.out || !(count >= 1) || !(size >= 8)) {
 const folder = join(values.out, values.split);
 await mkdir(folder, { recursive: true });
 const table = await open(join(values.out, `${values.split}.csv`), 'w');
-await table.write(`${COLUMNS.join(',')}\n`);
+await table.write(`${['file', 'style', ...Object.keys(PARTS)].join(',')}\n`);
 for (const style of STYLES) {
   const drawing = await import(`@dicebear/${style}`);
   await mkdir(join(folder, style), { recursive: true });
@@ -67,8 +74,9 @@ for (const style of STYLES) {
     const face = createAvatar(drawing, { seed: `${values.split}-${style}-${seed}`, backgroundColor: BACKGROUNDS, ...OFTEN });
     const image = new Resvg(face.toString(), { fitTo: { mode: 'width', value: size } }).render();
     await writeFile(join(folder, style, `${seed}.png`), image.asPng());
-    const row = attributes(style, seed, face.toJson().extra);
-    await table.write(`${COLUMNS.map((column) => row[column]).join(',')}\n`);
+    const drawn = face.toJson().extra;
+    const cells = Object.values(PARTS).map((keys) => cell(style, drawn, keys));
+    await table.write(`${[`${style}/${seed}.png`, style, ...cells].join(',')}\n`);
   }
   console.log(`${style}: ${count} faces`);
 }

@@ -1,0 +1,184 @@
+"""Training from a table that tells what each picture is made of."""
+
+import csv
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from resgen.checkpoint import load_checkpoint
+from resgen.data import ImageSet
+from resgen.errors import CheckpointError, DataError
+from resgen.generator import GeneratorConfig, ResNetGenerator
+from resgen.tensors import open_tensors
+from resgen.train.assembly import PartsTrainer
+from resgen.train.command import train_generator
+from resgen.train.config import TrainConfig
+from resgen.train.parallel import Team
+from resgen.train.parts import MAX_VALUES, Parts, read_parts
+
+CLASSES = ("narrow", "wide")  # how wide the bar is
+COLOURS = {"narrow": ("#ff0000", "#400000", "#0000ff"), "wide": ("#ffffff", "#ff0000")}
+BARS = ("", "", "", "above", "below")  # most have none
+
+
+def drawn(label: int, colour: str, bar: str) -> np.ndarray:
+    """uint8 [3, 8, 8]: a ground of the colour, and a green bar."""
+    image = np.empty((3, 8, 8), np.uint8)
+    image[:] = np.frombuffer(bytes.fromhex(colour[1:]), np.uint8)[:, None, None]
+    if bar:
+        rows = slice(0, 3) if bar == "above" else slice(5, 8)
+        columns = slice(0, 8) if label else slice(2, 6)
+        image[:, rows, columns] = np.array([0, 255, 0])[:, None, None]
+    return image
+
+
+@pytest.fixture(scope="module")
+def told() -> list[tuple[int, str, str]]:
+    """Label, colour and bar of 300 images."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 150)
+    return [(label, str(rng.choice(COLOURS[CLASSES[label]])), str(rng.choice(BARS))) for label in labels.tolist()]
+
+
+@pytest.fixture(scope="module")
+def data(told: list[tuple[int, str, str]]) -> ImageSet:
+    return ImageSet(np.stack([drawn(*row) for row in told]), np.array([label for label, *_ in told]), CLASSES)
+
+
+def write_table(path: Path, columns: dict[str, list[str]]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", *columns])
+        writer.writerows([f"{place}.png", *cells] for place, cells in enumerate(zip(*columns.values(), strict=True)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def table(told: list[tuple[int, str, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    columns = {"colour": [colour for _, colour, _ in told], "bar": [bar for *_, bar in told], "medium": ["paint"] * len(told)}
+    return write_table(tmp_path_factory.mktemp("table") / "parts.csv", columns)
+
+
+@pytest.fixture(scope="module")
+def parts(table: Path, data: ImageSet) -> Parts:
+    return read_parts(table, data)
+
+
+def values(parts: Parts, numbers: Tensor, labels: Tensor) -> list[tuple[int, str, str]]:
+    """Label, colour and bar of rows of numbers."""
+    own = (numbers - parts.first_numbers[:, labels].T).tolist()
+    cells = [column.cells for column in parts.columns]
+    return [(label, cells[0][label].values[colour], cells[1][label].values[bar]) for label, (colour, bar) in zip(labels.tolist(), own, strict=True)]
+
+
+def test_noise_stands_for_parts_as_often_as_they_occur(parts: Parts, told: list[tuple[int, str, str]]) -> None:
+    assert [column.name for column in parts.columns] == ["colour", "bar"], "what is the same in all images is no part"
+    assert values(parts, parts.of_images(), parts.labels) == told
+    labels = torch.arange(20_000) % 2
+    meant = values(parts, parts.of_noise(torch.randn(20_000, parts.z_dim), labels), labels)
+    for value in set(told):
+        shares = [sum(row == value for row in rows) / len(rows) for rows in (told, meant)]
+        independent = [sum(row[:2] == value[:2] for row in told), sum(row[::2] == value[::2] for row in told)]
+        assert shares[1] == pytest.approx(independent[0] * independent[1] / 150 / 300, abs=0.02), f"{value} is as frequent as its parts"
+
+
+def test_like_colours_are_like_noise_and_nothing_is_far_from_something(parts: Parts) -> None:
+    colour, bar = parts.columns
+    z = torch.zeros(3, parts.z_dim)
+    z[:, 0] = torch.tensor([-2.0, 0.0, 2.0])
+    wide = values(parts, parts.of_noise(z, torch.ones(3, dtype=torch.long)), torch.ones(3, dtype=torch.long))
+    assert [found for _, found, _ in wide][::2] == ["#ff0000", "#ffffff"], "from dark to light"
+    z[:, colour.size] = torch.tensor([-3.0, 3.0, 3.0])
+    narrow = values(parts, parts.of_noise(z, torch.zeros(3, dtype=torch.long)), torch.zeros(3, dtype=torch.long))
+    assert [bool(found) for *_, found in narrow] == [False, True, True]
+    assert bar.size == 2
+
+
+def trained(data: ImageSet, parts: Parts, steps: int) -> PartsTrainer:
+    config = TrainConfig((), "bars", images=16 * steps, batch=16, group=1, widths=(24, 16), lr=3e-3, loss="parts", table="parts.csv")
+    trainer = PartsTrainer(config, data, parts, "cpu", "", Team())
+    for _ in range(steps):
+        trainer.step()
+    return trainer
+
+
+def test_a_seed_is_drawn_as_what_it_stands_for(data: ImageSet, parts: Parts) -> None:
+    generator = trained(data, parts, 250).average.eval()
+    z, labels = torch.randn(200, parts.z_dim), torch.arange(200) % 2
+    meant = torch.from_numpy(np.stack([drawn(*row) for row in values(parts, parts.of_noise(z, labels), labels)])) / 127.5 - 1
+    with torch.no_grad():
+        images = generator(z, torch.eye(2)[labels])
+    right, wrong = ((images - goal).abs().mean() for goal in (meant, meant.roll(2, dims=0)))
+    assert right < wrong / 3
+    assert images.std(dim=0).mean() > 0.7 * meant.std(dim=0).mean(), "seeds differ as the data do"
+
+
+def test_a_run_that_was_stopped_resumes_to_the_same_weights(data: ImageSet, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "images"
+    for place, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):
+        (folder / CLASSES[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.transpose(1, 2, 0)).save(folder / CLASSES[label] / f"{place:03}.png")
+    config = TrainConfig((str(folder),), "bars", images=120, batch=12, widths=(12, 8), save_every=60, loss="parts", table=str(table))
+
+    def train(out: str, resume: bool, config: TrainConfig = config) -> dict[str, Tensor]:
+        train_generator(config, tmp_path / out, resume, None, "cpu", {}, "", lambda *_: None, lambda _: None)
+        with open_tensors(tmp_path / out / "state.safetensors") as file:
+            return file.read()
+
+    straight, step = train("straight", False), PartsTrainer.step
+
+    def stopped(self: PartsTrainer) -> dict[str, float]:
+        if self.steps_done == 8:
+            raise KeyboardInterrupt
+        return step(self)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(PartsTrainer, "step", stopped)
+        train("stopped", False)
+    resumed = train("stopped", True)
+    assert straight.keys() == resumed.keys() and "embedding.values" in straight
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+    with pytest.raises(CheckpointError, match="another table"):
+        train("stopped", True, replace(config, table=str(write_table(tmp_path / "other.csv", {"colour": ["a", "b"] * 150}))))
+    joined = replace(config, loss="drift", table="", init=str(tmp_path / "straight" / "bars.safetensors"), group=4)
+    train("joined", False, joined)
+    began, went_on = (load_checkpoint(tmp_path / out / "bars.safetensors") for out in ("straight", "joined"))
+    assert went_on.card.arch == began.card.arch, "what begins with a checkpoint has its latents"
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"colour": ["red"] * 300}, "no part that differs"),
+        ({"number": [str(place) for place in range(300)]}, r"150 values|at most"),
+        ({"colour": ["red"] * 7}, "tells of 7 images, and there are 300"),
+    ],
+)
+def test_a_table_that_tells_no_parts_is_refused(columns: dict[str, list[str]], said: str, data: ImageSet, tmp_path: Path) -> None:
+    if "number" in columns:
+        data = replace(data, labels=np.zeros(300, np.int64), classes=("all",))
+        assert MAX_VALUES < 300
+    with pytest.raises(DataError, match=said):
+        read_parts(write_table(tmp_path / "parts.csv", columns), data)
+
+
+def test_parts_need_a_table_and_nothing_else_does() -> None:
+    for settings in ({"loss": "parts"}, {"table": "parts.csv"}):
+        with pytest.raises(DataError, match="--loss parts needs --table"):
+            TrainConfig((), "bars", **settings)  # type: ignore[arg-type]
+
+
+def test_a_mapping_of_several_branches_is_described_and_the_usual_one_as_ever() -> None:
+    deep = GeneratorConfig(widths=(8, 8), mapping=(16, 24))
+    assert GeneratorConfig.from_dict(deep.to_dict()) == deep and "mapping" not in GeneratorConfig().to_dict()
+    generator = ResNetGenerator(deep)
+    assert [branch[0].out_features for branch in (generator.mapping.branch, *generator.mapping.further)] == [16, 24]  # pyright: ignore[reportIndexIssue]
+    for wrong in ((0,), (8,) * 9, (5000,)):
+        with pytest.raises(CheckpointError, match="out of range"):
+            GeneratorConfig.from_dict({**asdict(deep), "mapping": wrong})
