@@ -101,12 +101,16 @@ def test_a_grid_follows_a_held_dial_beside_the_queue(page: Page, place: str) -> 
     painted(page, "^(?!.*&directions=[^&]*mine)")
 
 
-def test_what_is_pinned_while_a_dial_is_held_is_what_the_dial_is_left_at(page: Page, place: str) -> None:
+def test_what_is_pinned_and_copied_while_a_dial_is_held_is_what_the_dial_is_left_at(page: Page, place: str) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#grid .rg-tiles button").nth(1).click()
     held(page, page.locator("#truncation input[type=range]"), 0.3, place)
     page.keyboard.press("p")
+    page.evaluate("document.querySelector('#copy-link').click()")
     expect(page.locator("#tray .rg-pin")).to_have_count(0)
     redrawn(page, page.mouse.up)
+    expect(page.locator("#copy-link")).to_have_text("Link copied")
+    assert page.evaluate("navigator.clipboard.readText()") == href(page)
     expect(page.locator("#tray .rg-pin")).to_have_count(1)
     [pinned] = page.evaluate("JSON.parse(localStorage['resgen-pins'])")
     left, kept = read_query(shown(page)), read_query(pinned["query"])

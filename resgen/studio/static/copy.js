@@ -1,12 +1,16 @@
-async () => {
+// The address, once it says what the last turn of a dial is left at.
+() => {
   const button = document.querySelector("#copy-link");
-  try {
-    await navigator.clipboard.writeText(window.location.href);
-    button.textContent = "Link copied";
-  } catch {
-    window.prompt("Copy this link:", window.location.href);
-  }
-  setTimeout(() => {
-    button.textContent = "Copy link";
-  }, 1500);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(window.location.href);
+      button.textContent = "Link copied";
+    } catch {
+      window.prompt("Copy this link:", window.location.href);
+    }
+    setTimeout(() => {
+      button.textContent = "Copy link";
+    }, 1500);
+  };
+  window.dispatchEvent(new CustomEvent("resgen-once-said", { detail: copy }));
 }

@@ -453,6 +453,7 @@ if (settings.wanders) {
     paintCloseUp();
   });
   window.addEventListener("resgen-clear-marks", clearMarks);
+  window.addEventListener("resgen-once-said", ({ detail }) => onceSaid(detail));
   window.addEventListener("resgen-drawn", ({ detail }) => takeDrawn(detail));
 }
 
