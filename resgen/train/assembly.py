@@ -48,6 +48,7 @@ class PartsTrainer(Trainer):
         self.embedding = PartsEmbedding(parts, W_DIM, config.seed).to(device)
         arch = generator_config(config, data, z_dim=parts.z_dim, w_dim=W_DIM, mapping=MAPPING)
         super().__init__(config, arch, data, device, command, team, begun)
+        self.average.eval()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         drawing = [p for name, p in self.generator.named_parameters() if not name.startswith("mapping.")]
@@ -61,12 +62,22 @@ class PartsTrainer(Trainer):
         return super().modules() | {"embedding": self.embedding}
 
     def step(self) -> dict[str, float]:
-        """One update on a batch of images drawn from all, and of the mapping on fresh noise."""
+        """One update on a batch of images drawn from all, and of the mapping on fresh noise.
+
+        In the second half of a run, half of a batch are seeds: what is drawn of their mapped noise is compared with what is drawn of the parts they stand
+        for, so that the generator draws one part or the other where the mapping does not quite decide.
+        """
         self.begin_step()
         chosen = self._share(torch.randint(len(self.labels), (self.config.batch,)))
-        noise = self._share(torch.randn(NOISE, self.parts.z_dim))
+        noise = self._share(torch.randn(NOISE, self.parts.z_dim)).to(self.device)
         labels = self._share(torch.randint(len(self.classes), (NOISE,)))
-        losses = {"pixels": self._draw(chosen), "mapping": self._map(noise, labels)}
+        goal = self._w(self.parts.of_noise(noise.cpu(), labels), labels)
+        mapped = self.generator.mapping(noise, self._class_weights(labels))
+        seeds = len(chosen) // 2 if 2 * self.images_seen >= self.config.images else 0
+        losses = {
+            "pixels": self._draw(chosen[seeds:], mapped[:seeds], goal[:seeds]),
+            "mapping": F.mse_loss(mapped, goal.detach()) / goal.detach().var(),
+        }
         self.optimiser.zero_grad(set_to_none=True)
         sum(losses.values(), torch.zeros((), device=self.device)).backward()
         for module in (self.generator, self.embedding):
@@ -79,20 +90,20 @@ class PartsTrainer(Trainer):
         own = self.team.share(len(drawn))
         return drawn[own.start : own.stop]
 
-    def _draw(self, chosen: Tensor) -> Tensor:
-        """Mean distance of the chosen images from what is drawn of their parts, pixel by pixel and coarsely."""
-        real = to_float(self.images[chosen].to(self.device))
+    def _draw(self, chosen: Tensor, mapped: Tensor, goal: Tensor) -> Tensor:
+        """Mean distance, pixel by pixel and coarsely, of what is drawn from the chosen images, and of what is drawn of ``mapped`` from what the averaged
+        generator draws of ``goal`` [N, w_dim each]."""
+        images = to_float(self.images[chosen].to(self.device))[:, : self.generator.config.image_channels]
         with autocast(self.device):
-            drawn = self.generator.synthesise(self._w(self.numbers[chosen], self.labels[chosen])).float()
-        apart = drawn - real[:, : drawn.shape[1]]
+            drawn = self.generator.synthesise(torch.cat([self._w(self.numbers[chosen], self.labels[chosen]), mapped])).float()
+            with torch.no_grad():
+                shown = self.average.synthesise(goal).float()
+        apart = drawn - torch.cat([images, shown])
         return apart.abs().mean() + F.avg_pool2d(apart, COARSE).abs().mean()
 
-    def _map(self, noise: Tensor, labels: Tensor) -> Tensor:
-        """Mean square distance of where noise is mapped to from the w of the parts it stands for, as a share of w's variance."""
-        goal = self._w(self.parts.of_noise(noise, labels), labels).detach()
+    def _class_weights(self, labels: Tensor) -> Tensor | None:
         classes = self.generator.config.num_classes
-        weights = F.one_hot(labels, classes).float().to(self.device) if classes else None
-        return F.mse_loss(self.generator.mapping(noise.to(self.device), weights), goal) / goal.var()
+        return F.one_hot(labels, classes).float().to(self.device) if classes else None
 
     def _w(self, numbers: Tensor, labels: Tensor) -> Tensor:
         return self.embedding(numbers.to(self.device), labels.to(self.device))
