@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,17 +22,25 @@ from tests.conftest import CLASSES
 W_DIM, BLOCKS = 12, 3  # of the checkpoint `tiny`
 EXAMPLES = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
-halves = st.floats(-4, 4, width=16)
-vectors = st.lists(halves, min_size=W_DIM, max_size=W_DIM).map(pack_vector)
-latents = vectors | st.lists(halves, min_size=W_DIM * BLOCKS, max_size=W_DIM * BLOCKS).map(pack_vector)
+
+def packed(size: int) -> st.SearchStrategy[str]:
+    """Vectors of halves, each made of one number: numbers drawn one by one would take most of a test's time."""
+    return st.integers(0, 2**32).map(lambda seed: pack_vector(np.random.default_rng(seed).uniform(-4, 4, size).tolist()))
+
+
+vectors = packed(W_DIM)
+latents = vectors | packed(W_DIM * BLOCKS)
 amounts = st.floats(-10, 10) | st.sampled_from([-10.0, -5.0, 0.1, 3.0, 10.0])
 classes = st.lists(st.sampled_from(CLASSES), unique=True, max_size=3).map(tuple)
+own_directions = st.dictionaries(st.sampled_from(["own", "a b", "x-1"]), vectors, max_size=3)
+class_mixes = st.dictionaries(st.sampled_from(CLASSES), st.floats(0, 1000), min_size=1)
+gains = st.just(()) | st.tuples(*[st.floats(0, 2)] * BLOCKS)
 
 
 @st.composite
 def drawable(draw: st.DrawFn, single: bool = False) -> Recipe:
     """Any recipe that `tiny` can draw, with all that a recipe may hold."""
-    own = draw(st.dictionaries(st.sampled_from(["own", "a b", "x-1"]), vectors, max_size=3))
+    own = draw(own_directions)
     directions = st.dictionaries(st.sampled_from(["pc1", "pc2", *own]), amounts, max_size=4).map(lambda found: tuple(found.items()))
     seeds = draw(st.lists(st.integers(0, 2**63 - 1) | st.integers(0, 30), min_size=1, max_size=1 if single else 4))
     values: dict[str, Any] = {
@@ -40,7 +49,7 @@ def drawable(draw: st.DrawFn, single: bool = False) -> Recipe:
         "truncation": draw(st.floats(0, 1.5)),
         "directions": draw(directions),
         "own_directions": tuple(own.items()),
-        "residual_gains": draw(st.just(()) | st.tuples(*[st.floats(0, 2)] * BLOCKS)),
+        "residual_gains": draw(gains),
         "variation_strength": draw(st.floats(0, 1)),
         "columns": 1 if single else draw(st.integers(2, 5)),
         "scale": draw(st.integers(1, 16)),
@@ -58,8 +67,7 @@ def drawable(draw: st.DrawFn, single: bool = False) -> Recipe:
         path = draw(st.lists(st.tuples(st.integers(0, 99), st.floats(0, 1)), max_size=2))
         values |= {"variation_of": draw(st.integers(0, 2**63 - 1)), "variation_path": tuple(path)}
     if draw(st.booleans()):
-        mix = draw(st.dictionaries(st.sampled_from(CLASSES), st.floats(0, 1000), min_size=1))
-        return Recipe(**values, class_mix=tuple(mix.items()))
+        return Recipe(**values, class_mix=tuple(draw(class_mixes).items()))
     return Recipe(**values, classes=draw(classes)[: 1 if single else 3])
 
 
