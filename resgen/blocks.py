@@ -19,13 +19,17 @@ class MappingNetwork(nn.Module):
 
     def __init__(self, z_dim: int, w_dim: int, num_classes: int, hidden: tuple[int, ...] = ()) -> None:
         super().__init__()
-        first, *more = hidden or (w_dim,)
         self.project = nn.Linear(z_dim, w_dim)
         self.embed = nn.Parameter(torch.randn(num_classes, w_dim)) if num_classes else None
-        self.branch = _branch(w_dim, first)
-        self.further = nn.ModuleList(_branch(w_dim, width) for width in more)
+        first, *more = (nn.Sequential(nn.Linear(w_dim, width), nn.ReLU(), nn.Linear(width, w_dim)) for width in hidden or (w_dim,))
+        self.branch, self.further = first, nn.ModuleList(more)
         nn.init.normal_(self.project.weight, std=z_dim**-0.5)
-        nn.init.zeros_(self.project.bias)
+        for branch in (first, *more):
+            nn.init.kaiming_normal_(branch[0].weight)  # type: ignore[arg-type]
+            nn.init.normal_(branch[2].weight, std=branch[2].in_features ** -0.5)  # type: ignore[arg-type, operator]
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.zeros_(layer.bias)
 
     def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
         h = self.project(pixel_norm(z))
@@ -35,15 +39,6 @@ class MappingNetwork(nn.Module):
         for branch in (self.branch, *self.further):
             h = h + branch(h)
         return h
-
-
-def _branch(width: int, hidden: int) -> nn.Sequential:
-    layers = nn.Linear(width, hidden), nn.Linear(hidden, width)
-    nn.init.kaiming_normal_(layers[0].weight)
-    nn.init.normal_(layers[1].weight, std=hidden**-0.5)
-    for layer in layers:
-        nn.init.zeros_(layer.bias)
-    return nn.Sequential(layers[0], nn.ReLU(), layers[1])
 
 
 class ConditionalBatchNorm(nn.Module):
