@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from resgen.checkpoint import load_checkpoint
+from resgen.checkpoint import Checkpoint, load_checkpoint
 from resgen.data import ImageSet
 from resgen.errors import CheckpointError, DataError
 from resgen.generator import GeneratorConfig, ResNetGenerator
@@ -18,6 +18,7 @@ from resgen.tensors import open_tensors
 from resgen.train.assembly import PartsTrainer
 from resgen.train.command import train_generator
 from resgen.train.config import TrainConfig
+from resgen.train.finish import to_checkpoint
 from resgen.train.parallel import Team
 from resgen.train.parts import MAX_VALUES, Parts, read_parts
 
@@ -99,16 +100,24 @@ def test_like_colours_are_like_noise_and_nothing_is_far_from_something(parts: Pa
     assert bar.size == 2
 
 
-def trained(data: ImageSet, parts: Parts, steps: int) -> PartsTrainer:
-    config = TrainConfig((), "bars", images=16 * steps, batch=16, group=1, widths=(24, 16), lr=3e-3, loss="parts", table="parts.csv")
-    trainer = PartsTrainer(config, data, parts, "cpu", "", Team())
-    for _ in range(steps):
+CONFIG = TrainConfig((), "bars", images=4000, batch=16, group=1, widths=(24, 16), lr=3e-3, loss="parts", table="parts.csv")
+
+
+@pytest.fixture(scope="module")
+def trained(data: ImageSet, parts: Parts) -> Checkpoint:
+    trainer = PartsTrainer(CONFIG, data, parts, "cpu", "", Team())
+    while trainer.images_seen < CONFIG.images:
         trainer.step()
-    return trainer
+    return to_checkpoint(trainer, {}, 0.0)
 
 
-def test_a_seed_is_drawn_as_what_it_stands_for(data: ImageSet, parts: Parts) -> None:
-    generator = trained(data, parts, 250).average.eval()
+def test_what_begins_with_a_checkpoint_knows_its_parts(data: ImageSet, parts: Parts, trained: Checkpoint) -> None:
+    first, more = (PartsTrainer(CONFIG, data, parts, "cpu", "", Team(), begun).step() for begun in (None, trained))
+    assert more["pixels"] < first["pixels"] / 3 and more["mapping"] < first["mapping"] / 3
+
+
+def test_a_seed_is_drawn_as_what_it_stands_for(parts: Parts, trained: Checkpoint) -> None:
+    generator = trained.build()
     z, labels = torch.randn(200, parts.z_dim), torch.arange(200) % 2
     meant = torch.from_numpy(np.stack([drawn(*row) for row in values(parts, parts.of_noise(z, labels), labels)])) / 127.5 - 1
     with torch.no_grad():

@@ -17,6 +17,7 @@ from resgen.train.trainer import Trainer, generator_config
 
 W_DIM, MAPPING = 192, (512, 512)  # noise's cells have edges: a mapping needs more than usual to keep to them
 NOISE = 1024  # draws of z in a step, of which the mapping learns
+FITTED = 32_768  # draws of z by which the parts of a checkpoint that a run begins with are known
 COARSE = 4  # pixels a side that are compared as one as well: what is out of place still has a way to go
 MAPPING_RATE, PARTS_RATE = 2.0, 4.0  # factors of the step size; a value of a part moves only in the steps that show it
 
@@ -35,6 +36,17 @@ class PartsEmbedding(nn.Module):
     def forward(self, numbers: Tensor, labels: Tensor) -> Tensor:
         return self.classes[labels] + self.values[numbers].sum(dim=1)
 
+    @torch.no_grad()
+    def fit(self, numbers: Tensor, labels: Tensor, w: Tensor) -> None:
+        """Become what comes nearest to w [N, w_dim] of the parts of the same rows: by ridge regression on which values occur."""
+        rows = torch.arange(len(numbers))[:, None]
+        occurs = torch.zeros(len(numbers), len(self.values) + len(self.classes))
+        occurs[rows, numbers] = 1
+        occurs[rows, len(self.values) + labels[:, None]] = 1
+        found = torch.linalg.solve(occurs.T @ occurs + torch.eye(occurs.shape[1]), occurs.T @ w.cpu())
+        self.values.copy_(found[: len(self.values)])
+        self.classes.copy_(found[len(self.values) :])
+
 
 class PartsTrainer(Trainer):
     """A `Trainer` whose generator learns each picture by its pixels."""
@@ -49,6 +61,10 @@ class PartsTrainer(Trainer):
         arch = generator_config(config, data, z_dim=parts.z_dim, w_dim=W_DIM, mapping=MAPPING)
         super().__init__(config, arch, data, device, command, team, begun)
         self.average.eval()
+        if begun is not None and begun.card.arch == arch:
+            noise, labels = torch.randn(FITTED, parts.z_dim), torch.randint(len(self.classes), (FITTED,))
+            with torch.no_grad():
+                self.embedding.fit(parts.of_noise(noise, labels), labels, self.generator.mapping(noise.to(device), self._class_weights(labels)))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         drawing = [p for name, p in self.generator.named_parameters() if not name.startswith("mapping.")]
@@ -65,7 +81,8 @@ class PartsTrainer(Trainer):
         """One update on a batch of images drawn from all, and of the mapping on fresh noise.
 
         In the second half of a run, half of a batch are seeds: what is drawn of their mapped noise is compared with what is drawn of the parts they stand
-        for, so that the generator draws one part or the other where the mapping does not quite decide.
+        for, so that the generator draws one part or the other where the mapping does not quite decide. The mapping learns nothing of that: a few pictures
+        say less of it than many draws of noise, and drowned that out.
         """
         self.begin_step()
         chosen = self._share(torch.randint(len(self.labels), (self.config.batch,)))
@@ -75,7 +92,7 @@ class PartsTrainer(Trainer):
         mapped = self.generator.mapping(noise, self._class_weights(labels))
         seeds = len(chosen) // 2 if 2 * self.images_seen >= self.config.images else 0
         losses = {
-            "pixels": self._draw(chosen[seeds:], mapped[:seeds], goal[:seeds]),
+            "pixels": self._draw(chosen[seeds:], mapped[:seeds].detach(), goal[:seeds]),
             "mapping": F.mse_loss(mapped, goal.detach()) / goal.detach().var(),
         }
         self.optimiser.zero_grad(set_to_none=True)
