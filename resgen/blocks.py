@@ -11,34 +11,71 @@ def pixel_norm(x: Tensor) -> Tensor:
 
 
 class MappingNetwork(nn.Module):
-    """z [N, z_dim] and class weights [N, classes] -> w [N, w_dim] (Karras et al. 2019), as a residual MLP with one branch for each of ``hidden`` widths.
+    """z [N, z_dim] and class weights [N, classes] -> w [N, w_dim] (Karras et al. 2019), as a residual MLP.
 
     The latent path keeps unit variance from the first step: with PyTorch's default initialisation
     z shrinks on its way through and the generator starts out nearly constant, hence collapsed.
     """
 
-    def __init__(self, z_dim: int, w_dim: int, num_classes: int, hidden: tuple[int, ...] = ()) -> None:
+    def __init__(self, z_dim: int, w_dim: int, num_classes: int) -> None:
         super().__init__()
         self.project = nn.Linear(z_dim, w_dim)
         self.embed = nn.Parameter(torch.randn(num_classes, w_dim)) if num_classes else None
-        first, *more = (nn.Sequential(nn.Linear(w_dim, width), nn.ReLU(), nn.Linear(width, w_dim)) for width in hidden or (w_dim,))
-        self.branch, self.further = first, nn.ModuleList(more)
+        self.branch = nn.Sequential(nn.Linear(w_dim, w_dim), nn.ReLU(), nn.Linear(w_dim, w_dim))
         nn.init.normal_(self.project.weight, std=z_dim**-0.5)
-        for branch in (first, *more):
-            nn.init.kaiming_normal_(branch[0].weight)  # type: ignore[arg-type]
-            nn.init.normal_(branch[2].weight, std=branch[2].in_features ** -0.5)  # type: ignore[arg-type, operator]
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.zeros_(layer.bias)
+        nn.init.kaiming_normal_(self.branch[0].weight)  # type: ignore[arg-type]
+        nn.init.normal_(self.branch[2].weight, std=w_dim**-0.5)  # type: ignore[arg-type]
+        for layer in (self.project, self.branch[0], self.branch[2]):
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
         h = self.project(pixel_norm(z))
         if self.embed is not None:
             assert class_weights is not None, "a conditional mapping needs class weights"
             h = (h + class_weights @ self.embed) * 0.5**0.5
-        for branch in (self.branch, *self.further):
-            h = h + branch(h)
-        return h
+        return h + self.branch(h)
+
+
+class PartMapping(nn.Module):
+    """One column of a `PartsMapping`: a block of noise [N, size] and class weights [N, classes] -> its share of w [N, w_dim].
+
+    In each class the block is cut into up to ``cells`` cells, that of the largest of anchors @ block + offsets (a power diagram); each adds a
+    vector of its own. The edges are as soft as the anchors are short: two cells' vectors are mixed there, by a softmax.
+    """
+
+    def __init__(self, size: int, cells: int, classes: int, w_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("anchors", torch.zeros(classes * cells, size))
+        self.register_buffer("offsets", torch.zeros(classes * cells))
+        self.values = nn.Parameter(torch.zeros(classes * cells, w_dim))
+        self.classes = classes
+
+    anchors: Tensor
+    offsets: Tensor
+
+    def forward(self, block: Tensor, class_weights: Tensor) -> Tensor:
+        inside = F.linear(block, self.anchors, self.offsets).unflatten(1, (self.classes, -1)).softmax(dim=2)
+        return (inside * class_weights[:, :, None]).flatten(1) @ self.values
+
+
+class PartsMapping(nn.Module):
+    """z [N, z_dim] and class weights [N, classes] -> w [N, w_dim], where it is known what a picture is made of: the sum of its parts, and of its class.
+
+    ``parts`` holds the size of each part's block of z and the most cells of it in a class, in turns.
+    """
+
+    def __init__(self, parts: tuple[int, ...], w_dim: int, num_classes: int) -> None:
+        super().__init__()
+        classes = max(1, num_classes)
+        self.sizes = parts[::2]
+        self.embed = nn.Parameter(torch.zeros(classes, w_dim))
+        self.parts = nn.ModuleList(PartMapping(size, cells, classes, w_dim) for size, cells in zip(self.sizes, parts[1::2], strict=True))
+
+    def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
+        if class_weights is None:
+            class_weights = torch.ones_like(z[:, :1])
+        blocks = pixel_norm(z).split(self.sizes, dim=1)
+        return sum((part(block, class_weights) for part, block in zip(self.parts, blocks, strict=True)), class_weights @ self.embed)
 
 
 class ConditionalBatchNorm(nn.Module):

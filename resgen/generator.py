@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, Generator, check_sizes, one_gain
-from resgen.blocks import ConditionalBatchNorm, MappingNetwork, ResBlock, SelfAttention
+from resgen.blocks import ConditionalBatchNorm, MappingNetwork, PartsMapping, ResBlock, SelfAttention
 
 MAX_ATTENTION = 128  # pixels a side: every place looks at every other, which at four times the places takes sixteen times as long
-MAX_BRANCHES = 8  # of the mapping
+MAX_CELLS = 4096  # of a part's block of z
 MAX_FEATURES = 2**26  # numbers of one image after a block, at most those of 64 channels at 1024 pixels: files of few bytes could ask for more
 
 
@@ -27,7 +27,7 @@ class GeneratorConfig(Described):
     z_dim: int = 128  # noise
     w_dim: int = 128  # mapped latent
     attention: tuple[int, ...] = ()  # resolutions after whose block self-attention is applied
-    mapping: tuple[int, ...] = ()  # hidden widths of the branches from z to w; (): one, of w_dim
+    parts: tuple[int, ...] = ()  # of a `PartsMapping`: size and cells of each part's block of z; (): a `MappingNetwork`
 
     family: ClassVar[str] = "resgen"
     mapped = True
@@ -42,10 +42,12 @@ class GeneratorConfig(Described):
             (self.resolution, 1, MAX_RESOLUTION),
             *((width, 1, MAX_WIDTH) for width in self.widths),
             *((side, 1, MAX_ATTENTION) for side in self.attention),
-            (len(self.mapping), 0, MAX_BRANCHES),
-            *((width, 1, MAX_WIDTH) for width in self.mapping),
             *((width * side**2, 1, MAX_FEATURES) for width, side in zip(self.widths, self.block_resolutions, strict=True)),
         ]
+        sizes += [(number, 1, MAX_CELLS) for number in self.parts] + [(len(self.parts) % 2, 0, 0)]
+        if self.parts:
+            sizes.append((sum(self.parts[::2]), self.z_dim, self.z_dim))
+            sizes.append((sum(self.parts[1::2]) * max(1, self.num_classes) * self.w_dim, 1, MAX_FEATURES))
         check_sizes(self.image_channels, sizes)
 
     @property
@@ -53,9 +55,8 @@ class GeneratorConfig(Described):
         return tuple(self.base_resolution * 2**depth for depth in range(len(self.widths)))
 
     def to_dict(self) -> dict[str, Any]:
-        """As the first checkpoints have it, without a family and younger settings: what identifies a checkpoint is made of this."""
-        described = asdict(self)
-        return described if self.mapping else {name: value for name, value in described.items() if name != "mapping"}
+        """As the first checkpoints have it, without a family, and parts only where there are some: what identifies a checkpoint is made of this."""
+        return {name: value for name, value in asdict(self).items() if name != "parts" or value}
 
     def build(self) -> "ResNetGenerator":
         return ResNetGenerator(self)
@@ -72,7 +73,11 @@ class ResNetGenerator(Generator):
         super().__init__()
         self.config: GeneratorConfig = config
         base, widths = config.base_resolution, config.widths
-        self.mapping = MappingNetwork(config.z_dim, config.w_dim, config.num_classes, config.mapping)
+        self.mapping = (
+            PartsMapping(config.parts, config.w_dim, config.num_classes)
+            if config.parts
+            else MappingNetwork(config.z_dim, config.w_dim, config.num_classes)
+        )
         self.stem = nn.Linear(config.w_dim, widths[0] * base * base)
         nn.init.normal_(self.stem.weight, std=config.w_dim**-0.5)
         nn.init.zeros_(self.stem.bias)

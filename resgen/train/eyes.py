@@ -24,7 +24,7 @@ OTHERS = 32  # images of any class that repel, with guidance
 DRIFT_EVERY = 2  # steps with an adversary: drift takes every second one, twice as strongly
 CLASS_RATE = 3.0  # factor of the step size of a class's own latent, with an adversary: realism must not outrun the class
 FROZEN_STEPS = 60  # first ones of a new adversary, in which it learns and the generator waits
-LATENTS = ("z_dim", "w_dim", "mapping")  # settings of a generator that one begun with it shares
+LATENTS = ("z_dim", "w_dim", "parts")  # settings of a generator that one begun with it shares
 HEADS_AHEAD = 0.3  # heads' loss below which they wait for the generator: heads that know everything tell it little
 
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resgen.blocks import PartMapping, PartsMapping
 from resgen.data import ImageSet, natural
 from resgen.errors import DataError
 from resgen.train.table import is_colour, read_rows, rgb
@@ -20,6 +21,7 @@ from resgen.train.table import is_colour, read_rows, rgb
 MAX_VALUES = 256  # of a column, in one class
 MAX_SIZE = 10  # of a block of z, for words
 ABSENT = 2.0  # how far from the middle a block's first number is, of words that may be missing: below it is nothing, above it one of them
+NEVER = -10_000.0  # offset of a cell that a class has no value for
 SAMPLES, ROUNDS = 8192, 200  # of noise that cells are measured on, and of their correction
 SPREADING = 300  # steps in which words' directions move apart
 
@@ -39,11 +41,11 @@ class Cells:
 
 @dataclass(frozen=True)
 class Column:
-    """What a table tells of one part: cells of each class, and the value of each image, as its number in its class."""
+    """What a table tells of one part: cells of each class, and the value of each image [images], as its number in its class."""
 
     name: str
     cells: tuple[Cells, ...]
-    numbers: Tensor  # [images]
+    numbers: Tensor
 
     @property
     def size(self) -> int:
@@ -53,7 +55,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Parts:
-    """All columns of a table, over the images of one data set. Values are numbered through all columns and classes."""
+    """All columns of a table, over the images of one data set."""
 
     columns: tuple[Column, ...]
     labels: Tensor  # [images]
@@ -63,28 +65,23 @@ class Parts:
         return sum(column.size for column in self.columns)
 
     @property
-    def first_numbers(self) -> Tensor:
-        """The number of the first value of each column and class [columns, classes]."""
-        counts = torch.tensor([[len(cells.values) for cells in column.cells] for column in self.columns])
-        return (counts.flatten().cumsum(dim=0) - counts.flatten()).view_as(counts)
+    def shape(self) -> tuple[int, ...]:
+        """Size and most cells of each column, in turns: a configuration's ``parts``."""
+        return tuple(number for column in self.columns for number in (column.size, max(len(cells.values) for cells in column.cells)))
 
-    def of_images(self) -> Tensor:
-        """The numbers [images, columns] of their values."""
-        own = torch.stack([column.numbers for column in self.columns], dim=1)
-        return own + self.first_numbers[:, self.labels].T
-
-    def of_noise(self, z: Tensor, labels: Tensor) -> Tensor:
-        """The numbers [N, columns] of the values that z [N, z_dim] stands for in its class [N]."""
-        found = torch.zeros(len(z), len(self.columns), dtype=torch.long)
-        for place, (column, block) in enumerate(zip(self.columns, z.split([column.size for column in self.columns], dim=1), strict=True)):
+    def cut(self, mapping: PartsMapping, softness: float) -> None:
+        """Give a mapping the cells, their edges ``softness`` wide, and vectors to begin with: like values have like ones."""
+        w_dim = mapping.embed.shape[1]
+        nn.init.normal_(mapping.embed, std=0.5)
+        for column, part in zip(self.columns, mapping.parts, strict=True):
+            assert isinstance(part, PartMapping)
+            directions = torch.randn(column.size, w_dim) * (2 / column.size / len(self.columns)) ** 0.5
+            offsets = part.offsets.unflatten(0, (len(column.cells), -1)).fill_(NEVER)
+            anchors, values = (rows.unflatten(0, (len(column.cells), -1)) for rows in (part.anchors, part.values))
             for label, cells in enumerate(column.cells):
-                rows = labels == label
-                found[rows, place] = cells.of(block[rows])
-        return found + self.first_numbers[:, labels].T
-
-    def anchors(self) -> list[Tensor]:
-        """For each column the anchors [values of all classes, size]: like values lie near each other."""
-        return [torch.cat([cells.anchors for cells in column.cells]) for column in self.columns]
+                count = len(cells.values)
+                anchors[label, :count], offsets[label, :count] = cells.anchors / softness, cells.offsets / softness
+                values[label, :count] = cells.anchors @ directions
 
 
 def read_parts(table: Path, data: ImageSet) -> Parts:

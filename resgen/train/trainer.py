@@ -56,7 +56,7 @@ class Trainer:
         self.images, self.labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
         torch.manual_seed(config.seed)
         self.generator = ResNetGenerator(arch)
-        self._start_from_background()
+        self.start()
         if begun:
             take_weights(self.generator, begun)
         self.generator = self.generator.to(memory_format=torch.channels_last).to(self.device)  # type: ignore[call-overload]
@@ -86,12 +86,12 @@ class Trainer:
     def forget(self) -> None:
         """Drop what a state does not hold. Done at each save, so that a resumed run takes the same steps."""
 
-    def _start_from_background(self) -> None:
+    @torch.no_grad()
+    def start(self) -> None:
         """Let the untrained generator draw the data's median colour: Adam would take long to reach a white background from grey."""
         colour = to_float(self.images[:: len(self.images) // 1000 + 1]).transpose(0, 1).flatten(1).median(dim=1).values
         bias = self.generator.to_image[-1][-1].bias  # type: ignore[index]
-        with torch.no_grad():
-            bias.copy_(colour[: len(bias)])
+        bias.copy_(colour[: len(bias)])
 
     @property
     def images_seen(self) -> int:
