@@ -58,7 +58,6 @@ class Parts:
     """All columns of a table, over the images of one data set."""
 
     columns: tuple[Column, ...]
-    labels: Tensor  # [images]
 
     @property
     def z_dim(self) -> int:
@@ -96,7 +95,7 @@ def read_parts(table: Path, data: ImageSet) -> Parts:
     varied = [column for column in columns if any(len(cells.values) > 1 for cells in column.cells)]
     if not varied:
         raise DataError(f"{table} tells of no part that differs between images of one class.")
-    return Parts(tuple(varied), labels)
+    return Parts(tuple(varied))
 
 
 def _column(name: str, values: list[str], labels: Tensor, classes: int) -> Column:
