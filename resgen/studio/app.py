@@ -181,6 +181,10 @@ def build_on(renderer: Renderer, allow_import: bool = False) -> gr.Blocks:
     with gr.Blocks(title="ResGen", delete_cache=(CACHE_SECONDS, CACHE_SECONDS), analytics_enabled=False) as demo:
         Studio(renderer, demo, allow_import)
         add_api(renderer)
+        nowhere = gr.JSON(visible=False)
+    for function in demo.fns.values():
+        # The page would mark all that any event may change as loading and loaded, at each step of each event, though none of it shows that.
+        function.show_progress_on = [nowhere]
     demo.queue(default_concurrency_limit=RENDER["concurrency_limit"], api_open=False)  # nothing is asked beside the queue
     bound_queue(demo, renderer.budget)
     check_values(demo)

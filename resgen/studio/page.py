@@ -175,8 +175,7 @@ def rewrite(event: Any, change: Callable[..., Updates], inputs: Any, outputs: se
         views = [view.elem_id for view, update in updates.items() if update is ASK]
         return {control: update for control, update in updates.items() if update is not ASK} | {asked: views}
 
-    quiet = {**RAW, "show_progress_on": asked}  # else the page marks every output as loading, then as loaded, though none of them shows it
-    written = event(writing(split, outputs), inputs, outputs | {asked}, **{**quiet, **options})
+    written = event(writing(split, outputs), inputs, outputs | {asked}, **{**RAW, **options})
     return written.success(None, asked, None, js=_ask())
 
 
