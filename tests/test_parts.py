@@ -77,7 +77,8 @@ def meant(parts: Parts, z: Tensor, labels: Tensor) -> list[tuple[int, str, str]]
     blocks = z.split([colour.size, bar.size], dim=1)
 
     def value(column: Column, block: Tensor, label: int) -> str:
-        return column.cells[label].values[int(column.cells[label].of(block[None]))]
+        cells = column.cells[label]
+        return cells.values[int((cells.anchors @ block + cells.offsets).argmax())]
 
     rows = zip(labels.tolist(), *blocks, strict=True)
     return [(label, value(colour, one, label), value(bar, other, label)) for label, one, other in rows]

@@ -1,7 +1,5 @@
 """Training where it is known what each picture is made of: the generator draws it from its parts."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -40,10 +38,9 @@ class PartsTrainer(Trainer):
         assert isinstance(self.generator.mapping, PartsMapping)
         self.parts.cut(self.generator.mapping, SOFTNESS)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        of_parts = [p for name, p in self.generator.named_parameters() if name.startswith("mapping.")]
-        rest = [p for name, p in self.generator.named_parameters() if not name.startswith("mapping.")]
-        return [{"params": of_parts, "factor": PARTS_RATE}, {"params": rest, "factor": 1.0}]
+    @property
+    def faster(self) -> tuple[str, float]:
+        return "mapping.", PARTS_RATE
 
     def step(self) -> dict[str, float]:
         """One update on images drawn from all."""

@@ -184,14 +184,14 @@ def read_table(path: Path, count: int) -> dict[str, Tensor]:
     """Numbers [count] by name; unknown ones are nan. Of words that may be missing, whether there is one. Raises DataError."""
     rows = read_rows(path, count)
     found: dict[str, Tensor] = {}
-    for name in rows[0]:
+    for name in [name for name in rows[0] if name != "file"]:
         cells = [row[name] or "" for row in rows]
         if any(map(is_colour, cells)):
             colours = torch.tensor([rgb(cell) for cell in cells]).double()
             found |= {f"light {name}": colours @ LUMA.double(), f"warm {name}": colours[:, 0] - colours[:, 2]}
         elif any(cells) and all(map(_is_number, filter(None, cells))):
             found[name] = torch.tensor([float(cell or "nan") for cell in cells]).double()
-        elif name != "file" and not all(cells):
+        elif not all(cells):
             found[name] = torch.tensor([float(bool(cell)) for cell in cells]).double()
     return {name: values for name, values in found.items() if values[values.isfinite()].std() > 0}
 

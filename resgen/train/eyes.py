@@ -1,7 +1,6 @@
 """Training in the eyes of a frozen network: the drifting loss, an adversary, or both."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,12 +70,11 @@ class EyesTrainer(Trainer):
             group["first_lr"] = group["lr"]
         return adversary
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    @property
+    def faster(self) -> tuple[str, float]:
         """A class's own latent moves only in the steps that draw it, so it moves the further the rarer these are."""
-        own = [p for name, p in self.generator.named_parameters() if name == "mapping.embed"]
-        rest = [p for name, p in self.generator.named_parameters() if name != "mapping.embed"]
-        factor = max(1.0, len(self.by_class) * self.config.group / self.config.batch) * (CLASS_RATE if self.config.fights else 1)
-        return [{"params": own, "factor": factor}, {"params": rest, "factor": 1.0}]
+        rarity = max(1.0, len(self.by_class) * self.config.group / self.config.batch)
+        return "mapping.embed", rarity * (CLASS_RATE if self.config.fights else 1)
 
     def _unit(self, maps: list[Tensor]) -> list[Tensor]:
         return [feature_map / scale for feature_map, scale in zip(maps, self.map_scales, strict=True)]

@@ -34,10 +34,6 @@ class Cells:
     anchors: Tensor  # [values, size]
     offsets: Tensor  # [values]
 
-    def of(self, z: Tensor) -> Tensor:
-        """The cells [N] of blocks of noise [N, size]."""
-        return (z @ self.anchors.T + self.offsets).argmax(dim=1)
-
 
 @dataclass(frozen=True)
 class Column:

@@ -62,14 +62,21 @@ class Trainer:
         self.generator = self.generator.to(memory_format=torch.channels_last).to(self.device)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         team.share_batch_norms(self.generator)
-        self.optimiser = torch.optim.Adam(self.parameter_groups(), config.lr, betas=self.betas)
+        self.optimiser = torch.optim.Adam(self._parameter_groups(), config.lr, betas=self.betas)
         self.steps_done = self.halvings = 0
         self.begun = begun.card.training if begun else {}  # what the card told of the weights before this run
         self.stages: list[dict[str, Any]] = [{"from_image": 0, "command": command}]
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """What the optimiser moves, each group with a ``factor`` of its step size."""
+    @property
+    def faster(self) -> tuple[str, float]:
+        """How the names of those weights begin that move only in few of the steps, and the factor of their step size."""
         raise NotImplementedError
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        prefix, factor = self.faster
+        named = list(self.generator.named_parameters())
+        rare, rest = ([p for name, p in named if name.startswith(prefix) is chosen] for chosen in (True, False))
+        return [{"params": rare, "factor": factor}, {"params": rest, "factor": 1.0}]
 
     def step(self) -> dict[str, float]:
         """One update on one batch; returns the losses."""
