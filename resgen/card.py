@@ -70,6 +70,12 @@ class Card:
         return f"Trained on {name} (author: {author}; licence: {licence})." if self.dataset.get("name") else ""
 
     @property
+    def likeness(self) -> float:
+        """How like the data its pictures are: the lesser of precision and recall, as shares of a held-out set's own; 0 where they were not measured."""
+        measures = ("lite2_precision", "lite2_recall")
+        return min(self.metrics.get(measure, 0) / (self.metrics.get(f"real_test_{measure}") or 1) for measure in measures)
+
+    @property
     def block_names(self) -> tuple[str, ...]:
         """What each block is called, coarse to fine: 'block 1, 4 px'."""
         return tuple(f"block {i + 1}, {pixels} px" for i, pixels in enumerate(self.arch.block_resolutions))

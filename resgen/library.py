@@ -66,14 +66,14 @@ class Library:
         return sorted(path.stem for path in self.folder.glob("*.safetensors") if NAME.fullmatch(path.stem))
 
     def cards(self) -> list[Card]:
-        """The cards that can be read: those of the largest images first, of these the longest trained, of these those of the most classes."""
+        """The cards that can be read, the best first: by the size of images, then by what was measured, by training, and by the number of classes."""
         found: list[Card] = []
         for name in self._stems():
             try:
                 found.append(self.card(name))
             except CheckpointError:
                 continue
-        return sorted(found, key=lambda card: (-card.arch.resolution, -card.training.get("images_seen", 0), -len(card.classes), card.name))
+        return sorted(found, key=_rank)
 
     def snapshots(self, name: str) -> list[str]:
         """The snapshots of a checkpoint's training, early to late: 'cifar10@4000' is snapshots/cifar10/4000.safetensors."""
@@ -202,6 +202,10 @@ def load(source: str, device: str = "auto", folder: Path = SHIPPED) -> Sampler:
 def list_checkpoints(folder: Path = SHIPPED) -> list[dict[str, Any]]:
     """The cards of a folder's readable checkpoints, the best first."""
     return [card.to_dict() for card in Library(folder, "cpu").cards()]
+
+
+def _rank(card: Card) -> tuple[float | str, ...]:
+    return -card.arch.resolution, -card.likeness, -card.training.get("images_seen", 0), -len(card.classes), card.name
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import threading
 import weakref
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,12 +88,24 @@ def test_a_damaged_file_is_listed_last_and_refused_when_chosen(folder: Path) -> 
 
 
 @pytest.mark.parametrize(("plain", "tiny", "first"), [(5, 9, "tiny"), (9, 5, "plain"), (9, 9, "tiny")])
-def test_the_longest_trained_of_the_largest_come_first_and_then_those_of_more_classes(folder: Path, plain: int, tiny: int, first: str) -> None:
+def test_of_the_largest_the_longest_trained_come_first_and_then_those_of_more_classes(folder: Path, plain: int, tiny: int, first: str) -> None:
+    tell(folder, plain={"training": {"images_seen": plain}}, tiny={"training": {"images_seen": tiny}})
+    assert Library(folder, "cpu").names()[0] == first
+
+
+@pytest.mark.parametrize(("precision", "recall", "first"), [(0.6, 0.5, "plain"), (0.9, 0.2, "tiny"), (0.2, 0.9, "tiny")])
+def test_what_was_measured_counts_more_and_no_more_than_the_worse_of_it(folder: Path, precision: float, recall: float, first: str) -> None:
+    real = {"real_test_lite2_precision": 0.8, "real_test_lite2_recall": 0.8}
+    longer = {"training": {"images_seen": 9}, "metrics": {"lite2_precision": 0.4, "lite2_recall": 0.4} | real}
+    tell(folder, plain={"metrics": {"lite2_precision": precision, "lite2_recall": recall} | real}, tiny=longer)
+    assert Library(folder, "cpu").names()[0] == first
+
+
+def tell(folder: Path, **facts: dict[str, Any]) -> None:
+    """Write other facts on checkpoints' cards."""
     shelf = Library(folder, "cpu")
-    for name, seen in (("plain", plain), ("tiny", tiny)):
-        card = shelf.card(name)
-        save_card(type(card)(card.name, card.arch, card.classes, card.direction_names, training={"images_seen": seen}), shelf.path(name))
-    assert shelf.names()[0] == first
+    for name, told in facts.items():
+        save_card(replace(shelf.card(name), **told), shelf.path(name))
 
 
 def test_a_sampler_is_loaded_once_and_again_when_its_file_changes(folder: Path) -> None:
