@@ -1,5 +1,6 @@
 """Training from a table that tells what each picture is made of."""
 
+import copy
 import csv
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,13 @@ from resgen.blocks import pixel_norm
 from resgen.checkpoint import Checkpoint, load_checkpoint
 from resgen.data import ImageSet
 from resgen.errors import CheckpointError, DataError
+from resgen.features import FeatureConfig, FeatureResNet, save_features
 from resgen.generator import GeneratorConfig
 from resgen.tensors import open_tensors
 from resgen.train.assembly import PartsTrainer
 from resgen.train.command import train_generator
 from resgen.train.config import TrainConfig
+from resgen.train.contest import FROZEN_STEPS
 from resgen.train.finish import to_checkpoint
 from resgen.train.parallel import Team
 from resgen.train.parts import MAX_VALUES, Column, Parts, read_parts
@@ -109,14 +112,14 @@ CONFIG = TrainConfig((), "bars", images=4000, batch=16, group=1, widths=(24, 16)
 
 @pytest.fixture(scope="module")
 def trained(data: ImageSet, parts: Parts) -> Checkpoint:
-    trainer = PartsTrainer(CONFIG, data, parts, "cpu", "", Team())
+    trainer = PartsTrainer(CONFIG, data, parts, None, "cpu", "", Team())
     while trainer.images_seen < CONFIG.images:
         trainer.step()
     return to_checkpoint(trainer, {}, 0.0)
 
 
 def test_what_begins_with_a_checkpoint_knows_its_parts(data: ImageSet, parts: Parts, trained: Checkpoint) -> None:
-    first, more = (PartsTrainer(CONFIG, data, parts, "cpu", "", Team(), begun).step()["pixels"] for begun in (None, trained))
+    first, more = (PartsTrainer(CONFIG, data, parts, None, "cpu", "", Team(), begun).step()["pixels"] for begun in (None, trained))
     assert more < first / 3
 
 
@@ -140,19 +143,34 @@ def test_between_two_parts_pictures_change_smoothly(trained: Checkpoint) -> None
     assert (w[1:] - w[:-1]).norm(dim=1).max() < 0.1 * (w[-1] - w[0]).norm()
 
 
-def test_a_run_that_was_stopped_resumes_to_the_same_weights(data: ImageSet, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "images"
+@pytest.fixture(scope="module")
+def folder(data: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The images as files."""
+    folder = tmp_path_factory.mktemp("bars")
     for place, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):
         (folder / CLASSES[label]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image.transpose(1, 2, 0)).save(folder / CLASSES[label] / f"{place:03}.png")
-    config = TrainConfig((str(folder),), "bars", images=120, batch=12, widths=(12, 8), save_every=60, loss="parts", table=str(table))
+    return folder
 
-    def train(out: str, resume: bool, config: TrainConfig = config) -> dict[str, Tensor]:
-        train_generator(config, tmp_path / out, resume, None, "cpu", {}, "", lambda *_: None, lambda _: None)
-        with open_tensors(tmp_path / out / "state.safetensors") as file:
-            return file.read()
 
-    straight, step = train("straight", False), PartsTrainer.step
+def train(config: TrainConfig, out: Path, resume: bool = False, features: Path | None = None) -> dict[str, Tensor]:
+    """The state that a run ends with."""
+    train_generator(config, out, resume, features, "cpu", {}, "", lambda *_: None, lambda _: None)
+    with open_tensors(out / "state.safetensors") as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("loss", ["parts", "parts+adversary"])
+def test_a_run_that_was_stopped_resumes_to_the_same_weights(
+    loss: str, folder: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resgen.train.assembly.FROZEN_STEPS", 2)
+    config = TrainConfig((str(folder),), "bars", images=120, batch=12, widths=(12, 8), save_every=60, loss=loss, table=str(table))
+    features = None
+    if config.fights:
+        features = tmp_path / "features.safetensors"
+        save_features(FeatureResNet(FeatureConfig(3, (8, 12))), features, {})
+    straight, step = train(config, tmp_path / "straight", features=features), PartsTrainer.step
 
     def stopped(self: PartsTrainer) -> dict[str, float]:
         if self.steps_done == 8:
@@ -161,17 +179,34 @@ def test_a_run_that_was_stopped_resumes_to_the_same_weights(data: ImageSet, tabl
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(PartsTrainer, "step", stopped)
-        train("stopped", False)
-    resumed = train("stopped", True)
+        train(config, tmp_path / "stopped", features=features)
+    resumed = train(config, tmp_path / "stopped", True, features)
     assert straight.keys() == resumed.keys() and "generator.mapping.parts.0.values" in straight
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
-
     with pytest.raises(CheckpointError, match="another table"):
-        train("stopped", True, replace(config, table=str(write_table(tmp_path / "other.csv", {"colour": ["a", "b"] * 150}))))
-    joined = replace(config, loss="drift", table="", init=str(tmp_path / "straight" / "bars.safetensors"), group=4)
-    train("joined", False, joined)
-    began, went_on = (load_checkpoint(tmp_path / out / "bars.safetensors") for out in ("straight", "joined"))
+        other = write_table(tmp_path / "other.csv", {"colour": ["a", "b"] * 150})
+        train(replace(config, table=str(other)), tmp_path / "stopped", True, features)
+
+
+def test_another_loss_goes_on_from_parts(folder: Path, table: Path, tmp_path: Path) -> None:
+    config = TrainConfig((str(folder),), "bars", images=24, batch=12, widths=(12, 8), loss="parts", table=str(table))
+    train(config, tmp_path / "parts")
+    train(replace(config, loss="drift", table="", init=str(tmp_path / "parts" / "bars.safetensors"), group=4), tmp_path / "drift")
+    began, went_on = (load_checkpoint(tmp_path / out / "bars.safetensors") for out in ("parts", "drift"))
     assert went_on.card.arch == began.card.arch, "what begins with a checkpoint has its latents"
+
+
+def test_an_adversary_comes_beside_the_pixels(data: ImageSet, parts: Parts, trained: Checkpoint) -> None:
+    """It and what its eyes see are told; while it is new, the generator waits."""
+    torch.manual_seed(0)
+    config = replace(CONFIG, loss="parts+adversary")
+    trainer = PartsTrainer(config, data, parts, FeatureResNet(FeatureConfig(3, (8, 12))), "cpu", "", Team(), trained)
+    before, told = copy.deepcopy(trainer.generator), [trainer.step() for _ in range(FROZEN_STEPS)]
+    assert all(torch.equal(a, b) for a, b in zip(before.parameters(), trainer.generator.parameters(), strict=True))
+    assert told[0].keys() == {"pixels", "seen", "heads", "named"}
+    trainer.step()
+    moved = [not torch.equal(a, b) for a, b in zip(before.parameters(), trainer.generator.parameters(), strict=True)]
+    assert sum(moved) > len(moved) / 2
 
 
 @pytest.mark.parametrize(
@@ -191,9 +226,17 @@ def test_a_table_that_tells_no_parts_is_refused(columns: dict[str, list[str]], s
 
 
 def test_parts_need_a_table_and_nothing_else_does() -> None:
-    for settings in ({"loss": "parts"}, {"table": "parts.csv"}):
+    for settings in ({"loss": "parts"}, {"loss": "parts+adversary"}, {"table": "parts.csv"}):
         with pytest.raises(DataError, match="--loss parts needs --table"):
             TrainConfig((), "bars", **settings)  # type: ignore[arg-type]
+
+
+def test_what_parts_have_no_use_for_is_refused(folder: Path, table: Path, tmp_path: Path) -> None:
+    for settings in ({"flip": True}, {"guidance": 0.2}, {"group": 4}):
+        with pytest.raises(DataError, match="--flip, --guidance and --group"):
+            TrainConfig((), "bars", loss="parts+adversary", table="parts.csv", **settings)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="leave out --features"):
+        train(TrainConfig((str(folder),), "bars", batch=12, loss="parts", table=str(table)), tmp_path / "out", features=Path("lite0"))
 
 
 def test_parts_are_described_and_what_has_none_as_ever() -> None:

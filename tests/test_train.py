@@ -180,7 +180,7 @@ def test_guidance_leads_away_from_images_of_any_class() -> None:
 def test_descriptions_are_places_by_images_by_channels() -> None:
     network = FeatureResNet(FeatureConfig(3, (8, 12, 16))).freeze()
     images = torch.rand(5, 3, 16, 16)
-    found = describe(images, network.maps(images), [1.0, 1.0, 1.0])
+    found = describe(images, network.maps(images))
     assert all(part.ndim == 3 and part.shape[1] == 5 for part in found)
     assert found[0].shape == (1, 5, 3 * 64) and found[1].shape == (64, 5, 8)
 
@@ -345,7 +345,7 @@ def test_features_of_few_images(shapes_zip: Path, tmp_path: Path) -> None:
 def test_the_smallest_images_are_described_in_numbers(eyes: Path, side: int) -> None:
     """Where the last map has one place there is no deviation between places."""
     maps = load_features(eyes).freeze().maps(torch.rand(2, 3, side, side))
-    assert all(description.isfinite().all() for description in describe(torch.rand(2, 3, side, side), maps, [1.0] * len(maps)))
+    assert all(description.isfinite().all() for description in describe(torch.rand(2, 3, side, side), maps))
 
 
 def test_shared_norms_keep_their_digits(monkeypatch: pytest.MonkeyPatch) -> None:

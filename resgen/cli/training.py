@@ -74,7 +74,7 @@ def train(
             help="Eyes: lite0, lite0@64 (pixels a side), resnet50 (a download) or a network of train-features; default: lite0 for an adversary."
         ),
     ] = None,
-    loss: Annotated[str, typer.Option(help="drift, adversary, drift+adversary, or parts.")] = "drift",
+    loss: Annotated[str, typer.Option(help="drift, adversary, drift+adversary, parts, or parts+adversary.")] = "drift",
     table: Annotated[
         Path | None, typer.Option(help="For parts: a CSV table with a row for each image, of what it is made of, and a column 'file'.")
     ] = None,

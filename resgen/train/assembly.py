@@ -7,30 +7,45 @@ from torch.nn import functional as F
 from resgen.blocks import PartMapping, PartsMapping
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
-from resgen.features import to_float
+from resgen.features import Eyes, to_float
 from resgen.precision import autocast
+from resgen.train.augment import Augmentation
 from resgen.train.config import TrainConfig
+from resgen.train.contest import FROZEN_STEPS, Contest
 from resgen.train.parallel import Team
 from resgen.train.parts import Parts
+from resgen.train.sight import Sight
 from resgen.train.trainer import Trainer, generator_config
 
 W_DIM = 192  # parts side by side need more room than a mapping that joins them
 SOFTNESS = 0.1  # of the cells' edges, where anchors are of unit size for each number of the block: a walk passes them smoothly, few seeds lie on them
 COARSE = 4  # pixels a side that are compared as one as well: what is out of place still has a way to go
+SEEN_SHARE, FOUGHT_SHARE = 1.0, 4.0  # of the eyes' distance and of the adversary beside the pixels, as norms of their gradients on the image
 PARTS_RATE = 4.0  # factor of the step size of a value's vector, which moves only in the steps that show it
 
 
 class PartsTrainer(Trainer):
-    """A `Trainer` whose generator learns each picture by its pixels."""
+    """A `Trainer` whose generator learns each picture by its pixels; with an adversary, which needs eyes, also by what these see of it."""
 
     betas = (0.9, 0.99)
 
     def __init__(
-        self, config: TrainConfig, data: ImageSet, parts: Parts, device: str, command: str, team: Team, begun: Checkpoint | None = None
+        self,
+        config: TrainConfig,
+        data: ImageSet,
+        parts: Parts,
+        eyes: Eyes | None,
+        device: str,
+        command: str,
+        team: Team,
+        begun: Checkpoint | None = None,
     ) -> None:
         self.parts = parts
         arch = generator_config(config, data, z_dim=parts.z_dim, w_dim=W_DIM, parts=parts.shape)
         super().__init__(config, arch, data, device, command, team, begun)
+        if eyes is not None:
+            self.sight = Sight(eyes, self.images, self.device)
+            self.contest = Contest(self.sight.maps(to_float(self.images[:1].to(self.device))), arch.num_classes, config.lr, team)
 
     @torch.no_grad()
     def start(self) -> None:
@@ -45,27 +60,51 @@ class PartsTrainer(Trainer):
     def step(self) -> dict[str, float]:
         """One update on images drawn from all."""
         self.begin_step()
-        chosen = torch.randint(len(self.labels), (self.config.batch,))
-        own = self.team.share(len(chosen))
-        loss = self._distance(chosen[own.start : own.stop])
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.team.average_gradients(self.generator)
-        self.optimiser.step()
-        self.end_step()
-        return {"pixels": self.team.mean(loss.detach())}
-
-    def _distance(self, chosen: Tensor) -> Tensor:
-        """Mean distance of images from what is drawn of their parts, pixel by pixel and coarsely."""
-        images = to_float(self.images[chosen].to(self.device))[:, : self.generator.config.image_channels]
+        drawn = torch.randint(len(self.labels), (self.config.batch,))
+        changes = [Augmentation.draw(1) for _ in drawn] if self.contest else []
+        own = self.team.share(len(drawn))
+        chosen = drawn[own.start : own.stop]
+        real, labels = to_float(self.images[chosen].to(self.device)), self.labels[chosen].to(self.device)
         with autocast(self.device):
-            drawn = self.generator.synthesise(self._w(chosen)).float()
-        apart = drawn - images
-        return apart.abs().mean() + F.avg_pool2d(apart, COARSE).abs().mean()
+            fake = self.generator.synthesise(self._w(chosen, labels)).float()
+        gradient, losses = self._compare(fake, real)
+        if self.contest:
+            change = Augmentation.join(changes[own.start : own.stop], self.device)
+            seen, told = self._look(fake, real, labels, change, self.team.norm(gradient))
+            gradient, losses = gradient + seen, losses | told
+        self.optimiser.zero_grad(set_to_none=True)
+        fake.backward(gradient)
+        self.team.average_gradients(self.generator)
+        if not (self.contest and self.steps_done < FROZEN_STEPS):
+            self.optimiser.step()
+        self.end_step()
+        return {name: self.team.mean(loss.detach()) for name, loss in losses.items()}
 
-    def _w(self, chosen: Tensor) -> Tensor:
+    def _compare(self, fake: Tensor, real: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Gradient on images ``fake`` of their mean distance from ``real``, pixel by pixel and coarsely; and this distance."""
+        apart = fake - real[:, : fake.shape[1]]
+        pixels = apart.abs().mean() + F.avg_pool2d(apart, COARSE).abs().mean()
+        return torch.autograd.grad(pixels, fake)[0], {"pixels": pixels}
+
+    def _look(self, fake: Tensor, real: Tensor, labels: Tensor, change: Augmentation, size: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Gradient on images ``fake`` of what eyes see otherwise than in ``real``, and of the adversary, by their shares of ``size``; and losses.
+
+        Both see the pair after the same ``change``.
+        """
+        assert self.contest is not None
+        with autocast(self.device):
+            with torch.no_grad():
+                real_maps = self.sight.maps(change(real))
+            fake_maps = self.sight.maps(change(fake.expand(-1, 3, -1, -1)))
+        seen = torch.stack([(a.float() - b.float()).abs().mean() for a, b in zip(fake_maps, real_maps, strict=True)]).mean()
+        (seeing,) = torch.autograd.grad(seen, fake, retain_graph=True)
+        fighting, losses = self.contest.resist(fake, fake_maps, labels, real_maps, labels, self.caution)
+        seeing, fighting = (share * size / self.team.norm(part) * part for share, part in ((SEEN_SHARE, seeing), (FOUGHT_SHARE, fighting)))
+        return seeing + fighting, {"seen": seen} | losses
+
+    def _w(self, chosen: Tensor, labels: Tensor) -> Tensor:
         """What images' classes and parts add up to [N, w_dim]."""
-        mapping, labels = self.generator.mapping, self.labels[chosen].to(self.device)
+        mapping = self.generator.mapping
         assert isinstance(mapping, PartsMapping)
         w = mapping.embed[labels]
         for column, part in zip(self.parts.columns, mapping.parts, strict=True):

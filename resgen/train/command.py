@@ -52,7 +52,7 @@ def train_generator(
     team, device = join(pick_device(device))
     data = load_images(config.data, config.resolution)
     check_classes(data)
-    group = 1 if config.loss == "parts" else config.group or (LARGE_GROUP if len(data.classes) <= FEW_CLASSES else SMALL_GROUP)
+    group = 1 if config.assembles else config.group or (LARGE_GROUP if len(data.classes) <= FEW_CLASSES else SMALL_GROUP)
     config = replace(config, group=group)
     if config.batch % (config.group * team.size):
         of_processes = f" times the {team.size} processes" if team.size > 1 else ""
@@ -68,14 +68,20 @@ def train_generator(
         dataset = {**dataset, "skipped": len(data.skipped)}
         if team.leads:
             tell_skipped(data)
-    trainer: Trainer
-    if config.table:
-        parts = read_parts(Path(config.table), data)
-        trainer = PartsTrainer(replace(config, table=file_hash(Path(config.table))), data, parts, device, command, team, begun)
-    else:
+    eyes: Eyes | None = None
+    if config.loss != "parts":
         features = features or default_eyes(config.fights)
         config = replace(config, features=file_hash(features) if features.is_file() else str(features))
-        trainer = EyesTrainer(config, data, open_eyes(features), device, command, team, begun)
+        eyes = open_eyes(features)
+    elif features:
+        raise DataError("--loss parts compares pixels, without eyes: leave out --features, or add an adversary, --loss parts+adversary.")
+    trainer: Trainer
+    if config.assembles:
+        parts = read_parts(Path(config.table), data)
+        trainer = PartsTrainer(replace(config, table=file_hash(Path(config.table))), data, parts, eyes, device, command, team, begun)
+    else:
+        assert eyes is not None
+        trainer = EyesTrainer(config, data, eyes, device, command, team, begun)
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
         note = "  ".join([*(f"{name} {value:.2f}" for name, value in losses.items()), f"{rate:.0f} images/s"])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from resgen.errors import DataError
 
-LOSSES = ("drift", "adversary", "drift+adversary", "parts")
+LOSSES = ("drift", "adversary", "drift+adversary", "parts", "parts+adversary")
 MAX_SEED = 2**31 - 1  # seeds of steps and groups are made of a run's, and must fit 63 bits
 MAX_IMAGES = 10**12
 MAX_BATCH = 65_536
@@ -56,8 +56,15 @@ class TrainConfig:
             check_range(name, value, low, high)
         if self.loss not in LOSSES:
             raise DataError(f"--loss must be one of {', '.join(LOSSES)}.")
-        if (self.loss == "parts") != bool(self.table):
+        if self.assembles != bool(self.table):
             raise DataError("--loss parts needs --table, a CSV file that tells what each image is made of, and no other does.")
+        if self.assembles and (self.flip or self.guidance or self.group > 1):
+            raise DataError("--loss parts compares each image with its own: --flip, --guidance and --group are for drift and the adversary alone.")
+
+    @property
+    def assembles(self) -> bool:
+        """True where images are drawn of known parts."""
+        return "parts" in self.loss
 
     @property
     def drifts(self) -> bool:

@@ -10,11 +10,12 @@ from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
 from resgen.features import Eyes, to_float
 from resgen.precision import autocast
-from resgen.train.adversary import Adversary
 from resgen.train.augment import Augmentation, mirror
 from resgen.train.config import TrainConfig
+from resgen.train.contest import FROZEN_STEPS, Contest
 from resgen.train.drift import Memory, describe, drift_loss
 from resgen.train.parallel import Team
+from resgen.train.sight import Sight
 from resgen.train.trainer import Trainer, generator_config
 
 REAL_MEMORY, FAKE_MEMORY = 3200, 1280  # images remembered of all classes together: memory bounds real ones, age the generated
@@ -22,9 +23,7 @@ MOST_REAL, MOST_FAKE = 64, 32  # of a class
 OTHERS = 32  # images of any class that repel, with guidance
 DRIFT_EVERY = 2  # steps with an adversary: drift takes every second one, twice as strongly
 CLASS_RATE = 3.0  # factor of the step size of a class's own latent, with an adversary: realism must not outrun the class
-FROZEN_STEPS = 60  # first ones of a new adversary, in which it learns and the generator waits
 LATENTS = ("z_dim", "w_dim", "parts")  # settings of a generator that one begun with it shares
-HEADS_AHEAD = 0.3  # heads' loss below which they wait for the generator: heads that know everything tell it little
 
 
 @dataclass(frozen=True)
@@ -47,28 +46,12 @@ class EyesTrainer(Trainer):
         self.by_class = [torch.nonzero(torch.from_numpy(data.labels) == c).flatten() for c in range(len(data.classes))]
         latents = {name: getattr(begun.card.arch, name) for name in LATENTS} if begun else {}
         super().__init__(config, generator_config(config, data, **latents), data, device, command, team, begun)
-        self.features = features.freeze().to(self.device)
-        probe = self.features.maps(to_float(self.images[:: len(self.images) // 256 + 1].to(self.device)))
-        self.map_scales = [float(m.float().square().mean().sqrt()) for m in probe]  # brings every map to unit size
-        self.adversary = self._make_adversary(probe) if config.fights else None
+        self.sight = Sight(features, self.images, self.device)
+        if config.fights:
+            self.contest = Contest(self.sight.maps(to_float(self.images[:1].to(self.device))), self.generator.config.num_classes, config.lr, team)
         classes = len(data.classes)
         self.real_memory = Memory(max(config.real, min(MOST_REAL, REAL_MEMORY // classes)))
         self.fake_memory = Memory(min(MOST_FAKE, FAKE_MEMORY // classes))
-
-    def modules(self) -> dict[str, torch.nn.Module]:
-        return super().modules() | ({"adversary": self.adversary} if self.adversary is not None else {})
-
-    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        return super().optimisers() | ({"heads": self.heads_optimiser} if self.adversary is not None else {})
-
-    def _make_adversary(self, probe: list[Tensor]) -> Adversary:
-        """Heads and namer for the eyes' maps, and their optimiser."""
-        adversary = Adversary(self._unit(probe), self.generator.config.num_classes).to(memory_format=torch.channels_last).to(self.device)  # type: ignore[call-overload]
-        self.team.share_batch_norms(adversary)
-        self.heads_optimiser = torch.optim.Adam(adversary.parameter_groups(self.config.lr))
-        for group in self.heads_optimiser.param_groups:
-            group["first_lr"] = group["lr"]
-        return adversary
 
     @property
     def faster(self) -> tuple[str, float]:
@@ -76,27 +59,22 @@ class EyesTrainer(Trainer):
         rarity = max(1.0, len(self.by_class) * self.config.group / self.config.batch)
         return "mapping.embed", rarity * (CLASS_RATE if self.config.fights else 1)
 
-    def _unit(self, maps: list[Tensor]) -> list[Tensor]:
-        return [feature_map / scale for feature_map, scale in zip(maps, self.map_scales, strict=True)]
-
     def step(self) -> dict[str, float]:
         """One update on one batch, groups of one class each; returns the losses."""
         step_seed = self.begin_step()
-        for group in self.heads_optimiser.param_groups if self.adversary is not None else []:
-            group["lr"] = group["first_lr"] * self.caution
         labels = self._choose_classes()
         others = self.real_memory.draw(OTHERS) if self.config.guidance else None
         batch = self._draw_batch(labels, step_seed)
         with autocast(self.device):
             fake = self._generate(batch.z, batch.labels).float()
-        fights = self.adversary is not None and self.images_seen >= self.config.drift_first
+        fights = self.contest is not None and self.images_seen >= self.config.drift_first
         losses: dict[str, Tensor] = {}
         gradient = torch.zeros_like(fake)
         if fights:
             gradient, losses = self._resist(batch, fake)
         if self.config.drifts and not (fights and self.steps_done % DRIFT_EVERY):
             drift, losses["drift"] = self._drift(batch, fake, labels, others)
-            share = DRIFT_EVERY * self.config.drift_share * self._norm(gradient) / self._norm(drift) if fights else 1.0
+            share = DRIFT_EVERY * self.config.drift_share * self.team.norm(gradient) / self.team.norm(drift) if fights else 1.0
             gradient = gradient + share * drift
         self.optimiser.zero_grad(set_to_none=True)
         fake.backward(gradient)
@@ -107,39 +85,27 @@ class EyesTrainer(Trainer):
         return {name: self.team.mean(loss.detach()) for name, loss in losses.items()}
 
     def _resist(self, batch: Batch, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The adversary's gradient on the images ``fake``, and its own update. It sees only changed images, so that it knows none by heart."""
-        assert self.adversary is not None
+        """What an adversary makes of the images ``fake``: their gradient, and losses. It sees only changed images, so that it knows none by heart."""
+        assert self.contest is not None
         change_real, change_fake = batch.changes
         with autocast(self.device):
             with torch.no_grad():
-                real_maps = self._unit(self.features.maps(change_real(batch.real)))
-            fake_maps = self._unit(self.features.maps(change_fake(fake)))
-            loss, named = self.adversary.judge(fake_maps, batch.labels)
-        (gradient,) = torch.autograd.grad(loss, fake)
-        with autocast(self.device):
-            heads, naming = self.adversary.learn(real_maps, batch.real_labels, [m.detach() for m in fake_maps], batch.labels)
-        self.heads_optimiser.zero_grad(set_to_none=True)
-        (naming + heads * (self.team.mean(heads.detach().clone()) > HEADS_AHEAD)).backward()
-        self.team.average_gradients(self.adversary)
-        self.heads_optimiser.step()
-        return gradient, {"heads": heads, "named": named}
+                real_maps = self.sight.maps(change_real(batch.real))
+            fake_maps = self.sight.maps(change_fake(fake))
+        return self.contest.resist(fake, fake_maps, batch.labels, real_maps, batch.real_labels, self.caution)
 
     def _drift(self, batch: Batch, fake: Tensor, labels: list[int], others: list[Tensor] | None) -> tuple[Tensor, Tensor]:
         """The drifting loss's gradient on the images ``fake``, and the loss."""
         with autocast(self.device):
             with torch.no_grad():
-                real_maps = self.features.maps(batch.real)
-            fake_maps = self.features.maps(fake)
-        self._remember(self.real_memory, labels, describe(batch.real, real_maps, self.map_scales), self.config.real)
-        fake_parts = describe(fake, fake_maps, self.map_scales)
+                real_maps = self.sight.maps(batch.real)
+            fake_maps = self.sight.maps(fake)
+        self._remember(self.real_memory, labels, describe(batch.real, real_maps), self.config.real)
+        fake_parts = describe(fake, fake_maps)
         mine = enumerate(labels[place] for place in self.team.share(len(labels)))
         loss = torch.stack([self._group_loss(place, label, fake_parts, others) for place, label in mine]).mean()
         self._remember(self.fake_memory, labels, fake_parts, self.config.group)
         return torch.autograd.grad(loss, fake)[0], loss
-
-    def _norm(self, gradient: Tensor) -> float:
-        """Of the whole team's gradient, up to a factor that all gradients share."""
-        return self.team.mean(gradient.square().sum()) ** 0.5 + 1e-12
 
     def _choose_classes(self) -> list[int]:
         """A class for each group of the batch; none comes twice before all have come."""

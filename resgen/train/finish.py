@@ -12,7 +12,7 @@ from resgen.statistics import latent_statistics
 from resgen.train.trainer import Trainer
 
 KEPT_ROWS = 200  # of the history on the card
-LOSS_NAMES = ("drift", "heads", "named", "pixels")  # figures of the history on the card
+LOSS_NAMES = ("drift", "heads", "named", "pixels", "seen")  # figures of the history on the card
 
 
 @torch.no_grad()

@@ -48,6 +48,10 @@ class Team:
             distributed.all_reduce(value)
         return value.item() / self.size
 
+    def norm(self, gradient: Tensor) -> float:
+        """Of the whole team's gradient, of which this is a process's part; up to a factor that all gradients share, and never 0."""
+        return self.mean(gradient.square().sum()) ** 0.5 + 1e-12
+
     def share_batch_norms(self, module: nn.Module) -> None:
         """Put a `SharedBatchNorm` with the same weights in the place of each batch norm."""
         if self.size == 1:

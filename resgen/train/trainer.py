@@ -13,6 +13,7 @@ from resgen.features import to_float
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.train.begin import take_weights
 from resgen.train.config import TrainConfig
+from resgen.train.contest import Contest
 from resgen.train.parallel import Team
 from resgen.train.state import State, restore
 
@@ -47,6 +48,7 @@ class Trainer:
     """
 
     betas = (0.0, 0.99)  # of the optimiser
+    contest: Contest | None = None  # with an adversary, where a subclass has one
 
     def __init__(
         self, config: TrainConfig, arch: GeneratorConfig, data: ImageSet, device: str, command: str, team: Team, begun: Checkpoint | None = None
@@ -84,11 +86,13 @@ class Trainer:
 
     def modules(self) -> dict[str, torch.nn.Module]:
         """What a run's state holds the weights of, by name."""
-        return {"generator": self.generator, "average": self.average}
+        own: dict[str, torch.nn.Module] = {"generator": self.generator, "average": self.average}
+        return own | ({"adversary": self.contest.adversary} if self.contest else {})
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """What a run's state holds the memory of, by name."""
-        return {"adam": self.optimiser}
+        own: dict[str, torch.optim.Optimizer] = {"adam": self.optimiser}
+        return own | ({"heads": self.contest.optimiser} if self.contest else {})
 
     def forget(self) -> None:
         """Drop what a state does not hold. Done at each save, so that a resumed run takes the same steps."""

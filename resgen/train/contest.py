@@ -1,0 +1,40 @@
+"""A generator and an adversary that learn from each other."""
+
+import torch
+from torch import Tensor
+
+from resgen.precision import autocast
+from resgen.train.adversary import Adversary
+from resgen.train.parallel import Team
+
+HEADS_AHEAD = 0.3  # heads' loss below which they wait for the generator: heads that know everything tell it little
+FROZEN_STEPS = 60  # first ones of a new adversary, in which it learns and the generator waits
+
+
+class Contest:
+    """An adversary for maps shaped as ``probe``'s, and its optimiser."""
+
+    def __init__(self, probe: list[Tensor], classes: int, rate: float, team: Team) -> None:
+        device = probe[0].device
+        self.adversary = Adversary(probe, classes).to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
+        team.share_batch_norms(self.adversary)
+        self.optimiser = torch.optim.Adam(self.adversary.parameter_groups(rate))
+        self._rates = [group["lr"] for group in self.optimiser.param_groups]
+        self._team = team
+
+    def resist(
+        self, fake: Tensor, fake_maps: list[Tensor], labels: Tensor, real_maps: list[Tensor], real_labels: Tensor, caution: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The adversary's gradient on the images ``fake``, of which it sees ``fake_maps``, and its own update, with ``caution`` times its step sizes."""
+        with autocast(fake.device):
+            loss, named = self.adversary.judge(fake_maps, labels)
+        (gradient,) = torch.autograd.grad(loss, fake, retain_graph=True)
+        with autocast(fake.device):
+            heads, naming = self.adversary.learn(real_maps, real_labels, [m.detach() for m in fake_maps], labels)
+        self.optimiser.zero_grad(set_to_none=True)
+        (naming + heads * (self._team.mean(heads.detach().clone()) > HEADS_AHEAD)).backward()
+        self._team.average_gradients(self.adversary)
+        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * caution
+        self.optimiser.step()
+        return gradient, {"heads": heads, "named": named}
