@@ -8,7 +8,7 @@ import torch
 from resgen.composite import AnyRecipe
 from resgen.errors import RecipeError
 from resgen.features import FeatureResNet, to_float
-from resgen.latents import locate
+from resgen.latents import Points, locate
 from resgen.recipe import MAX_SEED, Recipe, pack_vector
 from resgen.sampler import Sampler
 from resgen.work import Work
@@ -16,7 +16,6 @@ from resgen.work import Work
 CONFIDENCE, TYPICALITY = "Confidence", "Likeness to real images"
 ORDERS = (CONFIDENCE, TYPICALITY)
 SPREAD_SEEDS = 512  # on which one standard deviation of a direction is measured
-BATCH = 64
 
 
 def curate(recipe: Recipe, sampler: Sampler, classifier: FeatureResNet, many: int, keep: int, order: str) -> Work[Recipe]:
@@ -35,17 +34,26 @@ def curate(recipe: Recipe, sampler: Sampler, classifier: FeatureResNet, many: in
         raise RecipeError("Seeds: there are not so many after the first; begin with a smaller one.")
     candidates = recipe.changed(seeds=tuple(range(recipe.seeds[0], recipe.seeds[0] + many)), edits=())
     points = locate(candidates, sampler.checkpoint)
-    images = yield from sampler.draw(points)
-    best = np.argsort(-_scores(images, points.labels, classifier, order), kind="stable")[:keep]
+    scores = yield from _score_all(points, sampler, classifier, order)
+    best = np.argsort(-scores, kind="stable")[:keep]
     return candidates.changed(seeds=tuple(candidates.seeds[index] for index in best))
+
+
+def _score_all(points: Points, sampler: Sampler, classifier: FeatureResNet, order: str) -> Work[np.ndarray]:
+    """A score [N] of each point's image. No image is kept: a thousand large ones would fill the memory."""
+    scores: list[float] = []
+    for images in sampler.batches(points):
+        labels = points.labels[len(scores) : len(scores) + len(images)]
+        scores += _scores(images, labels, classifier, order).tolist()
+        yield len(scores), len(points)
+    return np.array(scores)
 
 
 @torch.inference_mode()
 def _scores(images: np.ndarray, labels: torch.Tensor, classifier: FeatureResNet, order: str) -> np.ndarray:
     """A score [N] of each image, more is better."""
     device = classifier.classify.weight.device
-    batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(BATCH)
-    pooled = torch.cat([classifier.pooled(to_float(batch.to(device))).float() for batch in batches])
+    pooled = classifier.pooled(to_float(torch.from_numpy(images).permute(0, 3, 1, 2).to(device))).float()
     if order == CONFIDENCE:
         scores = classifier.classify(pooled).softmax(dim=1)
     else:
