@@ -1,4 +1,8 @@
-"""Training where it is known what each picture is made of: the generator draws it from its parts."""
+"""Training where it is known what each picture is made of: the generator draws it from its parts (Dosovitskiy et al. 2015, arXiv 1411.5928).
+
+Means of pixels are soft where a little is still unknown. What eyes see of a picture and of its own (Johnson et al. 2016, arXiv 1603.08155) and an
+adversary beside the pixels (Isola et al. 2017, arXiv 1611.07004) make it sharp.
+"""
 
 import torch
 from torch import Tensor

@@ -28,7 +28,7 @@ class Contest:
         """The adversary's gradient on the images ``fake``, of which it sees ``fake_maps``, and its own update, with ``caution`` times its step sizes."""
         with autocast(fake.device):
             loss, named = self.adversary.judge(fake_maps, labels)
-        (gradient,) = torch.autograd.grad(loss, fake, retain_graph=True)
+        (gradient,) = torch.autograd.grad(loss, fake)
         with autocast(fake.device):
             heads, naming = self.adversary.learn(real_maps, real_labels, [m.detach() for m in fake_maps], labels)
         self.optimiser.zero_grad(set_to_none=True)
