@@ -315,12 +315,12 @@ def test_a_run_begins_with_what_fits_of_a_checkpoint(tiny_folder: Path, shapes_z
     config = TrainConfig((str(shapes_zip),), "grown", images=4, batch=4, group=2, lr=0.0, widths=(32, 32, 16))
     train_generator(config, tmp_path / "first", False, eyes, "cpu", {}, "first", lambda *_: None, lambda _: None)
     first = tmp_path / "first" / "grown.safetensors"
-    second = replace(config, init=str(first), loss="drift+adversary")
+    second = replace(config, init=str(first), loss="drift+adversary", widths=None)
     path = train_generator(second, tmp_path / "second", False, eyes, "cpu", {}, "second", lambda *_: None, lambda _: None)
     before, after = load_checkpoint(first), load_checkpoint(path)
     learned = [name for name, value in before.weights.items() if "running" not in name and "num_batches" not in name]
     assert all(torch.equal(before.weights[name], after.weights[name]) for name in learned)
-    assert after.card.training["command"] == "first" and after.card.training["images_seen"] == 8
+    assert after.card.arch == before.card.arch and after.card.training["command"] == "first" and after.card.training["images_seen"] == 8
     assert after.card.training["stages"] == [{"from_image": 4, "command": "second"}]
     shutil.copy(path, first)  # the name stands for another checkpoint by now, which changes nothing of what the run began with
     more = replace(second, images=8)

@@ -62,7 +62,7 @@ def train(
     batch: Annotated[int, typer.Option(help="Images drawn in a step, a multiple of --group.")] = 64,
     group: Annotated[int, typer.Option(help="Images of one class in a batch; 0: by the number of classes.")] = 0,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: the data's own.")] = None,
-    widths: Annotated[str, typer.Option(help="Channels of each block, coarse to fine; default: by the resolution.")] = "",
+    widths: Annotated[str, typer.Option(help="Channels of each block, coarse to fine; default: those of --init, or by the resolution.")] = "",
     lr: Annotated[float, typer.Option(help="Step size.")] = 3e-4,
     guidance: Annotated[float, typer.Option(help="How far images of any class repel: more makes classes distinct.")] = 0.0,
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,

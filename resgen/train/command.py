@@ -59,8 +59,12 @@ def train_generator(
         raise DataError(f"--batch must be a multiple of --group, {config.group}{of_processes}.")
     library = Library(device="cpu")
     begun = load_checkpoint(library.path(library.add(config.init))) if config.init else None
-    if begun is not None and begun.card.arch.family != GeneratorConfig.family:
-        raise DataError(f"{begun.name} was imported, and has no weights that training could begin with; begin with one trained here.")
+    if begun is not None:
+        before = begun.card.arch
+        if not isinstance(before, GeneratorConfig):
+            raise DataError(f"{begun.name} was imported, and has no weights that training could begin with; begin with one trained here.")
+        if before.resolution == data.images.shape[-1]:
+            config = replace(config, widths=config.widths or before.widths)
     path = out / f"{config.name}.safetensors"
     for place in (path, out / STATE):
         check_place(place)
