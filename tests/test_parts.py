@@ -207,6 +207,7 @@ def test_an_adversary_comes_beside_the_pixels(data: ImageSet, parts: Parts, trai
     trainer.step()
     moved = [not torch.equal(a, b) for a, b in zip(before.parameters(), trainer.generator.parameters(), strict=True)]
     assert sum(moved) > len(moved) / 2
+    assert all(torch.equal(a, b) for a, b in zip(before.buffers(), trainer.generator.buffers(), strict=True)), "norms stay what drawing has"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ adversary beside the pixels (Isola et al. 2017, arXiv 1611.07004) make it sharp.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resgen.blocks import PartMapping, PartsMapping
@@ -47,6 +47,8 @@ class PartsTrainer(Trainer):
         self.parts = parts
         arch = generator_config(config, data, z_dim=parts.z_dim, w_dim=W_DIM, parts=parts.shape)
         super().__init__(config, arch, data, device, command, team, begun)
+        if begun is not None:
+            hold_norms(self.generator)
         if eyes is not None:
             self.sight = Sight(eyes, self.images, self.device)
             self.contest = Contest(self.sight.maps(to_float(self.images[:1].to(self.device))), arch.num_classes, config.lr, team)
@@ -115,3 +117,10 @@ class PartsTrainer(Trainer):
             assert isinstance(part, PartMapping)
             w = w + part.values.unflatten(0, (part.classes, -1))[labels, column.numbers[chosen].to(self.device)]
         return w
+
+
+def hold_norms(generator: nn.Module) -> None:
+    """Norm by the statistics that there are, as drawing does: by those of its batch, what is rare is drawn as it never is later."""
+    for module in generator.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
