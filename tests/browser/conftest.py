@@ -41,6 +41,7 @@ TELL_TOASTS = """(() => {
 
 at_both_widths = pytest.mark.parametrize("page", list(SIZES), indirect=True)
 library = Library(SHIPPED, "cpu")  # what the page shows is compared with what this draws
+OPENING = library.card(library.first())  # what the app opens with
 
 expect.set_options(timeout=15_000)
 _toasts: WeakKeyDictionary[BrowserContext, list[str]] = WeakKeyDictionary()  # those that no test has taken yet

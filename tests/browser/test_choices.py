@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from resgen.recipe import Recipe
-from tests.browser.conftest import Visit, choose_generator, enter, linked, number, painted, pixels, redrawn, settled
+from tests.browser.conftest import OPENING, Visit, choose_generator, enter, linked, number, painted, pixels, redrawn, settled
 
 
 def explored(page: Page) -> Recipe:
@@ -19,7 +19,7 @@ def pick(page: Page, label: str, option: str) -> None:
 
 def test_another_generator_takes_over_what_belongs_to_any_without_a_word(page: Page) -> None:
     redrawn(page, lambda: page.get_by_label("One class").check())
-    redrawn(page, lambda: pick(page, "Class to show", "banana"))
+    redrawn(page, lambda: pick(page, "Class to show", OPENING.classes[2]))
     redrawn(page, lambda: enter(number(page, "direction-1"), "2"))
     redrawn(page, lambda: enter(number(page, "truncation"), "0.7"))
     redrawn(page, lambda: page.click("#next"))
@@ -84,7 +84,7 @@ def test_a_mix_emptied_or_without_weight_is_drawn_in_equal_shares(page: Page) ->
     assert explored(page).class_mix == ((names[0], 0), (names[1], 1))
     redrawn(page, lambda: enter(number(page, "share-2"), "0"))
     assert pixels(page) == even, "no weight at all is as much for each"
-    redrawn(page, lambda: pick(page, "Classes to mix", "banana"))
-    assert [name for name, _ in explored(page).class_mix] == [*names, "banana"]
+    redrawn(page, lambda: pick(page, "Classes to mix", OPENING.classes[2]))
+    assert [name for name, _ in explored(page).class_mix] == [*names, OPENING.classes[2]]
     redrawn(page, lambda: page.locator("#controls .token-remove.remove-all:visible").click())
     assert [name for name, _ in explored(page).class_mix] == names

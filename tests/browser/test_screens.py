@@ -18,6 +18,7 @@ from resgen.plates import draw, stream_frames
 from resgen.recipe import Recipe
 from resgen.work import finish
 from tests.browser.conftest import (
+    OPENING,
     PATIENCE,
     Visit,
     choose,
@@ -157,13 +158,14 @@ def test_a_mix_follows_its_rows_columns_and_blocks(page: Page, tmp_path: Path) -
     first = pixels(page, "#mix-grid")
     page.locator("#mix-blocks").get_by_label("Block 1, 4 px").check()
     second = changed(page, "#mix-grid", first)
-    enter(text(page, "mix-row-seeds"), "3@lemon,9@banana")
+    one, other = OPENING.classes[:2]
+    enter(text(page, "mix-row-seeds"), f"3@{one},9@{other}")
     changed(page, "#mix-grid", second)
     path = saved(page, "#mix-png", tmp_path / "mix.png")
     mix, _ = read_recipe(path)
-    assert isinstance(mix, StyleMix) and [row.classes for row in mix.rows] == [("lemon",), ("banana",)] and 0 in mix.blocks
+    assert isinstance(mix, StyleMix) and [row.classes for row in mix.rows] == [(one,), (other,)] and 0 in mix.blocks
     assert linked(page) == mix
-    rows = library.sampler("fruits").render(mix.rows[1])
+    rows = library.sampler(OPENING.name).render(mix.rows[1])
     side, table = 64 * mix.scale, Image.open(path).convert("RGB")
     step = (table.height - side) // len(mix.rows)  # the last row begins two further down
     seen = table.crop((0, 2 * step, side, 2 * step + side)).resize((64, 64), Image.Resampling.BOX)
@@ -196,7 +198,8 @@ def test_any_blocks_may_be_mixed(page: Page) -> None:
     assert isinstance(mix, StyleMix) and mix.blocks == (0, 3)
 
 
-def test_a_picture_is_found_again_and_can_be_pinned(page: Page, tmp_path: Path) -> None:
+def test_a_picture_is_found_again_and_can_be_pinned(visit: Visit, tmp_path: Path) -> None:
+    page = visit("?checkpoint=fruits")
     target = library.sampler("fruits").render(Recipe(checkpoint="fruits", seeds=(77,)))[0]
     path = tmp_path / "photo.png"
     Image.fromarray(target).save(path)

@@ -44,7 +44,7 @@ def film(visit: Visit) -> Page:
 def inversion(visit: Visit, folder: Path) -> Page:
     """Begin an inversion that takes a minute at least."""
     Image.fromarray(library.sampler("fruits").render(Recipe(checkpoint="fruits", seeds=(77,)))[0]).save(folder / "photo.png")
-    page = visit()
+    page = visit("?checkpoint=fruits")
     open_tab(page, "Invert")
     page.set_input_files("#invert-photo input[type=file]", folder / "photo.png")
     expect(page.locator("#invert-photo")).to_contain_text("photo")

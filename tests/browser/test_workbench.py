@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from resgen.recipe import Recipe
 from tests.browser.conftest import (
+    OPENING,
     PATIENCE,
     Visit,
     choose_generator,
@@ -211,7 +212,7 @@ def test_the_ends_of_a_direction_are_shown_and_go_there(visit: Visit) -> None:
     low, high = (ends.nth(side).evaluate("canvas => canvas.toDataURL()") for side in (0, 1))
     assert low != high
     redrawn(page, lambda: page.locator("#direction-1 .rg-end").last.click())
-    assert explored(page).directions == ((library.card("fruits").direction_names[0], 3.0),)
+    assert explored(page).directions == ((OPENING.direction_names[0], 3.0),)
 
 
 def test_the_theme_is_kept_and_the_sheet_of_keys_opens(visit: Visit) -> None:
@@ -262,7 +263,7 @@ def test_a_teacher_shows_what_a_block_does_in_three_actions(visit: Visit) -> Non
     page.locator("#grid .rg-tiles button").nth(4).click()  # 2: an image
     redrawn(page, lambda: page.locator("#blocks .rg-switch").nth(1).click())  # 3: block 2 off
     page.wait_for_function("document.querySelector('.rg-blocks').dataset.painted.includes('residual_gains')")  # and see why
-    expect(page.locator("#blocks .rg-look:visible")).to_have_count(3 * len(library.card("fruits").block_names))
+    expect(page.locator("#blocks .rg-look:visible")).to_have_count(3 * len(OPENING.block_names))
 
 
 def test_a_researcher_saves_a_film_along_a_direction_in_six_actions(visit: Visit) -> None:
