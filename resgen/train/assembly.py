@@ -51,7 +51,7 @@ class PartsTrainer(Trainer):
             hold_norms(self.generator)
         if eyes is not None:
             self.sight = Sight(eyes, self.images, self.device)
-            self.contest = Contest(self.sight.maps(to_float(self.images[:1].to(self.device))), arch.num_classes, config.lr, team)
+            self.contest = Contest(self.sight.probe, arch.num_classes, config.lr, team)
 
     @torch.no_grad()
     def start(self) -> None:
@@ -78,13 +78,7 @@ class PartsTrainer(Trainer):
             change = Augmentation.join(changes[own.start : own.stop], self.device)
             seen, told = self._look(fake, real, labels, change, self.team.norm(gradient))
             gradient, losses = gradient + seen, losses | told
-        self.optimiser.zero_grad(set_to_none=True)
-        fake.backward(gradient)
-        self.team.average_gradients(self.generator)
-        if not (self.contest and self.steps_done < FROZEN_STEPS):
-            self.optimiser.step()
-        self.end_step()
-        return {name: self.team.mean(loss.detach()) for name, loss in losses.items()}
+        return self.follow(fake, gradient, losses, waits=self.contest is not None and self.steps_done < FROZEN_STEPS)
 
     def _compare(self, fake: Tensor, real: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradient on images ``fake`` of their mean distance from ``real``, pixel by pixel and coarsely; and this distance."""

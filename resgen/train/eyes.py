@@ -48,7 +48,7 @@ class EyesTrainer(Trainer):
         super().__init__(config, generator_config(config, data, **latents), data, device, command, team, begun)
         self.sight = Sight(features, self.images, self.device)
         if config.fights:
-            self.contest = Contest(self.sight.maps(to_float(self.images[:1].to(self.device))), self.generator.config.num_classes, config.lr, team)
+            self.contest = Contest(self.sight.probe, self.generator.config.num_classes, config.lr, team)
         classes = len(data.classes)
         self.real_memory = Memory(max(config.real, min(MOST_REAL, REAL_MEMORY // classes)))
         self.fake_memory = Memory(min(MOST_FAKE, FAKE_MEMORY // classes))
@@ -76,13 +76,8 @@ class EyesTrainer(Trainer):
             drift, losses["drift"] = self._drift(batch, fake, labels, others)
             share = DRIFT_EVERY * self.config.drift_share * self.team.norm(gradient) / self.team.norm(drift) if fights else 1.0
             gradient = gradient + share * drift
-        self.optimiser.zero_grad(set_to_none=True)
-        fake.backward(gradient)
-        self.team.average_gradients(self.generator)
-        if not fights or self.images_seen >= self.config.drift_first + FROZEN_STEPS * self.config.batch:
-            self.optimiser.step()
-        self.end_step()
-        return {name: self.team.mean(loss.detach()) for name, loss in losses.items()}
+        waits = fights and self.images_seen < self.config.drift_first + FROZEN_STEPS * self.config.batch
+        return self.follow(fake, gradient, losses, waits)
 
     def _resist(self, batch: Batch, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """What an adversary makes of the images ``fake``: their gradient, and losses. It sees only changed images, so that it knows none by heart."""

@@ -14,6 +14,7 @@ class Sight:
     def __init__(self, eyes: Eyes, images: Tensor, device: torch.device) -> None:
         self.eyes = eyes.freeze().to(device)
         probe = self.eyes.maps(to_float(images[:: len(images) // PROBED + 1].to(device)))
+        self.probe = [feature_map[:1].clone() for feature_map in probe]  # one image's, for their shapes
         self._sizes = [float(feature_map.float().square().mean().sqrt()) for feature_map in probe]
 
     def maps(self, images: Tensor) -> list[Tensor]:

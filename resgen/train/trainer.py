@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
@@ -123,11 +124,19 @@ class Trainer:
             group["lr"] = rate * group["factor"]
         return step_seed
 
-    def end_step(self) -> None:
-        """Count the step and take its weights into the average."""
+    def follow(self, fake: Tensor, gradient: Tensor, losses: dict[str, Tensor], waits: bool) -> dict[str, float]:
+        """End a step: move the generator by the ``gradient`` on its images ``fake``, or not where it ``waits`` for a new adversary, and take it
+        into the average. Returns the whole team's ``losses``.
+        """
+        self.optimiser.zero_grad(set_to_none=True)
+        fake.backward(gradient)
+        self.team.average_gradients(self.generator)
+        if not waits:
+            self.optimiser.step()
         self.steps_done += 1
         counted = self.images_seen + (10 * HEAD_START if self.begun else 0)
         update_average(self.average, self.generator, counted, self.config.batch, EMA_IMAGES)
+        return {name: self.team.mean(loss.detach()) for name, loss in losses.items()}
 
     def is_sound(self) -> bool:
         """False where a weight is not finite, or too large for the half precision of a checkpoint's matrices."""
