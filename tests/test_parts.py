@@ -196,6 +196,15 @@ def test_another_loss_goes_on_from_parts(folder: Path, table: Path, tmp_path: Pa
     assert went_on.card.arch == began.card.arch, "what begins with a checkpoint has its latents"
 
 
+def test_what_is_missing_counts_more_than_what_is_a_little_off_everywhere(data: ImageSet, parts: Parts) -> None:
+    trainer = PartsTrainer(CONFIG, data, parts, None, "cpu", "", Team())
+    real = torch.zeros(1, 3, 8, 8)
+    fake = torch.full_like(real, 0.02)
+    fake[:, :, 3, 5] = 1
+    gradient, _ = trainer._compare(fake.requires_grad_(), real)
+    assert gradient[:, :, 3, 5].norm() > 0.7 * gradient.norm(), "one pixel of 64"
+
+
 def test_an_adversary_comes_beside_the_pixels(data: ImageSet, parts: Parts, trained: Checkpoint) -> None:
     """It and what its eyes see are told; while it is new, the generator waits."""
     torch.manual_seed(0)
