@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from resgen.blocks import pixel_norm
 from resgen.checkpoint import Checkpoint, load_checkpoint
@@ -194,6 +195,22 @@ def test_another_loss_goes_on_from_parts(folder: Path, table: Path, tmp_path: Pa
     train(replace(config, loss="drift", table="", init=str(tmp_path / "parts" / "bars.safetensors"), group=4), tmp_path / "drift")
     began, went_on = (load_checkpoint(tmp_path / out / "bars.safetensors") for out in ("parts", "drift"))
     assert went_on.card.arch == began.card.arch, "what begins with a checkpoint has its latents"
+
+
+def test_few_seeds_lie_between_parts_whatever_a_run_begins_with(data: ImageSet, parts: Parts, trained: Checkpoint) -> None:
+    """Cells of wider edges, as a checkpoint may have, are cut anew: what lies between two parts is drawn as no picture is."""
+    wider = replace(
+        trained, weights={name: value / 20 if name.endswith(("anchors", "offsets")) else value for name, value in trained.weights.items()}
+    )
+    ours = to_checkpoint(PartsTrainer(CONFIG, data, parts, None, "cpu", "", Team(), wider), {}, 0.0)
+
+    def between(checkpoint: Checkpoint) -> float:
+        """Share of noise that is less than nine tenths of one bar."""
+        mapping, blocks = checkpoint.build().mapping, torch.randn(4000, parts.z_dim).split([column.size for column in parts.columns], dim=1)
+        cells = F.linear(blocks[1], mapping.parts[1].anchors, mapping.parts[1].offsets).unflatten(1, (2, -1)).softmax(dim=2)  # type: ignore[index, union-attr]
+        return float((cells.amax(dim=2) < 0.9).float().mean())
+
+    assert between(ours) == pytest.approx(between(trained), abs=0.02) and between(ours) < 0.05 < between(wider)
 
 
 def test_what_is_missing_counts_more_than_what_is_a_little_off_everywhere(data: ImageSet, parts: Parts) -> None:

@@ -22,7 +22,9 @@ from resgen.train.sight import Sight
 from resgen.train.trainer import Trainer, generator_config
 
 W_DIM = 192  # parts side by side need more room than a mapping that joins them
-SOFTNESS = 0.1  # of the cells' edges, where anchors are of unit size for each number of the block: a walk passes them smoothly, few seeds lie on them
+SOFTNESS = (
+    0.025  # of the cells' edges, where anchors are of unit size for each number of the block: a walk passes them smoothly, few seeds lie on them
+)
 COARSE = 4  # pixels a side that are compared as one as well: what is out of place still has a way to go
 SEEN_SHARE, FOUGHT_SHARE = 1.0, 4.0  # of the eyes' distance and of the adversary beside the pixels, as norms of their gradients on the image
 PARTS_RATE = 4.0  # factor of the step size of a value's vector, which moves only in the steps that show it
@@ -47,6 +49,7 @@ class PartsTrainer(Trainer):
         self.parts = parts
         arch = generator_config(config, data, z_dim=parts.z_dim, w_dim=W_DIM, parts=parts.shape)
         super().__init__(config, arch, data, device, command, team, begun)
+        self._cut()
         if begun is not None:
             hold_norms(self.generator)
         if eyes is not None:
@@ -57,7 +60,14 @@ class PartsTrainer(Trainer):
     def start(self) -> None:
         super().start()
         assert isinstance(self.generator.mapping, PartsMapping)
-        self.parts.cut(self.generator.mapping, SOFTNESS)
+        self.parts.begin(self.generator.mapping)
+
+    @torch.no_grad()
+    def _cut(self) -> None:
+        """Noise stands for parts by the table, whatever cells the weights had that the run begins with."""
+        for generator in (self.generator, self.average):
+            assert isinstance(generator.mapping, PartsMapping)
+            self.parts.cut(generator.mapping, SOFTNESS)
 
     @property
     def faster(self) -> tuple[str, float]:

@@ -65,18 +65,25 @@ class Parts:
         return tuple(number for column in self.columns for number in (column.size, max(len(cells.values) for cells in column.cells)))
 
     def cut(self, mapping: PartsMapping, softness: float) -> None:
-        """Give a mapping the cells, their edges ``softness`` wide, and vectors to begin with: like values have like ones."""
+        """Give a mapping the cells, their edges ``softness`` wide."""
+        for column, part in zip(self.columns, mapping.parts, strict=True):
+            assert isinstance(part, PartMapping)
+            offsets = part.offsets.unflatten(0, (len(column.cells), -1)).fill_(NEVER)
+            anchors = part.anchors.unflatten(0, (len(column.cells), -1))
+            for label, cells in enumerate(column.cells):
+                count = len(cells.values)
+                anchors[label, :count], offsets[label, :count] = cells.anchors / softness, cells.offsets / softness
+
+    def begin(self, mapping: PartsMapping) -> None:
+        """Give a mapping vectors to begin with: like values have like ones."""
         w_dim = mapping.embed.shape[1]
         nn.init.normal_(mapping.embed, std=0.5)
         for column, part in zip(self.columns, mapping.parts, strict=True):
             assert isinstance(part, PartMapping)
             directions = torch.randn(column.size, w_dim) * (2 / column.size / len(self.columns)) ** 0.5
-            offsets = part.offsets.unflatten(0, (len(column.cells), -1)).fill_(NEVER)
-            anchors, values = (rows.unflatten(0, (len(column.cells), -1)) for rows in (part.anchors, part.values))
+            values = part.values.unflatten(0, (len(column.cells), -1))
             for label, cells in enumerate(column.cells):
-                count = len(cells.values)
-                anchors[label, :count], offsets[label, :count] = cells.anchors / softness, cells.offsets / softness
-                values[label, :count] = cells.anchors @ directions
+                values[label, : len(cells.values)] = cells.anchors @ directions
 
 
 def read_parts(table: Path, data: ImageSet) -> Parts:
