@@ -112,7 +112,8 @@ def test_a_page_that_is_closed_ends_its_work(visit: Visit, app: App, tmp_path: P
     assert comes_to_rest(app) < LEFT
 
 
-def test_curating_that_fails_is_one_message_and_covers_nothing(page: Page) -> None:
+def test_curating_that_fails_is_one_message_and_covers_nothing(visit: Visit) -> None:
+    page = visit("?checkpoint=fruits")  # whose classifier is there
     unfold(page, "Draw many")
     for box, value in ((page.get_by_label("number input for Keep"), "100"), (number(page, "many"), "50")):
         enter(box, value)
@@ -123,7 +124,8 @@ def test_curating_that_fails_is_one_message_and_covers_nothing(page: Page) -> No
     redrawn(page, lambda: enter(number(page, "truncation"), "0.5"))
 
 
-def test_curating_puts_no_spinner_on_the_controls(page: Page) -> None:
+def test_curating_puts_no_spinner_on_the_controls(visit: Visit) -> None:
+    page = visit("?checkpoint=fruits")  # whose classifier is there
     unfold(page, "Draw many")
     page.click("#curate")
     expect(page.locator("#curating")).to_contain_text("Drawing")
