@@ -41,7 +41,8 @@ from tests.browser.conftest import (
     unfold,
 )  # fmt: skip
 
-SWEPT = re.escape(quote_plus(OPENING.direction_names[0]))  # in an address, as a pattern
+FIRST = OPENING.direction_names[0]  # the first dial
+WRITTEN = re.escape(quote_plus(FIRST))  # in an address, as a pattern
 
 # The images of a grid in the page, each drawn back to its own size: r, g, b, 255, ... of all of them as base64.
 IMAGES = """([where, resolution]) => {
@@ -102,7 +103,7 @@ def test_dragging_a_direction_redraws_before_it_is_let_go(page: Page) -> None:
     during = repainted(page, lambda: page.mouse.move(box["x"] + box["width"] * 0.75, y, steps=4))
     page.mouse.move(box["x"] + box["width"] * 0.95, y, steps=4)
     page.mouse.up()
-    painted(page, r"directions=[\w+]+%3D4")
+    painted(page, f"directions={WRITTEN}%3D4")
     assert len({before, during, pixels(page)}) == 3
 
 
@@ -173,7 +174,7 @@ def test_what_is_on_screen_is_what_the_controls_say_in_whatever_order_pictures_c
     settled(page, 0)
     start = pixels(page)
     page.evaluate(turn, ["3", [["#next"], []]])
-    painted(page, r"seeds=24-47.*directions=[\w+]+%3D3")
+    painted(page, f"seeds=24-47.*directions={WRITTEN}%3D3")
     settled_beyond(page, 1)  # nothing came after it for a while
     page.evaluate(turn, ["-3", [[], ["#reset"]]])
     painted(page, r"^(?!.*directions)")
@@ -190,9 +191,9 @@ def test_a_slider_moved_right_after_a_click_on_an_image_stays(page: Page) -> Non
           setTimeout(() => { slider.value = 3; slider.dispatchEvent(new Event('input', { bubbles: true })); }, 60);
         }"""
     )
-    painted(page, r"directions=[\w+]+%3D3")
+    painted(page, f"directions={WRITTEN}%3D3")
     settled(page, 1)
-    painted(page, r"directions=[\w+]+%3D3")
+    painted(page, f"directions={WRITTEN}%3D3")
     expect(number(page, "direction-1")).to_have_value("3")
 
 
@@ -297,8 +298,8 @@ def test_the_seed_plane_moves_under_the_pointer(page: Page) -> None:
 
 def test_a_strip_shows_each_image_along_a_direction_and_ends(page: Page) -> None:
     start = shown(page)
-    strip(page, OPENING.direction_names[0])
-    painted(page, f"seeds=0-5&sweep={SWEPT}&columns=7")
+    strip(page, FIRST)
+    painted(page, f"seeds=0-5&sweep={WRITTEN}&columns=7")
     assert page.locator("#grid .rg-tiles button").count() == 42
     expect(page.locator("#grid .rg-columns span").last).to_have_text("+3")
     tiles = page.locator("#grid .rg-tiles button")
@@ -308,21 +309,21 @@ def test_a_strip_shows_each_image_along_a_direction_and_ends(page: Page) -> None
         page.locator("#grid").get_by_role("button", name=mark, exact=True).click()
     expect(page.locator("#marks")).to_contain_text("2 marked more, 1 less")
     assert page.locator("#grid .rg-tiles [data-mark='']").count() == 39, "each step of a strip is marked alone"
-    strip(page, OPENING.direction_names[0])
+    strip(page, FIRST)
     painted(page, f"^{re.escape(start)}$")
     assert [tiles.nth(place).get_attribute("data-mark") for place in (0, 1)] == ["", "more"]
     redrawn(page, lambda: enter(text(page, "seeds"), "5,9,12"))
-    for step in (f"&sweep={SWEPT}&columns=7", "&columns=6"):
-        strip(page, OPENING.direction_names[0])
+    for step in (f"&sweep={WRITTEN}&columns=7", "&columns=6"):
+        strip(page, FIRST)
         painted(page, f"seeds=5%2C9%2C12{step}")
 
 
 def test_what_was_chosen_is_drawn_at_last_though_other_pictures_are_under_way(page: Page) -> None:
     start = shown(page)
     for _ in range(4):
-        strip(page, OPENING.direction_names[0])
-        painted(page, f"seeds=0-5&sweep={SWEPT}&columns=7")
-        strip(page, OPENING.direction_names[0])
+        strip(page, FIRST)
+        painted(page, f"seeds=0-5&sweep={WRITTEN}&columns=7")
+        strip(page, FIRST)
         painted(page, f"^{re.escape(start)}$")
 
 
@@ -352,8 +353,8 @@ def test_only_the_chosen_image_can_be_moved_once_one_is_chosen(page: Page) -> No
 
 def test_a_strip_of_an_edited_image_is_edited_in_its_row(page: Page) -> None:
     redrawn(page, lambda: enter(number(page, "direction-2"), "1"))
-    strip(page, OPENING.direction_names[0])
-    painted(page, f"seeds=0-5&directions=.*&sweep={SWEPT}&columns=7")
+    strip(page, FIRST)
+    painted(page, f"seeds=0-5&directions=.*&sweep={WRITTEN}&columns=7")
     choose_image(page, 10)  # in the second row of seven
     page.get_by_role("radio", name="The chosen image").check()
     expect(number(page, "direction-2")).to_have_value("0")  # it stands for the chosen image now

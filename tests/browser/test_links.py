@@ -9,24 +9,7 @@ from playwright.sync_api import Page, expect
 
 from resgen.composite import AnyRecipe, Comparison, StyleMix, Walk
 from resgen.recipe import Recipe, pack_vector
-from tests.browser.conftest import (
-    OPENING,
-    App,
-    Visit,
-    colours,
-    draws,
-    enter,
-    href,
-    library,
-    linked,
-    number,
-    pixels,
-    redrawn,
-    shown,
-    text,
-    toast,
-    unfold,
-)
+from tests.browser.conftest import App, Visit, colours, draws, enter, href, library, linked, number, pixels, redrawn, shown, text, toast, unfold
 
 W_DIM, BLOCKS = 128, 5  # of fruits
 
@@ -133,7 +116,7 @@ def test_a_link_too_long_for_a_server_opens_behind_a_hash(visit: Visit) -> None:
 def test_a_link_of_seeds_alone_is_followed(visit: Visit) -> None:
     page = visit("?seeds=3")
     recipe = linked(page)
-    assert isinstance(recipe, Recipe) and recipe.seeds == (3,) and recipe.checkpoint == OPENING.name
+    assert isinstance(recipe, Recipe) and recipe.seeds == (3,) and recipe.checkpoint == "faces"
     assert page.locator("#grid .rg-tiles button").count() == 1
     expect(text(page, "seeds")).to_have_value("3")
 
