@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resgen.blocks import ConditionalBatchNorm, ResBlock
-from resgen.generator import ResNetGenerator
+from resgen.generator import ResNetGenerator, finished
 
 MEMORY = 128 << 20  # bytes of the depths that are kept
 
@@ -121,7 +121,7 @@ class FoldedGenerator:
                 x = self.attention[str(number)](x)
             part = self.to_image[number](x)
             image = part if image is None else part + F.interpolate(image, scale_factor=2.0, mode="bilinear")
-            yield Depth(number, x, image)
+            yield Depth(number, x, finished(image, self.config) if number + 1 == len(self.blocks) else image)
 
     def _start(self, w: Tensor) -> Tensor:
         base = self.config.base_resolution

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, Generator, check_sizes, one_gain
-from resgen.blocks import ConditionalBatchNorm, MappingNetwork, PartsMapping, ResBlock, SelfAttention
+from resgen.blocks import PLACES, ConditionalBatchNorm, MappingNetwork, PartsMapping, ResBlock, SelfAttention, mean_shift
 
 MAX_ATTENTION = 128  # pixels a side: every place looks at every other, which at four times the places takes sixteen times as long
 MAX_CELLS = 4096  # of a part's block of z
+YOUNGER = ("parts", "mean_shift")  # settings that the first checkpoints do not have
 MAX_FEATURES = 2**26  # numbers of one image after a block, at most those of 64 channels at 1024 pixels: files of few bytes could ask for more
 
 
@@ -28,6 +29,7 @@ class GeneratorConfig(Described):
     w_dim: int = 128  # mapped latent
     attention: tuple[int, ...] = ()  # resolutions after whose block self-attention is applied
     parts: tuple[int, ...] = ()  # of a `PartsMapping`: size and cells of each part's block of z; (): a `MappingNetwork`
+    mean_shift: int = 0  # reach, in 255ths, of the `mean_shift` that ends the picture and makes fields of one colour even; 0: none
 
     family: ClassVar[str] = "resgen"
     mapped = True
@@ -40,9 +42,10 @@ class GeneratorConfig(Described):
             (self.z_dim, 1, MAX_WIDTH),
             (self.w_dim, 1, MAX_WIDTH),
             (self.resolution, 1, MAX_RESOLUTION),
+            (self.mean_shift, 0, 255),
+            (self.features, 1, MAX_FEATURES),
             *((width, 1, MAX_WIDTH) for width in self.widths),
             *((side, 1, MAX_ATTENTION) for side in self.attention),
-            *((width * side**2, 1, MAX_FEATURES) for width, side in zip(self.widths, self.block_resolutions, strict=True)),
         ]
         sizes += [(number, 1, MAX_CELLS) for number in self.parts] + [(len(self.parts) % 2, 0, 0)]
         if self.parts:
@@ -54,9 +57,14 @@ class GeneratorConfig(Described):
     def block_resolutions(self) -> tuple[int, ...]:
         return tuple(self.base_resolution * 2**depth for depth in range(len(self.widths)))
 
+    @property
+    def features(self) -> int:
+        compared = PLACES**2 * self.resolution**2 if self.mean_shift else 0  # pixels with colours, by a mean shift
+        return max(super().features, compared)
+
     def to_dict(self) -> dict[str, Any]:
-        """As the first checkpoints have it, without a family, and parts only where there are some: what identifies a checkpoint is made of this."""
-        return {name: value for name, value in asdict(self).items() if name != "parts" or value}
+        """As the first checkpoints have it, without a family, and of what is younger only what there is: what identifies a checkpoint is made of this."""
+        return {name: value for name, value in asdict(self).items() if name not in YOUNGER or value}
 
     def build(self) -> "ResNetGenerator":
         return ResNetGenerator(self)
@@ -113,4 +121,9 @@ class ResNetGenerator(Generator):
             if image is not None:
                 part = part + F.interpolate(image, scale_factor=2.0, mode="bilinear")
             image = part
-            yield x, part
+            yield x, finished(part, self.config) if depth + 1 == len(self.blocks) else part
+
+
+def finished(image: Tensor, config: GeneratorConfig) -> Tensor:
+    """The sum of all blocks' parts as it is shown."""
+    return mean_shift(image, config.mean_shift * 2 / 255) if config.mean_shift else image

@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from resgen.blocks import MappingNetwork, ResBlock, SelfAttention, pixel_norm
+from resgen.blocks import MappingNetwork, ResBlock, SelfAttention, mean_shift, pixel_norm
 
 
 def test_noise_of_any_strength_has_unit_variance() -> None:
@@ -25,3 +26,31 @@ def test_a_gain_of_zero_leaves_the_skip() -> None:
     x, w = torch.randn(2, 4, 4, 4), torch.randn(2, 8)
     assert torch.equal(block(x, w, 0.0), torch.nn.functional.interpolate(x, scale_factor=2.0))
     assert not torch.equal(block(x, w, 1.0), block(x, w, 0.0))
+
+
+def drawing(*colours: tuple[float, ...], side: int = 16) -> torch.Tensor:
+    """A picture of upright stripes of these colours, as wide as each other: [1, channels, side, side]."""
+    stripes = torch.tensor(colours).T[:, None].repeat_interleave(side // len(colours), dim=2)
+    return stripes.expand(-1, side, -1)[None]
+
+
+@pytest.mark.parametrize("side", [12, 16, 28])
+def test_a_mean_shift_makes_fields_even_and_leaves_what_is_far_apart(side: int) -> None:
+    torch.manual_seed(0)
+    clean = drawing((0.9, -0.5, 0.1), (0.5, -0.5, 0.1), (-1.0, 1.0, 1.0), (0.0, 0.0, 0.0), side=side)
+    assert torch.allclose(mean_shift(clean, 0.3), clean, atol=1e-5)
+    noisy = clean + 0.02 * torch.randn_like(clean)
+    assert (mean_shift(noisy, 0.3) - clean).square().mean() < (noisy - clean).square().mean() / 8
+    assert (mean_shift(clean, 0.5) - clean).abs().amax() > 0.02, "the first two are 0.4 apart"
+
+
+def test_a_colour_that_no_other_is_like_stays() -> None:
+    picture = drawing((1.0, 1.0, 1.0), (-1.0, -1.0, -1.0))
+    picture = picture.clone()
+    picture[0, :, 3, 5] = torch.tensor([1.0, -1.0, -1.0])
+    assert torch.allclose(mean_shift(picture, 0.3), picture, atol=1e-5)
+
+
+def test_pictures_are_shifted_each_for_itself() -> None:
+    pictures = torch.rand(3, 1, 16, 16) * 2 - 1
+    assert torch.equal(mean_shift(pictures, 0.2)[1:2], mean_shift(pictures[1:2], 0.2))

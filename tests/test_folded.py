@@ -12,6 +12,7 @@ CONFIGS = (
     GeneratorConfig(image_channels=1, base_resolution=7, widths=(16, 8), z_dim=8, w_dim=12),
     GeneratorConfig(widths=(8, 8), z_dim=8, w_dim=12, attention=(4, 8)),
     GeneratorConfig(widths=(8,), z_dim=8, w_dim=12),
+    GeneratorConfig(widths=(8, 8, 8), z_dim=8, w_dim=12, mean_shift=120),
 )
 
 

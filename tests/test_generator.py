@@ -28,7 +28,9 @@ def test_each_blocks_gain_scales_its_own_branch() -> None:
         assert torch.allclose(x[0], other[0]) and torch.allclose(x[1], other[1]) == (depth < 1), depth
 
 
-@pytest.mark.parametrize("bad", [{"widths": (10**9,)}, {"base_resolution": 0}, {"widths": ()}, {"image_channels": 2}, {"num_classes": -1}])
+@pytest.mark.parametrize(
+    "bad", [{"widths": (10**9,)}, {"base_resolution": 0}, {"widths": ()}, {"image_channels": 2}, {"num_classes": -1}, {"mean_shift": 256}]
+)
 def test_sizes_out_of_range_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(CheckpointError):
         GeneratorConfig.from_dict(bad)

@@ -130,6 +130,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         (f"{TRAIN} --drift-first -1", "--drift-first"),
         (f"{TRAIN} --loss magic", "--loss"),
         (f"{TRAIN} --widths 8", "--widths"),
+        (f"{TRAIN} --mean-shift 256", "--mean-shift"),
         (f"{TRAIN} --device cpu:x", "device"),
         (f"{TRAIN} --name ../../evil", "--name"),
         (f"{TRAIN} --init nobody", "no checkpoint"),

@@ -63,6 +63,9 @@ def train(
     group: Annotated[int, typer.Option(help="Images of one class in a batch; 0: by the number of classes.")] = 0,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: the data's own.")] = None,
     widths: Annotated[str, typer.Option(help="Channels of each block, coarse to fine; default: those of --init, or by the resolution.")] = "",
+    mean_shift: Annotated[
+        int | None, typer.Option(help="For flat drawings: colours nearer than so many of 255 levels become one; default: --init's, or 0.")
+    ] = None,
     lr: Annotated[float, typer.Option(help="Step size.")] = 3e-4,
     guidance: Annotated[float, typer.Option(help="How far images of any class repel: more makes classes distinct.")] = 0.0,
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
@@ -91,7 +94,7 @@ def train(
 
     config = TrainConfig(
         data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, group=group,
-        resolution=resolution, widths=_widths(widths) or None, lr=lr, guidance=guidance, flip=flip, seed=seed, save_every=save_every,
+        resolution=resolution, widths=_widths(widths) or None, mean_shift=mean_shift, lr=lr, guidance=guidance, flip=flip, seed=seed, save_every=save_every,
         loss=loss, table=str(table or ""), init=init, drift_share=drift_share, drift_first=drift_first,
     )  # fmt: skip
     command = shlex.join(["resgen", *map(_without_folders, sys.argv[1:])])

@@ -65,6 +65,8 @@ def train_generator(
             raise DataError(f"{begun.name} was imported, and has no weights that training could begin with; begin with one trained here.")
         if before.resolution == data.images.shape[-1]:
             config = replace(config, widths=config.widths or before.widths)
+        if config.mean_shift is None:
+            config = replace(config, mean_shift=before.mean_shift)
     path = out / f"{config.name}.safetensors"
     for place in (path, out / STATE):
         check_place(place)

@@ -27,6 +27,7 @@ class TrainConfig:
     group: int = 0  # images of one class in a batch, which repel each other; 0: chosen for the number of classes
     resolution: int | None = None  # pixels a side; None: the data's own
     widths: tuple[int, ...] | None = None  # channels per generator block; None: those of what the run begins with, or chosen for the resolution
+    mean_shift: int | None = None  # reach in 255ths of a `mean_shift` at the end; None: that of what the run begins with, or none
     lr: float = 3e-4  # Adam's step size, falling to a twentieth over the second half
     guidance: float = 0.0  # 0..0.9: how far images of any class repel; more makes classes distinct, at the cost of variety
     flip: bool = False  # mirror real images: for sets without a left and right of their own
@@ -45,6 +46,7 @@ class TrainConfig:
             "batch": (self.batch, 2, MAX_BATCH),
             "group": (self.group, 0, MAX_BATCH),
             "save-every": (self.save_every, 1, MAX_IMAGES),
+            "mean-shift": (self.mean_shift or 0, 0, 255),
             "lr": (self.lr, 0, 1),
             "guidance": (self.guidance, 0, 0.9),
             "drift-share": (self.drift_share, 0, 10),

@@ -38,7 +38,10 @@ def generator_config(config: TrainConfig, data: ImageSet, **latents: Any) -> Gen
     if len(widths) != doublings + 1:
         raise CheckpointError(f"--widths needs {doublings + 1} numbers for images of {data.images.shape[-1]} pixels.")
     classes = len(data.classes) if len(data.classes) > 1 else 0
-    return GeneratorConfig(num_classes=classes, image_channels=1 if data.is_grey else 3, base_resolution=base, widths=widths, **latents)
+    channels = 1 if data.is_grey else 3
+    return GeneratorConfig(
+        num_classes=classes, image_channels=channels, base_resolution=base, widths=widths, mean_shift=config.mean_shift or 0, **latents
+    )
 
 
 class Trainer:
