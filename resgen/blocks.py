@@ -102,15 +102,20 @@ def mean_shift(image: Tensor, reach: float) -> Tensor:
     Each pixel takes on the mean of the picture's own colours that lie within ``reach`` of its own, the nearer the more, as they are found at
     `PLACES` x `PLACES` places; `SHIFTS` times. Fields that are even but for a little become even; a colour that is far from all others stays.
     """
-    step = max(1, image.shape[-1] // PLACES)
+    step, scale = max(1, image.shape[-1] // PLACES), reach**-2
     with torch.autocast(image.device.type, enabled=False):
-        image = image.float()
+        image = image.float().contiguous()
         for _ in range(SHIFTS):
             pixels, found = image.flatten(2), image[:, :, step // 2 :: step, step // 2 :: step].flatten(2)
-            apart = pixels.square().sum(dim=1)[:, :, None] + found.square().sum(dim=1)[:, None] - 2 * pixels.transpose(1, 2) @ found
-            alike = F.relu(1 - apart / reach**2).square()
-            shifted = (pixels + found @ alike.transpose(1, 2)) / (1 + alike.sum(dim=2))[:, None]
-            image = shifted.view_as(image)
+            # 1 - (distance / reach)^2 of each colour found [N, places, 1] from each pixel [N, 1, pixels], as one product.
+            one, size = torch.ones_like(pixels[:, :1]), pixels.square().sum(dim=1, keepdim=True)
+            of_found = torch.cat(
+                [2 * scale * found, 1 - scale * found.square().sum(dim=1, keepdim=True), torch.full_like(found[:, :1], -scale)], dim=1
+            )
+            near = of_found.transpose(1, 2) @ torch.cat([pixels, one, size], dim=1)
+            alike = near.relu_().square()
+            summed, count = (torch.cat([found, torch.ones_like(found[:, :1])], dim=1) @ alike).split([found.shape[1], 1], dim=1)
+            image = ((pixels + summed) / (1 + count)).view_as(image)
     return image
 
 
