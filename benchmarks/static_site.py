@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import numpy as np
 from PIL import Image
@@ -77,7 +78,7 @@ def difference(page: Page, sampler: Sampler, link: str) -> int:
 def moved(sampler: Sampler) -> str:
     """What an address adds to move truncation, and a direction and a block's dial where there are any."""
     card = sampler.card
-    direction = f"&directions={card.direction_names[0]}%3D1.5" if card.direction_names else ""
+    direction = f"&directions={quote_plus(card.direction_names[0])}%3D1.5" if card.direction_names else ""
     gains = ["0.5", *["1"] * (len(card.block_names) - 1)]
     return f"&truncation=0.7{direction}" + (f"&residual_gains={'%2C'.join(gains)}" if card.arch.dials else "")
 
