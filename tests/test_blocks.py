@@ -45,8 +45,7 @@ def test_a_mean_shift_makes_fields_even_and_leaves_what_is_far_apart(side: int) 
 
 
 def test_a_colour_that_no_other_is_like_stays() -> None:
-    picture = drawing((1.0, 1.0, 1.0), (-1.0, -1.0, -1.0))
-    picture = picture.clone()
+    picture = drawing((1.0, 1.0, 1.0), (-1.0, -1.0, -1.0)).clone()
     picture[0, :, 3, 5] = torch.tensor([1.0, -1.0, -1.0])
     assert torch.allclose(mean_shift(picture, 0.3), picture, atol=1e-5)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resgen.blocks import PartMapping, PartsMapping
+from resgen.blocks import PartsMapping
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
 from resgen.features import Eyes, to_float
@@ -118,8 +118,7 @@ class PartsTrainer(Trainer):
         mapping = self.generator.mapping
         assert isinstance(mapping, PartsMapping)
         w = mapping.embed[labels]
-        for column, part in zip(self.parts.columns, mapping.parts, strict=True):
-            assert isinstance(part, PartMapping)
+        for column, part in self.parts.beside(mapping):
             w = w + part.values.unflatten(0, (part.classes, -1))[labels, column.numbers[chosen].to(self.device)]
         return w
 

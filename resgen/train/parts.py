@@ -6,6 +6,7 @@ they occur, and a picture is known for every z: a generator can learn to draw it
 1411.5928, drew chairs by what is known of them).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,10 +65,15 @@ class Parts:
         """Size and most cells of each column, in turns: a configuration's ``parts``."""
         return tuple(number for column in self.columns for number in (column.size, max(len(cells.values) for cells in column.cells)))
 
-    def cut(self, mapping: PartsMapping, softness: float) -> None:
-        """Give a mapping the cells, their edges ``softness`` wide."""
+    def beside(self, mapping: PartsMapping) -> Iterator[tuple[Column, PartMapping]]:
+        """Each column, and the part of a mapping that stands for it."""
         for column, part in zip(self.columns, mapping.parts, strict=True):
             assert isinstance(part, PartMapping)
+            yield column, part
+
+    def cut(self, mapping: PartsMapping, softness: float) -> None:
+        """Give a mapping the cells, their edges ``softness`` wide."""
+        for column, part in self.beside(mapping):
             offsets = part.offsets.unflatten(0, (len(column.cells), -1)).fill_(NEVER)
             anchors = part.anchors.unflatten(0, (len(column.cells), -1))
             for label, cells in enumerate(column.cells):
@@ -78,8 +84,7 @@ class Parts:
         """Give a mapping vectors to begin with: like values have like ones."""
         w_dim = mapping.embed.shape[1]
         nn.init.normal_(mapping.embed, std=0.5)
-        for column, part in zip(self.columns, mapping.parts, strict=True):
-            assert isinstance(part, PartMapping)
+        for column, part in self.beside(mapping):
             directions = torch.randn(column.size, w_dim) * (2 / column.size / len(self.columns)) ** 0.5
             values = part.values.unflatten(0, (len(column.cells), -1))
             for label, cells in enumerate(column.cells):
