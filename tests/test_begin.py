@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from resgen.card import Card
 from resgen.checkpoint import Checkpoint
@@ -26,6 +27,12 @@ def generator(*widths: int) -> ResNetGenerator:
     made.train()
     picture(made)  # the norms' statistics are no longer those they are made with
     return made.eval()
+
+
+def test_of_a_smaller_one_the_picture_which_finer_blocks_are_about_to_refine() -> None:
+    smaller, larger = generator(16, 12), generator(16, 12, 8)
+    take_weights(larger, checkpoint(smaller))
+    torch.testing.assert_close(picture(larger), F.interpolate(picture(smaller), scale_factor=2.0, mode="bilinear"))
 
 
 def test_of_a_smaller_one_of_other_classes_the_coarse_blocks() -> None:

@@ -124,6 +124,17 @@ def test_what_begins_with_a_checkpoint_knows_its_parts(data: ImageSet, parts: Pa
     assert more < first / 3
 
 
+def test_what_begins_with_a_smaller_checkpoint_draws_its_pictures_first(data: ImageSet, parts: Parts, trained: Checkpoint) -> None:
+    """Norms of the finer block are held, like all others, at statistics of its own: what comes out of it is neither huge nor nothing."""
+    large = replace(data, images=data.images.repeat(2, axis=2).repeat(2, axis=3))
+    config = replace(CONFIG, widths=(24, 16, 12))
+    trainer = PartsTrainer(config, large, parts, None, "cpu", "", Team(), trained)
+    first, own = (PartsTrainer(CONFIG, data, parts, None, "cpu", "", Team(), trained).step()["pixels"], trainer.step()["pixels"])
+    assert own < 2 * first + 0.05
+    finer = trainer.average.blocks[2].norm1.norm  # type: ignore[union-attr]
+    assert finer.running_var.min() > 0 and (finer.running_var - 1).abs().max() > 0.05
+
+
 def test_a_seed_is_drawn_as_what_it_stands_for(parts: Parts, trained: Checkpoint) -> None:
     generator = trained.build()
     z, labels = torch.randn(200, parts.z_dim), torch.arange(200) % 2
@@ -138,9 +149,9 @@ def test_a_seed_is_drawn_as_what_it_stands_for(parts: Parts, trained: Checkpoint
 def test_between_two_parts_pictures_change_smoothly(trained: Checkpoint) -> None:
     generator = trained.build()
     ends = torch.randn(2, generator.config.z_dim, generator=torch.Generator().manual_seed(3))
-    walk = torch.linspace(0, 1, 2000)[:, None]
+    walk = torch.linspace(0, 1, 8000)[:, None]
     with torch.no_grad():
-        w = generator.map(ends[0] * (1 - walk) + ends[1] * walk, torch.eye(2)[:1].expand(2000, -1))[:, 0]
+        w = generator.map(ends[0] * (1 - walk) + ends[1] * walk, torch.eye(2)[:1].expand(8000, -1))[:, 0]
     assert (w[1:] - w[:-1]).norm(dim=1).max() < 0.1 * (w[-1] - w[0]).norm()
 
 

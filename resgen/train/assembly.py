@@ -12,6 +12,7 @@ from resgen.blocks import PartsMapping
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
 from resgen.features import Eyes, to_float
+from resgen.generator import GeneratorConfig
 from resgen.precision import autocast
 from resgen.train.augment import Augmentation
 from resgen.train.config import TrainConfig
@@ -22,9 +23,10 @@ from resgen.train.sight import Sight
 from resgen.train.trainer import Trainer, generator_config
 
 W_DIM = 192  # parts side by side need more room than a mapping that joins them
-SOFTNESS = 0.025  # of the cells' edges, beside anchors of unit size in each number: a walk passes them smoothly, few seeds lie on them
+SOFTNESS = 0.005  # of the cells' edges, beside anchors of unit size in each number: a walk passes them smoothly, few seeds lie on them
 COARSE = 4  # pixels a side that are compared as one as well: what is out of place still has a way to go
 SEEN_SHARE, FOUGHT_SHARE = 1.0, 4.0  # of the eyes' distance and of the adversary beside the pixels, as norms of their gradients on the image
+MEASURED = 64  # images that norms of new blocks are measured on
 PARTS_RATE = 4.0  # factor of the step size of a value's vector, which moves only in the steps that show it
 
 
@@ -49,7 +51,9 @@ class PartsTrainer(Trainer):
         super().__init__(config, arch, data, device, command, team, begun)
         self._cut()
         if begun is not None:
+            assert isinstance(begun.card.arch, GeneratorConfig)
             hold_norms(self.generator)
+            self._measure_norms(len(begun.card.arch.widths))
         if eyes is not None:
             self.sight = Sight(eyes, self.images, self.device)
             self.contest = Contest(self.sight.probe, arch.num_classes, config.lr, team)
@@ -59,6 +63,18 @@ class PartsTrainer(Trainer):
         super().start()
         assert isinstance(self.generator.mapping, PartsMapping)
         self.parts.begin(self.generator.mapping)
+
+    @torch.no_grad()
+    def _measure_norms(self, known: int) -> None:
+        """Give the norms of blocks that are finer than the ``known`` ones statistics, those of one batch, since they are held from then on."""
+        finer = [norm for parts in (self.generator.blocks, self.generator.to_image) for norm in norms_of(parts[known:])]
+        for norm in finer:
+            norm.train().momentum = 1.0
+        drawn = torch.randint(len(self.labels), (MEASURED,))
+        with autocast(self.device):
+            self.generator.synthesise(self._w(drawn, self.labels[drawn].to(self.device)))
+        hold_norms(self.generator)
+        self.average.load_state_dict(self.generator.state_dict())
 
     @torch.no_grad()
     def _cut(self) -> None:
@@ -125,6 +141,9 @@ class PartsTrainer(Trainer):
 
 def hold_norms(generator: nn.Module) -> None:
     """Norm by the statistics that there are, as drawing does: by those of its batch, what is rare is drawn as it never is later."""
-    for module in generator.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
+    for norm in norms_of(generator):
+        norm.eval()
+
+
+def norms_of(module: nn.Module) -> list[nn.BatchNorm2d]:
+    return [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]

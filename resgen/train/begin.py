@@ -4,7 +4,7 @@ from itertools import groupby, pairwise
 from operator import ge
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resgen.checkpoint import Checkpoint
 from resgen.generator import GeneratorConfig, ResNetGenerator
@@ -15,7 +15,7 @@ Weights = dict[str, Tensor]
 def take_weights(generator: ResNetGenerator, begun: Checkpoint) -> None:
     """Give a generator every weight of a checkpoint that has its place and shape: of a smaller one the coarse blocks, of other classes all but these.
 
-    A wider one is narrowed first.
+    A wider one is narrowed first. Finer blocks than those of a smaller one add nothing to its picture yet.
     """
     before, own = begun.card.arch, generator.state_dict()
     assert isinstance(before, GeneratorConfig)
@@ -23,6 +23,11 @@ def take_weights(generator: ResNetGenerator, begun: Checkpoint) -> None:
     generator.load_state_dict(
         {name: weights[name] if name in weights and weights[name].shape == value.shape else value for name, value in own.items()}
     )
+    if before.widths == generator.config.widths[: len(before.widths)]:
+        for part in generator.to_image[len(before.widths) :]:
+            conv = part[-1]  # type: ignore[index]
+            nn.init.zeros_(conv.weight)
+            nn.init.zeros_(conv.bias)
 
 
 def _is_wider(before: GeneratorConfig, after: GeneratorConfig) -> bool:
