@@ -8,7 +8,8 @@ from torch.nn import functional as F
 from resgen.card import Card
 from resgen.checkpoint import Checkpoint
 from resgen.generator import GeneratorConfig, ResNetGenerator
-from resgen.train.begin import take_weights
+from resgen.train.begin import inherited, take_weights
+from resgen.train.config import TrainConfig
 
 
 def checkpoint(generator: ResNetGenerator) -> Checkpoint:
@@ -33,6 +34,20 @@ def test_of_a_smaller_one_the_picture_which_finer_blocks_are_about_to_refine() -
     smaller, larger = generator(16, 12), generator(16, 12, 8)
     take_weights(larger, checkpoint(smaller))
     torch.testing.assert_close(picture(larger), F.interpolate(picture(smaller), scale_factor=2.0, mode="bilinear"))
+
+
+@pytest.mark.parametrize(
+    ("resolution", "widths"),
+    [(16, (64, 48, 40)), (32, (64, 48, 40, 20)), (128, (64, 48, 40, 20, 16, 16)), (8, None), (24, None)],
+)
+def test_settings_that_are_left_open_are_those_before_and_half_as_many_channels_at_twice_the_size(
+    resolution: int, widths: tuple[int, ...] | None
+) -> None:
+    before = GeneratorConfig(widths=(64, 48, 40), mean_shift=24)
+    own = inherited(TrainConfig((), ""), before, resolution)
+    assert own.widths == widths and own.mean_shift == 24
+    said = inherited(TrainConfig((), "", widths=(8, 8, 8), mean_shift=0), before, resolution)
+    assert said.widths == (8, 8, 8) and said.mean_shift == 0
 
 
 def test_of_a_smaller_one_of_other_classes_the_coarse_blocks() -> None:

@@ -206,6 +206,9 @@ def test_another_loss_goes_on_from_parts(folder: Path, table: Path, tmp_path: Pa
     train(replace(config, loss="drift", table="", mean_shift=None, init=str(tmp_path / "parts" / "bars.safetensors"), group=4), tmp_path / "drift")
     began, went_on = (load_checkpoint(tmp_path / out / "bars.safetensors") for out in ("parts", "drift"))
     assert went_on.card.arch == began.card.arch, "what begins with a checkpoint has its latents, and ends as it did"
+    train(replace(config, resolution=16, mean_shift=None, widths=None, init=str(tmp_path / "parts" / "bars.safetensors")), tmp_path / "larger")
+    larger = load_checkpoint(tmp_path / "larger" / "bars.safetensors").card.arch
+    assert larger == replace(began.card.arch, widths=(12, 8, 8)) and larger.resolution == 16
 
 
 def test_few_seeds_lie_between_parts_whatever_a_run_begins_with(data: ImageSet, parts: Parts, trained: Checkpoint) -> None:

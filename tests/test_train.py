@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import platform
 import resource
 import shutil
 import signal
@@ -408,3 +409,27 @@ def test_a_run_that_always_diverges_ends_in_a_sentence(
     with pytest.raises(DataError, match=r"diverges, after 24 images.*smaller --lr"):
         go(config, tmp_path, eyes)
     assert load_checkpoint(tmp_path / "shapes.safetensors").card.training["images_seen"] == 16
+
+
+FAULTS = """
+import resource, torch
+from resgen.train.memory import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(2**23)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(faults())
+keep_freed_memory()
+faults()
+print(faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep what they like")
+def test_memory_that_a_step_frees_is_there_for_the_next() -> None:
+    told = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True).stdout
+    before, after = map(int, told.split())
+    assert after < before / 100, "pages that the system had to hand out"

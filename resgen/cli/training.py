@@ -62,7 +62,12 @@ def train(
     batch: Annotated[int, typer.Option(help="Images drawn in a step, a multiple of --group.")] = 64,
     group: Annotated[int, typer.Option(help="Images of one class in a batch; 0: by the number of classes.")] = 0,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: the data's own.")] = None,
-    widths: Annotated[str, typer.Option(help="Channels of each block, coarse to fine; default: those of --init, or by the resolution.")] = "",
+    widths: Annotated[
+        str,
+        typer.Option(
+            help="Channels of each block, coarse to fine; default: those of --init, halved for each doubling of its size, or by the resolution."
+        ),
+    ] = "",
     mean_shift: Annotated[
         int | None, typer.Option(help="For flat drawings: colours nearer than so many of 255 levels become one; default: --init's, or 0.")
     ] = None,
@@ -91,6 +96,7 @@ def train(
     from resgen.data import describe_source
     from resgen.train.command import train_generator
     from resgen.train.config import TrainConfig
+    from resgen.train.memory import keep_freed_memory
 
     config = TrainConfig(
         data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, group=group,
@@ -99,6 +105,7 @@ def train(
     )  # fmt: skip
     command = shlex.join(["resgen", *map(_without_folders, sys.argv[1:])])
     source = describe_source(dataset or ", ".join(Path(entry).name for entry in data))
+    keep_freed_memory()
     with progress("Training") as tell:
         train_generator(config, out, resume, features, device, source, command, tell, report=typer.echo)
 

@@ -1,5 +1,6 @@
-"""The weights that a run begins with: those of a checkpoint, as far as they fit, and of a wider one the channels that carry most."""
+"""What a run takes of the checkpoint that it begins with: settings, and weights as far as they fit, of a wider one the channels that carry most."""
 
+from dataclasses import replace
 from itertools import groupby, pairwise
 from operator import ge
 
@@ -8,8 +9,26 @@ from torch import Tensor, nn
 
 from resgen.checkpoint import Checkpoint
 from resgen.generator import GeneratorConfig, ResNetGenerator
+from resgen.train.config import TrainConfig
+
+NARROWEST = 16  # channels, from which on a block that a run adds has no fewer than the last
 
 Weights = dict[str, Tensor]
+
+
+def inherited(config: TrainConfig, before: GeneratorConfig, resolution: int) -> TrainConfig:
+    """The settings of a run on images of ``resolution`` pixels; what they leave open is as it was in the generator that the run begins with."""
+    widths = config.widths or _widths(before, resolution)
+    mean_shift = before.mean_shift if config.mean_shift is None else config.mean_shift
+    return replace(config, widths=widths, mean_shift=mean_shift)
+
+
+def _widths(before: GeneratorConfig, resolution: int) -> tuple[int, ...] | None:
+    """``before``'s channels, and for each doubling of its size half of those of the last block; None where no doubling leads to ``resolution``."""
+    side, widths = before.resolution, before.widths
+    while side < resolution:
+        side, widths = 2 * side, (*widths, min(widths[-1], max(NARROWEST, widths[-1] // 2)))
+    return widths if side == resolution else None
 
 
 def take_weights(generator: ResNetGenerator, begun: Checkpoint) -> None:

@@ -19,6 +19,7 @@ from resgen.library import SHIPPED, Library
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler, pick_device
 from resgen.train.assembly import PartsTrainer
+from resgen.train.begin import inherited
 from resgen.train.config import TrainConfig
 from resgen.train.eyes import EyesTrainer
 from resgen.train.finish import to_checkpoint
@@ -63,10 +64,7 @@ def train_generator(
         before = begun.card.arch
         if not isinstance(before, GeneratorConfig):
             raise DataError(f"{begun.name} was imported, and has no weights that training could begin with; begin with one trained here.")
-        if before.resolution == data.images.shape[-1]:
-            config = replace(config, widths=config.widths or before.widths)
-        if config.mean_shift is None:
-            config = replace(config, mean_shift=before.mean_shift)
+        config = inherited(config, before, data.images.shape[-1])
     path = out / f"{config.name}.safetensors"
     for place in (path, out / STATE):
         check_place(place)

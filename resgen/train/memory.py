@@ -1,0 +1,19 @@
+"""What a step of a training frees, the next one needs again."""
+
+import ctypes
+import sys
+
+MMAP_MAX, TRIM_THRESHOLD = -4, -1  # options of glibc's mallopt
+NONE, NEVER = 0, -1
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep what it frees, where its C library is glibc.
+
+    That gives large arrays back to the system, which hands the next step's out page by page, each cleared first: a tenth of a step's time, and with
+    a mean shift over 128 pixels a side half of it.
+    """
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if libc is not None and hasattr(libc, "mallopt"):
+        libc.mallopt(MMAP_MAX, NONE)
+        libc.mallopt(TRIM_THRESHOLD, NEVER)
