@@ -53,7 +53,8 @@ class PartsTrainer(Trainer):
         if begun is not None:
             assert isinstance(begun.card.arch, GeneratorConfig)
             hold_norms(self.generator)
-            self._measure_norms(len(begun.card.arch.widths))
+            if (known := len(begun.card.arch.widths)) < len(self.generator.blocks):
+                self._measure_norms(known)
         if eyes is not None:
             self.sight = Sight(eyes, self.images, self.device)
             self.contest = Contest(self.sight.probe, arch.num_classes, config.lr, team)
@@ -66,7 +67,7 @@ class PartsTrainer(Trainer):
 
     @torch.no_grad()
     def _measure_norms(self, known: int) -> None:
-        """Give the norms of blocks that are finer than the ``known`` ones statistics, those of one batch, since they are held from then on."""
+        """Give the norms of blocks that are finer than the ``known`` ones the statistics of one batch, since they are held from then on."""
         finer = [norm for parts in (self.generator.blocks, self.generator.to_image) for norm in norms_of(parts[known:])]
         for norm in finer:
             norm.train().momentum = 1.0
