@@ -1,8 +1,8 @@
 """Directions with names: where w moves as a picture grows brighter, a head larger, glasses appear.
 
-For each thing that can be measured of an image, the direction is that of its ridge regression on w, within classes, one standard deviation
-long: what goes along with it by chance is left where it is. It is kept where it does what its name says: along it the measure rises, for
-nearly every seed.
+For each thing that can be measured of an image, the direction is that of its ridge regression on w, within classes: what goes along with it by
+chance is left where it is. It is as long as it does best what its name says, about one standard deviation, and kept where it does it well: along
+it the measure rises, for nearly every seed.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,8 @@ from resgen.train.table import is_colour, read_rows, rgb
 Measure = Callable[[Tensor], Tensor]  # images [N, 3, R, R] in -1..1 -> numbers [N]
 
 SAMPLES = 4096  # latents that a direction is found on
-STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # standard deviations that it is tried at
+LENGTHS = (1.0, 0.5, 2.0)  # standard deviations: what is drawn in steps wants long ones, what leaves the known soon short ones
+STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # lengths that it is tried at
 TRIED_SEEDS = 20
 FAITHFUL = 0.9  # mean rank correlation of step and measure, over the seeds, of a direction that is kept
 MIXED_UP = 0.7  # cosine with one kept before, from which on it would be that slider again
@@ -115,8 +116,10 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
             continue
         slope = torch.linalg.solve(scatter, spread.T @ (values - values.mean()) / len(w))
         unit = slope / slope.norm().clamp_min(1e-9)
-        direction = unit * (spread @ unit).std()
-        faith[name] = rank_correlation(generator, w[:TRIED_SEEDS], direction, measure)
+        tried = [length * (spread @ unit).std() * unit for length in LENGTHS]
+        faiths = [rank_correlation(generator, w[:TRIED_SEEDS], direction, measure) for direction in tried]
+        faith[name] = max(faiths)
+        direction = tried[faiths.index(faith[name])]
         alike = [F.cosine_similarity(direction, other, dim=0) for other in found.values()]
         if faith[name] >= FAITHFUL and all(cosine.abs() < MIXED_UP for cosine in alike):
             found[name] = direction
