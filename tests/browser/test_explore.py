@@ -65,7 +65,7 @@ IMAGES = """([where, resolution]) => {
 }"""
 
 
-def images(page: Page, resolution: int = 64, where: str = "#grid") -> np.ndarray:
+def images(page: Page, resolution: int = OPENING.arch.resolution, where: str = "#grid") -> np.ndarray:
     """The images on the page, [N, H, W, 3]."""
     data = base64.b64decode(page.evaluate(IMAGES, [where, resolution]))
     return np.frombuffer(data, np.uint8).reshape(-1, resolution, resolution, 4)[..., :3]
@@ -240,7 +240,8 @@ def test_downloads_carry_their_recipe(page: Page, tmp_path: Path) -> None:
     recipe, _ = read_recipe(path)
     assert isinstance(recipe, Recipe) and recipe == linked(page)
     picture, first = Image.open(path).convert("RGB"), library.sampler(recipe.checkpoint).render(recipe.alone(0))[0]
-    corner = picture.crop((0, 0, 64 * recipe.scale, 64 * recipe.scale)).resize((64, 64), Image.Resampling.BOX)
+    side = len(first)
+    corner = picture.crop((0, 0, side * recipe.scale, side * recipe.scale)).resize((side, side), Image.Resampling.BOX)
     assert np.abs(np.asarray(corner, int) - first).mean() < 2
     with page.expect_download() as download:
         page.click("#download-zip")

@@ -37,6 +37,7 @@ from tests.browser.conftest import (
     text,
     toast,
 )  # fmt: skip
+from tests.conftest import until
 
 
 def changed(page: Page, where: str, before: str) -> str:
@@ -60,7 +61,7 @@ def test_a_walk_plays_and_is_saved_with_its_recipe(page: Page, visit: Visit, tmp
     shown(page, "#walk-player")  # it opens playing
     redrawn(page, lambda: page.click("#walk-use-pins"), "#walk-player")
     first = pixels(page, "#walk-player")
-    assert changed(page, "#walk-player", first) != first, "the film stands still"
+    until(lambda: pixels(page, "#walk-player") != first, 20)
     page.locator("#walk-player .rg-play").click()
     redrawn(page, lambda: enter(number(page, "walk-seconds"), "0.5"), "#walk-player")
     redrawn(page, lambda: enter(number(page, "walk-fps"), "20"), "#walk-player")
@@ -92,16 +93,17 @@ def test_a_walk_in_the_page_is_the_film_of_the_command_line(page: Page) -> None:
         slider.fill(str(place))
         data = page.eval_on_selector(
             "#walk-player canvas",
-            """canvas => {
-              const small = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
+            """(canvas, side) => {
+              const small = Object.assign(document.createElement("canvas"), { width: side, height: side });
               small.getContext("2d").imageSmoothingQuality = "high";
-              small.getContext("2d").drawImage(canvas, 0, 0, 64, 64);
-              return [...small.getContext("2d").getImageData(0, 0, 64, 64).data];
+              small.getContext("2d").drawImage(canvas, 0, 0, side, side);
+              return [...small.getContext("2d").getImageData(0, 0, side, side).data];
             }""",
+            OPENING.arch.resolution,
         )
-        seen = np.array(data, int).reshape(64, 64, 4)[..., :3]
+        seen = np.array(data, int).reshape(*frames[0].shape[:2], 4)[..., :3]
         off = [np.abs(seen - frame).mean() for frame in frames]
-        assert int(np.argmin(off)) == place and off[place] < 4, f"frame {place} of the page is not that of the film"
+        assert off[place] == min(off) < 4, f"frame {place} of the page is not that of the film"
 
 
 def test_too_few_stops_are_one_message(page: Page) -> None:
@@ -166,9 +168,10 @@ def test_a_mix_follows_its_rows_columns_and_blocks(page: Page, tmp_path: Path) -
     assert isinstance(mix, StyleMix) and [row.classes for row in mix.rows] == [(one,), (other,)] and 0 in mix.blocks
     assert linked(page) == mix
     rows = library.sampler(OPENING.name).render(mix.rows[1])
-    side, table = 64 * mix.scale, Image.open(path).convert("RGB")
+    own, table = OPENING.arch.resolution, Image.open(path).convert("RGB")
+    side = own * mix.scale
     step = (table.height - side) // len(mix.rows)  # the last row begins two further down
-    seen = table.crop((0, 2 * step, side, 2 * step + side)).resize((64, 64), Image.Resampling.BOX)
+    seen = table.crop((0, 2 * step, side, 2 * step + side)).resize((own, own), Image.Resampling.BOX)
     assert np.abs(np.asarray(seen, int) - rows[0]).mean() < 2, "the second row begins with its own image"
 
 
@@ -188,7 +191,7 @@ def test_rows_and_columns_are_swapped_and_a_cell_goes_on_in_explore(page: Page) 
 def test_any_blocks_may_be_mixed(page: Page) -> None:
     open_tab(page, "Mix")
     shown(page, "#mix-grid")
-    names = [f"Block {block}, {2 ** (block + 1)} px" for block in range(1, 6)]
+    names = [f"Block {number}, {side} px" for number, side in enumerate(OPENING.arch.block_resolutions, start=1)]
     for name in names:
         page.locator("#mix-blocks").get_by_label(name).uncheck()
     for name in (names[0], names[3]):
