@@ -23,9 +23,10 @@ from resgen.train.table import is_colour, read_rows, rgb
 Measure = Callable[[Tensor], Tensor]  # images [N, 3, R, R] in -1..1 -> numbers [N]
 
 SAMPLES = 4096  # latents that a direction is found on
-LENGTHS = (1.0, 0.5, 2.0)  # standard deviations: what is drawn in steps wants long ones, what leaves the known soon short ones
+LENGTHS = (1.0, 0.5, 0.25, 2.0)  # standard deviations: what is drawn in steps wants long ones, what leaves the known soon short ones
 STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # lengths that it is tried at
 TRIED_SEEDS = 20
+CHOOSING_SEEDS = 40  # others, which the length is chosen on: what is told is not the luck of the choice
 FAITHFUL = 0.9  # mean rank correlation of step and measure, over the seeds, of a direction that is kept
 MIXED_UP = 0.7  # cosine with one kept before, from which on it would be that slider again
 SEEN = 0.017  # deviation within a class from which on a measure's changes can be seen
@@ -107,7 +108,7 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
     w, spread = sample_latents(generator)
     images, scatter = draw(generator, w), spread.T @ spread / len(w)
     scatter += scatter.diagonal().mean() * torch.eye(len(scatter))  # the ridge
-    trying, choosing = w[: 2 * TRIED_SEEDS].split(TRIED_SEEDS)  # others, so that what is told is not the luck of the choice
+    trying, choosing, _ = w.split([TRIED_SEEDS, CHOOSING_SEEDS, len(w) - TRIED_SEEDS - CHOOSING_SEEDS])
     found: dict[str, Tensor] = {}
     faith: dict[str, float] = {}
     for name, measure in measures.items():
