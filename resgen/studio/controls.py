@@ -390,7 +390,7 @@ def describe(card: Card) -> str:
     if seen := card.training.get("images_seen"):
         facts.append(f"{seen:,} images seen in training")
     if accuracy := card.metrics.get("lite2_accuracy") or card.metrics.get("accuracy"):
-        facts.append(f"a judge names {accuracy:.0%} of its classes")
+        facts.append(f"a judge names {accuracy:.1%} of its classes")
     lines = [" · ".join(facts)]
     if card.origin:
         lines.append(plain(card.origin))
