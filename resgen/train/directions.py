@@ -1,7 +1,7 @@
 """Directions with names: where w moves as a picture grows brighter, a head larger, glasses appear.
 
 For each thing that can be measured of an image, the direction is that of its ridge regression on w, within classes: what goes along with it by
-chance is left where it is. It is as long as it does best what its name says, about one standard deviation, and kept where it does it well: along
+chance is left where it is. It is as long as it does best what its name says, in standard deviations of `LENGTHS`, and kept where it does it well: along
 it the measure rises, for nearly every seed.
 """
 
