@@ -333,7 +333,7 @@ def test_one_image_is_edited_alone_until_others_are_drawn(page: Page) -> None:
     page.get_by_role("radio", name="The chosen image").check()
     before, slider = images(page), number(page, "direction-1")
     redrawn(page, lambda: enter(slider, "4"))
-    moved = (images(page) != before).any(axis=(1, 2, 3))
+    moved = np.abs(images(page).astype(int) - before).mean(axis=(1, 2, 3)) > 1  # a picture on its way is coded with loss
     assert moved.nonzero()[0].tolist() == [1] and "edits=1%3A" in href(page)
     page.get_by_label("All images").check()
     expect(slider).to_have_value("0")
@@ -361,7 +361,7 @@ def test_a_strip_of_an_edited_image_is_edited_in_its_row(page: Page) -> None:
     expect(number(page, "direction-2")).to_have_value("0")  # it stands for the chosen image now
     before = images(page)
     redrawn(page, lambda: enter(number(page, "direction-2"), "4"))
-    moved = (images(page) != before).any(axis=(1, 2, 3))
+    moved = np.abs(images(page).astype(int) - before).mean(axis=(1, 2, 3)) > 1  # a picture on its way is coded with loss
     assert moved.nonzero()[0].tolist() == list(range(7, 14)) and "edits=1%3A" in href(page)
 
 
