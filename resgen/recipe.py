@@ -77,6 +77,11 @@ def format_seeds(seeds: Sequence[int]) -> str:
     return ",".join(f"{a}-{b}" if b > a else str(a) for a, b in runs)
 
 
+def enlargement(side: int, resolution: int) -> int:
+    """The largest scale at which images of ``resolution`` pixels have at most ``side``; 1 where they have more already."""
+    return max(1, min(MAX_SCALE, side // resolution))
+
+
 def pack_vector(values: Sequence[float]) -> str:
     """Numbers -> URL-safe text of their half-precision bytes. Raises RecipeError for a number that half precision cannot hold."""
     try:

@@ -94,11 +94,11 @@ def push(checkpoint: CheckpointArgument, place: Place, private: Private = False,
     """Put a checkpoint on the Hugging Face Hub, with a model card made of its own card and a picture."""
     from resgen import hub
     from resgen.grid import draw_png
-    from resgen.recipe import Recipe
+    from resgen.recipe import Recipe, enlargement
 
     shelf = library(checkpoints)
     name = shelf.add(checkpoint)
-    recipe = Recipe(checkpoint=name, seeds=tuple(range(SAMPLE_SEEDS)), scale=max(1, 96 // shelf.card(name).arch.resolution))
+    recipe = Recipe(checkpoint=name, seeds=tuple(range(SAMPLE_SEEDS)), scale=enlargement(96, shelf.card(name).arch.resolution))
     print(hub.push(place, shelf.path(name), model_card(shelf.card(name), place), draw_png(recipe, shelf.sampler), private))
 
 

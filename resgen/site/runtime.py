@@ -84,20 +84,24 @@ def _install(version: str) -> Path:
     folder = _cache(version)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as own:  # whoever installs it at the same time does so elsewhere
-        for name in ("package.json", "package-lock.json"):
-            shutil.copyfile(HERE / name, Path(own) / name)
-        words = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        try:
-            done = subprocess.run(words, cwd=own, capture_output=True, text=True, timeout=NPM_SECONDS)
-        except subprocess.TimeoutExpired as error:
-            raise SiteError(_failed("it took too long")) from error
-        if done.returncode:
-            raise SiteError(_failed(next((line for line in done.stderr.splitlines() if "err" in line.casefold()), "no reason given")))
+        _run_npm(npm, Path(own))
         if not _installed(version):
             shutil.rmtree(folder, ignore_errors=True)
             with suppress(OSError):
                 Path(own).rename(folder)
     return folder / "node_modules" / PACKAGE
+
+
+def _run_npm(npm: str, folder: Path) -> None:
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(HERE / name, folder / name)
+    words = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    try:
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=NPM_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise SiteError(_failed("it took too long")) from error
+    if done.returncode:
+        raise SiteError(_failed(next((line for line in done.stderr.splitlines() if "ERR" in line or "error" in line), "no reason given")))
 
 
 def _failed(reason: str) -> str:

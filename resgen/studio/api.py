@@ -24,7 +24,7 @@ from resgen.fields import Declared, write_field
 from resgen.files import write_atomically
 from resgen.invert import invert as search
 from resgen.invert import load_photo
-from resgen.recipe import CALLED, Recipe, parse_seeds
+from resgen.recipe import CALLED, Recipe, enlargement, parse_seeds
 from resgen.studio.guard import hold_disk
 from resgen.studio.page import LONG, RENDER, friendly
 from resgen.studio.renderer import Renderer
@@ -102,7 +102,7 @@ class Api:
             A PNG that carries its recipe in the text chunk 'resgen'.
         """
         card = self.library.card(checkpoint or self.first)
-        recipe = Recipe(checkpoint=card.name, seeds=parse_seeds(seeds), columns=4, scale=max(1, TILE // card.arch.resolution))
+        recipe = Recipe(checkpoint=card.name, seeds=parse_seeds(seeds), columns=4, scale=enlargement(TILE, card.arch.resolution))
         return self._hand_out("picture.png", self.renderer.png(follow(recipe, words, card.direction_names, card.classes)))
 
     def _walk(self, stops: str = "1,2,3", checkpoint: str = "", truncation: float = 1.0, format: str = "mp4", **fields: Any) -> FileData:

@@ -12,7 +12,7 @@ from resgen.composite import read_dict
 from resgen.errors import RecipeError
 from resgen.fields import Dial, Pairs, limits
 from resgen.library import Library
-from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, MAX_SCALE, SHARE_DIAL, STEP_DIAL, Recipe, format_seeds, parse_seeds
+from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, SHARE_DIAL, STEP_DIAL, Recipe, enlargement, format_seeds, parse_seeds
 from resgen.studio.page import Updates, Values, blocks, dial, dialled, directions, generators, on_dial, plain, plane, slider
 
 ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
@@ -155,8 +155,7 @@ class Controls:
         shown = self.show(kept)
         moved: Values = {control: values[control] for control in shown if control in values and values[control] != shown[control]}
         if name != recipe.checkpoint:  # of what was drawn by another generator, what belongs to any; saved images stay as large
-            scale = recipe.scale * self.library.card(recipe.checkpoint).arch.resolution // card.arch.resolution
-            scale = max(1, min(MAX_SCALE, scale))
+            scale = enlargement(recipe.scale * self.library.card(recipe.checkpoint).arch.resolution, card.arch.resolution)
             recipe = Recipe(checkpoint=name, seeds=recipe.seeds, truncation=recipe.truncation, columns=recipe.columns, scale=scale)
             moved = {control: moved[control] for control in (self.seeds, self.truncation, self.columns, self.scale) if control in moved}
         changes = {

@@ -11,7 +11,7 @@ from resgen.composite import AnatomyOf, read_query
 from resgen.curate import ORDERS, curate, make_direction
 from resgen.errors import RecipeError
 from resgen.latents import locate
-from resgen.recipe import MAX_SEED, Recipe, parse_seeds
+from resgen.recipe import MAX_SEED, Recipe, enlargement, parse_seeds
 from resgen.studio.controls import CHOSEN, WHOLE, Controls, Kept
 from resgen.studio.page import (
     ASK,
@@ -178,7 +178,7 @@ class Explore:
         return FIRST_NARROW if narrow else FIRST
 
     def _scale(self, name: str) -> int:
-        return max(1, min(16, TILE // self.library.card(name).arch.resolution))
+        return enlargement(TILE, self.library.card(name).arch.resolution)
 
     def change_checkpoint(self, values: Values) -> Updates:
         """Another generator, with the seeds, truncation and layout there are."""

@@ -17,7 +17,7 @@ from resgen.budget import MAX_STOPS
 from resgen.composite import AnyRecipe, read_query
 from resgen.errors import RecipeError, ResGenError
 from resgen.fields import Declared, Dial, declaration, limits
-from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, PLANE_HEIGHT, PLANE_WIDTH, STEP_DIAL, Recipe
+from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, PLANE_HEIGHT, PLANE_WIDTH, STEP_DIAL, Recipe, enlargement
 from resgen.studio.log import note_failure, note_refusal
 from resgen.studio.renderer import Renderer, data_uri, media_type, thumbnail
 from resgen.work import Work
@@ -389,7 +389,7 @@ def offer_images(renderer: Renderer, view: gr.HTML, file: gr.JSON) -> None:
         if told(event).get("action") != "save":
             return None
         recipe = one_image(told(event).get("tile"), "This image cannot be saved alone.")
-        scale = max(1, min(8, SAVED_SIDE // renderer.library.card(recipe.checkpoint).arch.resolution))
+        scale = min(8, enlargement(SAVED_SIDE, renderer.library.card(recipe.checkpoint).arch.resolution))
         return download(renderer.file_name(recipe), renderer.png(recipe.changed(scale=scale)))
 
     offer(view.select, save, None, file)

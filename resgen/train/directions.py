@@ -108,7 +108,7 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
     w, spread = sample_latents(generator)
     images, scatter = draw(generator, w), spread.T @ spread / len(w)
     scatter += scatter.diagonal().mean() * torch.eye(len(scatter))  # the ridge
-    trying, choosing, _ = w.split([TRIED_SEEDS, CHOOSING_SEEDS, len(w) - TRIED_SEEDS - CHOOSING_SEEDS])
+    trying, choosing = w[: TRIED_SEEDS + CHOOSING_SEEDS].split([TRIED_SEEDS, CHOOSING_SEEDS])
     found: dict[str, Tensor] = {}
     faith: dict[str, float] = {}
     for name, measure in measures.items():

@@ -13,7 +13,6 @@ def keep_freed_memory() -> None:
     That gives large arrays back to the system, which hands the next step's out page by page, each cleared first: a tenth of a step's time, and with
     a mean shift over 128 pixels a side half of it.
     """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is not None and hasattr(libc, "mallopt"):
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(MMAP_MAX, NONE)
         libc.mallopt(TRIM_THRESHOLD, NEVER)
