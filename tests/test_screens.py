@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from resgen.budget import OWN
 from resgen.composite import Comparison, StyleMix, Walk
+from resgen.errors import RecipeError
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
 from resgen.studio.app import Studio
-from resgen.studio.controls import CHOSEN, Kept
 from resgen.studio.renderer import Renderer
 from tests.conftest import CLASSES
 
@@ -158,9 +158,9 @@ FULL = Recipe(
 )
 
 
-def turned(amounts: dict[str, float], sweep: str = "") -> dict[str, Any]:
-    """What the page's dials of directions tell."""
-    return {"names": ["pc1", "pc2"], "own": [], "amounts": amounts, "sweep": sweep}
+def turned(amounts: dict[str, float], sweep: str = "", edits: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What the page's dials of directions tell, of `FULL` where single images are not turned."""
+    return {"names": ["pc1", "pc2"], "own": [], "amounts": amounts, "edits": edits or {"1": {"pc1": 2}}, "place": -1, "sweep": sweep}
 
 
 MOVES: dict[str, Callable[[Studio], tuple[Any, Any, dict[str, Any]]]] = {
@@ -201,15 +201,31 @@ def test_another_checkpoint_keeps_what_belongs_to_any(studio: Studio) -> None:
     assert studio.explore.read(values | {c.checkpoint: "plain", c.truncation: 0.25}).truncation == 0.25
 
 
-def test_sliders_of_one_image_move_it_alone(studio: Studio) -> None:
+def test_dials_of_one_image_move_it_alone(studio: Studio) -> None:
+    directions = studio.explore.controls.directions
+    values, amounts = settle(studio.explore, FULL), {"pc1": 5, "pc2": -1.2}
+    assert values[directions]["edits"] == {"1": {"pc1": 2}}
+    assert studio.explore.read(values | {directions: values[directions] | {"place": 1}}) == FULL, "which image is moved changes none"
+    moved = values | {directions: turned(amounts, edits={"1": {"pc1": 2, "pc2": -3}, "0": {"pc1": 1}})}
+    assert studio.explore.read(moved) == FULL.changed(edits=((1, (("pc1", 2.0), ("pc2", -3.0))), (0, (("pc1", 1.0),))))
+    rested = values | {directions: turned(amounts, edits={"1": {}})}
+    assert studio.explore.read(rested) == FULL.changed(edits=())
+
+
+def test_of_other_seeds_only_what_is_turned_since_is_an_edit(studio: Studio) -> None:
     c = studio.explore.controls
-    values = settle(studio.explore, FULL) | {c.scope: CHOSEN, studio.explore.chosen: {"index": 1, "tile": ""}}
-    for control, update in studio.explore.edit(values).items():
-        values[control] = update["value"] if isinstance(update, dict) and "value" in update else update
-    assert Kept.from_json(values[c.kept]).place == 1 and values[c.directions]["amounts"] == {"pc1": 2}
-    assert studio.explore.read(values) == FULL
-    moved = values | {c.directions: turned({"pc1": 2, "pc2": -3})}
-    assert studio.explore.read(moved) == FULL.changed(edits=((1, (("pc1", 2.0), ("pc2", -3.0))),))
+    values = settle(studio.explore, FULL) | {c.seeds: "7,9"}
+    assert studio.explore.read(values) == FULL.changed(seeds=(7, 9), edits=())
+    moved = values | {c.directions: turned({"pc1": 5, "pc2": -1.2}, edits={"1": {"pc1": 2}, "0": {"pc2": 4}})}
+    assert studio.explore.read(moved) == FULL.changed(seeds=(7, 9), edits=((0, (("pc2", 4.0),)),))
+
+
+@pytest.mark.parametrize("edits", [None, [], {"x": {}}, {"-1": {}}, {"1": 5}, {"9" * 10: {}}, {"": {}}])
+def test_edits_that_no_page_tells_are_refused(studio: Studio, edits: Any) -> None:
+    directions = studio.explore.controls.directions
+    values = settle(studio.explore, FULL)
+    with pytest.raises(RecipeError, match="load it again"):
+        studio.explore.read(values | {directions: values[directions] | {"edits": edits}})
 
 
 def test_classes_as_rows_without_a_class_are_no_rows(studio: Studio) -> None:

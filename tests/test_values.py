@@ -18,12 +18,13 @@ from resgen.studio.controls import Kept
 
 FILE = {"meta": {"_type": "gradio.FileData"}}
 KEPT = Kept(Recipe(checkpoint="tiny", seeds=(1, 2), columns=2)).to_json()
-TOLD: dict[str, Any] = {"seeds": "1-2", "directions": {"amounts": {}, "sweep": ""}, "blocks": {"gains": [1.0]}}
+TOLD: dict[str, Any] = {"seeds": "1-2", "directions": {"amounts": {}, "edits": {}, "sweep": ""}, "blocks": {"gains": [1.0]}}
 PINNED = {"query": "checkpoint=tiny&seeds=1&columns=1&scale=1"}
 WRONG: list[Any] = [
     None, True, -1, 1e308, float("nan"), 10**400, "", "x" * 3000, "checkpoint=tiny&seeds=1", "../../etc/passwd", [], {}, [None], [[[]]], ["tiny", 5],
     {"path": "/etc/passwd"}, {"path": "/etc/passwd", **FILE}, {"path": "http://127.0.0.1:1/x", **FILE}, {"path": "x", "meta": 5}, [{"query": 5}],
     [{"query": "checkpoint=../../x"}], {"recipe": {}}, {"recipe": {"kind": "walk"}}, {"recipe": 5, "query": []}, {"names": 5, "amounts": [], "gains": "x"},
+    {"amounts": {}, "edits": {"1": {"pc1": "x"}}, "sweep": ""},
 ]  # fmt: skip
 EVENTS: list[Any] = [
     None,

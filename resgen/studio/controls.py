@@ -1,6 +1,7 @@
 """The Explore screen's controls, and how they map to a recipe and back."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -12,14 +13,14 @@ from resgen.composite import read_dict
 from resgen.errors import RecipeError
 from resgen.fields import Dial, Pairs, limits
 from resgen.library import Library
-from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, SHARE_DIAL, STEP_DIAL, Recipe, enlargement, format_seeds, parse_seeds
+from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, SHARE_DIAL, STEP_DIAL, Edits, Recipe, enlargement, format_seeds, parse_seeds
 from resgen.studio.page import Updates, Values, blocks, dial, dialled, directions, generators, on_dial, plain, plane, slider
 
 ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
-WHOLE, CHOSEN = "All images", "The chosen image"
 FIRST_DIRECTIONS = 8  # shown at once
 SHOWN_SHARES = 6  # sliders of a mixture
 LOST = "The page has lost its state; load it again."
+_PLACE = re.compile("[0-9]{1,9}")  # of an image, as a name in JSON
 
 
 class DirectionsView(TypedDict):
@@ -27,7 +28,9 @@ class DirectionsView(TypedDict):
 
     names: list[str]  # the checkpoint's
     own: list[str]
-    amounts: dict[str, float]  # of those that are not zero
+    amounts: dict[str, float]  # of those that all images are turned along
+    edits: dict[str, dict[str, float]]  # the same of single images, by their place; along a strip, of a row
+    place: int  # of the image or row that the dials move; -1: all
     sweep: str  # the one that each image is shown along, '' for none
 
 
@@ -44,11 +47,10 @@ class Kept:
     """What the controls were last set to, and what they do not show."""
 
     recipe: Recipe
-    place: int = -1  # of the image or row that the direction sliders move; -1: all
     before: str = ""  # the query of what was on screen before its variations, or the strip
 
     def to_json(self) -> dict[str, Any]:
-        return {"recipe": self.recipe.to_dict(), "place": self.place, "before": self.before}
+        return {"recipe": self.recipe.to_dict(), "before": self.before}
 
     @classmethod
     def from_json(cls, raw: Any) -> "Kept":
@@ -58,7 +60,7 @@ class Kept:
         recipe = read_dict(raw["recipe"])
         if not isinstance(recipe, Recipe):
             raise RecipeError(LOST)
-        return cls(recipe, raw["place"] if isinstance(raw.get("place"), int) else -1, str(raw.get("before") or ""))
+        return cls(recipe, str(raw.get("before") or ""))
 
 
 class Controls:
@@ -118,7 +120,6 @@ class Controls:
             self.shares = [self._dial(SHARE_DIAL, 1, label="Share", visible=False, elem_id=f"share-{i + 1}") for i in range(SHOWN_SHARES)]
 
     def _build_directions(self) -> None:
-        self.scope = gr.Radio([WHOLE, CHOSEN], value=WHOLE, label="Directions move", elem_id="scope")
         self.directions = directions("directions", FIRST_DIRECTIONS)
         with gr.Accordion("Make a direction of your own", open=False):
             gr.Markdown("Choose images and mark some **More**, some **Less** of what you mean. Their difference is a direction.")
@@ -147,22 +148,23 @@ class Controls:
 
     def read(self, values: Values) -> Recipe:
         """The recipe that the controls show. Raises RecipeError."""
-        kept = Kept.from_json(values[self.kept])
+        recipe = Kept.from_json(values[self.kept]).recipe
         values = values | {self.plane: values[self.plane] or None}  # the page tells nothing as an empty text
         _check_told(values[self.plane], values[self.truncation], values[self.directions], values[self.blocks])
-        recipe, name = kept.recipe, values[self.checkpoint] or kept.recipe.checkpoint
+        name = values[self.checkpoint] or recipe.checkpoint
         card = self.library.card(name)
-        shown = self.show(kept)
+        shown = self.show(recipe)
         moved: Values = {control: values[control] for control in shown if control in values and values[control] != shown[control]}
         if name != recipe.checkpoint:  # of what was drawn by another generator, what belongs to any; saved images stay as large
             scale = enlargement(recipe.scale * self.library.card(recipe.checkpoint).arch.resolution, card.arch.resolution)
             recipe = Recipe(checkpoint=name, seeds=recipe.seeds, truncation=recipe.truncation, columns=recipe.columns, scale=scale)
             moved = {control: moved[control] for control in (self.seeds, self.truncation, self.columns, self.scale) if control in moved}
+        seeds = self._take_seeds(moved)
         changes = {
-            **self._take_seeds(moved),
+            **seeds,
             **self._take_plane(recipe, shown, moved),
             **self._take_classes(recipe, values, moved, card),
-            **self._take_directions(kept, shown, moved, card),
+            **self._take_directions(recipe, seeds.get("edits", recipe.edits), shown, moved, card),
             **self._take_gains(recipe, shown, moved, card),
             **{
                 name: moved[control]
@@ -214,19 +216,20 @@ class Controls:
             for name in names
         )
 
-    def _take_directions(self, kept: Kept, shown: Values, moved: Values, card: Card) -> dict[str, Any]:
+    def _take_directions(self, recipe: Recipe, edits: Edits, shown: Values, moved: Values, card: Card) -> dict[str, Any]:
+        """Turned directions: of all images, or of single ones in place of what ``edits`` says of them."""
         if self.directions not in moved:
             return {}
-        recipe, now, before = kept.recipe, moved[self.directions], shown[self.directions]
-        changes: dict[str, Any] = {"sweep": now["sweep"]} if now["sweep"] != before["sweep"] else {}
+        now, before = moved[self.directions], shown[self.directions]
         names = [*card.direction_names, *(name for name, _ in recipe.own_directions)]
-        turned = {name: now["amounts"].get(name, 0) for name in names if now["amounts"].get(name, 0) != before["amounts"].get(name, 0)}
-        if not turned:
-            return changes
-        amounts = turned_amounts(_amounts(kept), turned)
-        if kept.place < 0:
-            return changes | {"directions": amounts}
-        return changes | {"edits": (*((place, pairs) for place, pairs in recipe.edits if place != kept.place), (kept.place, amounts))}
+        changes: dict[str, Any] = {"sweep": now["sweep"]} if now["sweep"] != before["sweep"] else {}
+        if turned := _turned(names, before["amounts"], now["amounts"]):
+            changes["directions"] = turned_amounts(recipe.directions, turned)
+        single = dict(edits)
+        for place in {**before["edits"], **now["edits"]}:
+            if turned := _turned(names, before["edits"].get(place, {}), now["edits"].get(place, {})):
+                single[int(place)] = turned_amounts(single.get(int(place), ()), turned)
+        return changes | ({"edits": tuple(single.items())} if single != dict(edits) else {})
 
     def _take_gains(self, recipe: Recipe, shown: Values, moved: Values, card: Card) -> dict[str, Any]:
         if self.blocks not in moved:
@@ -237,9 +240,8 @@ class Controls:
 
     # From a recipe to values.
 
-    def show(self, kept: Kept) -> Values:
+    def show(self, recipe: Recipe) -> Values:
         """What each control shows of a recipe. Raises ResGenError where its generator is not there."""
-        recipe = kept.recipe
         card = self.library.card(recipe.checkpoint)
         return {
             self.checkpoint: recipe.checkpoint,
@@ -248,19 +250,10 @@ class Controls:
             self.variation_strength: dialled(recipe, "variation_strength"),
             **self._show_classes(recipe, card),
             self.truncation: dialled(recipe, "truncation"),
-            self.directions: self._show_directions(kept, card),
+            self.directions: _show_directions(recipe, card),
             self.blocks: _show_blocks(recipe, card),
             self.columns: recipe.columns,
             self.scale: recipe.scale,
-        }
-
-    def _show_directions(self, kept: Kept, card: Card) -> DirectionsView:
-        amounts = {name: on_dial(AMOUNT_DIAL, amount) for name, amount in _amounts(kept)}
-        return {
-            "names": list(card.direction_names),
-            "own": [name for name, _ in kept.recipe.own_directions],
-            "amounts": {name: amount for name, amount in amounts.items() if amount},
-            "sweep": kept.recipe.sweep,
         }
 
     def _show_classes(self, recipe: Recipe, card: Card) -> Values:
@@ -278,14 +271,13 @@ class Controls:
         """What makes the controls show a recipe. Raises ResGenError."""
         recipe = kept.recipe
         card = self.library.card(recipe.checkpoint)
-        shown = self.show(kept)
+        shown = self.show(recipe)
         changes: dict[Any, dict[str, Any]] = {control: {"value": value} for control, value in shown.items()}
         for dressing in (self._dress(recipe, card), self.dress_classes(shown[self.class_mode], shown[self.mixed])):
             for control, more in dressing.items():
                 changes.setdefault(control, {}).update(more)
         updates: Updates = {control: gr.update(**change) for control, change in changes.items()}
         updates[self.kept] = kept.to_json()
-        updates[self.scope] = WHOLE if kept.place < 0 else CHOSEN
         updates[self.card] = describe(card)
         return updates
 
@@ -320,15 +312,17 @@ class Controls:
     def outputs(self) -> set[Any]:
         """What `write` sets."""
         groups = {self.seed_group, self.latent_group, self.variation_group, self.class_group}
-        return self.inputs | groups | {self.card, self.scope, self.variation}
+        return self.inputs | groups | {self.card, self.variation}
 
 
 def _check_told(plane: Any, truncation: Any, directions: Any, blocks: Any) -> None:
     """Raise RecipeError where the page tells something else than those parts of it have; the numbers in them are a recipe's, which checks them."""
     window = plane is None or (isinstance(plane, list) and len(plane) == 3)
     dials = isinstance(directions, dict) and isinstance(directions.get("amounts"), dict) and "sweep" in directions
+    edits = directions.get("edits") if dials else None
+    single = isinstance(edits, dict) and all(_PLACE.fullmatch(place) and isinstance(amounts, dict) for place, amounts in edits.items())
     number = isinstance(truncation, int | float)
-    if not (window and number and dials and isinstance(blocks, dict) and isinstance(blocks.get("gains"), list)):
+    if not (window and number and single and isinstance(blocks, dict) and isinstance(blocks.get("gains"), list)):
         raise RecipeError(LOST)
 
 
@@ -357,9 +351,25 @@ def _exact(values: Sequence[float], shown: Sequence[float], now: Sequence[float]
     return tuple(value if moved == before else moved for value, before, moved in zip(values, shown, now, strict=False))
 
 
-def _amounts(kept: Kept) -> Pairs:
-    """What the direction sliders stand for: directions of all images, or those of the one that is edited."""
-    return kept.recipe.directions if kept.place < 0 else dict(kept.recipe.edits).get(kept.place, ())
+def _show_directions(recipe: Recipe, card: Card) -> DirectionsView:
+    return {
+        "names": list(card.direction_names),
+        "own": [name for name, _ in recipe.own_directions],
+        "amounts": _on_dials(recipe.directions),
+        "edits": {str(place): _on_dials(amounts) for place, amounts in recipe.edits},
+        "place": -1,
+        "sweep": recipe.sweep,
+    }
+
+
+def _on_dials(amounts: Pairs) -> dict[str, float]:
+    shown = {name: on_dial(AMOUNT_DIAL, amount) for name, amount in amounts}
+    return {name: amount for name, amount in shown.items() if amount}
+
+
+def _turned(names: Sequence[str], before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    """What those of ``names`` were turned to that are not as ``before``."""
+    return {name: now.get(name, 0) for name in names if now.get(name, 0) != before.get(name, 0)}
 
 
 def _show_blocks(recipe: Recipe, card: Card) -> BlocksView:

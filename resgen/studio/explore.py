@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -12,7 +11,7 @@ from resgen.curate import ORDERS, curate, make_direction
 from resgen.errors import RecipeError
 from resgen.latents import locate
 from resgen.recipe import MAX_SEED, Recipe, enlargement, parse_seeds
-from resgen.studio.controls import CHOSEN, WHOLE, Controls, Kept
+from resgen.studio.controls import Controls, Kept
 from resgen.studio.page import (
     ASK,
     BESIDE,
@@ -40,9 +39,7 @@ from resgen.studio.page import (
     rewrite,
     tell,
     told,
-    warn,
     watched,
-    writing,
 )  # fmt: skip
 from resgen.studio.renderer import GridView, Renderer
 
@@ -79,7 +76,6 @@ class Explore:
         self.kept = self.controls.kept
         self.file = gr.JSON(visible=False)
         self.narrow = gr.Checkbox(False, visible=False)  # whether the page is as narrow as a phone
-        self.chosen = gr.JSON({"index": -1, "tile": ""}, visible=False)
         self.marked = gr.JSON({"more": [], "less": []}, visible=False)
         self.anatomy = tell("anatomy", "resgen-anatomy")
         self.ends = tell("ends", "resgen-ends")
@@ -157,13 +153,9 @@ class Explore:
         c = self.controls
         self._on(self.view.select, self.vary)
         offer_images(self.renderer, self.view, self.file)
-        sliders = {c.kept, c.scope, c.directions}
-        choice = listen(self.view, "input", self.choose, self.chosen)
-        choice.then(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
         listen(self.view, "input", self.show_anatomy, self.anatomy, **BESIDE)
         listen(self.view, "expand", self.show_ends, self.ends, **BESIDE)
         self.view.undo(friendly(self.show_original), self.inputs, self.original, **BESIDE, preprocess=False)
-        c.scope.input(writing(self.edit, sliders), {self.chosen, c.scope, *self.inputs}, [*sliders], **RAW)
         listen(self.view, "like", self.count_marks, [self.marked, c.marks])
         c.clear_marks.click(None, None, None, js="() => window.dispatchEvent(new CustomEvent('resgen-clear-marks'))")
         self._on(c.make_own.click, self.make_own, {self.marked, c.own_name})
@@ -275,24 +267,6 @@ class Explore:
             recipe.changed(latents=(), edits=(), columns=self._first(values[self.narrow])["columns"], scale=self._scale(recipe.checkpoint))
         )
 
-    def choose(self, details: dict[str, Any]) -> dict[str, Any]:
-        """Remember which image was clicked: its place and its recipe's query, or -1 and ''."""
-        return {"index": details.get("index", -1), "tile": details.get("tile", "")}
-
-    def edit(self, values: Values) -> Updates:
-        """Which images the direction sliders move from now on: all, or the chosen one."""
-        c, kept, index = self.controls, Kept.from_json(values[self.kept]), _place(values[self.chosen])
-        recipe = self.read(values)
-        if values[c.scope] == CHOSEN and index < 0:
-            if kept.place < 0:
-                warn("Choose an image first: click it in the grid.")
-            return {c.scope: WHOLE} if kept.place < 0 else {}
-        place = index // len(recipe.sweep_amounts) if values[c.scope] == CHOSEN else -1
-        if place == kept.place:
-            return {}  # the sliders go on with what they moved, and may have moved since
-        updates = c.write(replace(kept, recipe=recipe, place=place))
-        return {control: updates[control] for control in (c.kept, c.directions)}
-
     def show_anatomy(self, details: dict[str, Any]) -> Any:
         """What each block does for the image that the screen goes by."""
         recipe = self._told(details)
@@ -352,12 +326,6 @@ class Explore:
     def make_zip(self, values: Values) -> dict[str, str]:
         recipe = self.read(values)
         return download(f"{recipe.checkpoint}.zip", self.renderer.zip(recipe))
-
-
-def _place(chosen: Any) -> int:
-    """The place of the chosen image, as the page tells it; -1 where there is none."""
-    index = chosen.get("index") if isinstance(chosen, dict) else None
-    return index if isinstance(index, int) else -1
 
 
 def _queries(marked: Any, kind: str) -> list[str]:

@@ -40,7 +40,6 @@ from tests.browser.conftest import (
     toast,
     unfold,
 )  # fmt: skip
-from tests.conftest import until
 
 FIRST = OPENING.direction_names[0]  # the first dial
 WRITTEN = re.escape(quote_plus(FIRST))  # in an address, as a pattern
@@ -339,7 +338,7 @@ def test_one_image_is_edited_alone_until_others_are_drawn(page: Page) -> None:
     page.get_by_role("radio", name="The chosen image").check()
     before, slider = images(page), number(page, "direction-1")
     redrawn(page, lambda: enter(slider, "4"))
-    until(lambda: moved(page, before) == [1] and "edits=1%3A" in href(page), 20)
+    assert moved(page, before) == [1] and "edits=1%3A" in href(page)
     page.get_by_label("All images").check()
     expect(slider).to_have_value("0")
     redrawn(page, lambda: enter(slider, "2"))
@@ -349,12 +348,33 @@ def test_one_image_is_edited_alone_until_others_are_drawn(page: Page) -> None:
     assert isinstance(recipe, Recipe) and not recipe.edits and recipe.directions, "other images have not been edited"
 
 
+def test_dials_go_over_to_another_image_before_the_studio_answers(page: Page) -> None:
+    choose_image(page, 1)
+    page.get_by_role("radio", name="The chosen image").check()
+    slider = number(page, "direction-1")
+    redrawn(page, lambda: enter(slider, "4"))
+    held: list[Route] | None = []
+    page.route("**/queue/join*", lambda route: route.continue_() if held is None else held.append(route))
+    page.locator("#grid .rg-tiles button").nth(2).click()
+    expect(slider).to_have_value("0")
+    enter(slider, "-3")
+    ready, held = held, None
+    redrawn(page, lambda: [route.continue_() for route in ready])
+    recipe = linked(page)
+    assert isinstance(recipe, Recipe) and not recipe.directions
+    assert recipe.edits == ((1, ((FIRST, 4.0),)), (2, ((FIRST, -3.0),)))
+    page.locator("#grid .rg-tiles button").nth(1).click()
+    expect(slider).to_have_value("4")
+
+
 def test_only_the_chosen_image_can_be_moved_once_one_is_chosen(page: Page) -> None:
     page.get_by_role("radio", name="The chosen image").click()
-    toast(page, "Choose an image first")
+    expect(page.get_by_text("Choose an image first")).to_be_visible()
     expect(page.get_by_label("All images")).to_be_checked()
     redrawn(page, lambda: enter(number(page, "direction-1"), "2"))
     assert "directions=" in href(page) and "edits=" not in href(page)
+    choose_image(page, 1)
+    expect(page.get_by_text("Choose an image first")).to_be_hidden()
 
 
 def test_a_strip_of_an_edited_image_is_edited_in_its_row(page: Page) -> None:
@@ -366,7 +386,7 @@ def test_a_strip_of_an_edited_image_is_edited_in_its_row(page: Page) -> None:
     expect(number(page, "direction-2")).to_have_value("0")  # it stands for the chosen image now
     before = images(page)
     redrawn(page, lambda: enter(number(page, "direction-2"), "4"))
-    until(lambda: moved(page, before) == list(range(7, 14)) and "edits=1%3A" in href(page), 20)
+    assert moved(page, before) == list(range(7, 14)) and "edits=1%3A" in href(page)
 
 
 def test_the_strip_of_blocks_follows_the_chosen_image_and_its_dials(page: Page) -> None:

@@ -1,4 +1,5 @@
-// A dial for each direction, between pictures of its two ends. The value: { names, own, amounts: { name: amount }, sweep }.
+// A dial for each direction, between pictures of its two ends. The value: { names, own, amounts: { name: amount } of all images, edits: { place: amounts }
+// of single ones, place of the one that the dials move or -1, sweep }.
 // `input` comes while a dial moves, `release` when it is let go, `select` tells { action: "strip" or "remove", name }.
 // The event "resgen-ends" brings the pictures: { view, names }, two of the view's images for each name.
 const settings = element.querySelector(".rg-directions").dataset;
@@ -6,20 +7,37 @@ const [low, high, step, first] = ["low", "high", "step", "first"].map((name) => 
 const list = element.querySelector(".rg-list");
 const zero = element.querySelector(".rg-zero");
 const more = element.querySelector(".rg-more");
+const [all, one] = element.querySelectorAll(".rg-scope input");
+const hint = element.querySelector(".rg-scope-hint");
 let dials = new Map(); // of each name
 let laid = ""; // the names that there are dials for
-let all = false; // whether all are shown
+let isUnfolded = false; // whether all are shown
 let ends = null;
 
-const state = () => ({ names: [], own: [], amounts: {}, sweep: "", ...props.value });
+const state = () => ({ names: [], own: [], amounts: {}, edits: {}, place: -1, sweep: "", ...props.value });
+const amountsOf = ({ amounts, edits, place }) => (place < 0 ? amounts : edits[place] || {});
+
+function set(amounts) {
+  const { edits, place } = state();
+  props.value = { ...state(), ...(place < 0 ? { amounts } : { edits: { ...edits, [place]: amounts } }) };
+}
 
 function change(name, amount) {
-  const amounts = { ...state().amounts };
+  const amounts = { ...amountsOf(state()) };
   if (amount) amounts[name] = amount;
   else delete amounts[name];
-  props.value = { ...state(), amounts };
+  set(amounts);
   showZero();
-  if (!isFollowed({ directions: { [name]: amount } })) trigger("input");
+  if (state().place >= 0 || !isFollowed({ directions: { [name]: amount } })) trigger("input");
+}
+
+// The dials move all images, or the one that is chosen in the grid; they stay with it when it is chosen no more.
+function follow(isOne) {
+  const chosen = Number(document.querySelector("#grid .rg-view").dataset.place ?? -1);
+  const place = isOne && chosen < 0 ? state().place : isOne ? chosen : -1;
+  hint.hidden = !isOne || place >= 0;
+  if (place !== state().place) props.value = { ...state(), place };
+  show();
 }
 
 function button(words, help, act) {
@@ -66,7 +84,10 @@ function layAll() {
 }
 
 function show() {
-  const { names, own, amounts, sweep } = state();
+  const { names, own, place: moved, sweep } = state();
+  const amounts = amountsOf(state());
+  all.checked = moved < 0;
+  one.checked = moved >= 0;
   const key = JSON.stringify([names, own]);
   if (key !== laid) {
     laid = key;
@@ -75,15 +96,15 @@ function show() {
   [...dials].forEach(([name, dial], place) => {
     if (!dial.held) dial.show(amounts[name] || 0);
     dial.strip.setAttribute("aria-pressed", String(sweep === name));
-    dial.root.hidden = !all && place >= first && !amounts[name] && sweep !== name;
+    dial.root.hidden = !isUnfolded && place >= first && !amounts[name] && sweep !== name;
   });
-  more.textContent = all ? "Show fewer" : `Show all ${dials.size}`;
-  more.setAttribute("aria-expanded", String(all));
+  more.textContent = isUnfolded ? "Show fewer" : `Show all ${dials.size}`;
+  more.setAttribute("aria-expanded", String(isUnfolded));
   showZero();
 }
 
 function showZero() {
-  zero.disabled = !Object.values(state().amounts).some(Boolean);
+  zero.disabled = !Object.values(amountsOf(state())).some(Boolean);
 }
 
 async function takeEnds(detail) {
@@ -107,15 +128,18 @@ function paintEnds() {
 }
 
 more.addEventListener("click", () => {
-  all = !all;
+  isUnfolded = !isUnfolded;
   show();
 });
 zero.addEventListener("click", () => {
-  props.value = { ...state(), amounts: {} };
+  set({});
   show();
   trigger("input");
   trigger("release");
 });
+all.addEventListener("change", () => follow(false));
+one.addEventListener("change", () => follow(true));
+window.addEventListener("resgen-chosen", () => state().place >= 0 ? follow(true) : (hint.hidden = true));
 window.addEventListener("resgen-ends", (event) => takeEnds(event.detail));
 watch("value", show);
 show();

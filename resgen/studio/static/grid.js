@@ -88,9 +88,13 @@ function thumbnail(index) {
   return small.toDataURL("image/png");
 }
 
+// The place of an image in its recipe: along a strip a row is one image.
+const placeOf = (index) => (new URLSearchParams(view.query).has("sweep") ? Math.floor(index / view.columns) : index);
+
 function layTiles() {
   tiles.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
   tiles.style.gridTemplateRows = `repeat(${rows()}, 1fr)`;
+  find(".rg-view").dataset.place = placeOf(chosen);
   while (tiles.children.length > view.captions.length) tiles.lastChild.remove();
   while (tiles.children.length < view.captions.length) {
     const button = document.createElement("button");
@@ -196,8 +200,8 @@ function tellRested() {
 
 function choose(index) {
   chosen = index;
-  if (index >= 0) window.dispatchEvent(new CustomEvent("resgen-chosen"));
   layTiles();
+  if (index >= 0) window.dispatchEvent(new CustomEvent("resgen-chosen"));
   paintCloseUp();
   tellChosen();
   tellAtRest();

@@ -150,11 +150,9 @@ function pointsOf({ view: { columns, rows }, link, source }, plane) {
   return preview.pointsOf(window, link.get("classes") || "", source.generator.checkpoint);
 }
 
-const movesOne = () => document.querySelector("#scope input:checked")?.value === "The chosen image";
-
 // A dial is turned: { truncation }, { gains }, { directions } by name, or { plane }, a window of the seed plane. False where the studio has to draw it.
 function take(told) {
-  if (!turn || (told.directions && (turn.link.has("sweep") || movesOne())) || (told.plane && !canWander(turn))) return false;
+  if (!turn || (told.directions && turn.link.has("sweep")) || (told.plane && !canWander(turn))) return false;
   if (!isHere({ ...turn, told }) && (!isHeld || turn.isRefused)) return false;
   Object.assign(turn.told, told, told.directions && { directions: { ...turn.told.directions, ...told.directions } });
   turn.isWanted = true;
