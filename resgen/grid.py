@@ -4,7 +4,7 @@ import io
 import math
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -19,19 +19,22 @@ from resgen.work import finish
 GAP = 2  # pixels between images
 BACKGROUND = (24, 24, 27)
 INK = (228, 228, 231)
+LEAST_LETTERS = 10  # pixels: smaller ones cannot be read
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def check_size(width: int, height: int) -> None:
     """Raises RecipeError where a picture would be too large to be useful."""
     if width * height > MAX_GRID_PIXELS or max(width, height) > MAX_SIDE:
-        raise RecipeError(f"The picture would be {width:,} x {height:,} pixels; choose fewer images, other columns or a smaller display size.")
+        raise RecipeError(f"The picture would be {width:,} x {height:,} pixels; choose fewer images, other columns or a smaller size.")
 
 
 def compose(plate: Plate) -> Image.Image:
     """The picture of a plate, its rows and columns labelled. Raises RecipeError where it would be too large to be useful."""
     side = plate.images.shape[1] * plate.scale
     rows = math.ceil(len(plate.images) / plate.columns)
-    letters = max(10, min(18, side // 3))
+    letters = max(LEAST_LETTERS, min(18, side // 3))
     font = ImageFont.load_default(size=letters)
     margin = max((math.ceil(font.getlength(label)) + 12 for label in plate.row_labels), default=0)
     head = letters + 10 if plate.column_labels else 0
@@ -42,12 +45,25 @@ def compose(plate: Plate) -> Image.Image:
     for index, pixels in enumerate(plate.images):
         tile = Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS)
         picture.paste(tile, (origin[0] + index % plate.columns * (side + GAP), origin[1] + index // plate.columns * (side + GAP)))
-    draw = ImageDraw.Draw(picture)
+    draw, narrow = ImageDraw.Draw(picture), _font_within(plate.column_labels, side, letters)
     for row, label in enumerate(plate.row_labels):
         draw.text((margin - 6, origin[1] + row * (side + GAP) + side / 2), label, INK, font, anchor="rm")
     for column, label in enumerate(plate.column_labels):
-        draw.text((origin[0] + column * (side + GAP) + side / 2, head / 2), label, INK, font, anchor="mm")
+        words = _shortened(label, narrow, side)
+        draw.text((origin[0] + column * (side + GAP) + side / 2, head / 2), words, INK, narrow, anchor="mm")
     return picture
+
+
+def _font_within(labels: Sequence[str], width: int, letters: int) -> Font:
+    """The largest font of up to ``letters`` pixels in which all labels fit into ``width``; where none does, the smallest that can be read."""
+    fonts = [ImageFont.load_default(size=size) for size in range(letters, LEAST_LETTERS - 1, -1)]
+    return next((font for font in fonts if all(font.getlength(label) <= width for label in labels)), fonts[-1])
+
+
+def _shortened(label: str, font: Font, width: int) -> str:
+    """A label, its end left out as far as it is too long."""
+    fits = (label, *(f"{label[:end]}..." for end in range(len(label) - 1, 0, -1)), "")
+    return next(words for words in fits if font.getlength(words) <= width)
 
 
 def sprite(plate: Plate) -> Image.Image:

@@ -153,11 +153,17 @@ class Library:
 
     def classifier(self, name: str) -> FeatureResNet:
         """A feature network that knows the very classes of a checkpoint. Raises CheckpointError where there is none."""
-        classes = self.card(name).classes
-        for path in self._feature_files():
-            if classes and _feature_classes(path, _stamp(path)) == classes:
-                return self._load_features(path)
+        if path := self._classifier_file(name):
+            return self._load_features(path)
         raise CheckpointError(f"There is no classifier of the classes of {name} beside these checkpoints; make one with `resgen train-features`.")
+
+    def has_classifier(self, name: str) -> bool:
+        """Whether there is a `classifier` for a checkpoint. Raises CheckpointError."""
+        return self._classifier_file(name) is not None
+
+    def _classifier_file(self, name: str) -> Path | None:
+        classes = self.card(name).classes
+        return next((path for path in self._feature_files() if classes and _feature_classes(path, _stamp(path)) == classes), None)
 
     def _feature_files(self) -> list[Path]:
         return sorted((self.folder / "features").glob("*.safetensors"))

@@ -1,6 +1,6 @@
 """Any recipe -> a plate: its images and how they are laid out. The one place that draws, whoever asks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,7 +123,14 @@ def _draw_comparison(comparison: Comparison, sampler_of: SamplerOf) -> Work[Plat
     images = np.stack([_enlarged(plate.images, side) for plate in plates], axis=1).reshape(-1, side, side, 3)
     captions = tuple(f"{plates[0].captions[i]}, {name}" for i in range(count) for name in comparison.checkpoints)
     tiles = tuple(plate.tiles[i] for i in range(count) for plate in plates)
-    return Plate(images, len(plates), comparison.recipe.scale, captions, column_labels=comparison.checkpoints, tiles=tiles)
+    return Plate(images, len(plates), comparison.recipe.scale, captions, column_labels=_heads(comparison.checkpoints), tiles=tiles)
+
+
+def _heads(names: Sequence[str]) -> tuple[str, ...]:
+    """What stands above each checkpoint; of the moments of one training, the images that it had seen."""
+    if len({name.partition("@")[0] for name in names}) > 1:
+        return tuple(names)
+    return tuple(f"{int(images):,} images" if images.isdecimal() else name for name, _, images in (name.partition("@") for name in names))
 
 
 def _enlarged(images: np.ndarray, side: int) -> np.ndarray:

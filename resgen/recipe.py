@@ -163,7 +163,7 @@ def _join_edits(edits: "Edits") -> "Edits":
 
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Scale = Annotated[int, Field(ge=1, le=MAX_SCALE, title="Display size", description="Enlargement of each image."), Dial(1)]
+Scale = Annotated[int, Field(ge=1, le=MAX_SCALE, title="Size when saved", description="Enlargement of each image."), Dial(1)]
 Name = Annotated[str, Field(max_length=200)]
 Label = Annotated[str, Field(min_length=1, max_length=200)]  # of a class or a direction
 Packed = Annotated[str, AfterValidator(_check_packed)]

@@ -1,5 +1,6 @@
 """Every limit of the budget is held, before anything is drawn, by one sentence that says it and what to do."""
 
+from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -51,6 +52,20 @@ def test_a_render_takes_no_more_memory_than_it_may(tiny_folder: Path) -> None:
         Renderer(Library(tiny_folder, "cpu"), replace(OWN, pixels=10**12, images=10**6, megabytes=100)).plate(
             GRID.changed(seeds=tuple(range(50_000)))
         )
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        lambda renderer: renderer.view(ONE),
+        lambda renderer: renderer.single_images([ONE]),
+        lambda renderer: renderer.film(FILM, ".gif"),
+        lambda renderer: renderer.hold_looking("tiny", 1),
+    ],
+)
+def test_whatever_draws_takes_no_more_memory_than_it_may(tiny_folder: Path, asks: Callable[[Renderer], object]) -> None:
+    with pytest.raises(RecipeError, match="megabytes"):
+        asks(Renderer(Library(tiny_folder, "cpu"), replace(OWN, megabytes=0)))
 
 
 def test_what_recipes_are_made_of_is_held_too(tiny_folder: Path) -> None:

@@ -72,7 +72,7 @@ def test_limits_and_dials_are_those_of_the_declaration() -> None:
     ("values", "sentence"),
     [
         ({"truncation": 9}, "Truncation: 9 is too large; at most 1.5 is possible."),
-        ({"scale": 0}, "Display size: 0 is too small; at least 1 is needed."),
+        ({"scale": 0}, "Size when saved: 0 is too small; at least 1 is needed."),
         ({"seeds": []}, "Seeds: there are none; give at least 1."),
         ({"own_directions": [["a", "AAA"]] * 9}, "Own directions: there are 9; at most 8 fit in one recipe."),
         ({"sheeds": 1}, "The recipe has settings that this version does not know: sheeds."),

@@ -38,6 +38,13 @@ def test_columns_are_labelled() -> None:
     assert head > 10 and picture[:head].max() > 150, "no letters above the columns"
 
 
+@pytest.mark.parametrize("labels", [("cifar10@64000", "fashion", "fruits"), ("m" * 90, "w" * 90, "x")])
+def test_labels_of_columns_stay_within_them(labels: tuple[str, ...]) -> None:
+    picture = np.asarray(grid.compose(plate(6, 3, 8, column_labels=labels)))
+    head = picture[: picture.shape[0] - 2 * 66 + 2]
+    assert head.max() > 150 and (head[:, [64, 65, 130, 131]] == grid.BACKGROUND).all(), "letters between two columns"
+
+
 def test_a_sprite_is_the_images_edge_to_edge() -> None:
     sprite = np.asarray(grid.sprite(plate(5, 4, 3)))
     assert sprite.shape == (16, 32, 3) and np.array_equal(sprite[8:, :8], IMAGES[4]) and not sprite[8:, 8:].any()

@@ -123,7 +123,7 @@ def test_each_column_of_a_comparison_is_its_checkpoints_own(library: Library) ->
     names = ("tiny@500", "tiny", "tiny@500")
     comparison = Comparison(recipe=recipe, checkpoints=names)
     made = plate(comparison, library)
-    assert made.columns == 3 and made.column_labels == names and len(made.images) == comparison.count == 12
+    assert made.columns == 3 and made.column_labels == ("500 images", "tiny", "500 images") and len(made.images) == comparison.count == 12
     own = {name: library.sampler(name).render(recipe.with_checkpoint(name)) for name in names}
     assert differ(own["tiny"], own["tiny@500"]) > 5
     for column, name in enumerate(names):

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resgen.budget import OWN
-from resgen.composite import Comparison, StyleMix, Walk
+from resgen.composite import Comparison, StyleMix, Walk, read_dict
 from resgen.errors import RecipeError
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
 from resgen.studio.app import Studio
+from resgen.studio.controls import Kept
 from resgen.studio.renderer import Renderer
 from tests.conftest import CLASSES
 
@@ -212,12 +213,56 @@ def test_dials_of_one_image_move_it_alone(studio: Studio) -> None:
     assert studio.explore.read(rested) == FULL.changed(edits=())
 
 
-def test_of_other_seeds_only_what_is_turned_since_is_an_edit(studio: Studio) -> None:
+def test_other_seeds_are_not_edited(studio: Studio) -> None:
+    """Whether what was turned of the old ones was written since, or only the page tells it."""
     c = studio.explore.controls
-    values = settle(studio.explore, FULL) | {c.seeds: "7,9"}
-    assert studio.explore.read(values) == FULL.changed(seeds=(7, 9), edits=())
-    moved = values | {c.directions: turned({"pc1": 5, "pc2": -1.2}, edits={"1": {"pc1": 2}, "0": {"pc2": 4}})}
-    assert studio.explore.read(moved) == FULL.changed(seeds=(7, 9), edits=((0, (("pc2", 4.0),)),))
+    values = settle(studio.explore, FULL) | {c.seeds: "7,9", c.directions: turned({"pc1": 5, "pc2": -1.2}, edits={"1": {"pc1": 2}, "0": {"pc2": 4}})}
+    changed = studio.explore.change_seeds(values)
+    assert studio.explore.read(values) == FULL.changed(seeds=(7, 9), edits=()) and changed[c.directions]["value"]["edits"] == {}
+    assert studio.explore.change_seeds(settle(studio.explore, FULL)) == {}, "what is the same is not written"
+
+
+def test_a_strip_of_many_classes_is_of_the_first_and_gives_them_back(studio: Studio) -> None:
+    rows = Recipe(checkpoint="tiny", seeds=tuple(range(10)), classes=("square", "disc", "stripes"), columns=10, edits=((2, (("pc1", 1.0),)),))
+    strip = enter_strip(studio, rows, "pc1")
+    assert strip.classes == ("square",) and strip.count == 6 * 7
+    turned_there = strip.changed(edits=((1, (("pc2", 2.0),)),))
+    assert leave_strip(studio, turned_there, rows) == rows.changed(edits=((2, (("pc1", 1.0),)), (1, (("pc2", 2.0),))))
+
+
+def test_what_is_turned_along_a_strip_stays_off_the_plane(studio: Studio) -> None:
+    window = Recipe(checkpoint="tiny", seeds=(1, 2), plane=(3.0, 4.0, 0.25), plane_rows=2, columns=2)
+    strip = enter_strip(studio, window, "pc1")
+    assert strip.plane is None and strip.seeds == (1, 2)
+    assert leave_strip(studio, strip.changed(edits=((0, (("pc2", 2.0),)),)), window) == window
+
+
+def enter_strip(studio: Studio, recipe: Recipe, name: str) -> Recipe:
+    """What is shown after a direction's *Strip*."""
+    return written(studio, settle(studio.explore, recipe), {"action": "strip", "name": name})
+
+
+def leave_strip(studio: Studio, strip: Recipe, before: Recipe) -> Recipe:
+    """What is shown after *Strip* again, of a grid ``before`` it."""
+    values = settle(studio.explore, strip)
+    values[studio.explore.kept] = Kept(strip, before=before.to_query()).to_json()
+    return written(studio, values, {"action": "strip", "name": ""})
+
+
+def written(studio: Studio, values: dict[Any, Any], told: dict[str, Any]) -> Recipe:
+    updates = studio.explore.change_directions(values | {studio.explore.narrow: False}, gr.EventData(None, told))
+    return Kept.from_json(updates[studio.explore.kept]).recipe
+
+
+def test_each_class_of_a_mix_keeps_its_share(studio: Studio) -> None:
+    c = studio.explore.controls
+    values = settle(studio.explore, FULL)  # disc .7, square .2, stripes .1
+    fewer = values | {c.mixed: ["square", "stripes"]}
+    assert studio.explore.read(fewer).class_mix == (("square", 0.2), ("stripes", 0.1))
+    shown = studio.explore.change_mixed(fewer)
+    assert [shown[share]["value"] for share in c.shares[:2]] == [1, 0.5], "the sliders follow"
+    more = settle(studio.explore, FULL.changed(class_mix=(("square", 2.0),))) | {c.mixed: ["square", "disc"]}
+    assert studio.explore.read(more).class_mix == (("square", 2.0), ("disc", 2.0))
 
 
 @pytest.mark.parametrize("edits", [None, [], {"x": {}}, {"-1": {}}, {"1": 5}, {"9" * 10: {}}, {"": {}}])
@@ -226,6 +271,24 @@ def test_edits_that_no_page_tells_are_refused(studio: Studio, edits: Any) -> Non
     values = settle(studio.explore, FULL)
     with pytest.raises(RecipeError, match="load it again"):
         studio.explore.read(values | {directions: values[directions] | {"edits": edits}})
+
+
+def test_a_mix_of_no_rows_is_none(studio: Studio) -> None:
+    mix = studio.mix
+    values = {**dict.fromkeys(mix.inputs), mix.row_seeds: " ", mix.column_seeds: "1-2", mix.checkpoint: "tiny"}
+    assert mix.open(values) == {}
+
+
+def test_compared_pins_keep_what_they_have_in_common(studio: Studio) -> None:
+    compare = studio.compare
+    pins = [
+        Recipe(checkpoint="tiny", seeds=(seed,), classes=("disc",), directions=(("pc1", 2.0),), truncation=t, columns=1)
+        for seed, t in ((1, 0.5), (2, 0.7))
+    ]
+    values = settle(compare, Comparison(recipe=FULL, checkpoints=("tiny", "tiny@500"))) | {compare.tray: [{"query": pin.to_query()} for pin in pins]}
+    taken = read_dict(compare.take_pins(values)[compare.kept])
+    assert isinstance(taken, Comparison) and taken.checkpoints == ("tiny", "tiny@500")
+    assert taken.recipe == Recipe(checkpoint="tiny", seeds=(1, 2), classes=("disc",), directions=(("pc1", 2.0),))
 
 
 def test_classes_as_rows_without_a_class_are_no_rows(studio: Studio) -> None:

@@ -196,9 +196,9 @@ def test_a_card_is_told_with_each_stage_of_its_training(tiny_folder: Path) -> No
     assert "    resgen train\n    # from image 5 on\n    resgen train --resume" in told
 
 
-@pytest.mark.parametrize("words", ["<img src=x>", "[a](http://b)", "**bold** `code`", "a_b_c", "# head"])
+@pytest.mark.parametrize("words", ["<img src=x>", "[a](http://b)", "**bold** `code`", "a_b_c", "# head", "www.b.c", "a@b.c"])
 def test_words_of_a_card_are_shown_as_they_are(words: str) -> None:
-    assert all(f"\\{sign}" in plain(words) for sign in words if sign in "<>[]()*`_#")
+    assert all(f"\\{sign}" in plain(words) for sign in words if sign in "<>[]()*`_#.@")
 
 
 def test_a_browser_is_not_asked_to_show_thousands(tiny_folder: Path) -> None:

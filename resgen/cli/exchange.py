@@ -123,7 +123,7 @@ def model_card(card: "Card", place: str) -> str:
 def _text(words: str) -> str:
     """Words that Markdown shows as they are."""
     escaped = html.escape(words.replace("\n", " "), quote=False)
-    return "".join(f"\\{letter}" if letter in "\\`*_[]|#!<>~:/@" else letter for letter in escaped)
+    return "".join(f"\\{letter}" if letter in "\\`*_[]|#!<>~:/.@" else letter for letter in escaped)
 
 
 def deploy(

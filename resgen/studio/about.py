@@ -89,7 +89,7 @@ def short_facts(card: Card) -> list[str]:
     facts = [f"{side}, {len(card.classes)} classes" if card.classes else side]
     for key, words in (("lite2_accuracy", "named as meant"), ("accuracy", "named as meant by its own judge")):
         if (figure := card.metrics.get(key)) is not None:
-            facts.append(f"{figure:.0%} {words}")
+            facts.append(f"{figure:.1%} {words}")
             break
     if (distance := card.metrics.get("lite2_frechet")) is not None:
         facts.append(f"Fréchet {distance:.0f} (real {card.metrics.get('real_test_lite2_frechet', 0):.0f})")

@@ -135,10 +135,10 @@ class Api:
         Returns:
             The recipe of the image found, for /render, and how near it comes: PSNR in decibels.
         """
-        self.renderer.budget.hold("looked", steps)
+        name = checkpoint or self.first
+        self.renderer.hold_looking(name, steps)
         if steps < 1:
             raise RecipeError(f"Steps: {steps} is too few; at least 1 is needed.")
-        name = checkpoint or self.first
         target = load_photo(_uploaded(image), self.library.card(name).arch.resolution, most=self.renderer.budget.photo)
         found = finish(self.renderer.turns.share(search(target, self.library.sampler(name), self.library.features(name), steps)))
         return {"recipe": found.recipe.to_dict(), "psnr": round(found.psnr, 2)}
@@ -159,8 +159,8 @@ class Api:
         Returns:
             The recipe of the images kept, best first, for /render.
         """
-        self.renderer.budget.hold("looked", many)
         name = checkpoint or self.first
+        self.renderer.hold_looking(name, many)
         recipe = Recipe(checkpoint=name, seeds=(first_seed,), classes=(label,) if label else ())
         work = curating.curate(recipe, self.library.sampler(name), self.library.classifier(name), many, keep, order)
         return finish(self.renderer.turns.share(work)).to_dict()

@@ -29,8 +29,11 @@ from resgen.studio.page import (
     redraw,
     rewrite,
     slider,
+    warn,
 )
 from resgen.studio.renderer import Renderer
+
+KEPT_OF_PINS = ("classes", "class_mix", "truncation", "directions", "own_directions", "residual_gains")  # what many images can have together
 
 
 class CompareScreen:
@@ -42,18 +45,18 @@ class CompareScreen:
         learners = [name for name in names if self.library.snapshots(name)]
         with gr.Row(elem_classes="bench"):
             with gr.Column(elem_classes="stage"):
-                self.view = grid("compare-grid", "Choose checkpoints to see the same seeds side by side.", (PIN, OPEN, SAVE))
+                self.view = grid("compare-grid", "Choose generators to see the same seeds side by side.", (PIN, OPEN, SAVE))
                 with gr.Row(elem_classes="rg-line"):
                     self.download = gr.Button("Save PNG", size="sm", elem_id="compare-png")
             with gr.Column(elem_classes="side"):
-                info = "One column each; name@images is a snapshot."
+                info = "One column each; name@images is one as it was after so many."
                 self.names = gr.Dropdown(
-                    self._choices(), value=self._first_choice(), multiselect=True, label="Checkpoints", info=info, elem_id="compare-names"
+                    self._choices(), value=self._first_choice(), multiselect=True, label="Generators", info=info, elem_id="compare-names"
                 )
                 self.seeds = gr.Textbox("0-5", label="Seeds", info="One row each: 0-5,42. Press Enter.", elem_id="compare-seeds")
                 info = "None: each seed draws its own. Several: rows of each."
                 self.classes = gr.Dropdown([], multiselect=True, label="Class", info=info, elem_id="compare-class")
-                self.use_pins = gr.Button("Take pinned images", size="sm", elem_id="compare-use-pins")
+                self.use_pins = gr.Button("Use pinned images", size="sm", elem_id="compare-use-pins")
                 self.truncation = slider(Recipe, "truncation", elem_id="compare-truncation")
                 self.scale = slider(Recipe, "scale", elem_id="compare-scale")
                 self._build_learning(learners)
@@ -62,7 +65,7 @@ class CompareScreen:
 
     def _build_learning(self, learners: list[str]) -> None:
         with gr.Group(visible=bool(learners)):
-            info = "A checkpoint with snapshots of its training."
+            info = "A generator with snapshots of its training."
             self.learner = gr.Dropdown(learners, value=next(iter(learners), None), label="How it learns", info=info, elem_id="learner")
             told = self._training(self.learner.value)
             self.moment = gr.Slider(0, **told, step=1, info="Drag through the training.", elem_id="moment")
@@ -170,14 +173,16 @@ class CompareScreen:
         return gr.update(choices=self._classes(names or ()))
 
     def take_pins(self, values: Values) -> Updates:
-        """The pinned images by each of the checkpoints."""
+        """The seeds of the pinned images by each of the checkpoints, with all that the images have in common."""
         pins = pinned(values[self.tray])
         if not pins or any(pin.latents or pin.plane or pin.variation_of is not None for pin in pins):
             raise RecipeError("Compare draws seeds: pin images that come from seeds.")
         names = values[self.names] or [pins[0].checkpoint]
-        labels = {pin.classes for pin in pins}
         seeds = tuple(dict.fromkeys(seed for pin in pins for seed in pin.seeds))
-        recipe = Recipe(checkpoint=names[0], seeds=seeds, classes=labels.pop() if len(labels) == 1 else (), truncation=pins[0].truncation)
+        common = {field: getattr(pins[0], field) for field in KEPT_OF_PINS if len({getattr(pin, field) for pin in pins}) == 1}
+        if len(common) < len(KEPT_OF_PINS):
+            warn("The pinned images differ in more than their seeds; what they do not have in common is left out.")
+        recipe = Recipe(checkpoint=names[0], seeds=seeds, **common)
         return self.write(Comparison(recipe=recipe, checkpoints=tuple(names)))
 
     @staticmethod

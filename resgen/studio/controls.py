@@ -13,7 +13,7 @@ from resgen.composite import read_dict
 from resgen.errors import RecipeError
 from resgen.fields import Dial, Pairs, limits
 from resgen.library import Library
-from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, SHARE_DIAL, STEP_DIAL, Edits, Recipe, enlargement, format_seeds, parse_seeds
+from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, SHARE_DIAL, STEP_DIAL, Recipe, enlargement, format_seeds, parse_seeds
 from resgen.studio.page import Updates, Values, blocks, dial, dialled, directions, generators, on_dial, plain, plane, slider
 
 ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
@@ -79,7 +79,7 @@ class Controls:
             self._build_points()
             with gr.Accordion("Layout", open=False):
                 self.columns = slider(Recipe, "columns", elem_id="columns")
-                self.scale = slider(Recipe, "scale", elem_id="scale", label="Size of saved pictures")
+                self.scale = slider(Recipe, "scale", elem_id="scale")
         with gr.Column(elem_id="group-class", elem_classes="group"):
             self._build_classes()
         with gr.Column(elem_id="group-change", elem_classes="group"):
@@ -141,7 +141,7 @@ class Controls:
     def live(self) -> list[Any]:
         """Events that redraw the grid: while a control is moved, and once more when it is let go."""
         dials = [self.variation_strength, *self.shares, self.truncation, self.directions, self.blocks, self.columns, self.scale]
-        others = [self.one_class.input, self.plane.input, self.seeds.submit]
+        others = [self.one_class.input, self.plane.input]
         return [*(control.input for control in dials), *(control.release for control in dials), *others]
 
     # From values to a recipe.
@@ -159,12 +159,11 @@ class Controls:
             scale = enlargement(recipe.scale * self.library.card(recipe.checkpoint).arch.resolution, card.arch.resolution)
             recipe = Recipe(checkpoint=name, seeds=recipe.seeds, truncation=recipe.truncation, columns=recipe.columns, scale=scale)
             moved = {control: moved[control] for control in (self.seeds, self.truncation, self.columns, self.scale) if control in moved}
-        seeds = self._take_seeds(moved)
         changes = {
-            **seeds,
             **self._take_plane(recipe, shown, moved),
-            **self._take_classes(recipe, values, moved, card),
-            **self._take_directions(recipe, seeds.get("edits", recipe.edits), shown, moved, card),
+            **self._take_classes(recipe, shown, values, moved, card),
+            **self._take_directions(recipe, shown, moved, card),
+            **self._take_seeds(moved),  # last: edits of single images, also those that the page still tells, were of the old seeds
             **self._take_gains(recipe, shown, moved, card),
             **{
                 name: moved[control]
@@ -177,7 +176,7 @@ class Controls:
         return recipe.changed(**changes) if changes else recipe
 
     def _take_seeds(self, moved: Values) -> dict[str, Any]:
-        """New seeds; edits of single images were of the old ones. Seeds that are being typed and can't be read don't count yet."""
+        """New seeds, without edits of single images. Seeds that are being typed and can't be read don't count yet."""
         try:
             return {"seeds": parse_seeds(moved[self.seeds]), "edits": ()} if self.seeds in moved else {}
         except RecipeError:
@@ -192,7 +191,7 @@ class Controls:
         window = moved[self.plane] if recipe.plane is None else _exact(recipe.plane, shown[self.plane], moved[self.plane])
         return on_plane(recipe, window)
 
-    def _take_classes(self, recipe: Recipe, values: Values, moved: Values, card: Card) -> dict[str, Any]:
+    def _take_classes(self, recipe: Recipe, shown: Values, values: Values, moved: Values, card: Card) -> dict[str, Any]:
         if not moved.keys() & {self.class_mode, self.one_class, self.row_classes, self.mixed, *self.shares} or recipe.latents or not card.classes:
             return {}
         mode = values[self.class_mode]
@@ -200,24 +199,21 @@ class Controls:
             return {"classes": (values[self.one_class] or card.classes[0],), "class_mix": ()}
         if mode == ROWS:
             return {"classes": tuple(values[self.row_classes] or ()), "class_mix": ()}
-        return {"classes": (), "class_mix": self._take_mix(recipe, values, moved, card) if mode == MIX else ()}
+        return {"classes": (), "class_mix": self._take_mix(recipe, shown, values, moved, card) if mode == MIX else ()}
 
-    def _take_mix(self, recipe: Recipe, values: Values, moved: Values, card: Card) -> Pairs:
-        """Shares as the sliders say, in units of the strongest there was; those without a slider, or not moved, as they were."""
-        names, before, strongest = values[self.mixed] or _few(card.classes)[:2], dict(recipe.class_mix), _strongest(recipe)
-        by_slider = dict(zip(names, self.shares, strict=False))
-        return tuple(
-            (
-                name,
-                values[by_slider[name]] * strongest
-                if name in by_slider and (by_slider[name] in moved or name not in before)
-                else before.get(name, 1),
-            )
-            for name in names
-        )
+    def _take_mix(self, recipe: Recipe, shown: Values, values: Values, moved: Values, card: Card) -> Pairs:
+        """Shares as the sliders say, in units of the strongest there was; those without a slider, or not moved, as they were; new ones as much as that."""
+        before, strongest = dict(recipe.class_mix), _strongest(recipe)
+        slider_of = dict(zip(shown[self.mixed], self.shares, strict=False))  # until they are written anew, sliders are those of the classes before
 
-    def _take_directions(self, recipe: Recipe, edits: Edits, shown: Values, moved: Values, card: Card) -> dict[str, Any]:
-        """Turned directions: of all images, or of single ones in place of what ``edits`` says of them."""
+        def share(name: str) -> float:
+            if name in slider_of and (slider_of[name] in moved or name not in before):
+                return values[slider_of[name]] * strongest
+            return before.get(name, strongest)
+
+        return tuple((name, share(name)) for name in values[self.mixed] or _few(card.classes)[:2])
+
+    def _take_directions(self, recipe: Recipe, shown: Values, moved: Values, card: Card) -> dict[str, Any]:
         if self.directions not in moved:
             return {}
         now, before = moved[self.directions], shown[self.directions]
@@ -225,11 +221,11 @@ class Controls:
         changes: dict[str, Any] = {"sweep": now["sweep"]} if now["sweep"] != before["sweep"] else {}
         if turned := _turned(names, before["amounts"], now["amounts"]):
             changes["directions"] = turned_amounts(recipe.directions, turned)
-        single = dict(edits)
+        edits = dict(recipe.edits)
         for place in {**before["edits"], **now["edits"]}:
             if turned := _turned(names, before["edits"].get(place, {}), now["edits"].get(place, {})):
-                single[int(place)] = turned_amounts(single.get(int(place), ()), turned)
-        return changes | ({"edits": tuple(single.items())} if single != dict(edits) else {})
+                edits[int(place)] = turned_amounts(edits.get(int(place), ()), turned)
+        return changes | ({"edits": tuple(edits.items())} if edits != dict(recipe.edits) else {})
 
     def _take_gains(self, recipe: Recipe, shown: Values, moved: Values, card: Card) -> dict[str, Any]:
         if self.blocks not in moved:
@@ -394,13 +390,12 @@ def _describe_variation(recipe: Recipe) -> str:
 
 
 def describe(card: Card) -> str:
-    """The card in two lines: what was measured, and on what it was trained."""
+    """The card in one sentence: what was measured, and on what it was trained; About has all of it."""
     facts = [f"{card.arch.resolution} x {card.arch.resolution} px", f"{len(card.classes)} classes" if card.classes else "no classes"]
     if seen := card.training.get("images_seen"):
         facts.append(f"{seen:,} images seen in training")
     if accuracy := card.metrics.get("lite2_accuracy") or card.metrics.get("accuracy"):
-        facts.append(f"a judge names {accuracy:.1%} of its classes")
-    lines = [" · ".join(facts)]
-    if card.origin:
-        lines.append(plain(card.origin))
-    return "  \n".join(lines)
+        facts.append(f"{accuracy:.1%} recognised as what they were meant to be")
+    if name := card.dataset.get("name"):
+        facts.append(f"trained on {plain(name)}; its makers and licence are on About")
+    return " · ".join(facts)

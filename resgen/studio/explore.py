@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -83,7 +84,7 @@ class Explore:
         self.samples = tell("samples", "resgen-samples")
 
     def _build_curating(self) -> None:
-        with gr.Accordion("Draw many, keep the best", open=False, elem_id="curating-fold"):
+        with gr.Accordion("Draw many, keep the best", open=False, elem_id="curating-fold") as self.curating_fold:
             self.order = gr.Radio(
                 list(ORDERS), value=next(iter(ORDERS)), label="Best first by", info="A classifier looks at every image.", elem_id="order"
             )
@@ -104,7 +105,7 @@ class Explore:
     @property
     def outputs(self) -> set[Any]:
         """What `write` sets."""
-        return self.controls.outputs | {self.view}
+        return self.controls.outputs | {self.view, self.curating_fold}
 
     def read(self, values: Values) -> Recipe:
         """The recipe that the controls show. Raises RecipeError."""
@@ -113,7 +114,8 @@ class Explore:
     def write(self, recipe: Recipe, before: str = "") -> Updates:
         """What makes the screen show a recipe; ``before`` is the query to go back to from variations or a strip. Raises ResGenError."""
         self.renderer.check(recipe)  # what can't be drawn is refused before anything changes
-        return self.controls.write(Kept(recipe, before=before)) | {self.view: ASK}
+        judged = gr.update(visible=self.library.has_classifier(recipe.checkpoint))
+        return self.controls.write(Kept(recipe, before=before)) | {self.view: ASK, self.curating_fold: judged}
 
     # Events.
 
@@ -123,6 +125,8 @@ class Explore:
         redraw(self, c.live, self.renderer.view)
         self._on(c.checkpoint.input, self.change_checkpoint)
         self._on(c.plane.release, self.rest)
+        self._on(partial(gr.on, [c.seeds.submit, c.seeds.blur]), self.change_seeds)
+        self._on(c.mixed.input, self.change_mixed)
         self._on(c.directions.select, self.change_directions)
         c.mixed.change(friendly(self.dress_classes), {c.class_mode, c.mixed}, [c.one_class, c.row_classes, c.mixed, *c.shares], **RAW)
         self._on(c.class_mode.input, self.change_classes)
@@ -181,6 +185,15 @@ class Explore:
         recipe, kept = self.read(values), Kept.from_json(values[self.kept])
         return {} if (recipe.plane is None) == (kept.recipe.plane is None) else self.write(recipe, kept.before)
 
+    def change_seeds(self, values: Values) -> Updates:
+        """Other seeds were typed: what was turned of single images is not theirs."""
+        recipe, kept = self.read(values), Kept.from_json(values[self.kept])
+        return {} if recipe.seeds == kept.recipe.seeds else self.write(recipe, kept.before)
+
+    def change_mixed(self, values: Values) -> Updates:
+        """Other classes are mixed: each keeps its share, whichever slider it gets."""
+        return self.write(self.read(values), Kept.from_json(values[self.kept]).before)
+
     def change_directions(self, values: Values, event: gr.EventData) -> Updates:
         """To and from a strip, or without one of the user's own directions."""
         recipe, name = self.read(values), told(event).get("name")
@@ -189,7 +202,8 @@ class Explore:
         kept = Kept.from_json(values[self.kept])
         if not name:
             return self.write(self._after_strip(recipe.changed(sweep=""), kept.before, values[self.narrow]))
-        strip = recipe.changed(sweep=name, columns=SWEEP_COLUMNS, seeds=recipe.seeds[:SWEEP_SEEDS], plane=None, plane_rows=0, edits=())
+        few = {"seeds": recipe.seeds[:SWEEP_SEEDS], "classes": recipe.classes[:1], "plane": None, "plane_rows": 0, "edits": ()}
+        strip = recipe.changed(sweep=name, columns=SWEEP_COLUMNS, **few)
         return self.write(strip, kept.before if kept.recipe.sweep else recipe.to_query())
 
     def _after_strip(self, recipe: Recipe, before: str, narrow: Any) -> Recipe:
@@ -197,8 +211,10 @@ class Explore:
         found = read_query(before) if before else None
         if not isinstance(found, Recipe) or found.seeds[:SWEEP_SEEDS] != recipe.seeds:
             return recipe.changed(columns=self._first(narrow)["columns"])
-        edits = tuple((dict(found.edits) | dict(recipe.edits)).items())
-        return recipe.changed(seeds=found.seeds, columns=found.columns, plane=found.plane, plane_rows=found.plane_rows, edits=edits)
+        edits = found.edits if found.plane else tuple((dict(found.edits) | dict(recipe.edits)).items())  # the plane's images are others
+        classes = found.classes if found.classes[:1] == recipe.classes else recipe.classes
+        back = {"seeds": found.seeds, "classes": classes, "plane": found.plane, "plane_rows": found.plane_rows, "edits": edits}
+        return recipe.changed(columns=found.columns, **back)
 
     def change_classes(self, values: Values) -> Updates:
         """Another way to choose classes; rows of them are of few seeds at first."""
@@ -305,7 +321,7 @@ class Explore:
     def find_best(self, values: Values) -> Iterator[Updates]:
         recipe = self.read(values)
         sampler, classifier = self.library.sampler(recipe.checkpoint), self.library.classifier(recipe.checkpoint)
-        self.renderer.budget.hold("looked", int(values[self.many]))
+        self.renderer.hold_looking(recipe.checkpoint, int(values[self.many]))
         work = curate(recipe, sampler, classifier, int(values[self.many]), int(values[self.keep]), values[self.order])
         for news in watched(self.renderer.turns.share(work), "Drawing"):
             if isinstance(news, Recipe):

@@ -17,6 +17,8 @@ from resgen.recipe import Recipe
 from resgen.studio.page import LAST, OPEN, PIN, QUIET, SAVE, SLOW, Updates, Values, cancelling, friendly, grid, offer_images, redraw, watched
 from resgen.studio.renderer import GridView, Renderer
 
+CAPTIONS = ("picture to find", "closest so far")
+
 
 class InvertScreen:
     """Builds the screen inside an open `gr.Blocks`, and connects it."""
@@ -25,7 +27,7 @@ class InvertScreen:
         self.renderer, self.library, self.checkpoint = renderer, renderer.library, checkpoint
         with gr.Row(elem_classes="bench"):
             with gr.Column(elem_classes="stage"):
-                self.view = grid("invert-grid", "Give a picture: the latent is looked for that draws it.", (PIN, OPEN, SAVE))
+                self.view = grid("invert-grid", "Give a picture: the generator looks for the closest image it can draw.", (PIN, OPEN, SAVE))
                 self.result = gr.Markdown(elem_id="invert-result", elem_classes="rg-told")
             with gr.Column(elem_classes="side"):
                 self._build_controls()
@@ -38,12 +40,12 @@ class InvertScreen:
         self.pasted = gr.Image(label="Or paste one", sources=["clipboard"], type="filepath", image_mode=None, height=120, elem_id="invert-paste")
         self.example = gr.Button("Try a picture of the generator's own", size="sm", elem_id="invert-example")
         with gr.Accordion("Crop", open=False):
-            self.zoom = gr.Slider(1, 5, 1, step=0.05, label="Nearer", elem_id="invert-zoom")
-            self.across = gr.Slider(0, 1, 0.5, step=0.01, label="From left to right", elem_id="invert-across")
-            self.down = gr.Slider(0, 1, 0.5, step=0.01, label="From top to bottom", elem_id="invert-down")
+            self.zoom = gr.Slider(1, 5, 1, step=0.05, label="Zoom", elem_id="invert-zoom")
+            self.across = gr.Slider(0, 1, 0.5, step=0.01, label="Left or right", elem_id="invert-across")
+            self.down = gr.Slider(0, 1, 0.5, step=0.01, label="Up or down", elem_id="invert-down")
         self.steps = gr.Slider(20, 1000, 400, step=20, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps")
         with gr.Row():
-            self.find = gr.Button("Find its latent", variant="primary", elem_id="invert-find")
+            self.find = gr.Button("Find the closest image", variant="primary", elem_id="invert-find")
             self.cancel = gr.Button("Cancel", elem_id="invert-cancel")
         self.curve = gr.LinePlot(x="step", y="error", title="Error at each step", visible=False, height=200, elem_id="invert-curve")
 
@@ -93,12 +95,12 @@ class InvertScreen:
         """The picture as it will be looked for, before it is."""
         if not (values[self.photo] or values[self.pasted]):
             return gr.skip()
-        return self._beside(values[self.checkpoint], [self.target(values)], ("your picture",))
+        return self._beside(values[self.checkpoint], [self.target(values)], CAPTIONS[:1])
 
     def find_latent(self, values: Values) -> Iterator[Updates]:
-        self.renderer.budget.hold("looked", values[self.steps])
+        self.renderer.hold_looking(values[self.checkpoint], values[self.steps])
         target, name = self.target(values), values[self.checkpoint]
-        yield {self.result: "Searching ...", self.view: self._beside(name, [target], ("your picture",))}
+        yield {self.result: "Searching ...", self.view: self._beside(name, [target], CAPTIONS[:1])}
         latest = [target]
         work = invert(
             target, self.library.sampler(name), self.library.features(name), int(values[self.steps]), watch=lambda seen: latest.append(seen)
@@ -107,17 +109,17 @@ class InvertScreen:
             if isinstance(told, Inversion):
                 yield self.show_found(target, told)
             else:
-                yield {self.result: told, self.view: self._beside(name, [target, latest[-1]], ("your picture", "as near as yet"))}
+                yield {self.result: told, self.view: self._beside(name, [target, latest[-1]], CAPTIONS)}
                 del latest[:-1]
 
     def show_found(self, target: np.ndarray, found: Inversion) -> Updates:
         """The picture beside what the generator draws, and how near it came."""
-        words = f"**{found.psnr:.1f} dB** PSNR: above 30 it is hard to tell from yours. Choose the found image to pin it or to go on in Explore."
+        words = f"**{found.psnr:.1f} dB** PSNR: above 30 the two are hard to tell apart. Choose the found image to pin it or to go on in Explore."
         curve = pd.DataFrame({"step": range(1, len(found.losses) + 1), "error": found.losses})
-        images, captions = [target, found.image], ("your picture", "what the generator draws")
+        images = [target, found.image]
         return {
             **self.write(found.recipe),
-            self.view: self._beside(found.recipe.checkpoint, images, captions, found),
+            self.view: self._beside(found.recipe.checkpoint, images, (CAPTIONS[0], "closest image"), found),
             self.result: words,
             self.curve: gr.update(value=curve, visible=True),
         }

@@ -11,6 +11,7 @@ from resgen.studio.page import (
     ASK,
     OPEN,
     PIN,
+    POINTS_HELP,
     QUIET,
     SAVE,
     Updates,
@@ -53,11 +54,9 @@ class MixScreen:
                 self.rows = pin_list("mix-rows", "Rows", "Images that keep their shape.")
                 self.columns = pin_list("mix-columns", "Columns", "Images that lend their style.")
                 with gr.Row():
-                    self.pins_to_rows = gr.Button("Pinned to rows", size="sm", min_width=100, elem_id="pins-to-rows")
-                    self.pins_to_columns = gr.Button("Pinned to columns", size="sm", min_width=100, elem_id="pins-to-columns")
-                self.row_seeds = gr.Textbox(
-                    "1-4", label="Rows from seeds", info="3,7@cat,10-12: seeds, of a class after @. Press Enter.", elem_id="mix-row-seeds"
-                )
+                    self.pins_to_rows = gr.Button("Pins as rows", size="sm", min_width=100, elem_id="pins-to-rows")
+                    self.pins_to_columns = gr.Button("Pins as columns", size="sm", min_width=100, elem_id="pins-to-columns")
+                self.row_seeds = gr.Textbox("1-4", label="Rows from seeds", info=POINTS_HELP, elem_id="mix-row-seeds")
                 self.column_seeds = gr.Textbox("11-15", label="Columns from seeds", info="The same for columns.", elem_id="mix-column-seeds")
                 self.blocks = gr.CheckboxGroup(
                     [], label="Taken from the column", info="Residual blocks that follow it, coarse to fine.", elem_id="mix-blocks"
@@ -144,7 +143,9 @@ class MixScreen:
         return self._begin(images[:half], images[half:])
 
     def _begin(self, rows: tuple[Recipe, ...], columns: tuple[Recipe, ...]) -> Updates:
-        """A table whose images take the finer half of their blocks from the columns."""
+        """A table whose images take the finer half of their blocks from the columns; none where a side is empty."""
+        if not rows or not columns:
+            return {}
         blocks = finer_half(len(self.library.card(rows[0].checkpoint).block_names))
         return self.write(StyleMix(rows=rows, columns=columns, blocks=blocks, scale=FIRST_SCALE))
 

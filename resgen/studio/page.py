@@ -38,6 +38,8 @@ ASK: Any = object()  # what `write` gives a grid or player that is to be drawn, 
 SAVED_SIDE = 2048  # pixels up to which a single image is enlarged, eight times at most
 TOLD_EVERY = 0.25  # seconds between two words of long work; it ends at such a moment when it is cancelled
 
+POINTS_HELP = "Such as 3,7 or 10-12; @ and a class behind one chooses it. Press Enter."  # of a box for `read_points`
+
 PIN = ("pin", "Pin", "Keep this image for the other screens; key P")
 OPEN = ("open", "Open in Explore", "Go on with this image: turn it, vary it")
 VARY = ("vary", "Make variations", "Images that differ a little from this one")
@@ -226,7 +228,7 @@ def watched(work: Work[T], words: str) -> Iterator[str | T]:
 
 def plain(words: str) -> str:
     """Words from outside as Markdown that shows them as they are: no markup, no links."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|~:/&-])", r"\\\1", words)
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|~:/&.@-])", r"\\\1", words)
 
 
 def cancelling(button: gr.Button, works: Sequence[Any], words: gr.HTML | gr.Markdown) -> None:

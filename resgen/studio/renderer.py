@@ -93,13 +93,22 @@ class Renderer:
 
     def _hold_images(self, recipe: AnyRecipe) -> None:
         """Raise RecipeError where the images of a recipe would be too many or too large."""
-        hold, archs = self.budget.hold, [self.library.card(name).arch for name in _painters(recipe)]
         pictures = self._pictures(recipe)
         pixels = pictures * self._side(recipe) ** 2
-        hold("images", pictures)
-        hold("pixels", pixels)
+        self.budget.hold("images", pictures)
+        self.budget.hold("pixels", pixels)
+        self._hold_memory(_painters(recipe), pixels)
+
+    def hold_looking(self, name: str, count: int) -> None:
+        """Raise RecipeError where so many images of a checkpoint, none of which is kept, would be too much to look at."""
+        self.budget.hold("looked", count)
+        self._hold_memory((name,))
+
+    def _hold_memory(self, names: Sequence[str], pixels: int = 0) -> None:
+        """Raise RecipeError where drawing by some checkpoints would take too much memory; ``pixels`` of images are kept together."""
+        archs = [self.library.card(name).arch for name in names]
         batch = max(micro_batch(arch) * arch.features for arch in archs)
-        hold("megabytes", (COPIES * 3 * pixels + BATCH_COPIES * 4 * batch) / 1e6)
+        self.budget.hold("megabytes", (COPIES * 3 * pixels + BATCH_COPIES * 4 * batch) / 1e6)
 
     def _pictures(self, recipe: AnyRecipe) -> int:
         """How many pictures a recipe's plate holds: an anatomy has three of each block that can be dialled."""
@@ -169,7 +178,8 @@ class Renderer:
         fewer = walk.thinned(PREVIEW_FRAMES)
         view = self.view(fewer)
         tile, query = view["resolution"] * walk.scale, walk.to_query()
-        status = view["status"].replace("images", "frames", 1)
+        frames = "frames" if fewer.frames == walk.frames else f"of {walk.frames} frames"
+        status = view["status"].replace("images", frames, 1)
         return {**view, "tile": tile, "query": query, "status": status, "frames": fewer.frames, "seconds": walk.seconds, "stops": fewer.stop_frames}
 
     def link_picture(self, recipe: AnyRecipe) -> bytes:
@@ -189,8 +199,10 @@ class Renderer:
         for recipe in recipes:
             self.hold_recipe(recipe)
         count = sum(recipe.count for recipe in recipes)
+        pixels = count * self._side(recipes[0]) ** 2
         self.budget.hold("images", count)
-        self.budget.hold("pixels", count * self._side(recipes[0]) ** 2)
+        self.budget.hold("pixels", pixels)
+        self._hold_memory(_painters(recipes[0]), pixels)
         sampler = self.library.sampler(recipes[0].checkpoint)
         points = [locate(recipe, sampler.checkpoint) for recipe in recipes]
         captions = [name_images(recipe, one, sampler)[0] for recipe, one in zip(recipes, points, strict=True)]
@@ -235,6 +247,7 @@ class Renderer:
     def film(self, walk: Walk, suffix: str) -> Work[bytes]:
         """A walk as a film that carries it. Raises ResGenError."""
         self.hold_recipe(walk)
+        self._hold_memory(_painters(walk))
         self.budget.hold("frames", walk.frames)
         self.budget.hold("film_pixels", walk.frames * (self._side(walk) * walk.scale) ** 2)
         return self.turns.share(make_film(walk, self.library, suffix), (suffix, *_kind(walk)))

@@ -9,6 +9,7 @@ from resgen.composite import Walk, read_dict, read_points
 from resgen.errors import RecipeError
 from resgen.studio.page import (
     ASK,
+    POINTS_HELP,
     QUIET,
     SLOW,
     STATIC,
@@ -54,16 +55,18 @@ class WalkScreen:
         self.file = gr.JSON(visible=False)
 
     def _build_controls(self) -> None:
-        self.use_pins = gr.Button("Take pinned images", size="sm", elem_id="walk-use-pins")
-        self.seeds = gr.Textbox(START, label="Stops from seeds", info="3,7@cat,10-12: seeds, of a class after @. Press Enter.", elem_id="walk-seeds")
-        paths = [("Turn the noise (slerp in z)", "z"), ("Straight line (linear in w)", "w")]
-        self.path = gr.Radio(paths, value="z", label="Path", info="How the images between two stops are found.", elem_id="walk-path")
+        self.use_pins = gr.Button("Use pinned images", size="sm", elem_id="walk-use-pins")
+        self.seeds = gr.Textbox(START, label="Stops from seeds", info=POINTS_HELP, elem_id="walk-seeds")
+        paths = [("Through other images", "z"), ("Straight from one to the next", "w")]
+        self.path = gr.Radio(
+            paths, value="z", label="Path", info="By turning the noise (slerp in z), or in styles (linear in w).", elem_id="walk-path"
+        )
         paces = [("Even", "even"), ("Slower at each stop", "eased")]
         self.pace = gr.Radio(paces, value="even", label="Pace", elem_id="walk-pace")
         self.loop = gr.Checkbox(True, label="Loop", info="Return to the first stop.", elem_id="walk-loop")
         self.seconds = slider(Walk, "seconds", elem_id="walk-seconds")
         self.fps = slider(Walk, "fps", elem_id="walk-fps")
-        self.scale = slider(Walk, "scale", label="Size", elem_id="walk-scale")
+        self.scale = slider(Walk, "scale", elem_id="walk-scale")
         self.format = gr.Radio(
             list(FORMATS), value="MP4", label="Format", info="MP4 is the smallest; GIF and WebP play in chats.", elem_id="walk-format"
         )

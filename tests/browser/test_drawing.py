@@ -60,7 +60,7 @@ def ready(page: Page, place: str) -> None:
 
 
 def switch(page: Page) -> Locator:
-    return page.get_by_role("switch", name="Draw here")
+    return page.get_by_role("switch", name="Draw on this device")
 
 
 def held(page: Page, dial: Locator, share: float, place: str) -> np.ndarray:

@@ -224,7 +224,7 @@ def test_a_picture_of_its_own_is_found_in_sight_and_opened_in_explore(page: Page
     open_tab(page, "Invert")
     enter(number(page, "invert-steps"), "60")
     page.click("#invert-example")
-    expect(page.locator("#invert-grid .rg-columns span").last).to_have_text("as near as yet", timeout=60_000)
+    expect(page.locator("#invert-grid .rg-columns span").last).to_have_text("closest so far", timeout=60_000)
     expect(page.locator("#invert-result")).to_contain_text("dB", timeout=120_000)
     page.locator("#invert-grid .rg-tiles button").nth(1).click()
     page.locator("#invert-grid").get_by_role("button", name="Open in Explore").click()

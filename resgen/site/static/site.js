@@ -160,9 +160,10 @@ async function save() {
     await waited; // oxlint-disable-line no-await-in-loop -- another drawing may have begun meanwhile
   }
   const { screen, checkpoint } = state;
+  const note = screen === "explore" ? writeNote(state, grid.columns, entryOf(checkpoint).sha256) : null; // now: a dial may move while the picture is made
   const blob = await new Promise((resolve) => pictureOf[screen].toSave().toBlob(resolve));
   const png = new Uint8Array(await blob.arrayBuffer());
-  const data = screen === "explore" ? withNote(png, writeNote(state, grid.columns, entryOf(checkpoint).sha256)) : png;
+  const data = note === null ? png : withNote(png, note);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([data], { type: "image/png" }));
   link.download = `${checkpoint}-${screen}.png`;

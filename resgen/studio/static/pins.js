@@ -6,16 +6,23 @@ const KEPT = "resgen-pins";
 const { tray: isTray, most, ordered } = element.querySelector(".rg-pins").dataset;
 const list = element.querySelector(".rg-pins-list");
 const clear = element.querySelector(".rg-clear");
+const hint = element.querySelector(".rg-pins-hint");
+const emptyWords = hint.textContent;
 
 let current = [];
 let lifted = null; // { index, x, moved } of the image that is held
 let isDropped = false; // whether the click that ends a drag may still come
 
 function set(next) {
-  current = next.slice(-Number(most));
+  current = next.slice(0, Number(most));
   props.value = current;
   draw();
   trigger("change");
+}
+
+function refuse() {
+  hint.textContent = `There is room for ${most}: remove one, then pin this.`;
+  hint.hidden = false;
 }
 
 function show() {
@@ -96,7 +103,8 @@ function move(from, to) {
 
 function draw() {
   lifted = null;
-  element.querySelector(".rg-pins-hint").hidden = current.length > 0;
+  hint.textContent = emptyWords;
+  hint.hidden = current.length > 0;
   clear.hidden = !current.length;
   const held = document.activeElement;
   const place = [...list.children].findIndex((item) => item.contains(held));
@@ -123,7 +131,9 @@ function kept() {
 clear.addEventListener("click", () => set([]));
 if (isTray) {
   window.addEventListener("resgen-pin", (event) => {
-    if (!current.some((pin) => pin.query === event.detail.query)) set([...current, event.detail]);
+    if (current.some((pin) => pin.query === event.detail.query)) return;
+    if (current.length < Number(most)) set([...current, event.detail]);
+    else refuse();
   });
   // Another window of the same browser has pinned or removed something.
   window.addEventListener("storage", (event) => {
