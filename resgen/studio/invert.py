@@ -36,8 +36,8 @@ class InvertScreen:
         self.file = gr.JSON(visible=False)
 
     def _build_controls(self) -> None:
-        self.photo = gr.File(label="Picture", file_types=["image"], file_count="single", elem_id="invert-photo", height=120)
-        self.pasted = gr.Image(label="Or paste one", sources=["clipboard"], type="filepath", image_mode=None, height=120, elem_id="invert-paste")
+        self.photo = gr.File(label="Picture", file_types=["image"], file_count="single", elem_id="invert-photo", height=160)
+        self.pasted = gr.Image(label="Or paste one", sources=["clipboard"], type="filepath", image_mode=None, height=160, elem_id="invert-paste")
         self.example = gr.Button("Try a picture of the generator's own", size="sm", elem_id="invert-example")
         with gr.Accordion("Crop", open=False):
             self.zoom = gr.Slider(1, 5, 1, step=0.05, label="Zoom", elem_id="invert-zoom")
@@ -45,8 +45,8 @@ class InvertScreen:
             self.down = gr.Slider(0, 1, 0.5, step=0.01, label="Up or down", elem_id="invert-down")
         self.steps = gr.Slider(20, 1000, 400, step=20, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps")
         with gr.Row():
-            self.find = gr.Button("Find the closest image", variant="primary", elem_id="invert-find")
-            self.cancel = gr.Button("Cancel", elem_id="invert-cancel")
+            self.find = gr.Button("Find the closest image", variant="primary", size="sm", elem_id="invert-find")
+            self.cancel = gr.Button("Cancel", size="sm", elem_id="invert-cancel")
         self.curve = gr.LinePlot(x="step", y="error", title="Error at each step", visible=False, height=200, elem_id="invert-curve")
 
     # The contract of a screen.
@@ -127,6 +127,6 @@ class InvertScreen:
     def _beside(self, name: str, images: list[np.ndarray], captions: tuple[str, ...], found: Inversion | None = None) -> GridView:
         """Pictures side by side; the last one can be pinned once it is ``found``."""
         tiles = (None, found.recipe if found else None)[: len(images)]
-        status = f"{found.psnr:.1f} dB after {len(found.losses)} steps by {name}" if found else f"to be drawn by {name}"
+        status = f"found in {len(found.losses)} steps by {name}" if found else f"to be drawn by {name}"
         plate = Plate(np.stack(images), len(images), 8, captions, tiles=tiles, column_labels=captions)
         return self.renderer.view_plate(plate, found.recipe if found else None, status)
