@@ -155,7 +155,9 @@ class Library:
         """A feature network that knows the very classes of a checkpoint. Raises CheckpointError where there is none."""
         if path := self._classifier_file(name):
             return self._load_features(path)
-        raise CheckpointError(f"There is no classifier of the classes of {name} beside these checkpoints; make one with `resgen train-features`, as features/{name}.safetensors.")
+        raise CheckpointError(
+            f"There is no classifier of the classes of {name} beside these checkpoints; make one with `resgen train-features`, as features/{name}.safetensors."
+        )
 
     def has_classifier(self, name: str) -> bool:
         """Whether there is a `classifier` for a checkpoint. Raises CheckpointError."""
