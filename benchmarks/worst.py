@@ -34,7 +34,7 @@ from PIL import Image, PngImagePlugin
 from safetensors.torch import save_file
 from served import RENDER_DEFAULTS, Studio, Visitor, sentence, studio
 
-from resgen.card import Card
+from resgen.card import HEADER, Card
 from resgen.checkpoint import Checkpoint, save_checkpoint
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.library import SHIPPED
@@ -116,6 +116,7 @@ CASES: dict[str, Case] = {
     "H7 attention at 128 px": with_checkpoint("attention"),
     "H7 64 channels at 1,024 px": with_checkpoint("wide"),
     "H7 a card of 10,000 keys": with_checkpoint("keys"),
+    "H7 a card whose graph makes 21 GB": with_checkpoint("graph"),
     "H7 a picture of 1 x 80 million pixels": invert("thin.png", thin_png()),
     "H7 a picture of 178 million pixels": invert("large.png", large_png()),
     "H7 a picture with a note of 60 MB": invert("noted.png", noted_png()),
@@ -152,6 +153,9 @@ def make_files(folder: Path) -> None:
     keys = {"history": [{f"k{i}": 1.0} for i in range(10_000)]}
     for name, training in (("odd", odd), ("keys", keys)):
         save_checkpoint(replace(plain, card=replace(plain.card, training=training)), folder / f"{name}.safetensors")
+    nodes = [["ConstantOfShape", ["sides"], [f"x{i}"], {"value": [4]}] for i in range(10)] + [["Reshape", ["z", "x0"], ["image"], {}]]
+    graph = {"family": "graph", "nodes": [json.dumps(node) for node in nodes], "constants": ['["sides", [2], [16384, 16384]]']}
+    save_file({"x": torch.zeros(1)}, folder / "graph.safetensors", {HEADER: json.dumps(plain.card.header() | {"arch": graph})})
     header = {"num_classes": 2, "widths": [16384, 16384], "classes": ["a", "b"]}
     save_file({"x": torch.zeros(1)}, folder / "features" / "aaa.safetensors", {"resgen-features": json.dumps(header)})
 

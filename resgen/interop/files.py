@@ -14,12 +14,14 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from resgen.errors import CheckpointError
+from resgen.fields import is_table
 from resgen.interop.states import State
 
 MAX_BYTES = 1 << 33  # of a file
 MAX_PARTS = 100_000  # of an archive
 MAX_PICKLE = 1 << 26  # bytes of an archive's table of contents
 MAX_DEPTH = 3  # tables within tables
+MAX_WORD = 100  # characters of a key that may say what a table is
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
 PICKLE_SUFFIX = ".pkl"
 AVERAGED = ("g_ema", "ema", "params_ema", "generator_ema", "netg_ema")  # what others call the generator to draw with, best first
@@ -53,8 +55,7 @@ def read_states(path: Path) -> list[State]:
         raise CheckpointError(
             f"{path.name} is of a kind that is not read; there are {', '.join((*TORCH_SUFFIXES, PICKLE_SUFFIX, '.safetensors', '.onnx'))}."
         )
-    found = sorted(_tables(content, "", 0), key=lambda pair: _rank(pair[0]))
-    states = [state for _, raw in found if (state := _clean(raw))]
+    states = [state for raw in _tables(content) if (state := _clean(raw))]
     if not states:
         raise CheckpointError(f"{path.name} holds no tensors by name; give a generator's state dict.")
     _check_claims(path, states)
@@ -100,13 +101,19 @@ def _check_archive(path: Path) -> None:
         raise CheckpointError(f"{path.name} has a table of contents larger than any network's; it is refused.")
 
 
-def _tables(content: object, name: str, depth: int) -> list[tuple[str, dict[Any, Any]]]:
-    """The dictionaries in a file that hold tensors, with their names."""
-    if not isinstance(content, dict) or depth > MAX_DEPTH:
-        return []
-    table: dict[Any, Any] = content  # pyright: ignore[reportUnknownVariableType]
-    own = [(name, table)] if any(isinstance(value, Tensor) for value in table.values()) else []
-    return own + [pair for key, value in table.items() for pair in _tables(value, f"{name}.{key}", depth + 1)]
+def _tables(content: object) -> list[dict[Any, Any]]:
+    """The dictionaries in a file, the best names first. One that is in several places, as within itself, counts once, by the best of its names."""
+    found, level = dict[int, tuple[tuple[int, str], dict[Any, Any]]](), [("", content)] if is_table(content) else []
+    for _ in range(MAX_DEPTH + 1):
+        below = list[tuple[str, dict[Any, Any]]]()
+        for name, table in level:
+            rank, known = _rank(name), found.get(id(table))
+            if known is None or rank < known[0]:
+                found[id(table)] = rank, table
+            if known is None or rank[0] < known[0][0]:  # a better rank is that of all within, too
+                below += [(f"{name}.{str(key)[:MAX_WORD]}", value) for key, value in table.items() if is_table(value)]
+        level = below
+    return [table for _, table in sorted(found.values(), key=lambda pair: pair[0])]
 
 
 def _rank(name: str) -> tuple[int, str]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Describe
 from resgen.budget import MAX_BLOCKS
 from resgen.errors import CheckpointError
 from resgen.fields import is_list, is_table
-from resgen.interop.graph_ops import MAX_NUMBERS, OPERATORS, GraphError
+from resgen.interop.graph_ops import MAX_DIMENSIONS, MAX_NUMBERS, OPERATORS, GraphError, Outline, operated
 
 NONE, WEIGHTS, INDEX = CLASS_INPUTS = ("none", "weights", "index")
 MAX_STEERING = 65_536  # numbers of a constant that steers shapes
@@ -120,15 +120,15 @@ class GraphConfig(Described):
         inputs = {self.noise_input: torch.empty(1, *self.noise_shape, device="meta")}
         if self.class_kind != NONE:
             inputs[self.class_input] = torch.empty(1, self.num_classes, device="meta") if self.class_kind == WEIGHTS else torch.zeros(1).long()
-        last = dict[int, str]()
+        program, last = self.program, dict[int, str]()
         image: Any = None
         try:
-            for name, value in run(self.program, values | inputs):
+            for name, value in run(program, values | inputs, Outline()):
                 if isinstance(value, Tensor) and value.ndim == 4 and value.shape[0] == 1 < value.shape[2] == value.shape[3]:
                     last.pop(value.shape[2], None)
                     last[value.shape[2]] = name
                 image = value if name == self.output else image
-        except (GraphError, RuntimeError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, OverflowError) as error:
+        except Exception as error:  # operators fail in many ways
             why = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
             raise CheckpointError(f"This graph cannot be followed: {why}.") from error
         if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, self.image_channels) or image.shape[2] != image.shape[3]:
@@ -174,12 +174,14 @@ def written(constant: Constant) -> Tensor:
     return torch.tensor(numbers, dtype=kind, device="cpu").reshape(constant.shape)
 
 
-def run(program: list[Node], values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def run(program: list[Node], values: dict[str, Any], operate: Callable[..., Any] = operated) -> Iterator[tuple[str, Any]]:
     """Each result's name and value, in the order of the graph; ``values`` holds inputs and constants, and gathers the results."""
     for node in program:
-        result = OPERATORS[node.operator]([values[name] if name else None for name in node.inputs], node.attributes | {"outputs": len(node.outputs)})
+        result = operate(node.operator, [values[name] if name else None for name in node.inputs], node.attributes | {"outputs": len(node.outputs)})
         for name, value in zip(node.outputs, result if isinstance(result, tuple) else (result,), strict=False):
-            if isinstance(value, Tensor) and value.numel() > MAX_NUMBERS * max(1, value.shape[0]):
+            if value.ndim > MAX_DIMENSIONS:
+                raise GraphError(f"it makes a tensor of {value.ndim} dimensions")
+            if value.numel() > MAX_NUMBERS * max([1, *value.shape[:1]]):
                 raise GraphError(f"it makes a tensor of {' x '.join(map(str, value.shape))} numbers")
             values[name] = value
             yield name, value

@@ -15,6 +15,9 @@ Attributes = dict[str, Any]
 Operator = Callable[[list[Any], Attributes], Any]
 
 MAX_NUMBERS = 1 << 28  # of one tensor
+MAX_FOLLOWED = 1 << 20  # numbers that are read and made, all together, while a graph is followed for its shapes
+MAX_LIST = 1024  # numbers that say an operator's sizes or places: one for each dimension, or each part
+MAX_DIMENSIONS = 64  # as most of torch's operators have it
 FLOAT, INT64 = 1, 7  # ONNX's numbers of types
 FLOATS, INTS, TRUTH = {1, 10, 11, 16}, {2, 3, 5, 6, 7, 12, 13}, 9
 
@@ -30,8 +33,19 @@ def bounded(shape: list[int]) -> list[int]:
     return shape
 
 
+def _listed(value: Any) -> list[Any]:
+    """The numbers of an input or an attribute that says sizes or places. Raises GraphError where there are none to be had, or too many."""
+    if not isinstance(value, Tensor):
+        return list(value)
+    if value.is_meta:
+        raise GraphError("a size in it hangs on what it draws, or on more numbers than steer a network")
+    if value.numel() > MAX_LIST:
+        raise GraphError(f"it reads {value.numel()} numbers as a size")
+    return value.reshape(-1).tolist()
+
+
 def _ints(value: Any) -> list[int]:
-    return [int(number) for number in value.reshape(-1).tolist()] if isinstance(value, Tensor) else [int(number) for number in value]
+    return [int(number) for number in _listed(value)]
 
 
 def _pairs(pads: list[int], dims: int) -> list[tuple[int, int]]:
@@ -162,9 +176,12 @@ def _concat(inputs: list[Any], attributes: Attributes) -> Tensor:
 
 def _split(inputs: list[Any], attributes: Attributes) -> tuple[Tensor, ...]:
     x, axis = inputs[0], attributes.get("axis", 0)
-    sizes = _ints(inputs[1]) if len(inputs) > 1 and inputs[1] is not None else attributes.get("split")
-    if sizes is None:
-        sizes = math.ceil(x.shape[axis] / attributes["outputs"])
+    given = inputs[1] if len(inputs) > 1 and inputs[1] is not None else attributes.get("split")
+    if given is None:
+        return torch.split(x, math.ceil(x.shape[axis] / attributes["outputs"]), dim=axis)
+    sizes = _ints(given)
+    if len(sizes) != attributes["outputs"]:
+        raise GraphError(f"it splits a tensor into {len(sizes)} parts, and names {attributes['outputs']}")
     return torch.split(x, sizes, dim=axis)
 
 
@@ -172,6 +189,8 @@ def _slice(inputs: list[Any], attributes: Attributes) -> Tensor:
     x, rest = inputs[0], [None if value is None else _ints(value) for value in inputs[1:]]
     starts, ends, axes, steps = (*rest, None, None, None, None)[:4]
     starts, ends, axes = starts or attributes["starts"], ends or attributes["ends"], axes or attributes.get("axes")
+    if len(starts) > x.ndim:
+        raise GraphError("it cuts a tensor along more dimensions than there are")
     for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
         step = steps[place] if steps else 1
         if step < 1:
@@ -186,7 +205,7 @@ def _gather(inputs: list[Any], attributes: Attributes) -> Tensor:
     bounded([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
     indices = torch.where(indices < 0, indices + x.shape[axis], indices)
     taken = x.index_select(axis, indices.reshape(-1).to(x.device))
-    return taken.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    return taken.reshape([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
 
 
 def _shape(inputs: list[Any], attributes: Attributes) -> Tensor:
@@ -224,8 +243,7 @@ def _resize(inputs: list[Any], attributes: Attributes) -> Tensor:
     if sizes is not None:
         sides = _ints(sizes)[-2:]
     else:
-        factors: Any = scales.tolist() if isinstance(scales, Tensor) else scales
-        sides = [math.floor(size * factor) for size, factor in zip(x.shape[-2:], factors[-2:], strict=True)]
+        sides = [math.floor(size * factor) for size, factor in zip(x.shape[-2:], _listed(scales)[-2:], strict=True)]
     bounded([*x.shape[:2], *sides])
     mode, transform = attributes.get("mode", "nearest"), attributes.get("coordinate_transformation_mode", "half_pixel")
     whole = all(side % size == 0 for side, size in zip(sides, x.shape[-2:], strict=True))
@@ -299,3 +317,37 @@ OPERATORS: dict[str, Operator] = {
     "MaxPool": _pool(F.max_pool2d, -math.inf), "AveragePool": _pool(F.avg_pool2d, 0.0),
     "GlobalAveragePool": lambda inputs, attributes: inputs[0].mean(dim=(2, 3), keepdim=True),
 }  # fmt: skip
+DRAWING = {"Conv", "ConvTranspose", "Gemm", "MatMul", "MaxPool", "AveragePool"}  # steer nothing, and cost more than what they read and make
+STEERED = {
+    "ConstantOfShape": 0,
+    **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Split", "Slice", "Expand", "Tile", "Resize", "Upsample", "Pad", "Clip"), 1),
+    **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceL2"), 1),
+}  # operator -> the first of its inputs that says a size, a place or a limit
+
+
+def operated(operator: str, inputs: list[Any], attributes: Attributes) -> Any:
+    """What an operator makes of its inputs: one tensor, or a tuple of them."""
+    return OPERATORS[operator](inputs, attributes)
+
+
+class Outline:
+    """What operators make where only shapes count: features are on the meta device, and so are numbers, but for the few that may steer."""
+
+    def __init__(self) -> None:
+        self.left = MAX_FOLLOWED
+
+    def __call__(self, operator: str, inputs: list[Any], attributes: Attributes) -> Any:
+        numbers = sum(value.numel() for value in inputs if value is not None and not value.is_meta)
+        if not any(value is not None and value.is_meta for value in inputs[: STEERED.get(operator)]):
+            made = _without_numbers(operator, inputs, attributes)  # how many there will be is known before there are any
+            numbers += sum(value.numel() for value in (made if isinstance(made, tuple) else (made,)))
+        if operator in DRAWING or numbers > self.left:
+            return _without_numbers(operator, inputs, attributes)
+        self.left -= numbers
+        return operated(operator, inputs, attributes)
+
+
+def _without_numbers(operator: str, inputs: list[Any], attributes: Attributes) -> Any:
+    first = STEERED.get(operator, len(inputs))
+    with torch.device("meta"):
+        return operated(operator, [value if value is None else value.to("meta") for value in inputs[:first]] + inputs[first:], attributes)

@@ -17,18 +17,15 @@ MAX_ONNX = 1 << 31  # bytes: protocol buffers hold no more
 
 
 def read_onnx(path: Path, asked: Asked) -> Reading:
-    """The graph of a file as data. Raises CheckpointError."""
+    """The graph of a file as data. Raises CheckpointError, or whatever a malformed file trips it over."""
     model, onnx = _parse(path)
     graph = model.graph
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(graph)):
         raise CheckpointError(f"{path.name} keeps its weights in other files, which are not opened; save it with all its data inside.")
     if model.functions or any(opset.domain not in ("", "ai.onnx") for opset in model.opset_import) or len(graph.sparse_initializer):
         raise CheckpointError(f"{path.name} uses operators beyond those of ONNX itself; export its network with plain operators.")
-    try:
-        values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-        nodes = _nodes(graph, values, onnx)
-    except (ValueError, TypeError, RuntimeError, MemoryError, OverflowError) as error:
-        raise CheckpointError(f"{path.name} is damaged: a tensor in it has not the size that it says.") from error
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    nodes = _nodes(graph, values, onnx)
     inputs = [value for value in graph.input if value.name not in values]
     noise, label = _inputs(inputs, path)
     constants, weights = _constants(values, graph)
@@ -43,7 +40,7 @@ def read_onnx(path: Path, asked: Asked) -> Reading:
         class_input="" if label is None else label.name,
         class_kind=NONE if label is None else WEIGHTS if _is_float(label) else INDEX,
         output=graph.output[0].name,
-        zero_to_one=_zero_to_one(graph, values, asked),
+        zero_to_one=_zero_to_one(graph, values, asked, path),
         batch=1 if _dims(noise)[0] == 1 else 0,
         nodes=nodes,
         constants=constants,
@@ -142,12 +139,15 @@ def _classes(label: Any, graph: Any, values: dict[str, np.ndarray], path: Path) 
     raise CheckpointError(f"{path.name} does not say how many classes its input {label.name} knows; export it with class weights [N, classes].")
 
 
-def _zero_to_one(graph: Any, values: dict[str, np.ndarray], asked: Asked) -> bool:
+def _zero_to_one(graph: Any, values: dict[str, np.ndarray], asked: Asked, path: Path) -> bool:
     """Whether the image is in 0..1: what its last operator says, else what a person says."""
     made_by = {name: node for node in graph.node for name in node.output}
-    last = made_by.get(graph.output[0].name)
-    while last is not None and last.op_type in ("Cast", "Identity"):
-        last = made_by.get(last.input[0])
+    name, passed = graph.output[0].name, set[str]()
+    while (last := made_by.get(name)) is not None and last.op_type in ("Cast", "Identity"):
+        if name in passed:
+            raise CheckpointError(f"{path.name} is no generator: its image is made of itself.")
+        passed.add(name)
+        name = last.input[0]
     if asked.output or last is None or last.op_type not in (*ENDS, "Clip"):
         return asked_output(asked) == "sigmoid"
     if last.op_type != "Clip":

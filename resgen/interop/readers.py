@@ -53,7 +53,7 @@ def read_file(path: Path, asked: Asked, wanted: str = "") -> tuple[str, Reading]
     if is_program(path):
         return PROGRAM, check(read_program(path, asked), path)
     if path.suffix == ".onnx":
-        return GRAPH, check(read_onnx(path, asked), path)
+        return GRAPH, _read(partial(read_onnx, path, asked), path, _malformed)
     return _read_states(path, read_states(path), asked, wanted)
 
 
@@ -76,13 +76,22 @@ def _read_pickled(path: Path, asked: Asked, wanted: str) -> tuple[str, Reading]:
     return _read_states(path, [tensors(whole)], asked, wanted)
 
 
-def _read(read: Callable[[], Reading], path: Path) -> Reading:
-    """What a reader makes of a file, checked. Raises CheckpointError, whatever the reader trips over."""
+def _lacking(error: Exception) -> str:
+    """What is wrong with tensors that a reader tripped over."""
+    why = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else "its tensors have other shapes"
+    return f"looks like a generator that is known, but {why}; give its whole state dict"
+
+
+def _malformed(_: Exception) -> str:
+    return "is damaged: a part of it is not as ONNX has it; export its network again"
+
+
+def _read(read: Callable[[], Reading], path: Path, wrong: Callable[[Exception], str] = _lacking) -> Reading:
+    """What a reader makes of a file, checked. Raises CheckpointError, whatever the reader trips over; ``wrong`` says what the file then is."""
     try:
         return check(read(), path)
-    except (KeyError, IndexError, ValueError, TypeError, RuntimeError, StopIteration, ArithmeticError) as error:
-        why = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else "its tensors have other shapes"
-        raise CheckpointError(f"{path.name} looks like a generator that is known, but {why}; give its whole state dict.") from error
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError, StopIteration, ArithmeticError) as error:
+        raise CheckpointError(f"{path.name} {wrong(error)}.") from error
 
 
 def check(reading: Reading, path: Path) -> Reading:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+from resgen.interop.files import read_states
 from tests.interop.test_pickles import FOUR, Call, network, persistent, storage, tensor, written
 
 MEGABYTES = 512
@@ -205,3 +206,18 @@ def test_a_program_that_makes_no_image_is_refused(tmp_path: Path) -> None:
     torchscript(tmp_path / "theirs.pt")
     with pytest.raises(CheckpointError, match="does not make a square image"):
         read_file(tmp_path / "theirs.pt", Asked(trusted=True))
+
+
+def test_a_table_that_holds_itself_is_read_once(tmp_path: Path) -> None:
+    table: dict[str, Any] = {"main.0.weight": torch.zeros(2, 2)}
+    table |= {f"part{index}": table for index in range(8)}
+    torch.save(table, tmp_path / "theirs.pth")
+    (state,) = read_states(tmp_path / "theirs.pth")
+    assert state.keys() == {"main.0.weight"}
+
+
+def test_a_table_in_several_places_counts_as_the_best_of_its_names(tmp_path: Path) -> None:
+    averaged, other, within = ({"weight": torch.full((2,), float(number))} for number in range(3))
+    parts = {"x": {"y": within}}
+    torch.save({"params": averaged, "parts": parts, "model": other, "ema": averaged, "g_ema": parts}, tmp_path / "theirs.pth")
+    assert [int(state["weight"][0]) for state in read_states(tmp_path / "theirs.pth")] == [2, 0, 1]

@@ -1,0 +1,130 @@
+"""Graphs that come with a card: whatever one says, to follow it for its shapes takes little memory and time, and what steers is followed."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from resgen.errors import CheckpointError
+from resgen.interop.graph import GraphConfig
+
+SIDE, TIMES = 1024, 32
+MOST = 1 << 24  # numbers that may be read and made to follow any graph; each of `GROWING` has twice as many
+Node = tuple[str, list[str], list[str], dict[str, Any]]
+
+
+class Counted(TorchDispatchMode):
+    """Counts the numbers that are read and made; where what is made is on the meta device, none are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if any(isinstance(value, Tensor) and not value.is_meta for value in tree_leaves(result)):
+            self.numbers += sum(value.numel() for value in tree_leaves((args, result)) if isinstance(value, Tensor) and not value.is_meta)
+        return result
+
+
+def graph(*nodes: Node, image: str = "z", **constants: tuple[list[int], list[int] | list[float]]) -> GraphConfig:
+    """A graph whose noise z is an image already, and which does some more; constants are (shape, numbers)."""
+    lines = [json.dumps(node) for node in (*nodes, ("Identity", [image], ["image"], {}))]
+    return GraphConfig(
+        noise_shape=(3, 4, 4), nodes=tuple(lines), constants=tuple(json.dumps([name, *constant]) for name, constant in constants.items())
+    )
+
+
+def node(operator: str, *inputs: str, out: str = "made", **attributes: Any) -> Node:
+    return operator, list(inputs), [out], attributes
+
+
+NUMBERS: Any = {
+    "sides": ([2], [SIDE, SIDE]), "pads": ([4], [0, 0, SIDE - 1, SIDE - 1]), "one": ([1, 1], [1]), "truth": ([1, 1], [1]),
+    "pixel": ([1, 1, 1, 1], [1.0]), "row": ([1, SIDE], [1] * SIDE), "column": ([SIDE, 1], [1] * SIDE), "long": ([1 << 16], [0] * (1 << 16)),
+    "wide": ([1, 1 << 16], [0] * (1 << 16)), "high": ([1 << 16, 1], [0] * (1 << 16)),
+}  # fmt: skip
+GROWING: dict[str, list[Node]] = {
+    "constants": [node("ConstantOfShape", "sides", value=[7])],
+    "tiles": [node("Tile", "one", "sides")],
+    "pads": [node("Pad", "one", "pads")],
+    "views": [node("Expand", "one", "sides"), node("Neg", "made")],
+    "joined": [node("Concat", *["long"] * 16, axis=0)],
+    "outer products": [node("MatMul", "column", "row")],
+    "inner products": [node("MatMul", "wide", "high")] * 16,
+    "products and sums": [node("Gemm", "one", "one", "row"), node("Gemm", "column", "row")],
+    "sums": [node("Add", "column", "row")],
+    "choices": [node("Cast", "truth", out="true", to=9), node("Where", "true", "column", "row")],
+    "rows": [node("Gather", "row", "long", axis=1), node("Gather", "column", "long", axis=0)] * 4,
+    "rows of features": [node("Gather", "z", "long", axis=1)] * 4,
+    "images": [node("Conv", "pixel", "pixel", pads=[SIDE // 2] * 4)],
+    "larger images": [node("Resize", "pixel", "", "", "sides", mode="nearest")],
+    "images between": [node("MaxPool", "pixel", kernel_shape=[1, 1], pads=[SIDE // 2] * 4, strides=[SIDE, SIDE])],
+}
+
+
+@pytest.mark.parametrize("nodes", GROWING.values(), ids=GROWING)
+def test_numbers_without_end_are_not_made(nodes: list[Node]) -> None:
+    with Counted() as counted:
+        assert graph(*nodes * TIMES, **NUMBERS).resolution == 4  # none of it steers, so that all of it can be followed
+    assert counted.numbers < MOST
+
+
+def test_what_is_steered_by_too_many_numbers_is_refused() -> None:
+    many = node("ConstantOfShape", "shape", out="many", value=[4])
+    two = node("Slice", "many", "zero", "two", "zero", out="sizes")
+    steered = node("Resize", "z", "", "", "sizes", mode="nearest")
+    for size in (64, 1 << 21):
+        constants: Any = {"shape": ([1], [size]), "zero": ([1], [0]), "two": ([1], [2])}
+        if size == 64:
+            assert graph(many, two, steered, image="made", **constants).resolution == 4
+            continue
+        with pytest.raises(CheckpointError, match=r"^This graph cannot be followed: a size in it hangs on [^\n]*\.$"):
+            graph(many, two, steered, image="made", **constants)
+
+
+def test_many_numbers_that_are_drawn_with_are_followed() -> None:
+    """As of networks that begin an image with zeros of its size."""
+    shape = [
+        node("Shape", "z", out="shape"), node("Slice", "shape", "zero", "two", out="first"),
+        node("Concat", "first", "sides", out="sizes", axis=0), node("ConstantOfShape", "sizes", out="zeros", value=[0.0]),
+        node("Resize", "z", "", "", "sizes", out="large", mode="nearest"), node("Add", "zeros", "large"),
+    ]  # fmt: skip
+    constants: Any = {"zero": ([1], [0]), "two": ([1], [2]), "sides": ([2], [SIDE, SIDE])}
+    config = graph(*shape, image="made", **constants)
+    assert config.resolution == SIDE
+    z = torch.randn(2, config.z_dim)
+    assert torch.equal(config.build()(z)[:, :, :: SIDE // 4, :: SIDE // 4], z.reshape(2, 3, 4, 4))
+
+
+def test_one_number_may_be_a_size() -> None:
+    """As older exporters write how many images there are."""
+    shape = [
+        node("Shape", "z", out="shape"), node("Gather", "shape", "first", out="images", axis=0), node("Unsqueeze", "images", out="row", axes=[0]),
+        node("Concat", "row", "sides", out="sizes", axis=0), node("Reshape", "z", "sizes"),
+    ]  # fmt: skip
+    assert graph(*shape, image="made", first=([], [0]), sides=([3], [3, 4, 4])).resolution == 4
+
+
+LONG: Any = {"list": ([2000], [0] * 2000)}
+SLOW: dict[str, tuple[list[Node], dict[str, Any]]] = {
+    "a tensor in pieces of one": ([node("Split", "z", axis=1, split=1)], {}),
+    "more pieces than are asked for": ([node("Split", "z", axis=1, split=[1, 1, 1])], {}),
+    "a hundred dimensions": ([node("Unsqueeze", "z", axes=list(range(100)))], {}),
+    "a thousand cuts": ([node("Slice", "z", "list", "list", "list")], LONG),
+    "a thousand cuts told by attributes": ([node("Slice", "z", starts=[0] * 2000, ends=[9] * 2000, axes=[1] * 2000)], {}),
+    "nothing that becomes a fraction": ([node("Cast", "", to=1)], {}),
+    "a part of a number": ([node("Gather", "number", "number")], {"number": ([], [0])}),
+    "a tensor that nobody makes": ([node("Neg", "nothing")], {}),
+    "no pieces": ([("Split", ["z"], [], {"axis": 1})], {}),
+}
+
+
+@pytest.mark.parametrize(("nodes", "constants"), SLOW.values(), ids=SLOW)
+def test_a_node_that_no_network_has_is_refused(nodes: list[Node], constants: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError, match=r"^This graph cannot be followed: [^\n]+\.$"):
+        graph(*nodes, **constants)
