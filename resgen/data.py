@@ -47,6 +47,7 @@ class ImageSet:
     labels: np.ndarray
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()  # files that could not be read as pictures
+    names: tuple[str, ...] = ()  # where each image lies, its source first and '/' between; none where they were no files
 
     @property
     def is_grey(self) -> bool:
@@ -68,28 +69,30 @@ def load_images(sources: Sequence[str], resolution: int | None = None, train: bo
         found += list(_list_files(Path(source)))
     if not found:
         raise DataError(f"No image was found in {', '.join(sources)}: give a folder or zip that holds one folder per class.")
-    images, folders, skipped = _decode_all(found, resolution)
-    names = sorted(set(folders), key=natural)
-    classes = tuple(map(_class_name, names))
-    if twice := [name for name in names if classes.count(_class_name(name)) > 1]:
+    images, read, skipped = _decode_all(found, resolution)
+    folders = sorted({file.folder for file in read}, key=natural)
+    classes = tuple(map(_class_name, folders))
+    if twice := [folder for folder in folders if classes.count(_class_name(folder)) > 1]:
         raise DataError(f"The folders {' and '.join(map(repr, twice[:2]))} are one class by name: rename one of them.")
-    places = {name: index for index, name in enumerate(names)}
-    return ImageSet(np.stack(images), np.array([places[folder] for folder in folders]), classes, tuple(skipped))
+    places = {folder: index for index, folder in enumerate(folders)}
+    labels = np.array([places[file.folder] for file in read])
+    return ImageSet(np.stack(images), labels, classes, tuple(skipped), tuple(f"{file.source}/{file.name}" for file in read))
 
 
 @dataclass(frozen=True)
 class ImageFile:
     """A picture of a data set, in a folder or a zip."""
 
-    name: str
+    source: str
+    name: str  # in its source
     folder: str  # of its class
     read: Callable[[], bytes]  # raises DataError
 
 
-def _decode_all(files: Sequence[ImageFile], resolution: int | None) -> tuple[list[np.ndarray], list[str], list[str]]:
-    """The images, the folder of each, and the names of files that are none. Raises DataError where all are none."""
+def _decode_all(files: Sequence[ImageFile], resolution: int | None) -> tuple[list[np.ndarray], list[ImageFile], list[str]]:
+    """The images, the file of each, and the names of files that are none. Raises DataError where all are none."""
     images: list[np.ndarray] = []
-    folders: list[str] = []
+    read: list[ImageFile] = []
     skipped: list[str] = []
     why = ""
     for file in files:
@@ -103,10 +106,10 @@ def _decode_all(files: Sequence[ImageFile], resolution: int | None) -> tuple[lis
         if image.shape[-1] > MAX_RESOLUTION:
             raise DataError(f"{file.name} has {image.shape[-1]:,} pixels a side; give --resolution, {MAX_RESOLUTION} at most.")
         images.append(image)
-        folders.append(file.folder)
+        read.append(file)
     if not images:
         raise DataError(f"None of the {len(files):,} images can be read; {skipped[0]}: {why}")
-    return images, folders, skipped
+    return images, read, skipped
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
@@ -124,13 +127,13 @@ def _list_files(source: Path) -> Iterator[ImageFile]:
     if source.is_dir():
         for path in sorted(source.rglob("*"), key=lambda path: natural(str(path))):
             if _is_image(PurePosixPath(*path.relative_to(source).parts)):
-                yield ImageFile(str(path.relative_to(source)), path.parent.name, lambda path=path: _read_file(path))
+                yield ImageFile(source.as_posix(), path.relative_to(source).as_posix(), path.parent.name, lambda path=path: _read_file(path))
     elif source.is_file() and zipfile.is_zipfile(source):
         archive = _open_zip(source)
         for name in sorted(archive.namelist(), key=natural):
             path = PurePosixPath(name)
             if _is_image(path):
-                yield ImageFile(name, path.parent.name, lambda name=name: _read_entry(archive, name))
+                yield ImageFile(source.as_posix(), name, path.parent.name, lambda name=name: _read_entry(archive, name))
     else:
         raise DataError(f"{source} is neither a folder, a zip nor one of {', '.join(DOWNLOADED)}.")
 

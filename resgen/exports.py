@@ -20,7 +20,7 @@ from resgen.architecture import Generator
 from resgen.bundle import bundle
 from resgen.card import Card
 from resgen.errors import CheckpointError, FileError
-from resgen.files import whole_file, write_atomically
+from resgen.files import whole_files
 from resgen.interop.graph import GraphConfig
 from resgen.latents import draw_seed
 from resgen.recipe import Recipe
@@ -67,9 +67,9 @@ def export(sampler: Sampler, kind: str, path: Path, half: bool = False) -> int:
     elif path.suffix != ".py":
         raise CheckpointError(f"{path.name} cannot be a Python file, whose weights lie beside it as .pt: give --out the ending .py.")
     write, draw = WRITERS[kind]
-    with whole_file(path) as partial:
-        write(sampler, partial, path, half)
-        found = draw(sampler, partial)
+    with whole_files(path) as aside:
+        write(sampler, aside, half)
+        found = draw(sampler, aside)
         wanted = sampler.render(Recipe(checkpoint=sampler.card.name, seeds=CHECKED))
         difference = int(abs(found.astype(int) - wanted.astype(int)).max())
         limit = TOLERANCE_OF_HALF if half else TOLERANCE
@@ -99,47 +99,47 @@ def _drawing(sampler: Sampler, half: bool = False) -> tuple[Drawing, tuple[Tenso
     return Drawing(sampler.checkpoint.build(), half).eval().requires_grad_(False), inputs_of(sampler, CHECKED[:TRACED])
 
 
-def _write_onnx(sampler: Sampler, partial: Path, path: Path, half: bool) -> None:
+def _write_onnx(sampler: Sampler, path: Path, half: bool) -> None:
     drawing, inputs = _drawing(sampler, half)
-    to_onnx(drawing, inputs, ["z", "class_weights"][: len(inputs)], "image").save(partial, external_data=False)
+    to_onnx(drawing, inputs, ["z", "class_weights"][: len(inputs)], "image").save(path, external_data=False)
 
 
-def _draw_onnx(sampler: Sampler, partial: Path) -> np.ndarray:
+def _draw_onnx(sampler: Sampler, path: Path) -> np.ndarray:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(partial.read_bytes(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     feeds = {wanted.name: value.numpy() for wanted, value in zip(session.get_inputs(), inputs_of(sampler, CHECKED), strict=True)}
     return to_pixels(torch.from_numpy(session.run(None, feeds)[0]))
 
 
-def _write_torchscript(sampler: Sampler, partial: Path, path: Path, half: bool) -> None:
+def _write_torchscript(sampler: Sampler, path: Path, half: bool) -> None:
     drawing, inputs = _drawing(sampler)
     buffer = BytesIO()  # torch's own writer of files ends the process where a disk is full
     with _quiet():
         torch.jit.save(torch.jit.trace(drawing, inputs, check_trace=False), buffer)  # type: ignore[no-untyped-call]
-    partial.write_bytes(buffer.getvalue())
+    path.write_bytes(buffer.getvalue())
 
 
-def _draw_torchscript(sampler: Sampler, partial: Path) -> np.ndarray:
+def _draw_torchscript(sampler: Sampler, path: Path) -> np.ndarray:
     with _quiet():
-        return _drawn(torch.jit.load(partial), sampler)
+        return _drawn(torch.jit.load(path), sampler)
 
 
-def _write_pt2(sampler: Sampler, partial: Path, path: Path, half: bool) -> None:
+def _write_pt2(sampler: Sampler, path: Path, half: bool) -> None:
     drawing, inputs = _drawing(sampler)
     with _quiet():
         program = torch.export.export(drawing, inputs, dynamic_shapes=_any_number(inputs))
         with tempfile.TemporaryDirectory() as folder:  # its writer wants the ending .pt2
             torch.export.save(program, Path(folder) / "generator.pt2")
-            partial.write_bytes((Path(folder) / "generator.pt2").read_bytes())
+            path.write_bytes((Path(folder) / "generator.pt2").read_bytes())
 
 
-def _draw_pt2(sampler: Sampler, partial: Path) -> np.ndarray:
-    with _quiet(), partial.open("rb") as file:
+def _draw_pt2(sampler: Sampler, path: Path) -> np.ndarray:
+    with _quiet(), path.open("rb") as file:
         return _drawn(torch.export.load(file).module(), sampler)
 
 
-def _write_python(sampler: Sampler, partial: Path, path: Path, half: bool) -> None:
+def _write_python(sampler: Sampler, path: Path, half: bool) -> None:
     """The source, and beside it the weights: NAME.py and NAME.pt."""
     card, checkpoint = sampler.card, sampler.checkpoint
     config = type(card.arch)
@@ -151,19 +151,18 @@ def _write_python(sampler: Sampler, partial: Path, path: Path, half: bool) -> No
     main = PYTHON_MAIN.read_text().partition("# From here on")[2].partition("\n")[2]
     header, _, rest = source.partition("\n\n\n")
     more = "from __future__ import annotations\n\nimport argparse\nimport json\nimport struct\nimport zlib\nfrom pathlib import Path\n"
-    partial.write_text(title + more + header + "\n\n\n" + rest + facts + main)
+    path.write_text(title + more + header + "\n\n\n" + rest + facts + main)
     tensors = {f"generator.{name}": value for name, value in checkpoint.weights.items()} | {"mean_w": checkpoint.mean_w}
     buffer = BytesIO()
     torch.save(tensors, buffer)
-    write_atomically(path.with_suffix(".pt"), buffer.getvalue())
+    path.with_suffix(".pt").write_bytes(buffer.getvalue())
 
 
-def _draw_python(sampler: Sampler, partial: Path) -> np.ndarray:
+def _draw_python(sampler: Sampler, path: Path) -> np.ndarray:
     """What the file draws in a process of its own, in which nothing of ours can be imported."""
     with tempfile.TemporaryDirectory() as folder:
-        image, script = Path(folder) / "images.npz", Path(folder) / "drawing.py"
-        script.write_text(partial.read_text().replace("Path(__file__).with_name(BESIDE)", repr(str(partial.parent.resolve())) + " + '/' + BESIDE"))
-        words = [sys.executable, "-I", str(script), "--seeds", *map(str, CHECKED), "--out", str(image)]
+        image = Path(folder) / "images.npz"
+        words = [sys.executable, "-I", str(path.resolve()), "--seeds", *map(str, CHECKED), "--out", str(image)]
         done = subprocess.run(words, capture_output=True, text=True, cwd=folder)
         if done.returncode:
             raise CheckpointError(f"The Python file that was written cannot be run: {done.stderr.strip().splitlines()[-1][:200]}.")
@@ -197,7 +196,7 @@ def _quiet() -> Any:
 
 
 ONNX, PYTHON = "onnx", "python"
-WRITERS: dict[str, tuple[Callable[[Sampler, Path, Path, bool], None], Callable[[Sampler, Path], np.ndarray]]] = {
+WRITERS: dict[str, tuple[Callable[[Sampler, Path, bool], None], Callable[[Sampler, Path], np.ndarray]]] = {
     ONNX: (_write_onnx, _draw_onnx),
     "torchscript": (_write_torchscript, _draw_torchscript),
     "pt2": (_write_pt2, _draw_pt2),

@@ -5,12 +5,16 @@ import os
 import re
 import stat
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
 from resgen.errors import FileError
+
+_writers = count()  # of this process: two may write to one name at once
 
 
 @contextmanager
@@ -26,6 +30,25 @@ def whole_file(path: Path) -> Generator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+@contextmanager
+def whole_files(path: Path) -> Generator[Path]:
+    """As `whole_file`, for a file and those that belong beside it: a path of the same name, in a folder whose files are put in place together at the end.
+
+    Raises FileError.
+    """
+    check_place(path)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+            yield Path(folder) / path.name
+            places = {made: path.with_name(made.name) for made in Path(folder).iterdir()}
+            for place in places.values():
+                check_place(place)
+            for made, place in places.items():
+                os.replace(made, place)
+    except OSError as error:
+        raise FileError(f"{path} could not be written: {error.strerror or error}.") from error
 
 
 def check_place(path: Path) -> None:
@@ -44,7 +67,7 @@ def check_place(path: Path) -> None:
 def _partial(path: Path) -> Path:
     if not path.name:
         raise FileError(f"{path} could not be written: it is not the name of a file.")
-    return path.with_name(f"{path.name}.{os.getpid()}.part")
+    return path.with_name(f"{path.name}.{os.getpid()}.{next(_writers)}.part")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -56,7 +79,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 def clear_partials(folder: Path) -> None:
     """Remove what writers that were killed have left half-written in a folder that nobody else writes to."""
     for partial in folder.rglob("*.part"):
-        if re.search(r"\.\d+\.part$", partial.name, re.ASCII):  # a browser's unfinished downloads have no number of a process
+        if re.search(r"\.\d+\.part$", partial.name, re.ASCII):  # a browser's unfinished downloads have no number of a writer
             with suppress(OSError):
                 partial.unlink()
 

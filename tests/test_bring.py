@@ -1,15 +1,20 @@
 """Files that come from a browser become checkpoints, or are refused in one sentence: the server's side of `--allow-import`."""
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from resgen.checkpoint import file_hash
 from resgen.cli import main
 from resgen.errors import CheckpointError, RecipeError
 from resgen.library import Library
 from resgen.recipe import Recipe
+from resgen.studio import bring as module
 from resgen.studio.app import build
 from resgen.studio.bring import bring
 from tests.interop.test_files import nested_classes_that_run_code
@@ -42,6 +47,30 @@ def test_a_file_is_kept_once_and_never_in_the_place_of_another(shelf: Library, t
     assert bring(first.rename(tmp_path / "again.pth"), shelf) == ("net", "again.pth is here already, as net.")
     shutil.copy(STYLEGAN / "resnet-32.pkl", tmp_path / "Net.pkl")
     assert bring(tmp_path / "Net.pkl", shelf)[0] == "Net-2" and set(shelf.names()) == {"net", "Net-2"}
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_what_is_brought_at_once_under_one_name_is_kept_as_if_one_came_after_the_other(
+    shelf: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    convert, read = module._converted, threading.Barrier(2, timeout=60)
+
+    def convert_together(*words: Any) -> Any:
+        made = convert(*words)
+        read.wait()
+        return made
+
+    monkeypatch.setattr(module, "_converted", convert_together)
+    first, second = dcgan(tmp_path / "a", "net.pth"), tmp_path / "b" / ("net.pth" if same else "net.pkl")
+    second.parent.mkdir()
+    shutil.copy(first if same else STYLEGAN / "resnet-32.pkl", second)
+    with ThreadPoolExecutor(2) as visitors:
+        told = [name for name, _ in visitors.map(lambda path: bring(path, shelf), (first, second))]
+    kept = {"net"} if same else {"net", "net-2"}
+    assert {*told} == kept == set(shelf.names()) == {path.stem for path in shelf.folder.iterdir()}
+    for path, name in zip((first, second), told, strict=True):
+        assert shelf.card(name).source["sha256"] == file_hash(path)
+        assert shelf.sampler(name).render(Recipe(seeds=(0,))).std() > 1
 
 
 def test_a_checkpoint_of_ours_is_kept_as_it_is(shelf: Library, tiny_folder: Path) -> None:

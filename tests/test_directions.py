@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,9 @@ def test_a_table_tells_what_images_have(tmp_path: Path) -> None:
     measures = learn_attributes(data, tmp_path / "t.csv", FeatureResNet(FeatureConfig(3, (8, 12, 16))))
     seen = measures["light hair"](torch.from_numpy(images).float() / 127.5 - 1)
     assert np.corrcoef(seen.numpy(), shade)[0, 1] > 0.9
+    others = replace(data, names=tuple(f"b/{i}.png" for i in range(60)))
+    with pytest.raises(DataError, match="no row of its own"):
+        learn_attributes(others, tmp_path / "t.csv", FeatureResNet(FeatureConfig(3, (8, 12, 16))))
     with pytest.raises(DataError, match="60 images, and there are 3"):
         read_table(tmp_path / "t.csv", 3)
     for header in ("file,age=years", "file,a&b", "file", f"file,{'x' * 65}"):

@@ -80,6 +80,20 @@ def test_what_draws_something_else_is_not_kept(tiny: Sampler, tmp_path: Path, mo
     assert not list(tmp_path.iterdir())
 
 
+def test_a_program_and_its_weights_are_kept_together_or_not_at_all(tiny: Sampler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, draw = WRITERS["python"]
+    before = {tmp_path / "tiny.py": b"old program", tmp_path / "tiny.pt": b"old weights"}
+    for path, data in before.items():
+        path.write_bytes(data)
+    monkeypatch.setitem(WRITERS, "python", (write, lambda *given: 255 - draw(*given)))
+    with pytest.raises(CheckpointError, match="it was not kept"):
+        export(tiny, "python", tmp_path / "tiny.py")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    monkeypatch.setitem(WRITERS, "python", (write, draw))
+    export(tiny, "python", tmp_path / "tiny.py")
+    assert {*tmp_path.iterdir()} == {*before} and not {path.read_bytes() for path in before} & {*before.values()}
+
+
 @pytest.mark.parametrize(("kind", "half"), [("keras", False), ("python", True)])
 def test_what_cannot_be_written_is_said(kind: str, half: bool, tiny: Sampler, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):

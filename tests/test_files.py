@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from resgen.errors import FileError
-from resgen.files import check_place, clear_partials, open_plain, whole_file, write_atomically
+from resgen.files import check_place, clear_partials, open_plain, whole_file, whole_files, write_atomically
 
 
 def test_a_file_is_whole_with_its_folders(tmp_path: Path) -> None:
@@ -33,13 +33,31 @@ def test_what_fails_half_way_leaves_the_old_file(tmp_path: Path, error: BaseExce
         assert str(raised.value) == f"{tmp_path / 'x'} could not be written: No space left on device."
 
 
+@pytest.mark.parametrize("fails", ["half way", "at a place"])
+def test_files_that_belong_together_are_put_in_place_together(tmp_path: Path, fails: str) -> None:
+    with whole_files(tmp_path / "a" / "x.py") as aside:
+        aside.write_bytes(b"old")
+        aside.with_suffix(".pt").write_bytes(b"old")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()} == {"x.py": b"old", "x.pt": b"old"}
+    if fails == "at a place":
+        (tmp_path / "a" / "x.pt").unlink()
+        (tmp_path / "a" / "x.pt").mkdir()
+    before = {*tmp_path.rglob("*")}
+    with pytest.raises(FileError, match="could not be written"), whole_files(tmp_path / "a" / "x.py") as aside:
+        aside.write_bytes(b"new")
+        aside.with_suffix(".pt").write_bytes(b"new")
+        if fails == "half way":
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert {*tmp_path.rglob("*")} == before and (tmp_path / "a" / "x.py").read_bytes() == b"old"
+
+
 @pytest.mark.parametrize("name", ["file/x", "folder", "", "x" * 300])
 def test_a_place_that_cannot_be_written_is_one_sentence_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("")
     Path("folder").mkdir()
     before = sorted(tmp_path.iterdir())
-    for write in (lambda path: write_atomically(path, b"x"), check_place):
+    for write in (lambda path: write_atomically(path, b"x"), check_place, lambda path: whole_files(path).__enter__()):
         with pytest.raises(FileError, match="could not be written") as raised:
             write(Path(name))
         assert "\n" not in str(raised.value) and sorted(tmp_path.iterdir()) == before
@@ -58,6 +76,19 @@ def test_what_killed_writers_left_is_cleared(tmp_path: Path) -> None:
     (tmp_path / "film.mp4.part").touch()  # a download that somebody else has not finished
     clear_partials(tmp_path)
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a.png", "film.mp4.part"}
+
+
+def test_each_writer_has_a_file_of_its_own_that_is_cleared_as_any(tmp_path: Path) -> None:
+    """Also where several write to one name at once: the last that ends is there, whole."""
+    with whole_file(tmp_path / "x") as last:
+        last.write_bytes(b"last")
+        write_atomically(tmp_path / "x", b"first")
+        assert (tmp_path / "x").read_bytes() == b"first"
+    assert (tmp_path / "x").read_bytes() == b"last"
+    with pytest.raises(FileError), whole_file(tmp_path / "x") as killed:
+        killed.write_bytes(b"half")
+        clear_partials(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_only_plain_files_are_opened(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+import resgen
 from resgen.errors import CheckpointError
 from resgen.files import cache_folder
 from resgen.library import Library
@@ -54,3 +56,20 @@ def test_what_writes_ends_with_the_studio(renderer: Renderer) -> None:
     renderer.turns.stop()
     until(lambda: not children() - before and not made._writing, 30)
     assert os.listdir(cache_folder() / "drawing") == []
+
+
+FIND = "import os, sys; from importlib.util import find_spec; sys.exit(os.pathsep.join([find_spec('resgen').origin, *sys.path]))"
+
+
+def test_what_writes_finds_this_program_wherever_the_studio_was_started(renderer: Renderer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is installed nowhere: a stand-in for Python, which leaves out what is, tells where it finds the program, and where else it looks."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S -c "{FIND}"\n')
+    python.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    with pytest.raises(CheckpointError) as said:
+        Graphs(renderer)._export(renderer.library.path("tiny"), tmp_path / "site")
+    found, *places = str(said.value).strip().split(os.pathsep)
+    assert found == resgen.__file__ and "/elsewhere" in places

@@ -56,11 +56,16 @@ def data(told: list[tuple[int, str, str]]) -> ImageSet:
     return ImageSet(np.stack([drawn(*row) for row in told]), np.array([label for label, *_ in told]), CLASSES)
 
 
+def file_of(place: int) -> str:
+    """Of the 300 images, where each is in the folder of all."""
+    return f"{CLASSES[place // 150]}/{place:03}.png"
+
+
 def write_table(path: Path, columns: dict[str, list[str]]) -> Path:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["file", *columns])
-        writer.writerows([f"{place}.png", *cells] for place, cells in enumerate(zip(*columns.values(), strict=True)))
+        writer.writerows([file_of(place), *cells] for place, cells in enumerate(zip(*columns.values(), strict=True)))
     return path
 
 
@@ -159,9 +164,10 @@ def test_between_two_parts_pictures_change_smoothly(trained: Checkpoint) -> None
 def folder(data: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The images as files."""
     folder = tmp_path_factory.mktemp("bars")
-    for place, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):
-        (folder / CLASSES[label]).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image.transpose(1, 2, 0)).save(folder / CLASSES[label] / f"{place:03}.png")
+    for name in CLASSES:
+        (folder / name).mkdir()
+    for place, image in enumerate(data.images):
+        Image.fromarray(image.transpose(1, 2, 0)).save(folder / file_of(place))
     return folder
 
 
@@ -264,6 +270,17 @@ def test_a_table_that_tells_no_parts_is_refused(columns: dict[str, list[str]], s
         assert MAX_VALUES < 300
     with pytest.raises(DataError, match=said):
         read_parts(write_table(tmp_path / "parts.csv", columns), data)
+
+
+def test_parts_are_of_the_image_that_a_row_names(data: ImageSet, table: Path, parts: Parts) -> None:
+    """Whatever the images' order; and a table of others, as many, is refused."""
+    turned = replace(
+        data, images=data.images[::-1], labels=data.labels[::-1].copy(), names=tuple(f"bars/{file_of(place)}" for place in range(299, -1, -1))
+    )
+    for column, before in zip(read_parts(table, turned).columns, parts.columns, strict=True):
+        assert torch.equal(column.numbers, before.numbers.flip(0))
+    with pytest.raises(DataError, match="no row of its own"):
+        read_parts(table, replace(data, names=tuple(f"bars/{place}.png" for place in range(300))))
 
 
 def test_parts_need_a_table_and_nothing_else_does() -> None:

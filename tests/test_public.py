@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import select
 import signal
 import sys
 import tempfile
@@ -31,11 +32,12 @@ from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import Recipe
 from resgen.studio import place
 from resgen.studio.app import build
-from resgen.studio.guard import UNREAD_SECONDS, _forget_unread, bound_queue
+from resgen.studio.guard import COMING, UNREAD_SECONDS, _forget_unread, bound_queue, hold_disk, reserved
 from resgen.studio.page import friendly
 from resgen.studio.place import own_place
 from resgen.studio.turns import Turns
 from resgen.work import Work, finish
+from tests.conftest import until
 
 SMALL = replace(OWN, words=100_000, body=200_000)
 
@@ -239,6 +241,106 @@ def test_large_bodies_are_refused(served: gr.Blocks, path: str, most: int, chunk
     asked.request("POST", f"/gradio_api/{path}", iter([body[:100], body[100:]]) if chunked else body, headers, encode_chunked=chunked)
     answer = asked.getresponse()
     assert answer.status == 413 and f"at most {most:,} bytes" in answer.read().decode()
+
+
+def part(data: bytes, name: str = "a", field: str = "files") -> bytes:
+    return f'--x\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'.encode() + data + b"\r\n"
+
+
+def begin_upload(demo: gr.Blocks, data: bytes, length: int = 0, chunked: bool = False) -> http.client.HTTPConnection:
+    """An upload of which ``data`` has been sent, of ``length`` bytes as far as that is said."""
+    asked = connection(demo)
+    asked.putrequest("POST", "/gradio_api/upload")
+    asked.putheader("content-type", "multipart/form-data; boundary=x")
+    if length:
+        asked.putheader("content-length", str(length))
+    if chunked:
+        asked.putheader("transfer-encoding", "chunked")
+    asked.endheaders()
+    asked.send(b"%x\r\n%s\r\n" % (len(data), data) if chunked else data)
+    return asked
+
+
+@pytest.mark.parametrize("how", ["too large", "gone", "gone in a chunk", "no end", "another field", "a name that cannot be"])
+def test_uploads_that_come_to_nothing_leave_nothing(served: gr.Blocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.setattr(served.app, "uploaded_file_dir", str(tmp_path))
+
+    def kept() -> set[Path]:
+        return {*tmp_path.rglob("*")}
+
+    with httpx.Client(base_url=served.local_url or "", timeout=20) as web:
+        finished = Path(upload(web, os.urandom(5000))["path"])
+        before, data = kept(), part(os.urandom(50_000))
+        if how == "too large":
+            asked = begin_upload(served, data, chunked=True)
+            until(lambda: kept() > before, 20)
+            asked.send(b"%x\r\n%s\r\n" % (SMALL.body, bytes(SMALL.body)))
+            assert asked.getresponse().status == 413
+        elif how.startswith("gone"):
+            asked = begin_upload(served, data, chunked=True) if "chunk" in how else begin_upload(served, data, 2 * len(data))
+            until(lambda: kept() > before, 20)
+            asked.close()
+        else:
+            body = {"no end": data, "another field": part(b"data", field="other") + b"--x--\r\n"}.get(how, data + part(b"data", "..") + b"--x--\r\n")
+            web.post("/gradio_api/upload", content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+        until(lambda: kept() == before, 20)
+        assert finished.stat().st_size == 5000
+
+
+def test_files_that_come_together_are_each_where_it_is_told(served: gr.Blocks) -> None:
+    """Also where two are the same."""
+    sent = [("files", ("a.png", data)) for data in (b"one", b"other", b"one")]
+    with httpx.Client(base_url=served.local_url or "", timeout=20) as web:
+        paths = [Path(path) for path in web.post("/gradio_api/upload", files=sent).json()]
+    assert [path.read_bytes() for path in paths] == [b"one", b"other", b"one"] and {*map(str, paths)} <= served.upload_file_set
+    assert {path.parent.parent for path in paths} == {Path(served.app.uploaded_file_dir)}
+
+
+def test_uploads_under_way_have_the_room_they_may_need(served: gr.Blocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much as each announces, or as much as one may be; who gets none is told so at once."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with (tmp_path / "kept").open("wb") as file:
+        file.truncate(SMALL.disk - int(1.5 * SMALL.body))
+    large = part(bytes(int(0.6 * SMALL.body))) + b"--x--\r\n"
+    together = [begin_upload(served, large[:1000], len(large)) for _ in range(6)]
+
+    def answered() -> list[Any]:
+        return select.select([asked.sock for asked in together], [], [], 0)[0]
+
+    until(lambda: len(answered()) >= 4, 20)
+    for asked in together:
+        if asked.sock not in answered():
+            asked.send(large[1000:])
+    answers = [asked.getresponse() for asked in together]
+    assert sorted(answer.status for answer in answers) == [200, 200, 429, 429, 429, 429]
+    assert all("bytes of files kept for visitors" in answer.read().decode() for answer in answers if answer.status == 429)
+
+    def status(data: bytes) -> int:
+        asked = begin_upload(served, data, len(data))
+        return asked.getresponse().status
+
+    for length in (0, 1):  # which chunks make a lie
+        unannounced = begin_upload(served, large[:1000], length, chunked=True)
+        until(lambda: status(large) == 429, 20)
+        assert status(part(b"small") + b"--x--\r\n") == 200
+        unannounced.close()
+        until(lambda: status(large) == 200, 20)
+
+
+def test_files_that_are_coming_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file is made meanwhile, too."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    for folder in ("kept", f"{COMING}x"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_bytes(bytes(10_000))
+    before = reserved.add(15_000) - 15_000
+    try:
+        most = replace(OWN, disk=before + 30_000)
+        hold_disk(most, 5_000)
+        with pytest.raises(RecipeError, match="bytes of files kept for visitors"):
+            hold_disk(most, 5_001)
+    finally:
+        reserved.add(-15_000)
 
 
 def test_files_for_which_there_is_no_room_are_refused_and_those_there_are_stay(

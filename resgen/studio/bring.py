@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from threading import Lock
 
 from resgen.card import NAME, read_card
 from resgen.checkpoint import Checkpoint, file_hash, load_checkpoint, save_checkpoint
@@ -16,6 +17,7 @@ from resgen.library import Library
 
 SUFFIXES = (*TORCH_SUFFIXES, PICKLE_SUFFIX, ".safetensors", ".onnx", EXPORTED)
 ASSUMED = "tanh"  # what most generators end with
+_placing = Lock()  # whoever has it knows which names are free, and what was brought
 
 
 def bring(path: Path, library: Library) -> tuple[str, str]:
@@ -25,20 +27,35 @@ def bring(path: Path, library: Library) -> tuple[str, str]:
     """
     if is_program(path):
         raise CheckpointError(f"{path.name} is a program, which a page does not run; if you trust who made it: resgen import {path.name} --trust")
-    if known := _brought_before(path, library):
-        return known, f"{path.name} is here already, as {known}."
-    name = _free_name(path, library)
-    target, told = library.folder / f"{name}.safetensors", ""
+    digest = file_hash(path)
+    if known := _brought_before(path, digest, library):
+        return known, _here_already(path, known)
+    made, told = None, ""
     if _is_ours(path):
         load_checkpoint(path)  # which checks all of it
-        with whole_file(target) as partial:
-            shutil.copyfile(path, partial)
     else:
-        made, told = _converted(path, name, library.device)
-        save_checkpoint(made, target, whole=True)
+        made, told = _converted(path, library.device)
+    with _placing:  # others may have brought something meanwhile, under the same name or the same thing
+        if known := _brought_before(path, digest, library):
+            return known, _here_already(path, known)
+        name = _free_name(path, library)
+        _keep(path, made, library.folder / f"{name}.safetensors")
     card = library.card(name)
     side = card.arch.resolution
     return name, f"{name} is kept: {card.source.get('kind', 'ResGen')}, {side} x {side} pixels, {card.blocks_in_words}.{told}"
+
+
+def _here_already(path: Path, known: str) -> str:
+    return f"{path.name} is here already, as {known}."
+
+
+def _keep(path: Path, made: Checkpoint | None, target: Path) -> None:
+    """Write the checkpoint ``made`` of a file to its place, or the file itself."""
+    if made is not None:
+        save_checkpoint(made, target, whole=True)
+    else:
+        with whole_file(target) as partial:
+            shutil.copyfile(path, partial)
 
 
 def _is_ours(path: Path) -> bool:
@@ -49,8 +66,9 @@ def _is_ours(path: Path) -> bool:
     return True
 
 
-def _converted(path: Path, name: str, device: str) -> tuple[Checkpoint, str]:
+def _converted(path: Path, device: str) -> tuple[Checkpoint, str]:
     """The checkpoint made of a file, and what was assumed of it."""
+    name = _own_name(path)
     try:
         return import_file(path, name, Asked(), device=device), ""
     except OutputUnsaidError:
@@ -58,8 +76,8 @@ def _converted(path: Path, name: str, device: str) -> tuple[Checkpoint, str]:
         return import_file(path, name, Asked(output=ASSUMED), device=device), told
 
 
-def _brought_before(path: Path, library: Library) -> str | None:
-    digest, size = file_hash(path), path.stat().st_size
+def _brought_before(path: Path, digest: str, library: Library) -> str | None:
+    size = path.stat().st_size
     for card in library.cards():
         kept = library.path(card.name)
         if card.source.get("sha256") == digest or (kept.stat().st_size == size and file_hash(kept) == digest):
@@ -67,9 +85,14 @@ def _brought_before(path: Path, library: Library) -> str | None:
     return None
 
 
+def _own_name(path: Path) -> str:
+    """The file's own name as far as a checkpoint may have it."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).lstrip("_.-")[:56] or "imported"
+
+
 def _free_name(path: Path, library: Library) -> str:
-    """The file's own name as far as a checkpoint may have it, and a number where another has it."""
-    words = re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).lstrip("_.-")[:56] or "imported"
+    """The file's own name, and a number where another has it."""
+    words = _own_name(path)
     names = (words if turn == 1 else f"{words}-{turn}" for turn in range(1, 10_000))
     taken = {name.lower() for name in library.names()}
     return next(name for name in names if NAME.fullmatch(name) and name.lower() not in taken)

@@ -20,6 +20,7 @@ from resgen.studio.renderer import Renderer
 FOLDER = re.compile(r"[0-9a-f]{24}-\d+", re.ASCII)
 FORMAT = 1  # of what is kept of a generator; another one is written anew
 WRITING_SECONDS = 600
+PROGRAM = Path(__file__).parents[2]  # where Python finds `resgen`, also where it is installed nowhere and the studio was started from elsewhere
 LOOK = 0.5  # seconds between two looks whether the studio ends
 FAILED_SECONDS = 600  # until what failed is tried again: a disk may have been full
 FAILURES_KEPT = 256
@@ -79,8 +80,10 @@ class Graphs:
     def _export(self, checkpoint: Path, folder: Path) -> None:
         """By a process, since an export changes what torch does in its whole process; it ends with the studio. Raises CheckpointError, OSError."""
         words = [sys.executable, "-m", "resgen", "export", str(checkpoint), "--to", "site", "--runtime", "cdn", "--out", str(folder)]
+        places = os.pathsep.join(filter(None, (str(PROGRAM), os.environ.get("PYTHONPATH"))))
+        settings = {**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": "1"}
         end = time.monotonic() + WRITING_SECONDS
-        with subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        with subprocess.Popen(words, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
             said = None
             while said is None:
                 try:

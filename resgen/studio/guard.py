@@ -3,17 +3,22 @@
 import json
 import os
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from pathlib import Path
+from threading import Lock
 from typing import Any, cast
 
 import gradio as gr
+import gradio.routes
 import gradio.utils
 from anyio import to_thread
 from fastapi import HTTPException
 from gradio.context import LocalContext
+from gradio.route_utils import upload_fn
 from gradio.utils import get_upload_folder
 from starlette.requests import ClientDisconnect
 
@@ -23,9 +28,26 @@ from resgen.errors import RecipeError
 EACH = 2  # requests of one visitor under way in one line
 UNREAD_SECONDS = 15.0  # that an answer waits for who asked
 PAGE = 4096  # bytes that the smallest file takes of a disk
+COMING = "coming-"  # how the folders begin in which files lie that are still being sent
 PAUSE = 0.01  # seconds between two looks at an empty queue; Gradio's thousandth keeps a tenth of a core busy for nobody
 Scope = dict[str, Any]
 Message = dict[str, Any]
+
+
+class Reserved:
+    """Bytes that uploads under way may bring yet, in all studios of this process: their files lie in one folder."""
+
+    def __init__(self) -> None:
+        self._lock, self.bytes = Lock(), 0
+
+    def add(self, more: int) -> int:
+        """Count ``more`` in, and return how many there are then."""
+        with self._lock:
+            self.bytes += more
+            return self.bytes
+
+
+reserved = Reserved()
 
 
 class Guard:
@@ -34,6 +56,7 @@ class Guard:
 
     def __init__(self, app: Any, budget: Budget) -> None:
         self.app, self.budget = app, budget
+        cast(Any, gradio.routes).upload_fn = _take_files
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -41,14 +64,23 @@ class Guard:
         elif scope["path"] == "/healthz":
             await _answer(send, 200, {"status": "ok"})
         elif scope["path"].endswith("/upload"):
-            try:
-                await to_thread.run_sync(hold_disk, self.budget, _announced(scope))
-            except RecipeError as error:
-                await _answer(send, 429, {"detail": str(error)})
-            else:
-                await self._pass_on(scope, receive, send, self.budget.body)
+            await self._pass_on_files(scope, receive, send)
         else:
             await self._pass_on(scope, receive, send, self.budget.words)
+
+    async def _pass_on_files(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Let the app answer, if there is room for what may come, beside what is kept and what other uploads under way may bring."""
+        most = self.budget.body
+        more = min(_announced(scope) or most, most)
+        coming = reserved.add(more)
+        try:
+            self.budget.hold("disk", coming + await to_thread.run_sync(_kept))
+        except RecipeError as error:
+            await _answer(send, 429, {"detail": str(error)})
+        else:
+            await self._pass_on(scope, receive, send, most)
+        finally:
+            reserved.add(-more)
 
     async def _pass_on(self, scope: Scope, receive: Any, send: Any, most: int) -> None:
         """Let the app answer, unless more than ``most`` bytes are announced or come."""
@@ -75,19 +107,42 @@ class Guard:
 
 
 def hold_disk(budget: Budget, more: int) -> None:
-    """Raise RecipeError where ``more`` bytes are too many beside the files that are kept for visitors, for an hour or two."""
+    """Raise RecipeError where ``more`` bytes are too many beside the files that are kept for visitors, for an hour or two, and those that are coming."""
+    coming = reserved.bytes  # read first, so that what is whole meanwhile counts twice and not never
+    budget.hold("disk", more + coming + _kept())
+
+
+def _kept() -> int:
+    """Bytes of the files that are kept for visitors, without those that are coming."""
     kept = 0
-    for folder, _, names in os.walk(get_upload_folder()):
+    for folder, inside, names in os.walk(get_upload_folder()):
+        inside[:] = [name for name in inside if not name.startswith(COMING)]
         for name in names:
             with suppress(OSError):  # it has just gone
                 kept += max(PAGE, os.stat(os.path.join(folder, name)).st_size)
-    budget.hold("disk", more + kept)
+    return kept
+
+
+async def _take_files(request: Any, folder: str, *limits: Any, **more: Any) -> tuple[list[str], list[str], list[str]]:
+    """What Gradio does with an upload, in a folder of its own that goes with the request. Files go to their places once all are whole: what breaks
+    off, or is no file to Gradio, it would leave among them, where nothing ever clears it.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=COMING, dir=folder, ignore_cleanup_errors=True) as own:
+        taken, _, _ = await upload_fn(request, own, *limits, **more | {"force_move": True})
+        places = {path: os.path.join(folder, os.path.relpath(path, own)) for path in taken}
+        for place in places.values():
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+        for path, place in places.items():
+            os.replace(path, place)
+    return [places[path] for path in taken], [], []
 
 
 def _announced(scope: Scope) -> int:
-    """The length of a body as its head says, 0 where it does not."""
-    length = dict(scope["headers"]).get(b"content-length", b"0")
-    return int(length[:19]) if length.isdigit() else 0
+    """The length of a body as its head says, 0 where it does not or the body comes in chunks, whatever else is said."""
+    head = dict(scope["headers"])
+    length = head.get(b"content-length", b"0")
+    return int(length[:19]) if length.isdigit() and b"transfer-encoding" not in head else 0
 
 
 async def _answer(send: Any, status: int, told: dict[str, str]) -> None:

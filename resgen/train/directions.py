@@ -5,7 +5,7 @@ chance is left where it is. It is as long as it does best what its name says, in
 it the measure rises, for nearly every seed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,7 +164,7 @@ def learn_attributes(data: ImageSet, table: Path, eyes: Eyes) -> dict[str, Measu
     """A measure for each column of a CSV table of the images of ``data``, one row each: numbers as they are, colours as how light and how warm, words
     that may be missing as whether there is one. Raises DataError.
     """
-    columns = read_table(table, len(data.labels))
+    columns = read_table(table, len(data.labels), data.names)
     network = eyes.freeze()
     seen = torch.cat([look(network, to_float(part)) for part in torch.from_numpy(data.images).split(250)])
     mean, deviation = seen.mean(dim=0), seen.std(dim=0) + 1e-6
@@ -184,9 +184,11 @@ def look(network: Eyes, images: Tensor) -> Tensor:
     return torch.cat([m.float().mean(dim=(2, 3)) for m in network.maps(images)[-2:]], dim=1)
 
 
-def read_table(path: Path, count: int) -> dict[str, Tensor]:
-    """Numbers [count] by name; unknown ones are nan. Of words that may be missing, whether there is one. Raises DataError."""
-    rows = read_rows(path, count)
+def read_table(path: Path, count: int, names: Sequence[str] = ()) -> dict[str, Tensor]:
+    """Numbers [count] by name, of images in the order of ``names`` (`read_rows`); unknown ones are nan. Of words that may be missing, whether there
+    is one. Raises DataError.
+    """
+    rows = read_rows(path, count, names)
     found: dict[str, Tensor] = {}
     for name in [name for name in rows[0] if name != "file"]:
         cells = [row[name] or "" for row in rows]

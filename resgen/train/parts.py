@@ -92,11 +92,11 @@ class Parts:
 
 
 def read_parts(table: Path, data: ImageSet) -> Parts:
-    """The parts of the images of ``data``, by the columns of a CSV table, one row each; 'file' gives their order. Raises DataError.
+    """The parts of the images of ``data``, by the columns of a CSV table, one row each, whose 'file' names it. Raises DataError.
 
     A column's cells are words, or colours as #rrggbb; what has no such part is empty.
     """
-    rows = read_rows(table, len(data.labels))
+    rows = read_rows(table, len(data.labels), data.names)
     labels = torch.from_numpy(data.labels)
     told = {name: [row[name] or "" for row in rows] for name in rows[0] if name != "file"}
     columns = [_column(name, values, labels, len(data.classes)) for name, values in told.items()]
