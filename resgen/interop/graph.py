@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -111,23 +111,32 @@ class GraphConfig(Described):
             found.append(Constant(name, tuple(shape), numbers))
         return found
 
-    @cached_property
+    @property
     def shown(self) -> tuple[tuple[str, int], ...]:
-        """Of each size that features have on their way: the last tensor [N, C, r, r], and r. Found by a run without numbers. Raises CheckpointError."""
+        """Of each size that features have on their way: the last tensor [N, C, r, r], and r. Raises CheckpointError."""
+        return self._followed[0]
+
+    @property
+    def features(self) -> int:
+        return self._followed[1]
+
+    @cached_property
+    def _followed(self) -> tuple[tuple[tuple[str, int], ...], int]:
+        """What is `shown`, and the most numbers that one result has, found by a run without numbers. Raises CheckpointError."""
         values = {
             constant.name: torch.empty(constant.shape, device="meta") if constant.numbers is None else written(constant) for constant in self.given
         }
         inputs = {self.noise_input: torch.empty(1, *self.noise_shape, device="meta")}
         if self.class_kind != NONE:
             inputs[self.class_input] = torch.empty(1, self.num_classes, device="meta") if self.class_kind == WEIGHTS else torch.zeros(1).long()
-        program, last = self.program, dict[int, str]()
+        program, last, most = self.program, dict[int, str](), 0
         image: Any = None
         try:
             for name, value in run(program, values | inputs, Outline()):
                 if isinstance(value, Tensor) and value.ndim == 4 and value.shape[0] == 1 < value.shape[2] == value.shape[3]:
                     last.pop(value.shape[2], None)
                     last[value.shape[2]] = name
-                image = value if name == self.output else image
+                image, most = value if name == self.output else image, max(most, value.numel())
         except Exception as error:  # operators fail in many ways
             why = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
             raise CheckpointError(f"This graph cannot be followed: {why}.") from error
@@ -135,7 +144,7 @@ class GraphConfig(Described):
             shape = list(image.shape) if isinstance(image, Tensor) else "nothing"
             raise CheckpointError(f"This graph makes {shape} of one noise; a generator makes one square image of {self.image_channels} channels.")
         sides = sorted((side, name) for side, name in last.items() if side < image.shape[2])
-        return (*((name, side) for side, name in sides), (self.output, image.shape[2]))
+        return (*((name, side) for side, name in sides), (self.output, image.shape[2])), most
 
     @property
     def block_resolutions(self) -> tuple[int, ...]:
@@ -174,9 +183,14 @@ def written(constant: Constant) -> Tensor:
     return torch.tensor(numbers, dtype=kind, device="cpu").reshape(constant.shape)
 
 
-def run(program: list[Node], values: dict[str, Any], operate: Callable[..., Any] = operated) -> Iterator[tuple[str, Any]]:
-    """Each result's name and value, in the order of the graph; ``values`` holds inputs and constants, and gathers the results."""
-    for node in program:
+def run(
+    program: list[Node], values: dict[str, Any], operate: Callable[..., Any] = operated, kept: Collection[str] = ()
+) -> Iterator[tuple[str, Any]]:
+    """Each result's name and value, in the order of the graph; ``values`` holds inputs and constants, and gathers those results that are ``kept``,
+    and others as long as they are read.
+    """
+    last_read = {name: index for index, node in enumerate(program) for name in node.inputs}
+    for index, node in enumerate(program):
         result = operate(node.operator, [values[name] if name else None for name in node.inputs], node.attributes | {"outputs": len(node.outputs)})
         for name, value in zip(node.outputs, result if isinstance(result, tuple) else (result,), strict=False):
             if value.ndim > MAX_DIMENSIONS:
@@ -185,6 +199,9 @@ def run(program: list[Node], values: dict[str, Any], operate: Callable[..., Any]
                 raise GraphError(f"it makes a tensor of {' x '.join(map(str, value.shape))} numbers")
             values[name] = value
             yield name, value
+        for name in {*node.inputs, *node.outputs} - {*kept}:
+            if last_read.get(name, index) <= index:
+                values.pop(name, None)
 
 
 class GraphGenerator(Generator):
@@ -217,9 +234,10 @@ class GraphGenerator(Generator):
         if config.class_kind != NONE:
             weights = w[:, config.z_dim :]
             values[config.class_input] = weights if config.class_kind == WEIGHTS else weights.argmax(dim=1)
-        for _ in run(config.program, values):
+        names = [name for name, _ in config.shown]
+        for _ in run(config.program, values, kept=names):
             pass
-        found = [values[name] for name, _ in config.shown]
+        found = [values[name] for name in names]
         return [*found[:-1], 2 * found[-1] - 1 if config.zero_to_one else found[-1]]
 
     def layers_of_w(self) -> list[Tensor]:

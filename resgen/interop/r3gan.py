@@ -58,6 +58,11 @@ class R3GANConfig(Described):
         return tuple(stage for stage, blocks in enumerate(self.blocks) for _ in range(blocks))
 
     @property
+    def features(self) -> int:
+        """Those of the middle of a block."""
+        return max(self.widths[stage] * self.expansion * side**2 for stage, side in zip(self.stages_of_blocks, self.block_resolutions, strict=True))
+
+    @property
     def block_resolutions(self) -> tuple[int, ...]:
         return tuple(BASE * 2**stage for stage in self.stages_of_blocks)
 

@@ -107,6 +107,11 @@ class StyleGAN3Config(Described):
         return self.mapping[-1]
 
     @property
+    def features(self) -> int:
+        """Those of a layer's signal where its leaky ReLU is taken, at a higher rate and with margins."""
+        return max(width * (side * self.oversampling) ** 2 for width, side in zip(self.widths, self.sides, strict=False))
+
+    @property
     def block_resolutions(self) -> tuple[int, ...]:
         return tuple(dict.fromkeys(self.rates))
 

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from resgen.errors import CheckpointError
-from resgen.interop.graph import GraphConfig
+from resgen.interop.graph import GraphConfig, run
 
 SIDE, TIMES = 1024, 32
 MOST = 1 << 24  # numbers that may be read and made to follow any graph; each of `GROWING` has twice as many
@@ -128,3 +128,16 @@ SLOW: dict[str, tuple[list[Node], dict[str, Any]]] = {
 def test_a_node_that_no_network_has_is_refused(nodes: list[Node], constants: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match=r"^This graph cannot be followed: [^\n]+\.$"):
         graph(*nodes, **constants)
+
+
+def test_results_go_once_nothing_reads_them() -> None:
+    chain = [node("Neg", "z", out="a"), node("Neg", "a", out="b"), node("Neg", "b", out="unread"), node("Add", "a", "b", out="sum")]
+    config = graph(*chain, image="sum")
+    values: dict[str, Any] = {"z": torch.ones(1, 3, 4, 4)}
+    held = [set(values) for _ in run(config.program, values, kept=["b"])]
+    assert held == [{"z", "a"}, {"a", "b"}, {"a", "b", "unread"}, {"a", "b", "sum"}, {"b", "sum", "image"}] and set(values) == {"b"}
+
+
+def test_the_largest_result_is_what_drawing_needs_memory_for() -> None:
+    wide = [node("Resize", "z", "", "scales", out="large", mode="nearest"), node("MaxPool", "large", kernel_shape=[8, 8], strides=[8, 8])]
+    assert graph(*wide, image="made", scales=([4], [1.0, 1.0, 8.0, 8.0])).features == 3 * 32**2
