@@ -183,9 +183,7 @@ def written(constant: Constant) -> Tensor:
     return torch.tensor(numbers, dtype=kind, device="cpu").reshape(constant.shape)
 
 
-def run(
-    program: list[Node], values: dict[str, Any], operate: Callable[..., Any] = operated, kept: Collection[str] = ()
-) -> Iterator[tuple[str, Any]]:
+def run(program: list[Node], values: dict[str, Any], operate: Callable[..., Any] = operated, kept: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
     """Each result's name and value, in the order of the graph; ``values`` holds inputs and constants, and gathers those results that are ``kept``,
     and others as long as they are read.
     """
