@@ -191,7 +191,9 @@ class Explore:
         return {} if recipe.seeds == kept.recipe.seeds else self.write(recipe, kept.before)
 
     def change_mixed(self, values: Values) -> Updates:
-        """Other classes are mixed: each keeps its share, whichever slider it gets."""
+        """Other classes are mixed: each keeps its share, whichever slider it gets. None is on the way to others."""
+        if not values[self.controls.mixed]:
+            return {}
         return self.write(self.read(values), Kept.from_json(values[self.kept]).before)
 
     def change_directions(self, values: Values, event: gr.EventData) -> Updates:
