@@ -18,7 +18,7 @@ MIXED = (64, 96, 128, 192)  # channels of the four maps after mixing, fine to co
 HEAD, PROJECTED = 128, 64  # channels of a head, and of its projection on the class
 FEWEST_PLACES = 5  # a side: heads do not look more coarsely
 NAMED = 0.9  # an image that the namer gives this share is clear enough
-CLASS_WEIGHT = 1.0  # of the namer's loss, as the adversary's
+CLASS_WEIGHT = 1.5  # of the namer's loss, as the adversary's
 NAMER_HIDDEN, NAMER_RATE, NAMER_MAPS = 256, 1e-3, 2  # layer, step size, and how many of the deepest maps it looks at
 
 
