@@ -204,8 +204,8 @@ class Explore:
         kept = Kept.from_json(values[self.kept])
         if not name:
             return self.write(self._after_strip(recipe.changed(sweep=""), kept.before, values[self.narrow]))
-        few = {"seeds": recipe.seeds[:SWEEP_SEEDS], "classes": recipe.classes[:1], "plane": None, "plane_rows": 0, "edits": ()}
-        strip = recipe.changed(sweep=name, columns=SWEEP_COLUMNS, **few)
+        seeds, classes = recipe.seeds[:SWEEP_SEEDS], recipe.classes[:1]
+        strip = recipe.changed(sweep=name, columns=SWEEP_COLUMNS, seeds=seeds, classes=classes, plane=None, plane_rows=0, edits=())
         return self.write(strip, kept.before if kept.recipe.sweep else recipe.to_query())
 
     def _after_strip(self, recipe: Recipe, before: str, narrow: Any) -> Recipe:
@@ -215,8 +215,7 @@ class Explore:
             return recipe.changed(columns=self._first(narrow)["columns"])
         edits = found.edits if found.plane else tuple((dict(found.edits) | dict(recipe.edits)).items())  # the plane's images are others
         classes = found.classes if found.classes[:1] == recipe.classes else recipe.classes
-        back = {"seeds": found.seeds, "classes": classes, "plane": found.plane, "plane_rows": found.plane_rows, "edits": edits}
-        return recipe.changed(columns=found.columns, **back)
+        return recipe.changed(seeds=found.seeds, columns=found.columns, classes=classes, plane=found.plane, plane_rows=found.plane_rows, edits=edits)
 
     def change_classes(self, values: Values) -> Updates:
         """Another way to choose classes; rows of them are of few seeds at first."""

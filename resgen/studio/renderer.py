@@ -93,11 +93,14 @@ class Renderer:
 
     def _hold_images(self, recipe: AnyRecipe) -> None:
         """Raise RecipeError where the images of a recipe would be too many or too large."""
-        pictures = self._pictures(recipe)
-        pixels = pictures * self._side(recipe) ** 2
-        self.budget.hold("images", pictures)
+        self._hold_pictures(recipe, self._pictures(recipe))
+
+    def _hold_pictures(self, like: AnyRecipe, count: int) -> None:
+        """Raise RecipeError where ``count`` pictures as those of a recipe would be too many or too large."""
+        pixels = count * self._side(like) ** 2
+        self.budget.hold("images", count)
         self.budget.hold("pixels", pixels)
-        self._hold_memory(_painters(recipe), pixels)
+        self._hold_memory(_painters(like), pixels)
 
     def hold_looking(self, name: str, count: int) -> None:
         """Raise RecipeError where so many images of a checkpoint, none of which is kept, would be too much to look at."""
@@ -198,11 +201,7 @@ class Renderer:
             return []
         for recipe in recipes:
             self.hold_recipe(recipe)
-        count = sum(recipe.count for recipe in recipes)
-        pixels = count * self._side(recipes[0]) ** 2
-        self.budget.hold("images", count)
-        self.budget.hold("pixels", pixels)
-        self._hold_memory(_painters(recipes[0]), pixels)
+        self._hold_pictures(recipes[0], sum(recipe.count for recipe in recipes))
         sampler = self.library.sampler(recipes[0].checkpoint)
         points = [locate(recipe, sampler.checkpoint) for recipe in recipes]
         captions = [name_images(recipe, one, sampler)[0] for recipe, one in zip(recipes, points, strict=True)]

@@ -34,7 +34,8 @@ function change(name, amount) {
 // The dials move all images, or the one that is chosen in the grid; they stay with it when it is chosen no more.
 function follow(isOne) {
   const chosen = Number(document.querySelector("#grid .rg-view").dataset.place ?? -1);
-  const place = isOne && chosen < 0 ? state().place : isOne ? chosen : -1;
+  const placeOfOne = chosen < 0 ? state().place : chosen;
+  const place = isOne ? placeOfOne : -1;
   hint.hidden = !isOne || place >= 0;
   if (place !== state().place) props.value = { ...state(), place };
   show();
