@@ -171,7 +171,7 @@ def damage_card(good: bytes, chance: random.Random) -> bytes:
 def make_kinds(folder: Path) -> dict[str, Kind]:
     """What is tried, by name; ``folder`` is written to."""
     torch.manual_seed(0)
-    arch = GeneratorConfig(num_classes=2, widths=(8, 4), z_dim=4, w_dim=4)
+    arch = GeneratorConfig(num_classes=2, widths=(8, 4, 4), z_dim=4, w_dim=4, steady=1)
     training = {"images_seen": 9, "hours": 0.5, "command": "resgen train", "stages": [{"from_image": 5, "command": "more"}]}
     training["history"] = [{"images": i, "drift": 0.5} for i in range(3)]
     card = Card("made", arch, ("a", "b"), ("pc1",), {"name": "n", "images": 3}, training, {"accuracy": 0.5}, earlier=("0" * 64,))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resgen.blocks import ConditionalBatchNorm, ResBlock
-from resgen.generator import ResNetGenerator, finished
+from resgen.generator import ResNetGenerator, finished, joined
 
 MEMORY = 128 << 20  # bytes of the depths that are kept
 
@@ -119,8 +119,7 @@ class FoldedGenerator:
             x = self.blocks[number](x, w[:, number], gains[:, number, None, None, None])
             if str(number) in self.attention:
                 x = self.attention[str(number)](x)
-            part = self.to_image[number](x)
-            image = part if image is None else part + F.interpolate(image, scale_factor=2.0, mode="bilinear")
+            image = joined(image, self.to_image[number](x), self.blocks[number].upsampled is not None)
             yield Depth(number, x, self._finished(image) if number + 1 == len(self.blocks) else image)
 
     def _finished(self, image: Tensor) -> Tensor:

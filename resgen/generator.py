@@ -13,13 +13,13 @@ from resgen.blocks import PLACES, ConditionalBatchNorm, MappingNetwork, PartsMap
 
 MAX_ATTENTION = 128  # pixels a side: every place looks at every other, which at four times the places takes sixteen times as long
 MAX_CELLS = 4096  # of a part's block of z
-YOUNGER = ("parts", "mean_shift")  # settings that the first checkpoints do not have
+YOUNGER = ("parts", "mean_shift", "steady")  # settings that the first checkpoints do not have
 MAX_FEATURES = 2**26  # numbers of one image after a block, at most those of 64 channels at 1024 pixels: files of few bytes could ask for more
 
 
 @dataclass(frozen=True)
 class GeneratorConfig(Described):
-    """The shape of a `ResNetGenerator`; block i works at ``base_resolution * 2**i`` with ``widths[i]`` channels."""
+    """The shape of a `ResNetGenerator`; block i works at ``base_resolution * 2**i`` with ``widths[i]`` channels, ``steady`` ones as the last that doubled."""
 
     num_classes: int = 0  # 0: unconditional
     image_channels: int = 3  # 1: grey, 3: RGB
@@ -30,6 +30,7 @@ class GeneratorConfig(Described):
     attention: tuple[int, ...] = ()  # resolutions after whose block self-attention is applied
     parts: tuple[int, ...] = ()  # of a `PartsMapping`: size and cells of each part's block of z; (): a `MappingNetwork`
     mean_shift: int = 0  # reach, in 255ths, of the `mean_shift` that ends the picture and makes fields of one colour even; 0: none
+    steady: int = 0  # blocks at the end that do not double the resolution: they refine what the last that did has drawn
 
     family: ClassVar[str] = "resgen"
     mapped = True
@@ -43,6 +44,7 @@ class GeneratorConfig(Described):
             (self.w_dim, 1, MAX_WIDTH),
             (self.resolution, 1, MAX_RESOLUTION),
             (self.mean_shift, 0, 255),
+            (self.steady, 0, len(self.widths) - 1),
             (self.features, 1, MAX_FEATURES),
             *((width, 1, MAX_WIDTH) for width in self.widths),
             *((side, 1, MAX_ATTENTION) for side in self.attention),
@@ -55,7 +57,12 @@ class GeneratorConfig(Described):
 
     @property
     def block_resolutions(self) -> tuple[int, ...]:
-        return tuple(self.base_resolution * 2**depth for depth in range(len(self.widths)))
+        return tuple(self.base_resolution * 2 ** min(depth, len(self.growing) - 1) for depth in range(len(self.widths)))
+
+    @property
+    def growing(self) -> tuple[int, ...]:
+        """Channels of the blocks that are not steady."""
+        return self.widths[: len(self.widths) - self.steady]
 
     @property
     def features(self) -> int:
@@ -80,7 +87,7 @@ class ResNetGenerator(Generator):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config: GeneratorConfig = config
-        base, widths = config.base_resolution, config.widths
+        base, widths, resolutions = config.base_resolution, config.widths, config.block_resolutions
         self.mapping = (
             PartsMapping(config.parts, config.w_dim, config.num_classes)
             if config.parts
@@ -93,8 +100,8 @@ class ResNetGenerator(Generator):
         self.attention = nn.ModuleDict()
         self.to_image = nn.ModuleList()
         for depth, width in enumerate(widths):
-            self.blocks.append(ResBlock(widths[max(depth - 1, 0)], width, config.w_dim, upsample=depth > 0))
-            if base * 2**depth in config.attention:
+            self.blocks.append(ResBlock(widths[max(depth - 1, 0)], width, config.w_dim, upsample=0 < depth < len(config.growing)))
+            if resolutions[depth] in config.attention:
                 self.attention[str(depth)] = SelfAttention(width)
             conv = nn.Conv2d(width, config.image_channels, 3, padding=1)
             nn.init.normal_(conv.weight, std=0.2 * (9 * width) ** -0.5)
@@ -117,11 +124,15 @@ class ResNetGenerator(Generator):
             x = block(x, w[:, depth], one_gain(gains, depth))
             if str(depth) in self.attention:
                 x = self.attention[str(depth)](x)
-            part = to_image(x)
-            if image is not None:
-                part = part + F.interpolate(image, scale_factor=2.0, mode="bilinear")
-            image = part
-            yield x, finished(part, self.config) if depth + 1 == len(self.blocks) else part
+            image = joined(image, to_image(x), block.upsample)  # type: ignore[arg-type]
+            yield x, finished(image, self.config) if depth + 1 == len(self.blocks) else image
+
+
+def joined(image: Tensor | None, part: Tensor, doubles: bool) -> Tensor:
+    """The image so far, brought to the size of a block that ``doubles`` it, and this block's part of it; ``image`` is None before the first."""
+    if image is None:
+        return part
+    return part + (F.interpolate(image, scale_factor=2.0, mode="bilinear") if doubles else image)
 
 
 def finished(image: Tensor, config: GeneratorConfig) -> Tensor:

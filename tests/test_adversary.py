@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from resgen.train.adversary import Adversary, Mixture
-from resgen.train.augment import Augmentation
+from resgen.train.augment import Augmentation, move
 
 
-def maps_of(images: torch.Tensor) -> list[torch.Tensor]:
-    """Three maps, fine to coarse, in the place of the eyes'."""
+def look(images: torch.Tensor) -> list[torch.Tensor]:
+    """Images and three maps of them, fine to coarse, in the place of the eyes'."""
     pooled = [torch.nn.functional.avg_pool2d(images, 2**depth) for depth in range(3)]
-    return [feature_map.repeat(1, 2, 1, 1) for feature_map in pooled]
+    return [images, *(feature_map.repeat(1, 2, 1, 1) for feature_map in pooled)]
 
 
 def coloured(labels: torch.Tensor) -> torch.Tensor:
@@ -21,10 +21,10 @@ def trained() -> Adversary:
     """An adversary that has seen coloured images beside grey ones."""
     torch.manual_seed(0)
     labels = torch.arange(24) % 3
-    adversary = Adversary(maps_of(coloured(labels)), 3)
+    adversary = Adversary(look(coloured(labels)), 3)
     optimiser = torch.optim.Adam(adversary.parameter_groups(1e-3))
     for _ in range(60):
-        heads, naming = adversary.learn(maps_of(coloured(labels)), labels, maps_of(0.3 * torch.randn(24, 3, 16, 16)), labels)
+        heads, naming = adversary.learn(look(coloured(labels)), labels, look(0.3 * torch.randn(24, 3, 16, 16)), labels)
         optimiser.zero_grad()
         (heads + naming).backward()
         optimiser.step()
@@ -34,15 +34,15 @@ def trained() -> Adversary:
 def test_heads_learn_to_tell_real_from_generated(trained: Adversary) -> None:
     labels = torch.arange(24) % 3
     trained.eval()
-    real, fake = (trained.scores(maps_of(images), labels).mean() for images in (coloured(labels), 0.3 * torch.randn(24, 3, 16, 16)))
+    real, fake = (trained.scores(look(images), labels).mean() for images in (coloured(labels), 0.3 * torch.randn(24, 3, 16, 16)))
     assert real > fake + 0.5
 
 
 def test_a_generator_pays_for_another_class_but_not_for_a_clear_one(trained: Adversary) -> None:
     """What the namer adds to the loss vanishes where it is sure of the class, and pulls there where it is not."""
     labels, others = torch.arange(24) % 3, (torch.arange(24) + 1) % 3
-    right, right_share = trained.judge(maps_of(coloured(labels)), labels)
-    wrong, wrong_share = trained.judge(maps_of(coloured(others)), labels)
+    right, right_share = trained.judge(look(coloured(labels)), labels)
+    wrong, wrong_share = trained.judge(look(coloured(others)), labels)
     assert right_share > 0.9 > 0.3 > wrong_share and wrong > right + 1
     assert not any(p.requires_grad for p in trained.parameters())  # the generator's step costs no gradient of the heads
 
@@ -55,12 +55,41 @@ def test_the_mixture_is_never_trained_and_reaches_from_coarse_to_fine() -> None:
     assert not any(p.requires_grad for p in mixture.parameters())
 
 
+def test_heads_see_detail_that_the_eyes_do_not() -> None:
+    """A chequered print of single pixels is gone from every map, and yet told from a plain image."""
+    torch.manual_seed(0)
+    row = torch.arange(16)
+    print_ = 0.5 * (1 - 2.0 * ((row[:, None] + row) % 2))
+    labels = torch.zeros(24, dtype=torch.long)
+
+    def seen(printed: bool) -> list[torch.Tensor]:
+        images = 0.3 * torch.randn(24, 3, 16, 16)
+        return [images + printed * print_, *look(images)[1:]]
+
+    adversary = Adversary(seen(False), 0)
+    optimiser = torch.optim.Adam(adversary.parameter_groups(1e-3))
+    for _ in range(60):
+        heads, _ = adversary.learn(seen(False), labels, seen(True), labels)
+        optimiser.zero_grad()
+        heads.backward()
+        optimiser.step()
+    adversary.eval()
+    assert adversary.scores(seen(False), labels).mean() > adversary.scores(seen(True), labels).mean() + 0.2
+
+
+def test_of_many_maps_the_coarsest_are_mixed() -> None:
+    images = torch.randn(4, 3, 64, 64)
+    seen = [images, *(torch.nn.functional.avg_pool2d(images, 2**depth) for depth in range(6))]
+    adversary = Adversary(seen, 0)
+    assert adversary.scores(seen, torch.zeros(4, dtype=torch.long)).isfinite().all() and len(adversary.heads) == 5
+
+
 def test_an_adversary_without_classes() -> None:
     images = torch.randn(4, 3, 16, 16)
-    adversary = Adversary(maps_of(images), 0)
+    adversary = Adversary(look(images), 0)
     labels = torch.zeros(4, dtype=torch.long)
-    loss, _ = adversary.judge(maps_of(images), labels)
-    heads, _ = adversary.learn(maps_of(images), labels, maps_of(images), labels)
+    loss, _ = adversary.judge(look(images), labels)
+    heads, _ = adversary.learn(look(images), labels, look(images), labels)
     assert loss.isfinite() and heads.isfinite() and len(adversary.parameter_groups(1e-3)) == 1
 
 
@@ -73,3 +102,12 @@ def test_augmentation_is_of_its_own_image_and_lets_gradients_through() -> None:
     joined.sum().backward()
     assert images.grad is not None and images.grad.abs().amax(dim=(1, 2, 3)).min() > 0
     assert (joined - images).abs().amax(dim=(1, 2, 3)).min() > 0.01
+
+
+def test_an_image_moves_to_its_place_and_is_mirrored_where_it_leaves() -> None:
+    images = torch.rand(3, 3, 16, 16)
+    assert torch.equal(move(images, torch.full((2, 3), 0.5)), images)
+    far = move(images, torch.tensor([[0.0, 0.5, 0.99], [0.5, 0.99, 0.0]]))
+    assert torch.equal(far[0, :, 2:], images[0, :, :-2]) and torch.equal(far[0, :, :2], images[0, :, [2, 1]])
+    assert torch.equal(far[1, :, :, :-2], images[1, :, :, 2:]) and torch.equal(far[1, :, :, -2:], images[1, :, :, [14, 13]])
+    assert torch.equal(far[2, :, :-2, 2:], images[2, :, 2:, :-2])

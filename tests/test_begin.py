@@ -36,6 +36,27 @@ def test_of_a_smaller_one_the_picture_which_finer_blocks_are_about_to_refine() -
     torch.testing.assert_close(picture(larger), F.interpolate(picture(smaller), scale_factor=2.0, mode="bilinear"))
 
 
+def steady(*widths: int) -> ResNetGenerator:
+    """A generator whose last block does not double the resolution."""
+    torch.manual_seed(0)
+    return ResNetGenerator(GeneratorConfig(num_classes=3, widths=widths, steady=1)).eval()
+
+
+def test_a_steady_block_begins_with_the_picture_that_it_is_about_to_refine() -> None:
+    before, refined, grown = generator(16, 12), steady(16, 12, 12), generator(16, 12, 8)
+    assert refined.config.block_resolutions == (4, 8, 8) and refined.config.resolution == 8
+    take_weights(refined, checkpoint(before))
+    torch.testing.assert_close(picture(refined), picture(before))
+    assert inherited(TrainConfig((), ""), refined.config, 8).widths == (16, 12, 12)
+    again = steady(16, 12, 12)
+    nn.init.normal_(refined.to_image[-1][-1].weight)  # type: ignore[index]
+    take_weights(again, checkpoint(refined))
+    torch.testing.assert_close(picture(again), picture(refined))
+    assert inherited(TrainConfig((), ""), refined.config, 16).widths == (16, 12, 12)
+    take_weights(grown, checkpoint(refined))
+    torch.testing.assert_close(picture(grown), F.interpolate(picture(before), scale_factor=2.0, mode="bilinear"))
+
+
 @pytest.mark.parametrize(
     ("resolution", "widths"),
     [(16, (64, 48, 40)), (32, (64, 48, 40, 20)), (128, (64, 48, 40, 20, 16, 16)), (8, None), (24, None)],

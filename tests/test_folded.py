@@ -13,6 +13,7 @@ CONFIGS = (
     GeneratorConfig(widths=(8, 8), z_dim=8, w_dim=12, attention=(4, 8)),
     GeneratorConfig(widths=(8,), z_dim=8, w_dim=12),
     GeneratorConfig(widths=(8, 8, 8), z_dim=8, w_dim=12, mean_shift=120),
+    GeneratorConfig(widths=(16, 8, 8), z_dim=8, w_dim=12, steady=1),
 )
 
 

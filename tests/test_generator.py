@@ -29,7 +29,18 @@ def test_each_blocks_gain_scales_its_own_branch() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"widths": (10**9,)}, {"base_resolution": 0}, {"widths": ()}, {"image_channels": 2}, {"num_classes": -1}, {"mean_shift": 256}]
+    "bad",
+    [
+        {"widths": (10**9,)},
+        {"base_resolution": 0},
+        {"widths": ()},
+        {"image_channels": 2},
+        {"num_classes": -1},
+        {"mean_shift": 256},
+        {"steady": 4},
+        {"steady": -1},
+        {"base_resolution": 10**400, "widths": (8,), "steady": 1},
+    ],
 )
 def test_sizes_out_of_range_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(CheckpointError):

@@ -140,6 +140,16 @@ def test_what_begins_with_a_smaller_checkpoint_draws_its_pictures_first(data: Im
     assert variance.min() > 0 and (variance - 1).abs().max() > 0.05
 
 
+def test_what_is_larger_than_one_with_steady_blocks_has_norms_of_its_own(data: ImageSet, parts: Parts, trained: Checkpoint) -> None:
+    """Steady blocks have no place in it, and their norms' statistics would not fit the finer ones."""
+    refined = PartsTrainer(replace(CONFIG, widths=(24, 16, 12, 12)), data, parts, None, "cpu", "", Team(), trained)
+    large = replace(data, images=data.images.repeat(2, axis=2).repeat(2, axis=3))
+    begun = to_checkpoint(refined, {}, 0.0)
+    trainer = PartsTrainer(replace(CONFIG, widths=(24, 16, 12)), large, parts, None, "cpu", "", Team(), begun)
+    norms = [value for name, value in trainer.average.state_dict().items() if name.startswith("blocks.2") and name.endswith("running_var")]
+    assert all(variance.min() > 0 and (variance - 1).abs().max() > 0.02 for variance in norms) and len(norms) == 2
+
+
 def test_a_seed_is_drawn_as_what_it_stands_for(parts: Parts, trained: Checkpoint) -> None:
     generator = trained.build()
     z, labels = torch.randn(200, parts.z_dim), torch.arange(200) % 2

@@ -184,6 +184,21 @@ def test_descriptions_are_places_by_images_by_channels() -> None:
     found = describe(images, network.maps(images))
     assert all(part.ndim == 3 and part.shape[1] == 5 for part in found)
     assert found[0].shape == (1, 5, 3 * 64) and found[1].shape == (64, 5, 8)
+    coarse = describe(images, network.maps(images), finest=2)  # of a deep map its places, the whole, its quarters, and mean and deviation
+    assert all(torch.equal(part, same) for part, same in zip(coarse, [found[0], *found[-4:]], strict=True))
+
+
+def test_drift_leaves_detail_to_an_adversary_once_there_is_one(shapes_zip: Path, eyes: Path) -> None:
+    config = TrainConfig((), "shapes", images=48, batch=12, group=4, widths=(8, 8, 8), loss="drift+adversary", drift_first=24)
+    trainer = EyesTrainer(config, load_images([str(shapes_zip)]), load_features(eyes), "cpu", "", Team())
+    parts: list[int] = []
+    for _ in range(4):
+        told = trainer.step()
+        remembered = trainer.real_memory.get(0)
+        assert remembered is not None and ("heads" in told) == (trainer.images_seen > 24)
+        parts.append(len(remembered))
+    alone = len(describe(torch.zeros(1, 3, 16, 16), load_features(eyes).maps(torch.zeros(1, 3, 16, 16))))
+    assert parts[:2] == [alone] * 2 and parts[2] == parts[3] < alone
 
 
 def test_a_memory_keeps_the_latest_of_each_class() -> None:
@@ -283,6 +298,18 @@ def test_a_damaged_state_is_refused_in_one_sentence(shapes_zip: Path, eyes: Path
         save_file(tensors, path, {"resgen-training": "[]" if damage == "header" else json.dumps(header)})
     with pytest.raises(CheckpointError, match="damaged"):
         train(resume=True)
+
+
+def test_a_run_of_a_version_with_other_steps_is_not_called_damaged(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
+    config = TrainConfig((str(shapes_zip),), "shapes", images=12, batch=12, group=4)
+    train_generator(config, tmp_path, False, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)
+    path = tmp_path / "state.safetensors"
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["resgen-training"])
+    header.pop("version")
+    save_file(load_file(path), path, {"resgen-training": json.dumps(header)})
+    with pytest.raises(CheckpointError, match="--init"):
+        train_generator(config, tmp_path, True, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)
 
 
 def test_names_are_checked_before_the_training(tmp_path: Path, eyes: Path) -> None:

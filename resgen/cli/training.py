@@ -65,7 +65,8 @@ def train(
     widths: Annotated[
         str,
         typer.Option(
-            help="Channels of each block, coarse to fine; default: those of --init, halved for each doubling of its size, or by the resolution."
+            help="Channels of each block, coarse to fine; more than there are doublings are of blocks that refine at full size. "
+            "Default: those of --init, halved for each doubling of its size, or by the resolution."
         ),
     ] = "",
     mean_shift: Annotated[

@@ -1,9 +1,9 @@
-"""An adversary that looks through frozen eyes (Projected GAN, Sauer et al. 2021, arXiv 2111.01007).
+"""An adversary that looks through frozen eyes (Projected GAN, Sauer et al. 2021, arXiv 2111.01007), and at the pixels.
 
 Small heads learn to tell real from generated images by fixed random mixtures of the eyes' feature maps. They say what makes an
-image look real, which the drifting loss hardly does; that keeps the variety, which an adversary alone loses. Beside
-them a namer learns the classes of real images: the generator pays where its image could not be named, and only there, so
-that realism does not cost the class, and variety within a class costs nothing.
+image look real, which the drifting loss hardly does; that keeps the variety, which an adversary alone loses. One more looks at the
+image itself, since eyes hardly see its finest detail. Beside them a namer learns the classes of real images: the generator pays
+where its image could not be named, and only there, so that realism does not cost the class, and variety within a class costs nothing.
 """
 
 import math
@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-MIXED = (64, 96, 128, 192)  # channels of the four maps after mixing, fine to coarse
+MIXED = (64, 96, 128, 192)  # channels of the four coarsest maps after mixing, fine to coarse
 HEAD, PROJECTED = 128, 64  # channels of a head, and of its projection on the class
+FIRST = 32  # channels, at least, of a head's first layer: of one that looks at pixels
 FEWEST_PLACES = 5  # a side: heads do not look more coarsely
 NAMED = 0.9  # an image that the namer gives this share is clear enough
 CLASS_WEIGHT = 1.5  # of the namer's loss, as the adversary's
@@ -48,14 +49,15 @@ class Mixture(nn.Module):
 
 
 class Head(nn.Module):
-    """A mixed map [N, C, r, r] and labels [N] -> scores [N, places], higher for real: of the image, plus of its class (Miyato & Koyama 2018)."""
+    """A mixed map, or an image, [N, C, r, r] and labels [N] -> scores [N, places], higher for real: of the image, plus of its class (Miyato & Koyama 2018)."""
 
     def __init__(self, channels: int, places: int, classes: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         while places > FEWEST_PLACES:
-            layers += [spectral_norm(nn.Conv2d(channels, HEAD, 4, 2, 1)), nn.BatchNorm2d(HEAD), nn.LeakyReLU(0.2)]
-            channels, places = HEAD, places // 2
+            wider = min(HEAD, max(FIRST, 2 * channels))
+            layers += [spectral_norm(nn.Conv2d(channels, wider, 4, 2, 1)), nn.BatchNorm2d(wider), nn.LeakyReLU(0.2)]
+            channels, places = wider, places // 2
         layers += [spectral_norm(nn.Conv2d(channels, HEAD, 3, 1, 1)), nn.BatchNorm2d(HEAD), nn.LeakyReLU(0.2)]
         self.body = nn.Sequential(*layers, spectral_norm(nn.Conv2d(HEAD, HEAD, 1)), nn.LeakyReLU(0.2))
         self.score = spectral_norm(nn.Conv2d(HEAD, 1, 1))
@@ -74,13 +76,13 @@ class Head(nn.Module):
 
 
 class Adversary(nn.Module):
-    """Mixture, heads and namer for maps shaped as ``probe``'s; all maps that it is given are of unit size."""
+    """Mixture, heads and namer for images and their maps, shaped as ``probe``'s: a `Sight` of images is what all methods are given."""
 
     def __init__(self, probe: list[Tensor], classes: int) -> None:
         super().__init__()
-        self.mixture = Mixture([feature_map.shape[1] for feature_map in probe])
+        self.mixture = Mixture([feature_map.shape[1] for feature_map in probe[1:][-len(MIXED) :]])
         with torch.no_grad():
-            shapes = [mixed.shape for mixed in self.mixture([feature_map[:1].float() for feature_map in probe])]
+            shapes = [looked_at.shape for looked_at in self._look([part[:1].float().cpu() for part in probe])]
         self.heads = nn.ModuleList(Head(shape[1], shape[2], classes) for shape in shapes)
         self.namer = None
         if classes:
@@ -94,24 +96,29 @@ class Adversary(nn.Module):
             groups.append({"params": list(self.namer.parameters()), "lr": NAMER_RATE, "betas": (0.9, 0.99)})
         return groups
 
-    def scores(self, maps: list[Tensor], labels: Tensor) -> Tensor:
-        """What all heads say [N, all places]."""
-        return torch.cat([head(mixed, labels) for head, mixed in zip(self.heads, self.mixture(maps), strict=True)], dim=1).float()
+    def _look(self, seen: list[Tensor]) -> list[Tensor]:
+        """What each head looks at: the image, and mixed maps."""
+        images, *maps = seen
+        return [images, *self.mixture(maps[-len(MIXED) :])]
 
-    def log_shares(self, maps: list[Tensor]) -> Tensor:
+    def scores(self, seen: list[Tensor], labels: Tensor) -> Tensor:
+        """What all heads say [N, all places]."""
+        return torch.cat([head(looked_at, labels) for head, looked_at in zip(self.heads, self._look(seen), strict=True)], dim=1).float()
+
+    def log_shares(self, seen: list[Tensor]) -> Tensor:
         """Logarithm of the share that the namer gives each class [N, classes]."""
         assert self.namer is not None
-        pooled = [feature_map.float().mean(dim=(2, 3)) for feature_map in maps[-NAMER_MAPS:]]
-        with torch.autocast(maps[0].device.type, enabled=False):
+        pooled = [feature_map.float().mean(dim=(2, 3)) for feature_map in seen[-NAMER_MAPS:]]
+        with torch.autocast(seen[0].device.type, enabled=False):
             return F.log_softmax(self.namer(torch.cat(pooled, dim=1)), dim=1)
 
-    def judge(self, maps: list[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
-        """What the generator pays for images with these maps, and the share of their own class that the namer sees, both as means."""
+    def judge(self, seen: list[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
+        """What the generator pays for the images that are seen, and the share of their own class that the namer sees, both as means."""
         self.requires_grad_(False)
-        loss, named = -self.scores(maps, labels).mean(), torch.ones((), device=labels.device)
+        loss, named = -self.scores(seen, labels).mean(), torch.ones((), device=labels.device)
         if self.namer is not None:
             self.namer.eval()
-            own = self.log_shares(maps)[torch.arange(len(labels)), labels]
+            own = self.log_shares(seen)[torch.arange(len(labels)), labels]
             loss, named = loss + CLASS_WEIGHT * F.relu(math.log(NAMED) - own).mean(), own.exp().mean()
         return loss, named.detach()
 

@@ -15,6 +15,7 @@ from resgen.features import Eyes, to_float
 from resgen.generator import GeneratorConfig
 from resgen.precision import autocast
 from resgen.train.augment import Augmentation
+from resgen.train.begin import kept_widths
 from resgen.train.config import TrainConfig
 from resgen.train.contest import FROZEN_STEPS, Contest
 from resgen.train.parallel import Team
@@ -53,7 +54,7 @@ class PartsTrainer(Trainer):
         if begun is not None:
             assert isinstance(begun.card.arch, GeneratorConfig)
             hold_norms(self.generator)
-            if (known := len(begun.card.arch.widths)) < len(self.generator.blocks):
+            if (known := len(kept_widths(begun.card.arch, arch.resolution))) < len(self.generator.blocks):
                 self._measure_norms(known)
         if eyes is not None:
             self.sight = Sight(eyes, self.images, self.device)
@@ -122,11 +123,11 @@ class PartsTrainer(Trainer):
         assert self.contest is not None
         with autocast(self.device):
             with torch.no_grad():
-                real_maps = self.sight.maps(change(real))
-            fake_maps = self.sight.maps(change(fake.expand(-1, 3, -1, -1)))
-        seen = torch.stack([(a.float() - b.float()).abs().mean() for a, b in zip(fake_maps, real_maps, strict=True)]).mean()
+                of_real = self.sight.look(change(real))
+            of_fake = self.sight.look(change(fake.expand(-1, 3, -1, -1)))
+        seen = torch.stack([(a.float() - b.float()).abs().mean() for a, b in zip(of_fake[1:], of_real[1:], strict=True)]).mean()
         (seeing,) = torch.autograd.grad(seen, fake, retain_graph=True)
-        fighting, losses = self.contest.resist(fake, fake_maps, labels, real_maps, labels, self.caution)
+        fighting, losses = self.contest.resist(fake, of_fake, labels, of_real, labels, self.caution)
         seeing, fighting = (share * size / self.team.norm(part) * part for share, part in ((SEEN_SHARE, seeing), (FOUGHT_SHARE, fighting)))
         return seeing + fighting, {"seen": seen} | losses
 

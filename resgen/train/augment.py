@@ -40,6 +40,16 @@ def cutout(images: Tensor, ratio: float = 0.5) -> Tensor:
     return images * (~hole)[:, None]
 
 
+def move(images: Tensor, place: Tensor) -> Tensor:
+    """Each image moved by up to `REACH` of its side, to its ``place`` [2, N], 0..1 of the way from all down and right to all up and left.
+
+    What comes in at the edges is mirrored.
+    """
+    reach = max(1, round(REACH * images.shape[-1]))
+    offsets = (place * (2 * reach + 1)).long()
+    return _crop(F.pad(images, [reach] * 4, mode="reflect"), offsets, images.shape[-1]).contiguous(memory_format=torch.channels_last)
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """One change of colour and place for each of N images, differentiable in them (Zhao et al. 2020, arXiv 2006.10738).
@@ -50,7 +60,7 @@ class Augmentation:
     brightness: Tensor  # [N, 1, 1, 1], added; -0.5 to 0.5
     saturation: Tensor  # [N, 1, 1, 1], factor of the distance from grey; 0.3 to 1.7
     contrast: Tensor  # [N, 1, 1, 1], factor of the distance from the mean; 0.5 to 1.5
-    place: Tensor  # [2, N], 0..1 of the way from all down and right to all up and left
+    place: Tensor  # [2, N], 0..1, for `move`
 
     @classmethod
     def draw(cls, count: int) -> "Augmentation":
@@ -72,12 +82,10 @@ class Augmentation:
         )
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images [N, 3, R, R] in -1..1, changed; what comes in at the edges is mirrored."""
+        """Images [N, 3, R, R] in -1..1, changed."""
         x = images + self.brightness
         grey = x.mean(dim=1, keepdim=True)
         x = grey + (x - grey) * self.saturation
         mean = x.mean(dim=(1, 2, 3), keepdim=True)
         x = mean + (x - mean) * self.contrast
-        reach = max(1, round(REACH * images.shape[-1]))
-        offsets = (self.place * (2 * reach + 1)).long()
-        return _crop(F.pad(x, [reach] * 4, mode="reflect"), offsets, images.shape[-1]).contiguous(memory_format=torch.channels_last)
+        return move(x, self.place)

@@ -23,9 +23,16 @@ def inherited(config: TrainConfig, before: GeneratorConfig, resolution: int) -> 
     return replace(config, widths=widths, mean_shift=mean_shift)
 
 
+def kept_widths(before: GeneratorConfig, resolution: int) -> tuple[int, ...]:
+    """Channels of the blocks that a run on images of ``resolution`` pixels can go on with: steady ones have no place in a larger generator."""
+    return before.widths if before.resolution == resolution else before.growing
+
+
 def _widths(before: GeneratorConfig, resolution: int) -> tuple[int, ...] | None:
-    """``before``'s channels, and for each doubling of its size half of those of the last block; None where no doubling leads to ``resolution``."""
-    side, widths = before.resolution, before.widths
+    """What is kept of ``before``'s channels, and for each doubling of its size half of those of the last block; None where no doubling leads to
+    ``resolution``.
+    """
+    side, widths = before.resolution, kept_widths(before, resolution)
     while side < resolution:
         side, widths = 2 * side, (*widths, min(widths[-1], max(NARROWEST, widths[-1] // 2)))
     return widths if side == resolution else None
@@ -34,16 +41,17 @@ def _widths(before: GeneratorConfig, resolution: int) -> tuple[int, ...] | None:
 def take_weights(generator: ResNetGenerator, begun: Checkpoint) -> None:
     """Give a generator every weight of a checkpoint that has its place and shape: of a smaller one the coarse blocks, of other classes all but these.
 
-    A wider one is narrowed first. Finer blocks than those of a smaller one add nothing to its picture yet.
+    A wider one is narrowed first. Blocks behind those of a smaller one add nothing to its picture yet.
     """
-    before, own = begun.card.arch, generator.state_dict()
+    before, after, own = begun.card.arch, generator.config, generator.state_dict()
     assert isinstance(before, GeneratorConfig)
-    weights = narrowed(begun.weights, before, generator.config) if _is_wider(before, generator.config) else begun.weights
+    weights = narrowed(begun.weights, before, after) if _is_wider(before, after) else begun.weights
     generator.load_state_dict(
         {name: weights[name] if name in weights and weights[name].shape == value.shape else value for name, value in own.items()}
     )
-    if before.widths == generator.config.widths[: len(before.widths)]:
-        for part in generator.to_image[len(before.widths) :]:
+    known = kept_widths(before, after.resolution)
+    if known == after.widths[: len(known)]:
+        for part in generator.to_image[len(known) :]:
             conv = part[-1]  # type: ignore[index]
             nn.init.zeros_(conv.weight)
             nn.init.zeros_(conv.bias)

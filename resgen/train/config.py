@@ -26,7 +26,7 @@ class TrainConfig:
     batch: int = 64  # images drawn in a step, a multiple of `group`
     group: int = 0  # images of one class in a batch, which repel each other; 0: chosen for the number of classes
     resolution: int | None = None  # pixels a side; None: the data's own
-    widths: tuple[int, ...] | None = None  # channels per generator block; None: those of what the run begins with, or chosen for the resolution
+    widths: tuple[int, ...] | None = None  # channels per block, those beyond the doublings steady; None: as the run begins with, or by the resolution
     mean_shift: int | None = None  # reach in 255ths of a `mean_shift` at the end; None: that of what the run begins with, or none
     lr: float = 3e-4  # Adam's step size, falling to a twentieth over the second half
     guidance: float = 0.0  # 0..0.9: how far images of any class repel; more makes classes distinct, at the cost of variety

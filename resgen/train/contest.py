@@ -12,7 +12,7 @@ FROZEN_STEPS = 60  # first ones of a new adversary, in which it learns and the g
 
 
 class Contest:
-    """An adversary for maps shaped as ``probe``'s, and its optimiser."""
+    """An adversary for what a `Sight` sees, shaped as ``probe``'s, and its optimiser."""
 
     def __init__(self, probe: list[Tensor], classes: int, rate: float, team: Team) -> None:
         device = probe[0].device
@@ -23,14 +23,14 @@ class Contest:
         self._team = team
 
     def resist(
-        self, fake: Tensor, fake_maps: list[Tensor], labels: Tensor, real_maps: list[Tensor], real_labels: Tensor, caution: float
+        self, fake: Tensor, seen: list[Tensor], labels: Tensor, real: list[Tensor], real_labels: Tensor, caution: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The adversary's gradient on the images ``fake``, of which it sees ``fake_maps``, and its own update, with ``caution`` times its step sizes."""
+        """The adversary's gradient on the images ``fake``, of which it has ``seen`` this and of ``real`` ones that, and its own update, with ``caution`` times its step sizes."""
         with autocast(fake.device):
-            loss, named = self.adversary.judge(fake_maps, labels)
+            loss, named = self.adversary.judge(seen, labels)
         (gradient,) = torch.autograd.grad(loss, fake)
         with autocast(fake.device):
-            heads, naming = self.adversary.learn(real_maps, real_labels, [m.detach() for m in fake_maps], labels)
+            heads, naming = self.adversary.learn(real, real_labels, [part.detach() for part in seen], labels)
         self.optimiser.zero_grad(set_to_none=True)
         (naming + heads * (self._team.mean(heads.detach().clone()) > HEADS_AHEAD)).backward()
         self._team.average_gradients(self.adversary)

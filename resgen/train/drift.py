@@ -15,14 +15,14 @@ TEMPERATURES = (0.05, 0.2)  # of the kernel, in units of the mean distance to re
 PIXELS = 8  # a side of the small copy of the image that is compared as well
 
 
-def describe(images: Tensor, maps: list[Tensor]) -> list[Tensor]:
+def describe(images: Tensor, maps: list[Tensor], finest: int = 0) -> list[Tensor]:
     """What is compared of each image: a list of tensors [places, N, channels], each place with a field of its own.
 
     Images [N, C, R, R] as a small copy; of every feature map, the vector at each place, the whole map coarsely, the deeper
-    maps also by quarters, and mean and deviation of each channel. The maps are of unit size.
+    maps also by quarters, and mean and deviation of each channel. The maps are of unit size; those before ``finest`` are left out.
     """
     found = [F.adaptive_avg_pool2d(images.float(), PIXELS).flatten(1)[None]]
-    for depth, feature_map in enumerate(maps):
+    for depth, feature_map in enumerate(maps[finest:], finest):
         x = feature_map.float()
         if depth == 0:
             x = F.avg_pool2d(x, 2)

@@ -10,7 +10,7 @@ from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
 from resgen.features import Eyes, to_float
 from resgen.precision import autocast
-from resgen.train.augment import Augmentation, mirror
+from resgen.train.augment import Augmentation, mirror, move
 from resgen.train.config import TrainConfig
 from resgen.train.contest import FROZEN_STEPS, Contest
 from resgen.train.drift import Memory, describe, drift_loss
@@ -21,6 +21,7 @@ from resgen.train.trainer import Trainer, generator_config
 REAL_MEMORY, FAKE_MEMORY = 3200, 1280  # images remembered of all classes together: memory bounds real ones, age the generated
 MOST_REAL, MOST_FAKE = 64, 32  # of a class
 OTHERS = 32  # images of any class that repel, with guidance
+COARSE = 2  # maps at the coarse end that drift compares beside an adversary: it leads to means, and those of fine detail are soft
 DRIFT_EVERY = 2  # steps with an adversary: drift takes every second one, twice as strongly
 CLASS_RATE = 3.0  # factor of the step size of a class's own latent, with an adversary: realism must not outrun the class
 LATENTS = ("z_dim", "w_dim", "parts")  # settings of a generator that one begun with it shares
@@ -64,20 +65,28 @@ class EyesTrainer(Trainer):
         step_seed = self.begin_step()
         labels = self._choose_classes()
         others = self.real_memory.draw(OTHERS) if self.config.guidance else None
+        place = torch.rand(2, 1, device=self.device)
         batch = self._draw_batch(labels, step_seed)
         with autocast(self.device):
             fake = self._generate(batch.z, batch.labels).float()
-        fights = self.contest is not None and self.images_seen >= self.config.drift_first
+        fights, began = self._fights(self.images_seen), self._fights(self.images_seen - self.config.batch)
+        if fights and not began:
+            self.forget()  # what is remembered has more parts
         losses: dict[str, Tensor] = {}
         gradient = torch.zeros_like(fake)
         if fights:
             gradient, losses = self._resist(batch, fake)
         if self.config.drifts and not (fights and self.steps_done % DRIFT_EVERY):
-            drift, losses["drift"] = self._drift(batch, fake, labels, others)
+            finest = max(0, len(self.sight.probe) - 1 - COARSE) if fights else 0
+            drift, losses["drift"] = self._drift(batch, fake, labels, others, place, finest)
             share = DRIFT_EVERY * self.config.drift_share * self.team.norm(gradient) / self.team.norm(drift) if fights else 1.0
             gradient = gradient + share * drift
         waits = fights and self.images_seen < self.config.drift_first + FROZEN_STEPS * self.config.batch
         return self.follow(fake, gradient, losses, waits)
+
+    def _fights(self, images_seen: int) -> bool:
+        """True where the step after so many images has an adversary."""
+        return self.contest is not None and images_seen >= self.config.drift_first
 
     def _resist(self, batch: Batch, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """What an adversary makes of the images ``fake``: their gradient, and losses. It sees only changed images, so that it knows none by heart."""
@@ -85,18 +94,22 @@ class EyesTrainer(Trainer):
         change_real, change_fake = batch.changes
         with autocast(self.device):
             with torch.no_grad():
-                real_maps = self.sight.maps(change_real(batch.real))
-            fake_maps = self.sight.maps(change_fake(fake))
-        return self.contest.resist(fake, fake_maps, batch.labels, real_maps, batch.real_labels, self.caution)
+                of_real = self.sight.look(change_real(batch.real))
+            of_fake = self.sight.look(change_fake(fake))
+        return self.contest.resist(fake, of_fake, batch.labels, of_real, batch.real_labels, self.caution)
 
-    def _drift(self, batch: Batch, fake: Tensor, labels: list[int], others: list[Tensor] | None) -> tuple[Tensor, Tensor]:
-        """The drifting loss's gradient on the images ``fake``, and the loss."""
+    def _drift(self, batch: Batch, fake: Tensor, labels: list[int], others: list[Tensor] | None, place: Tensor, finest: int) -> tuple[Tensor, Tensor]:
+        """The drifting loss's gradient on the images ``fake`` in maps from number ``finest`` on, and the loss.
+
+        Eyes see all images of a step moved to one ``place``: their maps' grid would leave its print, were it always the same on the image. What
+        is remembered was at places of its own.
+        """
         with autocast(self.device):
             with torch.no_grad():
-                real_maps = self.sight.maps(batch.real)
-            fake_maps = self.sight.maps(fake)
-        self._remember(self.real_memory, labels, describe(batch.real, real_maps), self.config.real)
-        fake_parts = describe(fake, fake_maps)
+                real_maps = self.sight.maps(move(batch.real, place.expand(-1, len(batch.real))))
+            fake_maps = self.sight.maps(move(fake, place.expand(-1, len(fake))))
+        self._remember(self.real_memory, labels, describe(batch.real, real_maps, finest), self.config.real)
+        fake_parts = describe(fake, fake_maps, finest)
         mine = enumerate(labels[place] for place in self.team.share(len(labels)))
         loss = torch.stack([self._group_loss(place, label, fake_parts, others) for place, label in mine]).mean()
         self._remember(self.fake_memory, labels, fake_parts, self.config.group)

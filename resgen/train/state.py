@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 STATE = "state.safetensors"
 HISTORY = "history.csv"
 HEADER = "resgen-training"
+VERSION = 2  # of what a step does
 ADJUSTABLE = {"data", "images", "lr", "guidance", "save_every", "drift_share"}  # settings that may change on the way
 UNSAID = {"data", "save_every"}  # of these, what does not begin a new stage
 ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it remembers of a parameter
@@ -41,6 +42,7 @@ def capture(trainer: "Trainer") -> State:
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"{key}.{index}.{name}": value for name, value in state.items()}
     header = {
+        "version": VERSION,
         "steps": trainer.steps_done,
         "config": asdict(trainer.config),
         "stages": trainer.stages,
@@ -73,6 +75,8 @@ def load_state(trainer: "Trainer", path: Path) -> None:
         state = _read_state(path)
     except Exception as error:
         raise _damaged(path) from error
+    if state.header.get("version") != VERSION:
+        raise CheckpointError(f"{path.parent} was begun by a ResGen whose steps were others: begin another run, with its checkpoint as --init.")
     # Of a setting that is younger than the state it is not known whether it differs.
     wanted, config = json.loads(json.dumps(asdict(trainer.config))), state.header["config"]
     changed = {name for name, value in wanted.items() if config.get(name, value) != value}

@@ -19,7 +19,7 @@ from resgen.train.parallel import Team
 from resgen.train.state import State, restore
 
 MAX_HALVINGS = 4  # of the step size after losses that are not finite, before a run gives up
-EMA_IMAGES = 10_000  # half-life of the averaged weights
+EMA_IMAGES = 50_000  # half-life of the averaged weights; shorter at the start of a run
 HEAD_START = 3000  # images that weights begun with count for in the average
 
 HALF_MAX, FLOAT_MAX = torch.finfo(torch.float16).max, torch.finfo(torch.float32).max
@@ -28,20 +28,23 @@ log = logging.getLogger(__name__)
 
 
 def generator_config(config: TrainConfig, data: ImageSet, **latents: Any) -> GeneratorConfig:
-    """The generator for this data: as many doublings as the resolution has, from a base of 4 to 7 pixels. Of ``latents`` what is not usual."""
+    """The generator for this data: as many doublings as the resolution has, from a base of 4 to 7 pixels; widths beyond these are of steady
+    blocks. Of ``latents`` what is not usual.
+    """
     base, doublings = data.images.shape[-1], 0
     while base > 7 and base % 2 == 0:
         base, doublings = base // 2, doublings + 1
     if base > 16:
         raise CheckpointError(f"Images of {data.images.shape[-1]} pixels cannot be reached by doubling; give --resolution a power of two.")
     widths = config.widths or tuple(max(32, min(256, 64 * 2 ** (doublings - depth))) for depth in range(doublings + 1))
-    if len(widths) != doublings + 1:
-        raise CheckpointError(f"--widths needs {doublings + 1} numbers for images of {data.images.shape[-1]} pixels.")
+    if len(widths) <= doublings:
+        raise CheckpointError(f"--widths needs at least {doublings + 1} numbers for images of {data.images.shape[-1]} pixels.")
     classes = len(data.classes) if len(data.classes) > 1 else 0
     channels = 1 if data.is_grey else 3
     return GeneratorConfig(
-        num_classes=classes, image_channels=channels, base_resolution=base, widths=widths, mean_shift=config.mean_shift or 0, **latents
-    )
+        num_classes=classes, image_channels=channels, base_resolution=base, widths=widths, mean_shift=config.mean_shift or 0,
+        steady=len(widths) - doublings - 1, **latents,
+    )  # fmt: skip
 
 
 class Trainer:
