@@ -1,6 +1,5 @@
 """What every image generator has in common: sizes, a mapping from noise to w, and a synthesis from w to an image, block by block."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, ClassVar, Protocol, Self, get_args, get_origin, get_type_hints
@@ -13,6 +12,7 @@ MAX_RESOLUTION = 1024
 MAX_WIDTH = 4096
 MAX_CLASSES = 20_000
 MAX_ENTRIES = 4096  # of a list in a configuration
+LARGEST = 2**53  # of its numbers
 USUAL_WIDTH = 64  # channels of the finest block
 
 
@@ -134,7 +134,7 @@ def _fits(value: Any, of: Any) -> bool:
     if get_origin(of) is tuple:
         element = get_args(of)[0]
         return isinstance(value, list | tuple) and len(value) <= MAX_ENTRIES and all(_fits(part, element) for part in value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    return type(value) is of and (of is not float or math.isfinite(value))
+    return type(value) is of and (of is str or abs(value) < LARGEST)  # nan is not, and what is computed of larger ones may not fit a fraction
 
 
 def _in_words(of: Any) -> str:

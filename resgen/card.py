@@ -1,5 +1,6 @@
 """The card: what a checkpoint's file says of itself, read without its tensors, and safe to show whoever wrote it."""
 
+import html
 import json
 import re
 from dataclasses import dataclass, field
@@ -115,6 +116,11 @@ def name_of(path: Path) -> str:
     """A file's checkpoint: its stem, or 'cifar10@4000' for snapshots/cifar10/4000.safetensors."""
     is_snapshot = path.parent.parent.name == "snapshots" and path.stem.isdigit()  # the Hub's client keeps its files in folders called so too
     return f"{path.parent.name}@{path.stem}" if is_snapshot else path.stem
+
+
+def plain(words: str) -> str:
+    """A card's words as Markdown that shows them as they are, in a line: no markup, no links."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|~:/.@-])", r"\\\1", html.escape(words.replace("\n", " "), quote=False))
 
 
 def _read_labels(raw: Any, path: Path) -> tuple[str, ...]:

@@ -7,6 +7,11 @@ BIDI = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the directi
 _UNSHOWN = re.compile(rf"[\x00-\x1f\x7f-\x9f\ud800-\udfff{BIDI}]+")
 
 
+def why(error: Exception) -> str:
+    """The first line of what an error of others says, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
 class ResGenError(Exception):
     """A problem with the input; the message is one clear sentence shown to the user as it is."""
 

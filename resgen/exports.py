@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from resgen.architecture import Generator
 from resgen.bundle import bundle
 from resgen.card import Card
-from resgen.errors import CheckpointError, FileError
+from resgen.errors import CheckpointError, FileError, why
 from resgen.files import whole_files
 from resgen.interop.graph import GraphConfig
 from resgen.latents import draw_seed
@@ -165,7 +165,8 @@ def _draw_python(sampler: Sampler, path: Path) -> np.ndarray:
         words = [sys.executable, "-I", str(path.resolve()), "--seeds", *map(str, CHECKED), "--out", str(image)]
         done = subprocess.run(words, capture_output=True, text=True, cwd=folder)
         if done.returncode:
-            raise CheckpointError(f"The Python file that was written cannot be run: {done.stderr.strip().splitlines()[-1][:200]}.")
+            said = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]  # killed for memory, it says nothing
+            raise CheckpointError(f"The Python file that was written cannot be run: {said[-1][:200]}.")
         return np.load(image)["images"]
 
 
@@ -190,7 +191,7 @@ def _quiet() -> Any:
     except (CheckpointError, FileError, OSError):
         raise
     except Exception as error:  # exporters fail in many ways
-        raise CheckpointError(f"This generator cannot be exported so: {str(error).strip().splitlines()[0][:160]}.") from error
+        raise CheckpointError(f"This generator cannot be exported so: {why(error)}.") from error
     finally:
         logging.disable(logging.NOTSET)
 

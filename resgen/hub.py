@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from resgen.errors import CheckpointError, FileError, ResGenError
+from resgen.errors import CheckpointError, FileError, ResGenError, why
 
 REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)  # owner/name
 SOURCE = re.compile(rf"({REPOSITORY.pattern})(?::([\w.-]+))?", re.ASCII)  # and one of its checkpoints
@@ -91,8 +91,7 @@ def _upload(repository: str, files: Mapping[str, Path | bytes], message: str, **
         added = [CommitOperationAdd(name, content) for name, content in files.items()]
         api.create_commit(repository, added, commit_message=message, repo_type=kind.get("repo_type"))
     except Exception as error:  # the Hub's client passes on the errors of many layers
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise ResGenError(f"{repository} could not be written on the Hub: {reason}") from error
+        raise ResGenError(f"{repository} could not be written on the Hub: {why(error)}") from error
     return str(address)
 
 

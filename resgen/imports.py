@@ -9,7 +9,7 @@ import torch
 
 from resgen.card import LABEL, NAME, Card
 from resgen.checkpoint import Checkpoint, file_hash
-from resgen.errors import CheckpointError
+from resgen.errors import CheckpointError, why
 from resgen.fields import is_list, is_table
 from resgen.interop.readers import read_file
 from resgen.interop.reading import Asked
@@ -77,6 +77,6 @@ def _try(generator: Any, path: Path, device: torch.device) -> None:
     try:
         images = generator(noise.to(device), weights)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise CheckpointError(f"{path.name} could be read, but its network cannot be run: {str(error).splitlines()[0][:120]}.") from error
+        raise CheckpointError(f"{path.name} could be read, but its network cannot be run: {why(error)}.") from error
     if tuple(images.shape) != (2, arch.image_channels, arch.resolution, arch.resolution) or not images.isfinite().all():
         raise CheckpointError(f"{path.name} could be read, but what its network draws is no image.")

@@ -4,7 +4,7 @@ from runpy import run_path
 
 import pytest
 
-from resgen.card import name_of, parse_card, read_card
+from resgen.card import name_of, parse_card, plain, read_card
 from resgen.checkpoint import load_checkpoint
 from resgen.errors import CheckpointError
 from resgen.library import SHIPPED, list_checkpoints
@@ -96,3 +96,8 @@ def test_the_figures_in_the_readme_are_those_of_the_cards() -> None:
     root = SHIPPED.parent
     table = run_path(str(root / "docs" / "figures.py"))["table"]
     assert table([read_card(path) for path in sorted(SHIPPED.glob("*.safetensors"))]) in (root / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("words", ["<img src=x>", "[a](http://b)", "**bold** `code`", "a_b_c", "# head", "www.b.c", "a@b.c", "one\ntwo"])
+def test_words_of_a_card_are_shown_as_they_are(words: str) -> None:
+    assert not set("<>\n") & set(plain(words)) and all(f"\\{sign}" in plain(words) for sign in words if sign in "[]()*`_#.@")

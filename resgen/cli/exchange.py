@@ -1,6 +1,5 @@
 """Commands that bring generators in and take them out: import, export, push, deploy."""
 
-import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,24 +105,19 @@ def model_card(card: "Card", place: str) -> str:
     """A checkpoint's card as the page of a repository on the Hub. What it tells may come from a stranger, and stays text."""
     from huggingface_hub import ModelCardData
 
+    from resgen.card import plain
     from resgen.hub import PICTURE
 
     head = ModelCardData(library_name="resgen", pipeline_tag="unconditional-image-generation", tags=["image-generation", "resnet"])
-    facts = "".join(f"| {_text(what)} | {_text(words)} |\n" for what, words in describe(card))
-    figures = "".join(f"| {_text(name)} | {value:g} |\n" for name, value in card.metrics.items())
+    facts = "".join(f"| {plain(what)} | {plain(words)} |\n" for what, words in describe(card))
+    figures = "".join(f"| {plain(name)} | {value:g} |\n" for name, value in card.metrics.items())
     measured = f"\n## Measured\n\n| figure | value |\n| --- | --- |\n{figures}" if figures else ""
-    trained = "".join(f"\n{_text(moment)}:\n\n    {command.replace(chr(10), ' ')}\n" for moment, command in commands(card))
+    trained = "".join(f"\n{plain(moment)}:\n\n    {command.replace(chr(10), ' ')}\n" for moment, command in commands(card))
     use = f'import resgen\n\nimages = resgen.load("{place}").render(resgen.Recipe(seeds=(0, 1, 2)))  # uint8 [3, R, R, 3]'
     return (
-        f"---\n{head.to_yaml()}\n---\n\n# {_text(card.name)}\n\n![{SAMPLE_SEEDS} images]({PICTURE})\n\n"
+        f"---\n{head.to_yaml()}\n---\n\n# {plain(card.name)}\n\n![{SAMPLE_SEEDS} images]({PICTURE})\n\n"
         f"| | |\n| --- | --- |\n{facts}\n```python\n{use}\n```\n{measured}{trained}"
     )
-
-
-def _text(words: str) -> str:
-    """Words that Markdown shows as they are."""
-    escaped = html.escape(words.replace("\n", " "), quote=False)
-    return "".join(f"\\{letter}" if letter in "\\`*_[]|#!<>~:/.@" else letter for letter in escaped)
 
 
 def deploy(

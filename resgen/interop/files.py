@@ -4,10 +4,11 @@ Files are mapped into memory, since they may be gigabytes of which a part is use
 command of its own that its user started: the studio reads such a file only where its host lets visitors bring theirs, and then a copy of its own.
 """
 
+import pickletools
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +22,9 @@ MAX_BYTES = 1 << 33  # of a file
 MAX_PARTS = 100_000  # of an archive
 MAX_PICKLE = 1 << 26  # bytes of an archive's table of contents
 MAX_DEPTH = 3  # tables within tables
+MAX_WITHIN = 10_000  # values in a tuple and in those within it
+TUPLES = {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
+OLD_PICKLES = 5  # one after the other, before the tensors, in what torch.save wrote before it wrote archives
 MAX_WORD = 100  # characters of a key that may say what a table is
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
 PICKLE_SUFFIX = ".pkl"
@@ -76,9 +80,12 @@ def _read_torch(path: Path, zipped: bool) -> object:
     if zipped:
         _check_archive(path)
     try:
+        _check_pickles(path, zipped)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old forms
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except CheckpointError:
+        raise
     except Exception as error:  # a file of a stranger may fail in many ways
         if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
             raise CheckpointError(
@@ -99,6 +106,48 @@ def _check_archive(path: Path) -> None:
         raise CheckpointError(f"{path.name} is an archive that unpacks to more than it is, which PyTorch never writes; it is refused.")
     if any(part.filename.endswith(".pkl") and part.file_size > MAX_PICKLE for part in parts):
         raise CheckpointError(f"{path.name} has a table of contents larger than any network's; it is refused.")
+
+
+def _check_pickles(path: Path, zipped: bool) -> None:
+    """Look through the pickles in a file. Raises CheckpointError, or many kinds of errors where they are damaged."""
+    if not zipped:
+        with path.open("rb") as file:
+            for _ in range(OLD_PICKLES):
+                if file.peek(1):
+                    _check_tuples(file, path.name)
+        return
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.infolist():
+            if part.filename.endswith(".pkl"):
+                with archive.open(part) as file:
+                    _check_tuples(file, path.name)  # type: ignore[arg-type]
+
+
+def _check_tuples(file: BinaryIO, name: str) -> None:
+    """Refuse a pickle with tuples that have the same ones within them again and again: as a key, one is followed to all its ends. Raises CheckpointError."""
+    stack, memo = list[int | None](), dict[int, int | None]()  # how many values there are in each; None: a mark
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(memo[int(argument)])  # type: ignore[arg-type]
+        elif opcode.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            memo[len(memo) if argument is None else int(argument)] = stack[-1]  # type: ignore[arg-type]
+        elif opcode.name == "DUP":
+            stack.append(stack[-1])
+        else:
+            within = sum(_taken(stack, opcode.stack_before))
+            if opcode.name in TUPLES and within > MAX_WITHIN:
+                raise CheckpointError(f"{name} has tuples within tuples as no network has; it is refused.")
+            stack += [None if kind is pickletools.markobject else 1 + (opcode.name in TUPLES) * within for kind in opcode.stack_after]
+
+
+def _taken(stack: list[int | None], kinds: list[pickletools.StackObject]) -> list[int]:
+    """What an opcode takes off the stack: as many values as there are ``kinds``, or, where one is the mark, all from it on and those before it."""
+    taken, more = list[int](), len(kinds)
+    if pickletools.markobject in kinds:
+        more = kinds.index(pickletools.markobject)
+        while (value := stack.pop()) is not None:
+            taken.append(value)
+    return taken + [stack.pop() or 0 for _ in range(more)]
 
 
 def _tables(content: object) -> list[dict[Any, Any]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, Generator, check_sizes
 from resgen.budget import MAX_BLOCKS
-from resgen.errors import CheckpointError
+from resgen.errors import CheckpointError, why
 from resgen.fields import is_list, is_table
 from resgen.interop.graph_ops import MAX_DIMENSIONS, MAX_NUMBERS, OPERATORS, GraphError, Outline, operated
 
@@ -138,8 +138,7 @@ class GraphConfig(Described):
                     last[value.shape[2]] = name
                 image, most = value if name == self.output else image, max(most, value.numel())
         except Exception as error:  # operators fail in many ways
-            why = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-            raise CheckpointError(f"This graph cannot be followed: {why}.") from error
+            raise CheckpointError(f"This graph cannot be followed: {why(error)}.") from error
         if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, self.image_channels) or image.shape[2] != image.shape[3]:
             shape = list(image.shape) if isinstance(image, Tensor) else "nothing"
             raise CheckpointError(f"This graph makes {shape} of one noise; a generator makes one square image of {self.image_channels} channels.")

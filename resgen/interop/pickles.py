@@ -27,6 +27,7 @@ MAX_TEXT = 2**24  # characters of all texts; the source of the networks is 2**16
 MAX_LINE = 4096  # bytes of a value written as text
 MAX_DEPTH = 32  # modules within modules
 MAX_MODULES = 10_000
+MAX_NAME = 100  # characters of a module's name
 MAX_SHARED = 2**20  # bytes of tensors that appear under a second name
 
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # the first two values of what torch.save wrote before it wrote zip files
@@ -134,11 +135,11 @@ def _modules(module: Plain) -> Iterator[tuple[str, Plain]]:
             return
         prefix, part, depth = waiting.pop()
         yield prefix, part
-        children = [(f"{prefix}{name}.", child, depth + 1) for name, child in _table(part, "_modules").items() if isinstance(child, Plain)]
-        if depth == MAX_DEPTH or len(children) + count > MAX_MODULES:
+        parts = {str(name): child for name, child in _table(part, "_modules").items() if isinstance(child, Plain)}
+        if depth == MAX_DEPTH or len(parts) + count > MAX_MODULES or any(len(name) > MAX_NAME for name in parts):
             break
-        waiting += reversed(children)
-    raise CheckpointError("The network has more parts than any generator; fetch the file again.")
+        waiting += reversed([(f"{prefix}{name}.", child, depth + 1) for name, child in parts.items()])
+    raise CheckpointError("The network has more parts than any generator, or longer names; fetch the file again.")
 
 
 def _table(module: Plain, kind: str) -> dict[Any, Any]:

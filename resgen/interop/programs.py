@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from resgen.errors import CheckpointError
+from resgen.errors import CheckpointError, why
 from resgen.interop.onnx_files import read_onnx
 from resgen.interop.reading import Asked, Reading
 from resgen.tensors import weightless
@@ -48,8 +48,7 @@ def read_program(path: Path, asked: Asked) -> Reading:
     except CheckpointError:
         raise
     except Exception as error:  # programs and exporters fail in many ways
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise CheckpointError(f"{path.name} cannot be followed as a generator: {why}. Export its network to ONNX and import that.") from error
+        raise CheckpointError(f"{path.name} cannot be followed as a generator: {why(error)}. Export its network to ONNX and import that.") from error
 
 
 def _read_script(path: Path, asked: Asked) -> Reading:

@@ -5,10 +5,10 @@ from typing import Any, TypedDict
 import gradio as gr
 import pandas as pd
 
-from resgen.card import Card
+from resgen.card import Card, plain
 from resgen.errors import ResGenError
 from resgen.recipe import Recipe
-from resgen.studio.page import QUIET, RAW, STATIC, Updates, component, friendly, plain, writing
+from resgen.studio.page import QUIET, RAW, STATIC, Updates, component, friendly, writing
 from resgen.studio.renderer import GridView, Renderer
 
 # What a figure is called on the page, and what it means.

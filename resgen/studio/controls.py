@@ -8,13 +8,13 @@ from typing import Any, TypedDict
 
 import gradio as gr
 
-from resgen.card import Card
+from resgen.card import Card, plain
 from resgen.composite import read_dict
 from resgen.errors import RecipeError
 from resgen.fields import Dial, Pairs, limits
 from resgen.library import Library
 from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, SHARE_DIAL, STEP_DIAL, Recipe, enlargement, format_seeds, parse_seeds
-from resgen.studio.page import Updates, Values, blocks, dial, dialled, directions, generators, on_dial, plain, plane, slider
+from resgen.studio.page import Updates, Values, blocks, dial, dialled, directions, generators, on_dial, plane, slider
 
 ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
 FIRST_DIRECTIONS = 8  # shown at once

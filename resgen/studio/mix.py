@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from resgen.card import plain
 from resgen.composite import StyleMix, finer_half, read_dict, read_points
 from resgen.errors import RecipeError
 from resgen.recipe import Recipe
@@ -26,7 +27,6 @@ from resgen.studio.page import (
     offer_images,
     pin_list,
     pinned,
-    plain,
     redraw,
     rewrite,
     slider,

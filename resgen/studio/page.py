@@ -4,7 +4,6 @@ import base64
 import html
 import inspect
 import json
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
@@ -224,11 +223,6 @@ def watched(work: Work[T], words: str) -> Iterator[str | T]:
         yield end.value
     finally:
         work.close()
-
-
-def plain(words: str) -> str:
-    """Words from outside as Markdown that shows them as they are: no markup, no links."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|~:/&.@-])", r"\\\1", words)
 
 
 def cancelling(button: gr.Button, works: Sequence[Any], words: gr.HTML | gr.Markdown) -> None:

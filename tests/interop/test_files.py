@@ -66,6 +66,14 @@ def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5000])
 
 
+def tuples_within_tuples(path: Path) -> None:
+    """A key of two tuples, of which each has the one before twice: to look it up takes two to the sixty steps."""
+    with zipfile.ZipFile(path, "w") as archive:
+        twice = b"".join(bytes([ord("h"), number, ord("h"), number, 0x86, ord("q"), number + 1]) for number in range(60))
+        archive.writestr("archive/data.pkl", b"\x80\x02)q\x00" + twice + b"}h<Ns.")
+        archive.writestr("archive/version", b"3\n")
+
+
 def zip_bomb(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02}.")
@@ -154,6 +162,7 @@ FILES: dict[tuple[str, Callable[[Path], None]], str] = {
     (".safetensors", two_to_the_sixty): "safetensors",
     (".pth", truncated): "damaged or not whole",
     (".pth", zip_bomb): "unpacks to more",
+    (".pth", tuples_within_tuples): "tuples within tuples",
     (".pth", git_lfs_pointer): "Git LFS",
     (".safetensors", git_lfs_pointer): "Git LFS",
     (".onnx", git_lfs_pointer): "Git LFS",

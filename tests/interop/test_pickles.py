@@ -266,7 +266,10 @@ def test_modules_without_end_are_refused() -> None:
     deep = Plain("A")
     for _ in range(50):
         deep = Plain("A", {"_modules": {"a": deep}})
-    for module in (twice, deep):
+    long, whole = Plain("A"), {f"{number}" * 100: Plain("A") for number in range(9)}
+    long = Plain("A", {"_modules": {"a" * 101: long}})
+    assert not tensors(Plain("A", {"_modules": whole}))
+    for module in (twice, deep, long):
         with pytest.raises(CheckpointError, match="more parts"):
             tensors(module)
 
