@@ -69,6 +69,8 @@ def make_direction(recipe: Recipe, name: str, more: Sequence[AnyRecipe], less: S
 
     It is one standard deviation long, as images of random seeds spread along it. Raises RecipeError.
     """
+    if name in sampler.card.direction_names:
+        raise RecipeError(f"The generator has a direction {name} already: give yours another name.")
     if not more or not less:
         raise RecipeError("Mark at least one image More and one Less: the direction leads from these to those.")
     sides = []

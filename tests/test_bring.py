@@ -93,11 +93,12 @@ def test_nothing_is_run_and_nothing_kept_of_what_is_refused(shelf: Library, tmp_
     assert not (tmp_path / "ran").exists() and not [*shelf.folder.iterdir()]
 
 
-def test_a_page_takes_generators_only_where_its_host_lets_it(tmp_path: Path, tiny_folder: Path) -> None:
+def test_a_page_takes_generators_only_where_its_host_lets_it(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     folder = shutil.copytree(tiny_folder, tmp_path / "folder")
     (open_file,) = (event.fn for event in build(folder, "cpu").fns.values() if event.name == "open_file" and event.fn)
     with pytest.raises(Exception, match="cannot be read as a picture") as refused:
-        open_file(str(dcgan(tmp_path, "net.pth")), False)
+        open_file({"path": str(dcgan(tmp_path, "net.pth"))}, False)
     assert isinstance(refused.value.__cause__, RecipeError) and not (folder / "net.safetensors").exists()
 
 

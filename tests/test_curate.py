@@ -132,6 +132,11 @@ def test_examples_that_make_no_direction_are_refused(tiny: Sampler, more: list[R
         make_direction(Recipe(checkpoint="tiny"), "own", more, less, tiny)
 
 
+def test_a_name_that_the_generator_has_for_a_direction_is_refused(tiny: Sampler) -> None:
+    with pytest.raises(RecipeError, match="give yours another name"):
+        make_direction(Recipe(checkpoint="tiny"), tiny.card.direction_names[0], seeds(1), seeds(2), tiny)
+
+
 def test_a_name_that_cannot_be_written_is_refused(tiny: Sampler) -> None:
     with pytest.raises(RecipeError, match="not a name"):
         make_direction(Recipe(checkpoint="tiny"), "a;b", seeds(1), seeds(2), tiny)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -202,6 +203,32 @@ def test_another_checkpoint_keeps_what_belongs_to_any(studio: Studio) -> None:
     assert studio.explore.read(values | {c.checkpoint: "plain", c.truncation: 0.25}).truncation == 0.25
 
 
+def test_a_generator_that_cannot_be_drawn_with_does_not_stay_chosen(studio: Studio) -> None:
+    c = studio.explore.controls
+    values = settle(studio.explore, FULL) | {c.checkpoint: "gone"}
+    assert studio.explore.change_checkpoint(values) == {c.checkpoint: "tiny"}
+
+
+def test_own_directions_come_along_into_variations_and_back(studio: Studio) -> None:
+    explore, mine = studio.explore, (("mine", pack_vector([1.0] * W_DIM)),)
+    grid = FULL.changed(class_mix=(), edits=(), own_directions=mine)
+    image = FULL.changed(class_mix=(), edits=(), seeds=(3,), columns=1)
+    values = settle(explore, grid) | {explore.narrow: False}
+    kept = Kept.from_json(explore.vary(values, gr.EventData(None, {"action": "vary", "tile": image.to_query()}))[explore.kept])
+    assert kept.recipe.own_directions == mine and kept.recipe.variation_of == 3
+    two = (*mine, ("more", pack_vector([2.0] * W_DIM)))
+    among = settle(explore, kept.recipe.changed(own_directions=two)) | {
+        explore.kept: Kept(kept.recipe.changed(own_directions=two), kept.before).to_json()
+    }
+    assert Kept.from_json(explore.leave_variations(among)[explore.kept]).recipe == grid.changed(own_directions=two)
+
+
+def test_a_window_entered_from_a_found_image_is_as_large_as_a_first_picture(studio: Studio) -> None:
+    found = Recipe(checkpoint="tiny", latents=(pack_vector([0.5] * W_DIM),), columns=1, scale=1)
+    window = studio.explore.read(settle(studio.explore, found) | {studio.explore.controls.plane: [1, 2, 0.5]})
+    assert window.plane == (1, 2, 0.5) and (window.columns, window.plane_rows) == (4, 4) and window.scale > 1 and not window.latents
+
+
 def test_dials_of_one_image_move_it_alone(studio: Studio) -> None:
     directions = studio.explore.controls.directions
     values, amounts = settle(studio.explore, FULL), {"pc1": 5, "pc2": -1.2}
@@ -277,6 +304,23 @@ def test_a_mix_of_no_rows_is_none(studio: Studio) -> None:
     mix = studio.mix
     values = {**dict.fromkeys(mix.inputs), mix.row_seeds: " ", mix.column_seeds: "1-2", mix.checkpoint: "tiny"}
     assert mix.open(values) == {}
+
+
+def test_blocks_to_mix_are_those_of_the_rows_generator(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    mix, pin = studio.mix, {"query": Recipe(checkpoint="plain", seeds=(1,), columns=1, scale=1).to_query()}
+    tiny = tuple(Recipe(checkpoint="tiny", seeds=(seed,), columns=1, scale=1) for seed in (1, 2))
+    values = settle(mix, StyleMix(rows=tiny[:1], columns=tiny[1:], blocks=(0, 2)))
+    assert mix.change_images(values) == {}, "what was written is asked for already"
+    more = mix.change_images(values | {mix.columns: [{"query": image.to_query()} for image in tiny]})[mix.blocks]
+    assert len(more["choices"]) == BLOCKS and more["value"] == [0, 2], "of the same generator, as they were"
+    others = mix.change_images(values | {mix.rows: [pin], mix.columns: [pin]})[mix.blocks]
+    assert len(others["choices"]) == len(studio.library.card("plain").block_names) == BLOCKS and others["value"] == [0, 2]
+    monkeypatch.setattr(
+        studio.library, "card", lambda name: SimpleNamespace(block_names=["1", "2", "3", "4"] if name == "plain" else ["1", "2", "3"])
+    )
+    others = mix.change_images(values | {mix.rows: [pin], mix.columns: [pin]})[mix.blocks]
+    assert len(others["choices"]) == 4 and others["value"] == [2, 3], "of another number the finer half"
+    assert mix.change_images(values | {mix.rows: [], mix.columns: []}) == {}
 
 
 def test_compared_pins_keep_what_they_have_in_common(studio: Studio) -> None:

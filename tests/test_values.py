@@ -1,5 +1,7 @@
 """Whatever is sent for a function of the page, named or not, is answered in a sentence that is no fault of the program, and opens nothing."""
 
+import base64
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -10,6 +12,8 @@ from typing import Any
 import gradio as gr
 import httpx
 import pytest
+from gradio.utils import get_upload_folder
+from PIL import Image
 
 from resgen.budget import PUBLIC
 from resgen.recipe import Recipe
@@ -34,6 +38,9 @@ EVENTS: list[Any] = [
     {},
     {"action": 5, "tile": 7, "query": [], "link": {}, "index": "x", "more": 3, "less": 3, "name": [], "whole": 3},
 ]
+
+
+VALUES_OF_INVERT = {"invert-zoom": 1, "invert-across": 0.5, "invert-down": 0.5, "invert-steps": 20}
 
 
 class Asked:
@@ -166,7 +173,6 @@ def test_nothing_is_called_but_what_there_is_and_nothing_beside_the_queue(asked:
 def test_no_file_of_the_server_is_read_and_no_address_loaded(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture that lies on the server, named in each way in which a file may be."""
     from gradio import processing_utils
-    from PIL import Image
 
     monkeypatch.setattr(processing_utils, "async_ssrf_protected_get", lambda _: pytest.fail("it was loaded"))
     Image.new("RGB", (16, 16)).save(tmp_path / "mine.png")
@@ -174,6 +180,20 @@ def test_no_file_of_the_server_is_read_and_no_address_loaded(asked: Asked, tmp_p
     for path in (str(tmp_path / "mine.png"), "http://example.com/x.png", "/proc/self/environ", "../x.png"):
         for file in ({"path": path}, {"path": path, **FILE}, {"path": path, "meta": {}}):
             assert asked.call(number, [file, "tiny", 5]) != "done"
+
+
+def test_no_picture_is_made_of_words(asked: Asked) -> None:
+    """Of a data URI Gradio would make a file before anybody knows how large its picture is, and keep it for ever."""
+    buffer = io.BytesIO()
+    Image.new("L", (64, 64)).save(buffer, "PNG")
+    pasted = {"url": f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}", **FILE}
+    before = {*Path(get_upload_folder()).rglob("*")}
+    for number, function in asked.functions.items():
+        if function.name in ("show_target", "find_latent"):
+            values = [VALUES_OF_INVERT.get(getattr(component, "elem_id", "")) for component in function.inputs]
+            with_picture = [pasted if isinstance(component, gr.Image) else value for component, value in zip(function.inputs, values, strict=True)]
+            assert "a file that was sent" in asked.call(number, with_picture)
+    assert {*Path(get_upload_folder()).rglob("*")} == before
 
 
 def test_values_are_not_kept_after_the_answer(asked: Asked) -> None:

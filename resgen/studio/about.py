@@ -53,13 +53,14 @@ class AboutScreen:
 
     def connect(self, tab: gr.Tab) -> None:
         """Attach every listener."""
-        tab.select(friendly(self.fill_shelf), self.shelf, self.shelf, **QUIET)
+        is_filled = "(shelf) => [Array.isArray(shelf) && shelf.length > 0]"  # its pictures are many, and the server's own
+        tab.select(friendly(self.fill_shelf), self.shelf, self.shelf, js=is_filled, **QUIET)
         shown = {self.card, self.figures, self.loss}
         tab.select(writing(self.show, shown), self.checkpoint, [*shown], **RAW)
 
-    def fill_shelf(self, shelf: Any) -> Any:
+    def fill_shelf(self, is_filled: Any) -> Any:
         """All generators side by side, once: six samples of each, and what its card says."""
-        if shelf:
+        if is_filled is True:
             return gr.skip()
         found: list[Shelved] = []
         for card in self.library.cards():

@@ -15,18 +15,17 @@ from typing import Any
 
 from gradio.data_classes import FileData
 from gradio.events import api as add_endpoint
-from gradio.utils import get_upload_folder, is_in_or_equal
 
 from resgen import curate as curating
 from resgen.composite import Walk, read, read_points
-from resgen.errors import DataError, RecipeError
+from resgen.errors import RecipeError
 from resgen.fields import Declared, write_field
 from resgen.files import write_atomically
 from resgen.invert import invert as search
 from resgen.invert import load_photo
 from resgen.recipe import CALLED, Recipe, enlargement, parse_seeds
 from resgen.studio.guard import hold_disk
-from resgen.studio.page import LONG, RENDER, friendly
+from resgen.studio.page import LONG, RENDER, friendly, uploaded
 from resgen.studio.renderer import Renderer
 from resgen.words import follow
 from resgen.work import finish
@@ -139,7 +138,7 @@ class Api:
         self.renderer.hold_looking(name, steps)
         if steps < 1:
             raise RecipeError(f"Steps: {steps} is too few; at least 1 is needed.")
-        target = load_photo(_uploaded(image), self.library.card(name).arch.resolution, most=self.renderer.budget.photo)
+        target = load_photo(uploaded(image, "Image: send a picture file."), self.library.card(name).arch.resolution, most=self.renderer.budget.photo)
         found = finish(self.renderer.turns.share(search(target, self.library.sampler(name), self.library.features(name), steps)))
         return {"recipe": found.recipe.to_dict(), "psnr": round(found.psnr, 2)}
 
@@ -168,14 +167,6 @@ class Api:
     def checkpoints(self) -> list[dict[str, Any]]:
         """List the checkpoints there are, each as its card: classes, data set, figures, directions."""
         return [card.to_dict() for card in self.library.cards()]
-
-
-def _uploaded(file: Any) -> Path:
-    """The file that a visitor has sent. Raises DataError for any other: what is given here may name anything on the server."""
-    path = file.get("path") if isinstance(file, dict) else getattr(file, "path", None)
-    if not isinstance(path, str) or not is_in_or_equal(path, get_upload_folder()):
-        raise DataError("Image: send a picture file.")
-    return Path(path)
 
 
 def _with_fields(function: Callable[..., Any], of: type[Declared], order: str) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from resgen.budget import OWN, Budget
 from resgen.carry import read_recipe
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_query
-from resgen.errors import DataError, RecipeError, ResGenError
+from resgen.errors import RecipeError, ResGenError
 from resgen.library import SHIPPED, Library
 from resgen.recipe import Recipe
 from resgen.studio import lent
@@ -30,7 +30,22 @@ from resgen.studio.front import Front
 from resgen.studio.guard import Guard, asker_left, bound_queue
 from resgen.studio.invert import InvertScreen
 from resgen.studio.mix import MixScreen
-from resgen.studio.page import QUIET, RENDER, STATIC, Updates, address, component, draws_here, friendly, inform, pin_list, rewrite, told, warn
+from resgen.studio.page import (
+    QUIET,
+    RENDER,
+    STATIC,
+    Updates,
+    address,
+    component,
+    draws_here,
+    friendly,
+    inform,
+    pin_list,
+    rewrite,
+    told,
+    uploaded,
+    warn,
+)
 from resgen.studio.renderer import Renderer
 from resgen.studio.values import check_values
 from resgen.studio.walk import WalkScreen
@@ -84,9 +99,9 @@ class Studio:
         opened = rewrite(demo.load, self.open_page, [self.address, self.explore.narrow], everything | {self.explore.narrow}, js=OPENED)
         opened.then(friendly(renderer.samples), None, self.explore.samples, **QUIET)
         self._connect_images()
-        rewrite(self.address.select, self.follow, self.explore.narrow, everything)
+        rewrite(self.address.select, self.follow, [self.address, self.explore.narrow], everything, js=OPENED)
         opening = {*everything, self.about.shelf}
-        taken = rewrite(self.opener.upload, self.open_file, [self.opener, self.explore.narrow], opening, preprocess=True)
+        taken = rewrite(self.opener.upload, self.open_file, [self.opener, self.explore.narrow], opening)
         if allow_import:
             taken.then(friendly(renderer.samples), None, self.explore.samples, **QUIET)
 
@@ -137,9 +152,9 @@ class Studio:
             shown = self.explore.write(first)
         return shown | {self.explore.narrow: narrow}
 
-    def follow(self, narrow: bool, event: gr.EventData) -> Updates:
+    def follow(self, link: str, narrow: bool) -> Updates:
         """What the browser's Back or Forward goes to."""
-        return self.show(self._read(told(event).get("link", ""), narrow))
+        return self.show(self._read(link, narrow))
 
     def _read(self, link: str, narrow: bool) -> AnyRecipe:
         """The recipe of the address's part after '?' or '#'; where it says nothing, the first picture; where no checkpoint, the best."""
@@ -149,13 +164,12 @@ class Studio:
         first = self.explore.first_picture(narrow=narrow)
         return first if recipe == Recipe() else first.changed(**recipe.changes() | {"checkpoint": first.checkpoint})
 
-    def open_file(self, path: str | None, narrow: bool) -> Updates:
+    def open_file(self, file: Any, narrow: bool) -> Updates:
         """Open a picture or film made by ResGen on the screen that made it; a generator, where the host takes it, in Explore."""
-        if not path:
-            raise DataError("There is no file; choose one.")
-        if self.allow_import and Path(path).suffix.lower() in SUFFIXES:
-            return self.open_generator(Path(path), narrow)
-        recipe, sha256 = read_recipe(Path(path))
+        path = uploaded(file, "There is no file; choose one.")
+        if self.allow_import and path.suffix.lower() in SUFFIXES:
+            return self.open_generator(path, narrow)
+        recipe, sha256 = read_recipe(path)
         if not self.library.drew(recipe, sha256):
             warn(f"This was made with another version of {recipe.checkpoint}; it may look different.")
         return self.show(recipe)

@@ -18,6 +18,8 @@ from resgen.studio.page import Updates, Values, blocks, dial, dialled, direction
 
 ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
 FIRST_DIRECTIONS = 8  # shown at once
+TILE = 128  # pixels a side that an image of a saved picture has at first
+FOUND_WINDOW = 4  # images a side of the window of the seed plane that is entered from one image
 SHOWN_SHARES = 6  # sliders of a mixture
 LOST = "The page has lost its state; load it again."
 _PLACE = re.compile("[0-9]{1,9}")  # of an image, as a name in JSON
@@ -183,13 +185,14 @@ class Controls:
             return {}
 
     def _take_plane(self, recipe: Recipe, shown: Values, moved: Values) -> dict[str, Any]:
-        """Another window; one that is entered from seeds is as large as their grid."""
+        """Another window; one that is entered from seeds is as large as their grid, one from a found image as a first picture."""
         if self.plane not in moved:
             return {}
         if moved[self.plane] is None:
             return {"plane": None, "plane_rows": 0}
         window = moved[self.plane] if recipe.plane is None else _exact(recipe.plane, shown[self.plane], moved[self.plane])
-        return on_plane(recipe, window)
+        larger = {"scale": enlargement(TILE, self.library.card(recipe.checkpoint).arch.resolution)} if recipe.latents else {}
+        return on_plane(recipe, window) | larger
 
     def _take_classes(self, recipe: Recipe, shown: Values, values: Values, moved: Values, card: Card) -> dict[str, Any]:
         if not moved.keys() & {self.class_mode, self.one_class, self.row_classes, self.mixed, *self.shares} or recipe.latents or not card.classes:
@@ -327,8 +330,8 @@ def on_plane(recipe: Recipe, window: Sequence[float]) -> dict[str, Any]:
     if recipe.plane is not None:
         return {"plane": tuple(window)}
     left = {"latents": (), "variation_of": None, "variation_path": (), "edits": (), "sweep": "", "classes": recipe.classes[:1]}
-    columns = min(recipe.columns, len(recipe.seeds))
-    rows = min(math.ceil(len(recipe.seeds) / columns), limits(Recipe, "plane_rows")[1])
+    columns = FOUND_WINDOW if recipe.latents else min(recipe.columns, len(recipe.seeds))
+    rows = FOUND_WINDOW if recipe.latents else min(math.ceil(len(recipe.seeds) / columns), limits(Recipe, "plane_rows")[1])
     return {"plane": tuple(window), "plane_rows": int(rows), "columns": columns, **left}
 
 

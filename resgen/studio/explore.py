@@ -9,10 +9,10 @@ import gradio as gr
 
 from resgen.composite import AnatomyOf, read_query
 from resgen.curate import ORDERS, curate, make_direction
-from resgen.errors import RecipeError
+from resgen.errors import RecipeError, ResGenError
 from resgen.latents import locate
 from resgen.recipe import MAX_SEED, Recipe, enlargement, parse_seeds
-from resgen.studio.controls import Controls, Kept
+from resgen.studio.controls import TILE, Controls, Kept
 from resgen.studio.page import (
     ASK,
     BESIDE,
@@ -40,13 +40,13 @@ from resgen.studio.page import (
     rewrite,
     tell,
     told,
+    warn,
     watched,
 )  # fmt: skip
 from resgen.studio.renderer import GridView, Renderer
 
 FIRST = {"seeds": tuple(range(24)), "columns": 6}  # what an opened page shows
 FIRST_NARROW = {"seeds": tuple(range(16)), "columns": 4}  # on a phone: large enough for a thumb
-TILE = 128  # pixels a side that an image of a saved picture has at first
 ENDS = 3.0  # standard deviations at the two ends of a direction that are shown
 ROW_SEEDS = 10  # of a row of each class
 SWEEP_SEEDS, SWEEP_COLUMNS = 6, 7
@@ -177,8 +177,12 @@ class Explore:
         return enlargement(TILE, self.library.card(name).arch.resolution)
 
     def change_checkpoint(self, values: Values) -> Updates:
-        """Another generator, with the seeds, truncation and layout there are."""
-        return self.write(self.read(values))
+        """Another generator, with the seeds, truncation and layout there are; one that can't be drawn with is not kept."""
+        try:
+            return self.write(self.read(values))
+        except ResGenError as error:
+            warn(str(error))
+            return {self.controls.checkpoint: Kept.from_json(values[self.kept]).recipe.checkpoint}
 
     def rest(self, values: Values) -> Updates:
         """The seed plane was entered or left, and the hand is still: the controls of seeds go or come."""
@@ -261,6 +265,7 @@ class Explore:
             classes=(label,) if label else (),
             variation_of=origin,
             variation_path=path,
+            own_directions=(now if now.checkpoint == target.checkpoint else target).own_directions,
         )
         before = Kept.from_json(values[self.kept]).before or now.to_query()
         return self.write(varied, before if now.variation_of is not None else now.to_query())
@@ -275,7 +280,8 @@ class Explore:
         """Back to what was on screen before them; where nobody knows, to all seeds."""
         recipe, before = self.read(values), Kept.from_json(values[self.kept]).before
         if before and isinstance(found := read_query(before), Recipe):
-            return self.write(found)
+            made = recipe.own_directions if found.checkpoint == recipe.checkpoint else ()  # meanwhile
+            return self.write(found.changed(own_directions=tuple((dict(found.own_directions) | dict(made)).items())))
         return self.write(recipe.changed(variation_of=None, variation_path=(), classes=()))
 
     def leave_latents(self, values: Values) -> Updates:

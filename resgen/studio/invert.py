@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -10,11 +9,27 @@ import numpy as np
 import pandas as pd
 
 from resgen.composite import read_dict
-from resgen.errors import DataError
 from resgen.invert import Inversion, invert, load_photo
 from resgen.plates import Plate
 from resgen.recipe import Recipe
-from resgen.studio.page import LAST, OPEN, PIN, QUIET, SAVE, SLOW, Updates, Values, cancelling, friendly, grid, offer_images, redraw, watched
+from resgen.studio.page import (
+    LAST,
+    OPEN,
+    PIN,
+    QUIET,
+    RAW,
+    SAVE,
+    SLOW,
+    Updates,
+    Values,
+    cancelling,
+    friendly,
+    grid,
+    offer_images,
+    redraw,
+    uploaded,
+    watched,
+)
 from resgen.studio.renderer import GridView, Renderer
 
 CAPTIONS = ("picture to find", "closest so far")
@@ -72,11 +87,11 @@ class InvertScreen:
         given = {self.photo, self.pasted, self.example_seed, self.zoom, self.across, self.down, self.checkpoint}
         outputs = [self.view, self.kept, self.result, self.curve]
         for chosen, other in ((self.photo.upload, self.pasted), (self.pasted.input, self.photo)):  # the last one given is looked for
-            chosen(lambda: (None, None), None, [self.example_seed, other], **QUIET).then(friendly(self.show_target), given, self.view, **QUIET)
-        gr.on([dial.input for dial in (self.zoom, self.across, self.down)], friendly(self.show_target), given, self.view, **LAST)
-        found = self.find.click(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW)
-        seed = self.example.click(lambda: secrets.randbelow(1_000_000), None, self.example_seed, **QUIET)
-        own = seed.then(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW)
+            chosen(lambda: (None, None), None, [self.example_seed, other], **QUIET).then(friendly(self.show_target), given, self.view, **RAW)
+        gr.on([dial.input for dial in (self.zoom, self.across, self.down)], friendly(self.show_target), given, self.view, **LAST, preprocess=False)
+        found = self.find.click(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW, preprocess=False)
+        seed = self.example.click(lambda: (secrets.randbelow(1_000_000), None, None), None, [self.example_seed, self.photo, self.pasted], **QUIET)
+        own = seed.then(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW, preprocess=False)
         cancelling(self.cancel, [found, own], self.result)
         offer_images(self.renderer, self.view, self.file)
 
@@ -85,11 +100,9 @@ class InvertScreen:
         name = values[self.checkpoint]
         if values[self.example_seed] is not None:
             return self.renderer.single_images([Recipe(checkpoint=name, seeds=(values[self.example_seed],), columns=1)])[0][1]
-        path = values[self.photo] or values[self.pasted]
-        if not path:
-            raise DataError("There is no picture yet: choose a file, or paste one.")
+        path = uploaded(values[self.photo] or values[self.pasted], "There is no picture yet: choose a file, or paste one.")
         crop = (values[self.zoom], values[self.across], values[self.down])
-        return load_photo(Path(path), self.library.card(name).arch.resolution, crop, self.renderer.budget.photo)
+        return load_photo(path, self.library.card(name).arch.resolution, crop, self.renderer.budget.photo)
 
     def show_target(self, values: Values) -> Any:
         """The picture as it will be looked for, before it is."""

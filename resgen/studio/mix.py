@@ -1,5 +1,6 @@
 """The Mix screen: rows x columns, each image the row's but for some blocks, which follow the column."""
 
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -19,7 +20,6 @@ from resgen.studio.page import (
     Values,
     as_pins,
     download,
-    follow,
     friendly,
     grid,
     make_pins,
@@ -108,7 +108,7 @@ class MixScreen:
     def connect(self, tab: gr.Tab) -> None:
         """Attach every listener."""
         redraw(self, [self.blocks.input, self.scale.input, self.scale.release], self.renderer.view)
-        follow(self, [self.rows.change, self.columns.change])
+        rewrite(partial(gr.on, [self.rows.change, self.columns.change]), self.change_images, self.inputs, {self.blocks, self.view})
         for button, target in ((self.pins_to_rows, self.rows), (self.pins_to_columns, self.columns)):
             button.click(friendly(as_pins), self.tray, target, **QUIET)
         for text, target in ((self.row_seeds, self.rows), (self.column_seeds, self.columns)):
@@ -117,6 +117,17 @@ class MixScreen:
         offer(self.download.click, self.make_png, self.inputs, self.file)
         offer_images(self.renderer, self.view, self.file)
         rewrite(tab.select, self.open, {*self.inputs, self.row_seeds, self.column_seeds, self.checkpoint}, self.outputs)
+
+    def change_images(self, values: Values) -> Updates:
+        """Other rows or columns: the blocks that can be taken are those of their generator, the finer half where it has another number of them."""
+        name = next((image.checkpoint for image in (*pinned(values[self.rows]), *pinned(values[self.columns]))), "")
+        kept = read_dict(values[self.kept]) if values[self.kept] else None
+        if not name or (isinstance(kept, StyleMix) and kept == self.read(values)):
+            return {}  # what was written with its blocks, and asked for
+        choices, chosen = self._choices(name), values[self.blocks] or []
+        as_many = isinstance(kept, StyleMix) and len(self.library.card(kept.checkpoint).block_names) == len(choices)
+        fits = as_many and all(isinstance(block, int) and block < len(choices) for block in chosen)
+        return {self.blocks: gr.update(choices=choices, value=chosen if fits else list(finer_half(len(choices)))), self.view: ASK}
 
     def take_seeds(self, text: str, rows: Any, columns: Any, checkpoint: str) -> list[dict[str, str]]:
         """Pins from seeds, of the generator that the table's images so far come from."""

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import gradio as gr
+from gradio.utils import get_upload_folder, is_in_or_equal
 
 from resgen.budget import MAX_STOPS
 from resgen.composite import AnyRecipe, read_query
-from resgen.errors import RecipeError, ResGenError
+from resgen.errors import DataError, RecipeError, ResGenError
 from resgen.fields import Declared, Dial, declaration, limits
 from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, PLANE_HEIGHT, PLANE_WIDTH, STEP_DIAL, Recipe, enlargement
 from resgen.studio.log import note_failure, note_refusal
@@ -127,6 +128,17 @@ def inform(words: str) -> None:
     gr.Info(html.escape(words))
 
 
+def uploaded(file: Any, otherwise: str) -> Path:
+    """The file that a visitor has sent, as the page names it. Raises DataError, ``otherwise``, for any other: it may name anything on the server.
+
+    Gradio's own way to a file leaves another one, empty, at each event.
+    """
+    path = file.get("path") if isinstance(file, dict) else getattr(file, "path", None)
+    if not isinstance(path, str) or not is_in_or_equal(path, get_upload_folder()):
+        raise DataError(otherwise)
+    return Path(path)
+
+
 def one_image(query: Any, otherwise: str = "This is not one image.") -> Recipe:
     """The recipe of an image that the page tells of by its query. Raises RecipeError, ``otherwise`` where it is none, or more than one."""
     recipe = read_query(query) if isinstance(query, str) else None
@@ -166,7 +178,9 @@ def redraw(screen: Screen, triggers: Iterable[Any], view_of: Callable[[Any], Any
 def rewrite(event: Any, change: Callable[..., Updates], inputs: Any, outputs: set[Any], **options: Any) -> Any:
     """At ``event``, write what ``change`` makes of ``inputs``; then the grids and players that are given `ASK` are drawn.
 
-    That is told beside their value, which a picture under way may replace at any moment. Returns the last of the events.
+    That is told beside their value, which a picture under way may replace at any moment. An event that comes while another is under way waits and
+    is made of what the page says then; of more, the last one. One that a listener is told something with can't wait, since it would be told that
+    of the first: it is dropped. Returns the last of the events.
     """
     asked = gr.JSON(visible=False)
 
@@ -176,7 +190,9 @@ def rewrite(event: Any, change: Callable[..., Updates], inputs: Any, outputs: se
         views = [view.elem_id for view, update in updates.items() if update is ASK]
         return {control: update for control, update in updates.items() if update is not ASK} | {asked: views}
 
-    written = event(writing(split, outputs), inputs, outputs | {asked}, **{**RAW, **options})
+    once = any(parameter.annotation is gr.EventData for parameter in inspect.signature(change).parameters.values())
+    mode = {"trigger_mode": "once" if once else "always_last"}
+    written = event(writing(split, outputs), inputs, outputs | {asked}, **{**RAW, **mode, **options})
     return written.success(None, asked, None, js=_ask())
 
 

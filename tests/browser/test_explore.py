@@ -143,6 +143,7 @@ def test_a_damaged_checkpoint_is_one_message_and_the_app_goes_on(page: Page) -> 
     choose_generator(page, "damaged")
     toast(page, "damaged or not whole")
     assert pixels(page) == before
+    redrawn(page, lambda: enter(number(page, "truncation"), "0.5"))  # the generator that is shown is chosen again
     redrawn(page, lambda: choose_generator(page, "fashion-mnist"))
 
 

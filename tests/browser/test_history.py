@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from resgen.carry import sign
 from resgen.composite import StyleMix, Walk
-from tests.browser.conftest import choose_generator, enter, linked, number, open_tab, pin, pixels, redrawn, settled, shown, text
+from tests.browser.conftest import PATIENCE, choose_generator, enter, linked, number, open_tab, pin, pixels, redrawn, settled, shown, text
 
 
 def test_undo_and_redo_go_through_what_was_shown(page: Page) -> None:
@@ -30,6 +30,20 @@ def test_undo_and_redo_go_through_what_was_shown(page: Page) -> None:
     redrawn(page, lambda: enter(number(page, "truncation"), "0.5"))
     settled(page, 2)
     expect(page.locator("#redo")).to_be_disabled()  # what was undone is forgotten
+
+
+def test_the_last_of_many_changes_in_a_row_is_shown(page: Page) -> None:
+    """What comes while the studio is still answering is not lost: page and picture would say different things."""
+    settled(page, 0)
+    for step in (1, 2, 3):
+        redrawn(page, lambda: page.click("#next"))
+        settled(page, step)
+    page.evaluate("() => { history.back(); setTimeout(() => history.back(), 30); }")
+    expect(text(page, "seeds")).to_have_value("24-47", timeout=PATIENCE)
+    page.wait_for_function("document.querySelector('#grid canvas').dataset.painted.includes('seeds=24-47')", timeout=PATIENCE)
+    page.evaluate("() => ['fashion-mnist', 'fruits'].forEach((name) => document.querySelector(`#checkpoint [title='${name}']`).click())")
+    page.wait_for_function("document.querySelector('#grid canvas').dataset.painted.includes('checkpoint=fruits')", timeout=PATIENCE)
+    expect(page.locator("#checkpoint [title=fruits]")).to_have_attribute("aria-checked", "true")
 
 
 def test_undo_and_redo_cross_from_one_screen_to_another(page: Page) -> None:

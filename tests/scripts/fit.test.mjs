@@ -18,11 +18,14 @@ test("as many images as asked for fit into the pane, and one pixel more does not
   assert.equal(fit(5000, 5000, 1, 1, 2, 16, 512), 512);
 });
 
-test("a phone shows four columns of a plain grid, and leaves others as they are", () => {
-  assert.equal(columnsFor(true, true, 6, 24), 4);
-  assert.equal(columnsFor(true, false, 6, 24), 6);
-  assert.equal(columnsFor(false, true, 6, 24), 6);
-  assert.equal(columnsFor(true, true, 3, 3), 3);
+test("in a small pane images are as large as they can be, in about as many columns as were asked for", () => {
+  for (const [width, height, count] of [[374, 340, 24], [374, 340, 16], [300, 500, 3], [374, 340, 100], [500, 200, 7]]) {
+    const columns = columnsFor(width, height, 6, count, 2);
+    const side = (number) => fit(width, height, number, Math.ceil(count / number), 2, 1, Infinity);
+    for (let other = 1; other <= count; other++) assert.ok(side(columns) >= side(other));
+  }
+  assert.equal(columnsFor(374, 340, 6, 16, 2), 4);
+  assert.equal(columnsFor(100, 100, 1, 1, 2), 1);
 });
 
 test("the image that a drag begins at keeps its point", () => {

@@ -18,7 +18,8 @@ function share(query) {
   const link = linkOf(query);
   if (!says(link)) window.history.replaceState(window.history.state, "", link);
   // Inside a Hugging Face Space the page around it is told.
-  if (window.parent !== window) window.parent.postMessage({ queryString: query, hash: "" }, "https://huggingface.co");
+  const parts = link.startsWith("?") ? { queryString: query, hash: "" } : { queryString: "", hash: query };
+  if (window.parent !== window) window.parent.postMessage(parts, "https://huggingface.co");
 }
 
 // What is on screen becomes an entry of its own; the one before gets back the link that it had.
@@ -55,8 +56,12 @@ window.addEventListener("popstate", () => {
   settled = current();
   awaited = performance.now() + LATE;
   showSteps();
-  trigger("select", { link: current() });
+  trigger("select");
 });
+
+// A link that was opened by itself begins anew, whatever this tab has shown before.
+const isOpened = performance.getEntriesByType("navigation")[0]?.type === "navigate";
+if (isOpened && window.history.state?.step === undefined) keep(LAST, "0", "sessionStorage");
 
 // Whoever goes on at once wants the address to follow.
 for (const act of ["input", "click"]) window.addEventListener(act, () => (awaited = null), true);

@@ -22,7 +22,7 @@ function toggleFull() {
 
 window.addEventListener("keydown", (event) => {
   if (!isCommand(event)) return;
-  if (event.key === "f") toggleFull();
+  if (event.key.toLowerCase() === "f") toggleFull();
   if (event.key === "?") keys.showModal();
 });
 element.querySelector(".rg-full").addEventListener("click", toggleFull);

@@ -77,11 +77,19 @@ function lay(name, place, own) {
 
 function layAll() {
   const { names, own } = state();
-  const places = [...own.map((name, place) => [name, place, true]), ...names.map((name, place) => [name, place, false])];
+  const places = own.map((name, place) => [name, place, true]);
+  names.forEach((name, place) => own.includes(name) || places.push([name, place, false])); // a link's own direction hides one of that name
   dials = new Map(places.map(([name, place, mine]) => [name, lay(name, place, mine)]));
+  const hadFocus = list.contains(document.activeElement);
   list.replaceChildren(...[...dials.values()].map((dial) => dial.root));
+  if (hadFocus) focusFirst();
   more.hidden = dials.size <= first;
   paintEnds();
+}
+
+// What had the keyboard's focus is gone, or can't have it any more.
+function focusFirst() {
+  list.querySelector("input[type=range]")?.focus();
 }
 
 function show() {
@@ -135,6 +143,7 @@ more.addEventListener("click", () => {
 zero.addEventListener("click", () => {
   set({});
   show();
+  focusFirst();
   trigger("input");
   trigger("release");
 });

@@ -6,9 +6,12 @@ function fit(width, height, columns, rows, gap, least, most) {
   return Math.max(least, Math.min(most, side));
 }
 
-// The number of columns that a phone shows of a plain grid: large enough for a thumb.
-function columnsFor(narrow, plain, columns, count) {
-  return narrow && plain && columns > 4 ? Math.min(4, count) : columns;
+// The number of columns at which `count` images are largest in a pane, which counts where it is small; of several that nearest to `columns`.
+function columnsFor(width, height, columns, count, gap) {
+  const side = (number) => fit(width, height, number, Math.ceil(count / number), gap, 1, Infinity);
+  const all = Array.from({ length: count }, (_, place) => place + 1);
+  const better = (one, other) => side(other) - side(one) || Math.abs(one - columns) - Math.abs(other - columns);
+  return all.sort(better)[0];
 }
 
 // Where the window of the seed plane lies whose image in column `column`, row `row` is the point [x, y].

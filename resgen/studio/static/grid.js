@@ -33,7 +33,8 @@ const rows = () => Math.ceil(view.captions.length / columns);
 const isPlain = () => !view.rowLabels.length && !view.columnLabels.length && !planeOf(view) && spread !== view && settings.wanders;
 
 function lay() {
-  columns = columnsFor(narrow.matches, isPlain(), view.columns, view.captions.length);
+  columns = view.columns;
+  if (narrow.matches && isPlain()) columns = columnsFor(pane.clientWidth, pane.clientHeight, columns, view.captions.length, GAP);
   label(find(".rg-rows"), view.rowLabels);
   label(find(".rg-columns"), view.columnLabels);
   const beside = view.rowLabels.length ? find(".rg-rows").offsetWidth + 8 : 0;
@@ -400,7 +401,7 @@ tiles.addEventListener("keydown", (event) => {
 closeUp.addEventListener("click", (event) => {
   const action = event.target.closest("button")?.dataset.action;
   if (!action || chosen < 0) return;
-  if (action === "close") choose(-1);
+  if (action === "close") leave();
   else onceSaid(act.bind(null, action, chosen));
 });
 
@@ -409,14 +410,18 @@ function act(action, place) {
   else if (action === "more" || action === "less") mark(action, place);
   else {
     trigger("select", { action, tile: view.tiles[place] });
-    if (action !== "save") choose(-1);
+    if (action !== "save") leave();
   }
 }
 
-closeUp.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
+// No image is chosen any more; the keyboard's focus goes to the one that was, since the buttons beside it can't keep it.
+function leave() {
   tiles.children[chosen]?.focus();
   choose(-1);
+}
+
+closeUp.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") leave();
 });
 
 // Before and after: while the key or the button is held, the same images without what was turned.
@@ -442,14 +447,17 @@ async function takeOriginal(shown) {
 
 function command(event) {
   if (!element.offsetParent || !isCommand(event)) return;
-  if (event.key === "p") onceSaid(pin.bind(null, chosen));
-  if (event.key === "r") document.querySelector("#random")?.click();
-  if (event.key === "b") compare(true);
+  const key = event.key.toLowerCase(); // as with the capitals locked
+  if (key === "p") onceSaid(pin.bind(null, chosen));
+  if (!settings.wanders) return;
+  if (key === "r") document.querySelector("#random")?.click();
+  if (key === "b") compare(true);
 }
 
+window.addEventListener("keydown", command);
+
 if (settings.wanders) {
-  window.addEventListener("keydown", command);
-  window.addEventListener("keyup", (event) => event.key === "b" && compare(false));
+  window.addEventListener("keyup", (event) => event.key.toLowerCase() === "b" && compare(false));
   window.addEventListener("resgen-before", ({ detail }) => takeOriginal(detail));
   window.addEventListener("resgen-hold", ({ detail }) => compare(detail));
   window.addEventListener("resgen-look", ({ detail }) => {

@@ -73,6 +73,7 @@ pad.addEventListener("keydown", (event) => {
 });
 now.querySelector(".rg-leave").addEventListener("click", () => {
   props.value = null;
+  pad.focus(); // the button goes
   show();
   trigger("release");
 });
