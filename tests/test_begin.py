@@ -55,6 +55,10 @@ def test_a_steady_block_begins_with_the_picture_that_it_is_about_to_refine() -> 
     assert inherited(TrainConfig((), ""), refined.config, 16).widths == (16, 12, 12)
     take_weights(grown, checkpoint(refined))
     torch.testing.assert_close(picture(grown), F.interpolate(picture(before), scale_factor=2.0, mode="bilinear"))
+    same = generator(16, 12, 12)
+    nn.init.zeros_(refined.blocks[2].conv1.weight)  # type: ignore[union-attr]
+    take_weights(same, checkpoint(refined))
+    assert same.blocks[2].conv1.weight.std() > 0, "it begins the block of twice the size"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

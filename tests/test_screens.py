@@ -210,17 +210,24 @@ def test_a_generator_that_cannot_be_drawn_with_does_not_stay_chosen(studio: Stud
 
 
 def test_own_directions_come_along_into_variations_and_back(studio: Studio) -> None:
-    explore, mine = studio.explore, (("mine", pack_vector([1.0] * W_DIM)),)
-    grid = FULL.changed(class_mix=(), edits=(), own_directions=mine)
-    image = FULL.changed(class_mix=(), edits=(), seeds=(3,), columns=1)
+    explore, mine = studio.explore, ("mine", pack_vector([1.0] * W_DIM))
+    grid = FULL.changed(class_mix=(), edits=(), own_directions=(mine,), directions=(("mine", 2.0), ("pc1", 8.0)))
+    image, other = (FULL.changed(class_mix=(), edits=(), seeds=(seed,), columns=1) for seed in (3, 9))
     values = settle(explore, grid) | {explore.narrow: False}
     kept = Kept.from_json(explore.vary(values, gr.EventData(None, {"action": "vary", "tile": image.to_query()}))[explore.kept])
-    assert kept.recipe.own_directions == mine and kept.recipe.variation_of == 3
-    two = (*mine, ("more", pack_vector([2.0] * W_DIM)))
-    among = settle(explore, kept.recipe.changed(own_directions=two)) | {
-        explore.kept: Kept(kept.recipe.changed(own_directions=two), kept.before).to_json()
-    }
-    assert Kept.from_json(explore.leave_variations(among)[explore.kept]).recipe == grid.changed(own_directions=two)
+    assert kept.recipe.own_directions == (mine,) and kept.recipe.variation_of == 3
+
+    def among(kept: Kept) -> dict[Any, Any]:
+        return settle(explore, kept.recipe) | {explore.kept: kept.to_json()}
+
+    marked = {explore.marked: {"more": [image.to_query()], "less": [other.to_query()]}, explore.controls.own_name: "made"}
+    made = Kept.from_json(explore.make_own(among(kept) | marked)[explore.kept])
+    back = Kept.from_json(explore.leave_variations(among(made))[explore.kept]).recipe
+    assert back == grid.changed(own_directions=made.recipe.own_directions) and [name for name, _ in back.own_directions] == ["mine", "made"]
+    removed = explore.change_directions(among(made), gr.EventData(None, {"action": "remove", "name": "mine"}))
+    back = Kept.from_json(explore.leave_variations(among(Kept.from_json(removed[explore.kept])))[explore.kept]).recipe
+    assert [name for name, _ in back.own_directions] == ["made"] and back.directions == (("pc1", 8.0),)
+    assert explore.leave_variations(settle(explore, back)) == {}, "asked for twice"
 
 
 def test_a_window_entered_from_a_found_image_is_as_large_as_a_first_picture(studio: Studio) -> None:
@@ -306,21 +313,24 @@ def test_a_mix_of_no_rows_is_none(studio: Studio) -> None:
     assert mix.open(values) == {}
 
 
-def test_blocks_to_mix_are_those_of_the_rows_generator(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    mix, pin = studio.mix, {"query": Recipe(checkpoint="plain", seeds=(1,), columns=1, scale=1).to_query()}
-    tiny = tuple(Recipe(checkpoint="tiny", seeds=(seed,), columns=1, scale=1) for seed in (1, 2))
+def test_blocks_to_mix_are_those_of_the_images_generator(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The finer half of them at first, and then what is chosen, whichever rows and columns come and go."""
+    mix = studio.mix
+    tiny, plain = (tuple(Recipe(checkpoint=name, seeds=(seed,), columns=1, scale=1) for seed in (1, 2)) for name in ("tiny", "plain"))
+    pins = [{"query": image.to_query()} for image in plain]
     values = settle(mix, StyleMix(rows=tiny[:1], columns=tiny[1:], blocks=(0, 2)))
-    assert mix.change_images(values) == {}, "what was written is asked for already"
-    more = mix.change_images(values | {mix.columns: [{"query": image.to_query()} for image in tiny]})[mix.blocks]
-    assert len(more["choices"]) == BLOCKS and more["value"] == [0, 2], "of the same generator, as they were"
-    others = mix.change_images(values | {mix.rows: [pin], mix.columns: [pin]})[mix.blocks]
-    assert len(others["choices"]) == len(studio.library.card("plain").block_names) == BLOCKS and others["value"] == [0, 2]
     monkeypatch.setattr(
         studio.library, "card", lambda name: SimpleNamespace(block_names=["1", "2", "3", "4"] if name == "plain" else ["1", "2", "3"])
     )
-    others = mix.change_images(values | {mix.rows: [pin], mix.columns: [pin]})[mix.blocks]
-    assert len(others["choices"]) == 4 and others["value"] == [2, 3], "of another number the finer half"
-    assert mix.change_images(values | {mix.rows: [], mix.columns: []}) == {}
+    assert mix.offer_blocks(values) == {}, "what was written is as it should be"
+    assert mix.offer_blocks(values | {mix.rows: pins}) == {}, "two generators: the drawing says so"
+    others = values | {mix.rows: pins, mix.columns: pins}
+    offered = mix.offer_blocks(others)
+    assert len(offered[mix.blocks]["choices"]) == 4 and offered[mix.blocks]["value"] == [2, 3]
+    assert mix.read(others) == StyleMix(rows=plain, columns=plain, blocks=(2, 3)), "and so it is drawn meanwhile"
+    chosen = others | {mix.kept: offered[mix.kept], mix.blocks: [0], mix.rows: pins[:1]}
+    assert mix.offer_blocks(chosen)[mix.blocks]["value"] == [0]
+    assert mix.offer_blocks(values | {mix.rows: [], mix.columns: []}) == {}
 
 
 def test_compared_pins_keep_what_they_have_in_common(studio: Studio) -> None:

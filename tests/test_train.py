@@ -189,7 +189,7 @@ def test_descriptions_are_places_by_images_by_channels() -> None:
 
 
 def test_drift_leaves_detail_to_an_adversary_once_there_is_one(shapes_zip: Path, eyes: Path) -> None:
-    config = TrainConfig((), "shapes", images=48, batch=12, group=4, widths=(8, 8, 8), loss="drift+adversary", drift_first=24)
+    config = TrainConfig((), "shapes", images=48, batch=12, group=4, widths=(8, 8, 8), loss="drift+adversary", drift_first=24, guidance=0.2)
     trainer = EyesTrainer(config, load_images([str(shapes_zip)]), load_features(eyes), "cpu", "", Team())
     parts: list[int] = []
     for _ in range(4):

@@ -36,7 +36,7 @@ EVENTS: list[Any] = [
     "x",
     [],
     {},
-    {"action": 5, "tile": 7, "query": [], "link": {}, "index": "x", "more": 3, "less": 3, "name": [], "whole": 3},
+    {"action": 5, "tile": 7, "query": [], "index": "x", "more": 3, "less": 3, "name": [], "whole": 3},
 ]
 
 

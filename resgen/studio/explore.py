@@ -13,6 +13,7 @@ from resgen.errors import RecipeError, ResGenError
 from resgen.latents import locate
 from resgen.recipe import MAX_SEED, Recipe, enlargement, parse_seeds
 from resgen.studio.controls import TILE, Controls, Kept
+from resgen.studio.log import note_refusal
 from resgen.studio.page import (
     ASK,
     BESIDE,
@@ -181,6 +182,7 @@ class Explore:
         try:
             return self.write(self.read(values))
         except ResGenError as error:
+            note_refusal("change_checkpoint", error)
             warn(str(error))
             return {self.controls.checkpoint: Kept.from_json(values[self.kept]).recipe.checkpoint}
 
@@ -204,7 +206,7 @@ class Explore:
         """To and from a strip, or without one of the user's own directions."""
         recipe, name = self.read(values), told(event).get("name")
         if told(event).get("action") == "remove":
-            return self.write(_without_own(recipe, name))
+            return self.write(_without_own(recipe, name), Kept.from_json(values[self.kept]).before)
         kept = Kept.from_json(values[self.kept])
         if not name:
             return self.write(self._after_strip(recipe.changed(sweep=""), kept.before, values[self.narrow]))
@@ -279,9 +281,10 @@ class Explore:
     def leave_variations(self, values: Values) -> Updates:
         """Back to what was on screen before them; where nobody knows, to all seeds."""
         recipe, before = self.read(values), Kept.from_json(values[self.kept]).before
+        if recipe.variation_of is None:
+            return {}  # asked for twice
         if before and isinstance(found := read_query(before), Recipe):
-            made = recipe.own_directions if found.checkpoint == recipe.checkpoint else ()  # meanwhile
-            return self.write(found.changed(own_directions=tuple((dict(found.own_directions) | dict(made)).items())))
+            return self.write(_with_own(found, recipe) if found.checkpoint == recipe.checkpoint else found)
         return self.write(recipe.changed(variation_of=None, variation_path=(), classes=()))
 
     def leave_latents(self, values: Values) -> Updates:
@@ -323,7 +326,8 @@ class Explore:
         recipe, marked = self.read(values), values[self.marked]
         more, less = ([one_image(query) for query in _queries(marked, kind)] for kind in ("more", "less"))
         name = (values[self.controls.own_name] or "").strip() or "own"
-        return self.write(make_direction(recipe, name, more, less, self.library.sampler(recipe.checkpoint)))
+        before = Kept.from_json(values[self.kept]).before
+        return self.write(make_direction(recipe, name, more, less, self.library.sampler(recipe.checkpoint)), before)
 
     def find_best(self, values: Values) -> Iterator[Updates]:
         recipe = self.read(values)
@@ -358,6 +362,14 @@ def _queries(marked: Any, kind: str) -> list[str]:
     if len(found) > MOST_MARKED:
         raise RecipeError(f"{len(found)} images are marked; {MOST_MARKED} say as much: clear the marks and begin again.")
     return found
+
+
+def _with_own(recipe: Recipe, other: Recipe) -> Recipe:
+    """With the own directions of ``other`` in place of its own, and without all that moves along those that are not among them."""
+    kept = dict(other.own_directions)
+    for name, _ in recipe.own_directions:
+        recipe = recipe if name in kept else _without_own(recipe, name)
+    return recipe.changed(own_directions=other.own_directions)
 
 
 def _without_own(recipe: Recipe, name: Any) -> Recipe:

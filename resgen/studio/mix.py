@@ -1,16 +1,16 @@
 """The Mix screen: rows x columns, each image the row's but for some blocks, which follow the column."""
 
-from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from resgen.card import plain
 from resgen.composite import StyleMix, finer_half, read_dict, read_points
-from resgen.errors import RecipeError
+from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import Recipe
 from resgen.studio.page import (
     ASK,
+    LAST,
     OPEN,
     PIN,
     POINTS_HELP,
@@ -20,6 +20,7 @@ from resgen.studio.page import (
     Values,
     as_pins,
     download,
+    follow,
     friendly,
     grid,
     make_pins,
@@ -30,6 +31,7 @@ from resgen.studio.page import (
     redraw,
     rewrite,
     slider,
+    writing,
 )  # fmt: skip
 from resgen.studio.renderer import Renderer
 
@@ -84,6 +86,9 @@ class MixScreen:
         kept = read_dict(values[self.kept]) if values[self.kept] else None
         chosen = tuple(values[self.blocks] or ())
         blocks = tuple(sorted(chosen)) if all(isinstance(block, int) for block in chosen) else chosen
+        count = self._count(rows[0])
+        if not isinstance(kept, StyleMix) or self._count(kept.rows[0]) != count:
+            blocks = finer_half(count)  # those that are chosen are another generator's
         if isinstance(kept, StyleMix) and blocks == tuple(sorted(kept.blocks)):
             blocks = kept.blocks  # in the order in which they were given
         return StyleMix(rows=rows, columns=columns, blocks=blocks, scale=values[self.scale])
@@ -100,6 +105,10 @@ class MixScreen:
             self.view: ASK,
         }
 
+    def _count(self, image: Recipe) -> int:
+        """How many blocks an image's generator has."""
+        return len(self.library.card(image.checkpoint).block_names)
+
     def _choices(self, name: str) -> list[tuple[str, int]]:
         return [(words.capitalize(), block) for block, words in enumerate(self.library.card(name).block_names)]
 
@@ -108,7 +117,8 @@ class MixScreen:
     def connect(self, tab: gr.Tab) -> None:
         """Attach every listener."""
         redraw(self, [self.blocks.input, self.scale.input, self.scale.release], self.renderer.view)
-        rewrite(partial(gr.on, [self.rows.change, self.columns.change]), self.change_images, self.inputs, {self.blocks, self.view})
+        follow(self, [self.rows.change, self.columns.change])
+        self.view.submit(writing(self.offer_blocks, {self.blocks, self.kept}), self.inputs, [self.blocks, self.kept], **LAST, preprocess=False)
         for button, target in ((self.pins_to_rows, self.rows), (self.pins_to_columns, self.columns)):
             button.click(friendly(as_pins), self.tray, target, **QUIET)
         for text, target in ((self.row_seeds, self.rows), (self.column_seeds, self.columns)):
@@ -118,16 +128,15 @@ class MixScreen:
         offer_images(self.renderer, self.view, self.file)
         rewrite(tab.select, self.open, {*self.inputs, self.row_seeds, self.column_seeds, self.checkpoint}, self.outputs)
 
-    def change_images(self, values: Values) -> Updates:
-        """Other rows or columns: the blocks that can be taken are those of their generator, the finer half where it has another number of them."""
-        name = next((image.checkpoint for image in (*pinned(values[self.rows]), *pinned(values[self.columns]))), "")
-        kept = read_dict(values[self.kept]) if values[self.kept] else None
-        if not name or (isinstance(kept, StyleMix) and kept == self.read(values)):
-            return {}  # what was written with its blocks, and asked for
-        choices, chosen = self._choices(name), values[self.blocks] or []
-        as_many = isinstance(kept, StyleMix) and len(self.library.card(kept.checkpoint).block_names) == len(choices)
-        fits = as_many and all(isinstance(block, int) and block < len(choices) for block in chosen)
-        return {self.blocks: gr.update(choices=choices, value=chosen if fits else list(finer_half(len(choices)))), self.view: ASK}
+    def offer_blocks(self, values: Values) -> Updates:
+        """The blocks of the generator whose images are mixed now."""
+        try:
+            recipe = self.read(values)
+        except ResGenError:
+            return {}  # which the drawing says
+        if recipe is None or (values[self.kept] and recipe == read_dict(values[self.kept])):
+            return {}
+        return {self.blocks: gr.update(choices=self._choices(recipe.checkpoint), value=list(recipe.blocks)), self.kept: recipe.to_dict()}
 
     def take_seeds(self, text: str, rows: Any, columns: Any, checkpoint: str) -> list[dict[str, str]]:
         """Pins from seeds, of the generator that the table's images so far come from."""
@@ -157,7 +166,7 @@ class MixScreen:
         """A table whose images take the finer half of their blocks from the columns; none where a side is empty."""
         if not rows or not columns:
             return {}
-        blocks = finer_half(len(self.library.card(rows[0].checkpoint).block_names))
+        blocks = finer_half(self._count(rows[0]))
         return self.write(StyleMix(rows=rows, columns=columns, blocks=blocks, scale=FIRST_SCALE))
 
     def swapped(self, values: Values) -> Updates:

@@ -180,7 +180,7 @@ def rewrite(event: Any, change: Callable[..., Updates], inputs: Any, outputs: se
 
     That is told beside their value, which a picture under way may replace at any moment. An event that comes while another is under way waits and
     is made of what the page says then; of more, the last one. One that a listener is told something with can't wait, since it would be told that
-    of the first: it is dropped. Returns the last of the events.
+    of the first: it is dropped. So is one that waits for another which is refused. Returns the last of the events.
     """
     asked = gr.JSON(visible=False)
 
@@ -356,7 +356,7 @@ def _dial_words(dial: Dial) -> dict[str, float]:
 
 
 def address(elem_id: str) -> gr.HTML:
-    """Keeps the browser's history of what was on screen; `select` tells the link that Back or Forward goes to."""
+    """Keeps the browser's history of what was on screen; `select` when Back or Forward has gone to another link."""
     return component("address", elem_id, "", ("common",))
 
 

@@ -45,16 +45,25 @@ def take_weights(generator: ResNetGenerator, begun: Checkpoint) -> None:
     """
     before, after, own = begun.card.arch, generator.config, generator.state_dict()
     assert isinstance(before, GeneratorConfig)
-    weights = narrowed(begun.weights, before, after) if _is_wider(before, after) else begun.weights
+    weights, known = begun.weights, kept_widths(before, after.resolution)
+    if known != before.widths:
+        weights = {name: value for name, value in weights.items() if not _is_beyond(name, len(known))}
+        before = replace(before, widths=known, steady=0)
+    weights = narrowed(weights, before, after) if _is_wider(before, after) else weights
     generator.load_state_dict(
         {name: weights[name] if name in weights and weights[name].shape == value.shape else value for name, value in own.items()}
     )
-    known = kept_widths(before, after.resolution)
     if known == after.widths[: len(known)]:
         for part in generator.to_image[len(known) :]:
             conv = part[-1]  # type: ignore[index]
             nn.init.zeros_(conv.weight)
             nn.init.zeros_(conv.bias)
+
+
+def _is_beyond(name: str, blocks: int) -> bool:
+    """True for a weight of a block, or of what follows it, behind the first ``blocks``."""
+    part, number, *_ = name.split(".")
+    return part in ("blocks", "attention", "to_image") and int(number) >= blocks
 
 
 def _is_wider(before: GeneratorConfig, after: GeneratorConfig) -> bool:

@@ -63,22 +63,22 @@ class EyesTrainer(Trainer):
     def step(self) -> dict[str, float]:
         """One update on one batch, groups of one class each; returns the losses."""
         step_seed = self.begin_step()
-        labels = self._choose_classes()
-        others = self.real_memory.draw(OTHERS) if self.config.guidance else None
-        place = torch.rand(2, 1, device=self.device)
-        batch = self._draw_batch(labels, step_seed)
-        with autocast(self.device):
-            fake = self._generate(batch.z, batch.labels).float()
         fights, began = self._fights(self.images_seen), self._fights(self.images_seen - self.config.batch)
         if fights and not began:
             self.forget()  # what is remembered has more parts
+        labels = self._choose_classes()
+        others = self.real_memory.draw(OTHERS) if self.config.guidance else None
+        offset = torch.rand(2, 1, device=self.device)
+        batch = self._draw_batch(labels, step_seed)
+        with autocast(self.device):
+            fake = self._generate(batch.z, batch.labels).float()
         losses: dict[str, Tensor] = {}
         gradient = torch.zeros_like(fake)
         if fights:
             gradient, losses = self._resist(batch, fake)
         if self.config.drifts and not (fights and self.steps_done % DRIFT_EVERY):
             finest = max(0, len(self.sight.probe) - 1 - COARSE) if fights else 0
-            drift, losses["drift"] = self._drift(batch, fake, labels, others, place, finest)
+            drift, losses["drift"] = self._drift(batch, fake, labels, others, offset, finest)
             share = DRIFT_EVERY * self.config.drift_share * self.team.norm(gradient) / self.team.norm(drift) if fights else 1.0
             gradient = gradient + share * drift
         waits = fights and self.images_seen < self.config.drift_first + FROZEN_STEPS * self.config.batch
@@ -98,16 +98,18 @@ class EyesTrainer(Trainer):
             of_fake = self.sight.look(change_fake(fake))
         return self.contest.resist(fake, of_fake, batch.labels, of_real, batch.real_labels, self.caution)
 
-    def _drift(self, batch: Batch, fake: Tensor, labels: list[int], others: list[Tensor] | None, place: Tensor, finest: int) -> tuple[Tensor, Tensor]:
+    def _drift(
+        self, batch: Batch, fake: Tensor, labels: list[int], others: list[Tensor] | None, offset: Tensor, finest: int
+    ) -> tuple[Tensor, Tensor]:
         """The drifting loss's gradient on the images ``fake`` in maps from number ``finest`` on, and the loss.
 
-        Eyes see all images of a step moved to one ``place``: their maps' grid would leave its print, were it always the same on the image. What
-        is remembered was at places of its own.
+        Eyes see all images of a step moved by one ``offset``: their maps' grid would leave its print, were it always the same on the image. What
+        is remembered was moved by offsets of its own.
         """
         with autocast(self.device):
             with torch.no_grad():
-                real_maps = self.sight.maps(move(batch.real, place.expand(-1, len(batch.real))))
-            fake_maps = self.sight.maps(move(fake, place.expand(-1, len(fake))))
+                real_maps = self.sight.maps(move(batch.real, offset.expand(-1, len(batch.real))))
+            fake_maps = self.sight.maps(move(fake, offset.expand(-1, len(fake))))
         self._remember(self.real_memory, labels, describe(batch.real, real_maps, finest), self.config.real)
         fake_parts = describe(fake, fake_maps, finest)
         mine = enumerate(labels[place] for place in self.team.share(len(labels)))

@@ -25,7 +25,8 @@ test("in a small pane images are as large as they can be, in about as many colum
     for (let other = 1; other <= count; other++) assert.ok(side(columns) >= side(other));
   }
   assert.equal(columnsFor(374, 340, 6, 16, 2), 4);
-  assert.equal(columnsFor(100, 100, 1, 1, 2), 1);
+  assert.equal(columnsFor(100, 100, 5, 1, 2), 1);
+  assert.equal(columnsFor(374, 340, 2, 24, 2), 2);
 });
 
 test("the image that a drag begins at keeps its point", () => {

@@ -1,5 +1,7 @@
 // Sums of a grid's layout: plain functions, so that they can be tried without a page.
 
+const FEW_COLUMNS = 4;
+
 // The largest whole side of an image at which `columns` x `rows` of them, each followed by `gap`, fit into a pane.
 function fit(width, height, columns, rows, gap, least, most) {
   const side = Math.floor(Math.min(width / columns, height / rows)) - gap;
@@ -7,7 +9,9 @@ function fit(width, height, columns, rows, gap, least, most) {
 }
 
 // The number of columns at which `count` images are largest in a pane, which counts where it is small; of several that nearest to `columns`.
+// A few columns are as they were asked for.
 function columnsFor(width, height, columns, count, gap) {
+  if (columns <= FEW_COLUMNS) return columns;
   const side = (number) => fit(width, height, number, Math.ceil(count / number), gap, 1, Infinity);
   const all = Array.from({ length: count }, (_, place) => place + 1);
   const better = (one, other) => side(other) - side(one) || Math.abs(one - columns) - Math.abs(other - columns);

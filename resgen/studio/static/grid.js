@@ -21,7 +21,7 @@ find(".rg-view").told = {};
 let sprite = new Image();
 let view = null;
 let chosen = -1;
-let columns = 1; // as laid out here: a phone shows fewer
+let columns = 1; // as laid out here: a phone may show others than were asked for
 let tile = LEAST; // CSS pixels a side of an image
 let told = ""; // which image the ends of directions were asked for
 let toldTile = null; // the image that others were told to go by
@@ -230,7 +230,7 @@ async function show() {
 const share = () => say(view);
 
 function pin(place) {
-  if (!view.tiles[place]) return;
+  if (!view?.tiles[place]) return;
   const detail = { query: view.tiles[place], caption: view.captions[place], thumbnail: thumbnail(place) };
   window.dispatchEvent(new CustomEvent("resgen-pin", { detail }));
 }
