@@ -76,9 +76,10 @@ LINKS: dict[str, tuple[AnyRecipe, str, Turn]] = {
     "comparison": (
         Comparison(
             recipe=Recipe(
-                checkpoint="cifar10", seeds=(3, 5), classes=("ship", "cat"), directions=(("pc1", 1.5),), residual_gains=(1, 0.5, 1, 1), truncation=0.8234567
+                checkpoint="cifar10@1024", seeds=(3, 5), classes=("ship", "cat"), directions=(("pc1", 1.5),), residual_gains=(1, 0.5, 1, 1),
+                truncation=0.8234567,
             ),
-            checkpoints=("cifar10@1024", "cifar10"),
+            checkpoints=("cifar10@1024", "cifar10@64000"),
         ),
         COMPARE,
         turn("compare-scale", "2"),
