@@ -15,7 +15,7 @@ function columnsFor(width, height, columns, count, gap) {
   const side = (number) => fit(width, height, number, Math.ceil(count / number), gap, 1, Infinity);
   const all = Array.from({ length: count }, (_, place) => place + 1);
   const better = (one, other) => side(other) - side(one) || Math.abs(one - columns) - Math.abs(other - columns);
-  return all.sort(better)[0];
+  return all.reduce((best, one) => (better(one, best) < 0 ? one : best));
 }
 
 // Where the window of the seed plane lies whose image in column `column`, row `row` is the point [x, y].
