@@ -326,12 +326,16 @@ def _check_told(plane: Any, truncation: Any, directions: Any, blocks: Any) -> No
 
 
 def on_plane(recipe: Recipe, window: Sequence[float]) -> dict[str, Any]:
-    """What is changed of a recipe to show a window [x, y, step] of the seed plane; entered from seeds, it is as large as their grid."""
+    """What is changed of a recipe to show a window [x, y, step] of the seed plane; entered from seeds, it is as large as their grid, from a found
+    image as a first picture.
+    """
     if recipe.plane is not None:
         return {"plane": tuple(window)}
     left = {"latents": (), "variation_of": None, "variation_path": (), "edits": (), "sweep": "", "classes": recipe.classes[:1]}
-    columns = FOUND_WINDOW if recipe.latents else min(recipe.columns, len(recipe.seeds))
-    rows = FOUND_WINDOW if recipe.latents else min(math.ceil(len(recipe.seeds) / columns), limits(Recipe, "plane_rows")[1])
+    if recipe.latents:
+        return {"plane": tuple(window), "plane_rows": FOUND_WINDOW, "columns": FOUND_WINDOW, **left}
+    columns = min(recipe.columns, len(recipe.seeds))
+    rows = min(math.ceil(len(recipe.seeds) / columns), limits(Recipe, "plane_rows")[1])
     return {"plane": tuple(window), "plane_rows": int(rows), "columns": columns, **left}
 
 

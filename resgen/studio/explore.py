@@ -204,10 +204,9 @@ class Explore:
 
     def change_directions(self, values: Values, event: gr.EventData) -> Updates:
         """To and from a strip, or without one of the user's own directions."""
-        recipe, name = self.read(values), told(event).get("name")
+        recipe, name, kept = self.read(values), told(event).get("name"), Kept.from_json(values[self.kept])
         if told(event).get("action") == "remove":
-            return self.write(_without_own(recipe, name), Kept.from_json(values[self.kept]).before)
-        kept = Kept.from_json(values[self.kept])
+            return self.write(_without_own(recipe, name), kept.before)
         if not name:
             return self.write(self._after_strip(recipe.changed(sweep=""), kept.before, values[self.narrow]))
         seeds, classes = recipe.seeds[:SWEEP_SEEDS], recipe.classes[:1]
@@ -366,9 +365,8 @@ def _queries(marked: Any, kind: str) -> list[str]:
 
 def _with_own(recipe: Recipe, other: Recipe) -> Recipe:
     """With the own directions of ``other`` in place of its own, and without all that moves along those that are not among them."""
-    kept = dict(other.own_directions)
-    for name, _ in recipe.own_directions:
-        recipe = recipe if name in kept else _without_own(recipe, name)
+    for name in dict(recipe.own_directions).keys() - dict(other.own_directions):
+        recipe = _without_own(recipe, name)
     return recipe.changed(own_directions=other.own_directions)
 
 

@@ -25,7 +25,10 @@ class Contest:
     def resist(
         self, fake: Tensor, seen: list[Tensor], labels: Tensor, real: list[Tensor], real_labels: Tensor, caution: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The adversary's gradient on the images ``fake``, of which it has ``seen`` this and of ``real`` ones that, and its own update, with ``caution`` times its step sizes."""
+        """The adversary's gradient on the images ``fake``, and its own update, with ``caution`` times its step sizes.
+
+        ``seen`` is the `Sight.look` of these, ``real`` that of real images.
+        """
         with autocast(fake.device):
             loss, named = self.adversary.judge(seen, labels)
         (gradient,) = torch.autograd.grad(loss, fake)
