@@ -4,6 +4,7 @@ Strangers send such files. To read a note no picture is decoded: the parts of a 
 """
 
 import json
+import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ def png_note(note: str) -> PngImagePlugin.PngInfo:
 
 def read_recipe(path: Path) -> tuple[AnyRecipe, str]:
     """The recipe, and the checkpoint's SHA-256 or '', of a picture or film made by ResGen or a JSON file. Raises RecipeError."""
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not path.is_file():
         raise RecipeError(f"{path.name} is not a file.")
     try:
         with open_plain(path) as file:

@@ -163,6 +163,11 @@ class Comparison(Composite):
     def count(self) -> int:
         return self.recipe.count * len(self.checkpoints)
 
+    @property
+    def checkpoint(self) -> str:
+        """The recipe's own where it is compared, else the first that is."""
+        return self.recipe.checkpoint if self.recipe.checkpoint in self.checkpoints else self.checkpoints[0]
+
     def with_checkpoint(self, name: str) -> Self:
         """The same with another generator in the place of the recipe's own."""
         names = tuple(name if other == self.checkpoint else other for other in self.checkpoints)

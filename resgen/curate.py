@@ -9,7 +9,7 @@ from resgen.composite import AnyRecipe
 from resgen.errors import RecipeError
 from resgen.features import FeatureResNet, to_float
 from resgen.latents import Points, locate
-from resgen.recipe import MAX_SEED, Recipe, pack_vector
+from resgen.recipe import SEEDS, Recipe, pack_vector
 from resgen.sampler import Sampler
 from resgen.work import Work
 
@@ -30,7 +30,7 @@ def curate(recipe: Recipe, sampler: Sampler, classifier: FeatureResNet, many: in
         raise RecipeError("The best are chosen among seeds; leave the plane, the strip, latents and rows of classes first.")
     if not 1 <= keep <= many:
         raise RecipeError(f"Keep: {keep} of {many} images cannot be kept; keep between 1 and all.")
-    if recipe.seeds[0] + many > MAX_SEED:
+    if recipe.seeds[0] + many > SEEDS:
         raise RecipeError("Seeds: there are not so many after the first; begin with a smaller one.")
     candidates = recipe.changed(seeds=tuple(range(recipe.seeds[0], recipe.seeds[0] + many)), edits=())
     points = locate(candidates, sampler.checkpoint)

@@ -64,6 +64,8 @@ def load_images(sources: Sequence[str], resolution: int | None = None, train: bo
     """
     if len(sources) == 1 and sources[0] in DOWNLOADED:
         return _load_torchvision(sources[0], resolution, train)
+    if both := [source for source in sources if source in DOWNLOADED]:
+        raise DataError(f"{both[0]} is a set by itself: give --data once, or its images as folders or zips.")
     found: list[ImageFile] = []
     for source in sources:
         found += list(_list_files(Path(source)))

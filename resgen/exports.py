@@ -148,10 +148,10 @@ def _write_python(sampler: Sampler, path: Path, half: bool) -> None:
     # What a stranger may have named is written as Python writes a text, so that it stays one.
     title = repr(f"{card.name}: images of a generator; written by ResGen, needs PyTorch alone. Its weights lie beside it.") + "\n\n"
     facts = f"\n\nCONFIG = {config.__name__}.from_dict(json.loads({settings!r}))\nCLASS_NAMES = {card.classes!r}\nBESIDE = {path.with_suffix('.pt').name!r}\n"
-    main = PYTHON_MAIN.read_text().partition("# From here on")[2].partition("\n")[2]
+    main = PYTHON_MAIN.read_text(encoding="utf-8").partition("# From here on")[2].partition("\n")[2]
     header, _, rest = source.partition("\n\n\n")
     more = "from __future__ import annotations\n\nimport argparse\nimport json\nimport struct\nimport zlib\nfrom pathlib import Path\n"
-    path.write_text(title + more + header + "\n\n\n" + rest + facts + main)
+    path.write_text(title + more + header + "\n\n\n" + rest + facts + main, encoding="utf-8")
     tensors = {f"generator.{name}": value for name, value in checkpoint.weights.items()} | {"mean_w": checkpoint.mean_w}
     buffer = BytesIO()
     torch.save(tensors, buffer)

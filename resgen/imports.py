@@ -45,7 +45,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_SETTINGS:
             raise CheckpointError(f"{path.name} is larger than any configuration.")
-        settings = yaml.safe_load(path.read_text())
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}.") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

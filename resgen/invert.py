@@ -26,6 +26,7 @@ STEPS = 400
 WATCHED_STEPS = 8  # between two images that a watcher is shown
 FEATURE_SHARE = 0.2  # of the steps, the first ones: all starts, and features compared too, since pixels alone get stuck far away
 LR = 0.1  # of Adam
+LOOKED_SIDE = 128  # pixels; features see larger images made smaller, since they learned small ones and a large one's maps take gigabytes
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,12 @@ class Inversion:
 def load_photo(path: Path, resolution: int, crop: tuple[float, float, float] = (1.0, 0.5, 0.5), most: int = MAX_PICTURE_PIXELS) -> np.ndarray:
     """A PNG, JPEG, WebP, GIF, BMP or TIFF -> uint8 [R, R, 3]: upright, on white, a square of it. Raises DataError.
 
-    ``crop``: how many times smaller the square is than the largest one, and where it lies, 0 at the left and top to 1. ``most``: pixels of the picture.
+    ``crop``: how many times smaller the square is than the largest one, from 1, and where it lies, 0 at the left and top to 1. ``most``: pixels of the
+    picture.
     """
     nearer, across, down = crop
+    if not (nearer >= 1 and 0 <= across <= 1 and 0 <= down <= 1):
+        raise DataError("Crop: the square lies within the picture: zoom in from 1, and move it from 0 to 1.")
     picture = open_picture(path, most)
     side = max(1, round(min(picture.size) / nearer))
     left, top = round((picture.width - side) * across), round((picture.height - side) * down)
@@ -68,10 +72,10 @@ def invert(
         raise DataError(f"{sampler.card.name} draws {sampler.card.arch.resolution} pixels a side; give an image of that size.")
     image = torch.from_numpy(target.copy()).permute(2, 0, 1)[None].float().to(sampler.device) / 127.5 - 1
     image = image.contiguous(memory_format=torch.channels_last)
-    wanted = [] if features is None else [m.detach() for m in features.maps(image)]
+    wanted = [] if features is None else [m.detach() for m in _look(features, image)]
     w = (yield from _likely_starts(image, sampler, seed, steps)).requires_grad_(True)
     optimiser = torch.optim.Adam([w], betas=(0.9, 0.99))
-    losses, best, best_w = [], float("inf"), w.detach()[0]
+    losses, best, best_w, best_image = [], float("inf"), w.detach()[0], image
     for step in range(steps):
         looking_around = step < FEATURE_SHARE * steps
         if not looking_around and len(w) > 1:
@@ -83,9 +87,10 @@ def invert(
         loss = error + 0.1 * _feature_error(features, drawn, wanted) if features is not None and looking_around else error
         least = error.detach().min().item()
         if least < best:
-            best, best_w = least, w.detach()[error.argmin()].clone()
+            nearest = error.argmin()
+            best, best_w, best_image = least, w.detach()[nearest].clone(), drawn.detach()[nearest][None]
         if watch is not None and step % WATCHED_STEPS == 0:
-            watch(to_pixels(drawn.detach()[error.argmin()][None])[0])
+            watch(to_pixels(best_image)[0])
         optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()
         optimiser.step()
@@ -102,9 +107,14 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return 99.0 if error == 0 else 10 * float(np.log10(255**2 / error))
 
 
+def _look(features: FeatureResNet, images: Tensor) -> list[Tensor]:
+    """The feature maps of images [N, 3, R, R], of at most `LOOKED_SIDE` pixels a side."""
+    return features.maps(F.interpolate(images, LOOKED_SIDE, mode="area") if images.shape[-1] > LOOKED_SIDE else images)
+
+
 def _feature_error(features: FeatureResNet, drawn: Tensor, wanted: list[Tensor]) -> Tensor:
     """Distance of feature maps, each scaled by the target's own strength [N]."""
-    errors = [(m - t).square().mean(dim=(1, 2, 3)) / t.square().mean() for m, t in zip(features.maps(drawn), wanted, strict=True)]
+    errors = [(m - t).square().mean(dim=(1, 2, 3)) / t.square().mean() for m, t in zip(_look(features, drawn), wanted, strict=True)]
     return torch.stack(errors).mean(dim=0)
 
 

@@ -66,7 +66,7 @@ def locate(recipe: Recipe, checkpoint: Checkpoint) -> Points:
 
 
 def draw_seed(seed: int, z_dim: int, num_classes: int) -> tuple[Tensor, int]:
-    """The z [z_dim] of a seed, and the class it draws (-1 where unconditional); always on the CPU in float32."""
+    """The z [z_dim] of a seed, and the class it draws (-1 where unconditional); always on the CPU in float32. Seeds alike but for multiples of `SEEDS` draw the same."""
     generator = torch.Generator("cpu").manual_seed(seed)
     z = torch.randn(z_dim, generator=generator)
     label = int(torch.randint(num_classes, (), generator=generator)) if num_classes else -1

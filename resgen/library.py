@@ -1,5 +1,6 @@
 """Where checkpoints, samplers and feature networks are found, loaded and kept: one library for every face of the program."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -91,8 +92,8 @@ class Library:
         if self._find(source) is not None:
             return source
         path = Path(source)
-        if not path.is_file():
-            if not SOURCE.fullmatch(source) or path.parent.is_dir():
+        if not os.path.isfile(path):  # which is told of names that cannot be, too
+            if not SOURCE.fullmatch(source) or os.path.isdir(path.parent):
                 raise CheckpointError(f"There is no checkpoint {source[:80]!r}; {self._known()} A path to a .safetensors file works too.")
             path = fetch(source)
         self._added[name_of(path)] = path

@@ -121,7 +121,7 @@ def _draw_comparison(comparison: Comparison, sampler_of: SamplerOf) -> Work[Plat
         plates.append((yield from within(drawing, len(plates), len(comparison.checkpoints))))
     count, side = len(plates[0].images), max(plate.images.shape[1] for plate in plates)
     images = np.stack([_enlarged(plate.images, side) for plate in plates], axis=1).reshape(-1, side, side, 3)
-    captions = tuple(f"{plates[0].captions[i]}, {name}" for i in range(count) for name in comparison.checkpoints)
+    captions = tuple(f"{plate.captions[i]}, {name}" for i in range(count) for plate, name in zip(plates, comparison.checkpoints, strict=True))
     tiles = tuple(plate.tiles[i] for i in range(count) for plate in plates)
     return Plate(images, len(plates), comparison.recipe.scale, captions, column_labels=_heads(comparison.checkpoints), tiles=tiles)
 

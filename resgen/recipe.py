@@ -34,6 +34,7 @@ from resgen.fields import (
 )  # fmt: skip
 
 MAX_SEED = 2**63 - 1
+SEEDS = 2**32  # that differ: from there on they draw the same images again, since torch's generator of numbers takes 32 bits of a seed
 MAX_SCALE = 16
 MAX_AMOUNT = 10  # standard deviations along a direction
 MAX_SHARE = 1000

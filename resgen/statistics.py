@@ -23,7 +23,7 @@ def latent_statistics(generator: Generator, device: torch.device) -> tuple[Tenso
     """
     arch = generator.config
     groups = max(1, arch.num_classes)
-    labels = torch.arange(SAMPLES if arch.mapped else SAMPLES_OF_FEATURES, device=device) % groups
+    labels = torch.arange(max(2 * groups, SAMPLES) if arch.mapped else SAMPLES_OF_FEATURES, device=device) % groups
     z = torch.randn(len(labels), arch.z_dim, generator=torch.Generator("cpu").manual_seed(0)).to(device)
     w = generator.map(z, _one_hot(labels, arch.num_classes))[:, 0]
     mean_w = _mean_w(generator, w, labels)

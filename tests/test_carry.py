@@ -72,7 +72,7 @@ def test_files_without_a_recipe_are_refused_in_one_sentence(tmp_path: Path, name
         (tmp_path / name).write_bytes(data)
     with pytest.raises(RecipeError) as raised:
         read_recipe(tmp_path / name)
-    assert "\n" not in str(raised.value) and str(tmp_path) not in str(raised.value)
+    assert "\n" not in raised.value.args[0] and str(tmp_path) not in str(raised.value)
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

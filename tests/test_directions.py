@@ -10,7 +10,7 @@ from resgen.data import ImageSet
 from resgen.errors import DataError
 from resgen.features import FeatureConfig, FeatureResNet
 from resgen.train import directions
-from resgen.train.directions import MEASURES, draw, learn_attributes, name_directions, read_table
+from resgen.train.directions import MEASURES, draw, learn_attributes, name_directions, read_table, sample_latents
 
 
 @pytest.fixture
@@ -41,6 +41,15 @@ def test_naming_again_changes_nothing(tiny: Checkpoint) -> None:
 def test_what_no_direction_moves_gets_no_name(tiny: Checkpoint) -> None:
     named, faith = name_directions(tiny, {"noise": lambda images: torch.rand(len(images))})
     assert named.card.direction_names == ("pc1", "pc2") and abs(faith["noise"]) < 0.5
+    bare = replace(tiny, card=replace(tiny.card, direction_names=()), directions=tiny.directions[:0])
+    named, _ = name_directions(bare, {"noise": lambda images: torch.rand(len(images))})
+    assert named.card.direction_names == () and named.directions.shape == (0, tiny.card.arch.w_dim)
+
+
+def test_the_mean_of_each_class_is_known_however_many_there_are(tiny: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directions, "SAMPLES", 2)
+    _, spread = sample_latents(tiny.build())
+    assert len(spread) == 6 and spread.isfinite().all()
 
 
 def test_measures_of_drawn_shapes() -> None:

@@ -37,6 +37,15 @@ def test_the_best_step_is_kept_and_not_the_last(tiny: Sampler, target: np.ndarra
     assert found.losses[-1] > 2 * min(found.losses) and found.psnr > 10 * np.log10(4 / min(found.losses)) - 0.5
 
 
+def test_the_nearest_image_so_far_is_shown(tiny: Sampler, target: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LR", 30)
+    monkeypatch.setattr(module, "WATCHED_STEPS", 1)
+    shown = list[np.ndarray]()
+    finish(invert(target, tiny, steps=8, watch=shown.append))
+    nearness = [psnr(image, target) for image in shown]
+    assert len(shown) == 8 and nearness == sorted(nearness)
+
+
 def test_features_guide_the_beginning_of_the_way(tiny: Sampler, library: Library, target: np.ndarray) -> None:
     """Both begin at the same places, and part at the first step."""
     blind, guided = (finish(invert(target, tiny, features, steps=20)) for features in (None, library.features("tiny")))
@@ -95,6 +104,12 @@ def test_the_middle_square_of_a_photo_is_taken(tmp_path: Path, kind: str) -> Non
     pixels = load_photo(saved(picture, tmp_path, kind), 8)
     assert pixels.shape == (8, 8, 3) and pixels.dtype == np.uint8
     assert (pixels[..., 0] > 200).mean() > 0.7 and pixels[3, 3, 2] < 60
+
+
+@pytest.mark.parametrize("crop", [(0, 0.5, 0.5), (0.5, 0.5, 0.5), (1, 2, 0.5), (1, 0.5, -1), (float("nan"), 0.5, 0.5), (1, float("nan"), 0.5)])
+def test_a_square_beyond_the_photo_is_refused(tmp_path: Path, crop: tuple[float, float, float]) -> None:
+    with pytest.raises(DataError, match="within the picture"):
+        load_photo(saved(Image.new("RGB", (9, 9)), tmp_path, "png"), 8, crop)
 
 
 def test_transparency_lies_on_white(tmp_path: Path) -> None:

@@ -132,6 +132,13 @@ def test_each_column_of_a_comparison_is_its_checkpoints_own(library: Library) ->
     assert tile is not None and tile.checkpoint == "tiny@500" and np.array_equal(image(tile, library), made.images[3])
 
 
+def test_each_image_of_a_comparison_is_called_after_its_own_class(library: Library) -> None:
+    made = plate(Comparison(recipe=Recipe(seeds=(1, 2)), checkpoints=("tiny", "plain")), library)
+    own = {name: plate(Recipe(checkpoint=name, seeds=(1, 2)), library).captions for name in ("tiny", "plain")}
+    assert own["tiny"] != own["plain"]
+    assert made.captions == tuple(f"{own[name][seed]}, {name}" for seed in range(2) for name in ("tiny", "plain"))
+
+
 def test_checkpoints_that_draw_other_pictures_are_not_compared(library: Library) -> None:
     with pytest.raises(RecipeError, match="no classes"):
         plate(Comparison(recipe=Recipe(seeds=(1,), classes=("disc",)), checkpoints=("tiny", "plain")), library)

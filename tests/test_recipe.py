@@ -29,7 +29,7 @@ def test_seeds_come_back_from_their_text(seeds: tuple[int, ...]) -> None:
 def test_bad_seeds_are_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(RecipeError, match="Seeds") as raised:
         parse_seeds(text)
-    assert "\n" not in str(raised.value) and len(str(raised.value)) < 200
+    assert "\n" not in raised.value.args[0] and len(str(raised.value)) < 200
 
 
 @given(st.lists(st.floats(width=16, allow_nan=False, allow_infinity=False), min_size=1, max_size=40))

@@ -114,11 +114,12 @@ def test_batches_are_drawn_when_they_are_asked_for(tiny: Sampler, monkeypatch: p
 def test_the_network_is_always_given_as_many_images_at_once(tiny: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else another algorithm may be chosen for the last of them, with other last bits."""
     sizes: set[int] = set()
-    for network, name in ((tiny.generator, "synthesise"), (tiny.generator.mapping, "forward")):
+    for network, name in ((tiny._drawing, "synthesise"), (tiny.generator, "synthesise"), (tiny.generator.mapping, "forward")):
         run = getattr(network, name)
         monkeypatch.setattr(network, name, lambda *rows, run=run: sizes.update(map(len, rows)) or run(*rows))
     for count in (1, 7, 8, 11):
         assert len(tiny.render(Recipe(seeds=tuple(range(count))))) == count
+    assert sizes == {MICRO_BATCH}, "of what grids are drawn with"
     tiny.anatomy(locate(Recipe(seeds=(1,)), tiny.checkpoint))
     assert sizes == {MICRO_BATCH}
 

@@ -6,7 +6,7 @@ from resgen.errors import RecipeError
 from resgen.recipe import Recipe
 from resgen.words import follow
 
-NAMES, CLASSES = ("pc1", "Warmth", "light background"), ("cat", "Bell pepper")
+NAMES, CLASSES = ("pc1", "Warmth", "light background", "hats, gloves"), ("cat", "Bell pepper", "Salt and pepper")
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,8 @@ NAMES, CLASSES = ("pc1", "Warmth", "light background"), ("cat", "Bell pepper")
         ("as a bell pepper", {"classes": ("Bell pepper",)}),
         ("more varied", {"truncation": 0.9}),
         ("less varied, more typical", {"truncation": 0.3}),
+        ("much more varied, a little less typical", {"truncation": 1.2}),
+        ("as salt and pepper and more of hats, gloves", {"classes": ("Salt and pepper",), "directions": (("pc1", 0.5), ("hats, gloves", 1.0))}),
         ("others", {"seeds": (6, 7)}),
         ("", {}),
         (" , ", {}),

@@ -18,10 +18,19 @@ from resgen.recipe import CALLED
 if TYPE_CHECKING:
     from resgen.library import Library
 
+def checked_place(path: Path | None) -> Path | None:
+    """The same, where a file could be written to it: before the work, not after it. Raises FileError."""
+    from resgen.files import check_place
+
+    if path is not None:
+        check_place(path)
+    return path
+
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Folder = Annotated[Path | None, typer.Option("--checkpoints", help="Folder with checkpoints; default: the shipped ones.")]
 CheckpointArgument = Annotated[str, typer.Argument(help="A name, a .safetensors file or a Hub repository.")]
-OutPng = Annotated[Path, typer.Option(help="The picture, as PNG with its recipe inside.")]
+OutPng = Annotated[Path, typer.Option(help="The picture, as PNG with its recipe inside.", callback=checked_place)]
 Points = Annotated[str, typer.Option(help="Seeds, seed@class, or PNG files of single images: 3,7@cat,found.png.")]
 
 

@@ -12,7 +12,7 @@ from resgen.cli.common import CheckpointArgument, Device, Folder, OutPng, Points
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, finer_half, read_points
 from resgen.errors import CheckpointError, FileError, RecipeError
 from resgen.fields import read_numbers
-from resgen.recipe import Recipe
+from resgen.recipe import SEEDS, Recipe
 
 if TYPE_CHECKING:
     from resgen.library import Library
@@ -91,9 +91,9 @@ def _read_images(texts: str, checkpoint: str, truncation: float = 1.0) -> tuple[
 def sample(
     checkpoint: CheckpointArgument,
     fields: dict[str, Any],
-    out: Annotated[Path | None, typer.Option(help="The grid, as PNG with its recipe inside.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The grid, as PNG with its recipe inside.", callback=checked_place)] = None,
     images_dir: Annotated[Path | None, typer.Option(help="Write each image here.")] = None,
-    npz: Annotated[Path | None, typer.Option(help="Write images, seeds and labels here, as arrays.")] = None,
+    npz: Annotated[Path | None, typer.Option(help="Write images, seeds and labels here, as arrays.", callback=checked_place)] = None,
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:
@@ -133,6 +133,8 @@ def dataset(
     device = pick_device(device)
     shelf = library(checkpoints, f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and processes > 1 else device)
     name = shelf.add(checkpoint)
+    if first_seed + count > SEEDS:
+        raise RecipeError(f"There are {SEEDS:,} seeds, and those after them draw the same again: begin earlier, or ask for fewer.")
     seeds = range(first_seed, first_seed + count)
     recipe = Recipe(checkpoint=name, seeds=(seeds[0], seeds[-1]), **_with_all_classes(fields, name, shelf))
     step = max(1, 2 * IMAGES_A_FILE // recipe.count)
@@ -156,7 +158,7 @@ def _claim(folder: Path, of: dict[str, Any]) -> None:
     told, words = folder / "dataset.json", json.dumps(of, indent=1)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        before = told.read_text() if told.exists() else ""
+        before = told.read_text(encoding="utf-8") if told.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"{folder} cannot be used: name another folder.") from error
     if before not in ("", words) or (not before and any(folder.glob("*.npz"))):
@@ -196,7 +198,7 @@ def _write_arrays(plate: "Plate", recipe: Recipe, shelf: "Library", path: Path) 
 
 def render(
     recipe: Annotated[Path, typer.Argument(help="A picture or film made by ResGen, or a recipe as .json.")],
-    out: Annotated[Path, typer.Option(help="The picture, as PNG, or the film, as MP4, GIF or WebP.")],
+    out: Annotated[Path, typer.Option(help="The picture, as PNG, or the film, as MP4, GIF or WebP.", callback=checked_place)],
     checkpoint: Annotated[str, typer.Option(help="Draw with this checkpoint in place of the recipe's.")] = "",
     device: Device = "auto",
     checkpoints: Folder = None,
@@ -217,7 +219,7 @@ def render(
 @options_of(Recipe, "truncation")
 def walk(
     checkpoint: CheckpointArgument,
-    out: Annotated[Path, typer.Option(help="The film: .mp4, .gif or .webp, with its recipe inside.")],
+    out: Annotated[Path, typer.Option(help="The film: .mp4, .gif or .webp, with its recipe inside.", callback=checked_place)],
     stops: Points,
     fields: dict[str, Any],
     device: Device = "auto",

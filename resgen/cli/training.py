@@ -156,8 +156,8 @@ def evaluate(
     judge: Annotated[
         list[str], typer.Option(help="lite2, or a network of `resgen train-features` that this checkpoint was not trained with; again for more.")
     ],
-    out: Annotated[Path | None, typer.Option(help="The figures, as JSON.")] = None,
-    neighbours: Annotated[Path | None, typer.Option(help="A picture of samples, each beside its nearest training images.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The figures, as JSON.", callback=checked_place)] = None,
+    neighbours: Annotated[Path | None, typer.Option(help="A picture of samples, each beside its nearest training images.", callback=checked_place)] = None,
     inception: Annotated[bool, typer.Option("--inception", help="Add FID, KID, precision and recall of the Inception network (a download).")] = False,
     card: Annotated[bool, typer.Option("--card", help="Write the figures on the checkpoint's card.")] = False,
     samples: Annotated[int, typer.Option(min=100)] = 10_000,
@@ -168,12 +168,14 @@ def evaluate(
     from resgen.data import load_images
     from resgen.evaluate import evaluate as measure
     from resgen.evaluate import load_judges, neighbour_rows, put_on_card
-    from resgen.files import write_atomically
+    from resgen.files import check_place, write_atomically
     from resgen.grid import compose, png_bytes
     from resgen.plates import Plate
 
     shelf = library(checkpoints, device)
     name = shelf.add(checkpoint)
+    if card:
+        check_place(shelf.path(name))
     sampler, resolution = shelf.sampler(name), shelf.card(name).arch.resolution
     train_set, test_set = load_images(data, resolution), load_images(test_data, resolution, train=False)
     judges = load_judges(judge, sampler.device)
@@ -209,6 +211,8 @@ def name_directions(
     shelf = library(checkpoints)
     path = shelf.path(shelf.add(checkpoint))
     loaded = load_checkpoint(path)
+    if attributes and not data:
+        raise DataError("--attributes tells of images: name them by --data.")
     known = learn_attributes(load_images(data or [], loaded.card.arch.resolution), attributes, open_eyes(default_eyes())) if attributes else {}
     named, faith = name_them(loaded, {**known, **MEASURES})
     save_checkpoint(named, path, whole=loaded.card.arch.family != GeneratorConfig.family)  # what was imported is kept as it came

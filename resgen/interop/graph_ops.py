@@ -247,14 +247,28 @@ def _resize(inputs: list[Any], attributes: Attributes) -> Tensor:
     bounded([*x.shape[:2], *sides])
     mode, transform = attributes.get("mode", "nearest"), attributes.get("coordinate_transformation_mode", "half_pixel")
     whole = all(side % size == 0 for side, size in zip(sides, x.shape[-2:], strict=True))
-    if mode == "nearest" and whole and (transform != "align_corners"):
+    if mode == "nearest" and whole and _repeats(transform, attributes.get("nearest_mode", "round_prefer_floor")):
         return F.interpolate(x, sides)
     if mode == "linear" and transform in ("half_pixel", "pytorch_half_pixel", "align_corners"):
         return F.interpolate(x, sides, mode="bilinear", align_corners=transform == "align_corners")
     raise GraphError(f"it resizes by {mode}, {transform}, which is not known here")
 
 
+def _repeats(transform: str, nearest_mode: str) -> bool:
+    """Whether the nearest pixel is each one a whole number of times."""
+    if transform == "asymmetric":
+        return nearest_mode == "floor"
+    return transform in ("half_pixel", "pytorch_half_pixel") and nearest_mode.startswith("round")
+
+
+def _upsample(inputs: list[Any], attributes: Attributes) -> Tensor:
+    """What became of it is Resize, which says how it places pixels."""
+    return _resize(inputs, {**attributes, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"})
+
+
 def _pad(inputs: list[Any], attributes: Attributes) -> Tensor:
+    if len(inputs) > 3:
+        raise GraphError("it pads some of its axes, which is not known here")
     x = inputs[0]
     pads = _pairs(_ints(inputs[1]) if len(inputs) > 1 else attributes["pads"], x.ndim)
     value = float(inputs[2]) if len(inputs) > 2 and inputs[2] is not None else attributes.get("value", 0.0)
@@ -280,11 +294,22 @@ def _reduce(operation: Callable[..., Any]) -> Operator:
     return run
 
 
-def _pool(operation: Callable[..., Tensor], empty: float) -> Operator:
-    def run(inputs: list[Any], attributes: Attributes) -> Tensor:
-        return operation(_padded(inputs[0], attributes, empty), attributes["kernel_shape"], attributes.get("strides", [1, 1]))
+def _pool(x: Tensor, attributes: Attributes, operation: Callable[..., Tensor], empty: float) -> Tensor:
+    if attributes.get("ceil_mode", 0) or any(step != 1 for step in attributes.get("dilations", ())):
+        raise GraphError("it pools beyond its edges or with gaps, which is not known here")
+    return operation(_padded(x, attributes, empty), attributes["kernel_shape"], attributes.get("strides", [1, 1]))
 
-    return run
+
+def _max_pool(inputs: list[Any], attributes: Attributes) -> Tensor:
+    return _pool(inputs[0], attributes, F.max_pool2d, -math.inf)
+
+
+def _average_pool(inputs: list[Any], attributes: Attributes) -> Tensor:
+    """What is padded counts only where an attribute says so."""
+    pooled = _pool(inputs[0], attributes, F.avg_pool2d, 0.0)
+    if attributes.get("count_include_pad", 0) or not any(attributes.get("pads", ())):
+        return pooled
+    return pooled / _pool(torch.ones_like(inputs[0]), attributes, F.avg_pool2d, 0.0)
 
 
 def _gelu(inputs: list[Any], attributes: Attributes) -> Tensor:
@@ -312,9 +337,9 @@ OPERATORS: dict[str, Operator] = {
     "Reshape": _reshape, "Flatten": _flatten, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Concat": _concat, "Split": _split,
     "Transpose": lambda inputs, attributes: inputs[0].permute(attributes.get("perm", list(range(inputs[0].ndim))[::-1])),
     "Slice": _slice, "Gather": _gather, "Shape": _shape, "Cast": _cast, "ConstantOfShape": _constant_of_shape, "Expand": _expand, "Tile": _tile,
-    "Resize": _resize, "Upsample": _resize, "Pad": _pad, "DepthToSpace": _depth_to_space,
+    "Resize": _resize, "Upsample": _upsample, "Pad": _pad, "DepthToSpace": _depth_to_space,
     "ReduceMean": _reduce(torch.mean), "ReduceSum": _reduce(torch.sum), "ReduceL2": _reduce(torch.linalg.vector_norm),
-    "MaxPool": _pool(F.max_pool2d, -math.inf), "AveragePool": _pool(F.avg_pool2d, 0.0),
+    "MaxPool": _max_pool, "AveragePool": _average_pool,
     "GlobalAveragePool": lambda inputs, attributes: inputs[0].mean(dim=(2, 3), keepdim=True),
 }  # fmt: skip
 DRAWING = {"Conv", "ConvTranspose", "Gemm", "MatMul", "MaxPool", "AveragePool"}  # steer nothing, and cost more than what they read and make

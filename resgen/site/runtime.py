@@ -55,7 +55,7 @@ def _installed(version: str) -> Path | None:
 
 def _declared() -> tuple[dict[str, Any], str]:
     """The files of onnxruntime-web that are needed, and its version."""
-    declared = json.loads((HERE / "package.json").read_text())
+    declared = json.loads((HERE / "package.json").read_text(encoding="utf-8"))
     return declared["runtime"], declared["dependencies"][PACKAGE]
 
 
@@ -71,7 +71,7 @@ def integrity_of(data: bytes) -> str:
 def _version(package: Path) -> str:
     """The version of an installed package, "" where there is none."""
     try:
-        return json.loads((package / "package.json").read_text()).get("version", "")
+        return json.loads((package / "package.json").read_text(encoding="utf-8")).get("version", "")
     except (OSError, ValueError):
         return ""
 

@@ -44,7 +44,7 @@ class AboutScreen:
 
     def __init__(self, renderer: Renderer, checkpoint: gr.HTML) -> None:
         self.renderer, self.library, self.checkpoint = renderer, renderer.library, checkpoint
-        gr.HTML((STATIC / "how.html").read_text(), elem_id="how")
+        gr.HTML((STATIC / "how.html").read_text(encoding="utf-8"), elem_id="how")
         gr.Markdown("## Generators")
         self.shelf = component("shelf", "shelf", begins=("view",))
         self.card = gr.Markdown(elem_id="about-card")

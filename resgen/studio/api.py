@@ -135,7 +135,7 @@ class Api:
             The recipe of the image found, for /render, and how near it comes: PSNR in decibels.
         """
         name = checkpoint or self.first
-        self.renderer.hold_looking(name, steps)
+        self.renderer.hold_search(name, steps)
         if steps < 1:
             raise RecipeError(f"Steps: {steps} is too few; at least 1 is needed.")
         target = load_photo(uploaded(image, "Image: send a picture file."), self.library.card(name).arch.resolution, most=self.renderer.budget.photo)

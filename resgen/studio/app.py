@@ -235,7 +235,7 @@ def _launch_options(renderer: Renderer) -> dict[str, Any]:
     return {
         "theme": theme,
         "css_paths": [STATIC / "studio.css"],
-        "js": (STATIC / "drop.js").read_text(),
+        "js": (STATIC / "drop.js").read_text(encoding="utf-8"),
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
         "max_file_size": renderer.budget.body,

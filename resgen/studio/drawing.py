@@ -108,7 +108,7 @@ class Drawing:
         if recipe == Recipe():
             recipe = Recipe(seeds=LINK_SEEDS, columns=4)
         if not recipe.checkpoint:
-            recipe = recipe.changed(checkpoint=self.library.first())
+            recipe = recipe.with_checkpoint(self.library.first())
         return Response(self.renderer.link_picture(recipe), media_type="image/jpeg", headers={"Cache-Control": f"public, max-age={LINK_KEPT}"})
 
     def _stand(self, query: str) -> Any:
@@ -217,7 +217,7 @@ async def _body(request: Request) -> str:
 
 
 def _entry(folder: Path) -> dict[str, Any]:
-    listed = json.loads((folder / "site.json").read_text())
+    listed = json.loads((folder / "site.json").read_text(encoding="utf-8"))
     [checkpoint] = listed["checkpoints"]
     graphs = {name: {**source, "url": f"graphs/{folder.name}/{source['url']}"} for name, source in checkpoint.pop("graphs").items()}
     runtime = listed["runtime"]

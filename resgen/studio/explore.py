@@ -141,7 +141,7 @@ class Explore:
         self._connect_images()
         self.undo.click(None, js="() => history.back()")
         self.redo.click(None, js="() => history.forward()")
-        self.copy_link.click(None, js=(STATIC / "copy.js").read_text())
+        self.copy_link.click(None, js=(STATIC / "copy.js").read_text(encoding="utf-8"))
         offer(self.download_png.click, self.make_png, self.inputs, self.file)
         offer(self.download_zip.click, self.make_zip, self.inputs, self.file)
         curating = self.curate.click(
@@ -305,7 +305,7 @@ class Explore:
         whole = read_query(details.get("whole"))
         bare = recipe.changed(directions=(), edits=(), own_directions=whole.own_directions if isinstance(whole, Recipe) else ())
         names = [*(name for name, _ in bare.own_directions), *self.library.card(bare.checkpoint).direction_names]
-        return {"view": self.renderer.ends(bare, names, ENDS), "names": names}
+        return {"view": self.renderer.ends(bare, names, ENDS), "names": names} if names else gr.skip()
 
     @staticmethod
     def _told(details: dict[str, Any]) -> Recipe | None:

@@ -111,7 +111,7 @@ class InvertScreen:
         return self._beside(values[self.checkpoint], [self.target(values)], CAPTIONS[:1])
 
     def find_latent(self, values: Values) -> Iterator[Updates]:
-        self.renderer.hold_looking(values[self.checkpoint], values[self.steps])
+        self.renderer.hold_search(values[self.checkpoint], values[self.steps])
         target, name = self.target(values), values[self.checkpoint]
         yield {self.result: "Searching ...", self.view: self._beside(name, [target], CAPTIONS[:1])}
         latest = [target]

@@ -197,7 +197,7 @@ def rewrite(event: Any, change: Callable[..., Updates], inputs: Any, outputs: se
 
 
 def _ask() -> str:
-    return (STATIC / "ask.js").read_text()
+    return (STATIC / "ask.js").read_text(encoding="utf-8")
 
 
 def follow(screen: Screen, triggers: Iterable[Any]) -> None:
@@ -279,10 +279,10 @@ def nearest_step(low: float, high: float, step: float, value: float) -> float:
 
 def component(name: str, elem_id: str, value: Any = None, begins: Sequence[str] = (), **words: str | float) -> gr.HTML:
     """A component of ``static``: NAME.html, in which {{word}} stands for each of ``words``, and NAME.js after the scripts ``begins``."""
-    template = (STATIC / f"{name}.html").read_text()
+    template = (STATIC / f"{name}.html").read_text(encoding="utf-8")
     for word, text in words.items():
         template = template.replace("{{" + word + "}}", html.escape(str(text)))
-    script = "".join((STATIC / f"{part}.js").read_text() for part in (*begins, name))
+    script = "".join((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in (*begins, name))
     return gr.HTML(value, html_template=template, js_on_load=script, apply_default_css=False, elem_id=elem_id)
 
 
@@ -386,7 +386,7 @@ def as_pins(value: Any) -> list[Any]:
 def offer(event: Any, make: Callable[..., Any], inputs: Any, file: gr.JSON) -> None:
     """At ``event``, hand the file that ``make`` makes of ``inputs`` to the browser; none where it makes None."""
     made = event(friendly(make), inputs, file, **RAW)
-    made.success(None, file, js=(STATIC / "download.js").read_text())
+    made.success(None, file, js=(STATIC / "download.js").read_text(encoding="utf-8"))
 
 
 def download(name: str, data: bytes) -> dict[str, str]:

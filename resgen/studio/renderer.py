@@ -18,6 +18,7 @@ from resgen import grid
 from resgen.budget import OWN, Budget
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Walk
 from resgen.errors import ResGenError
+from resgen.invert import STARTS
 from resgen.latents import join, locate
 from resgen.library import Library
 from resgen.plates import Plate, draw, name_images
@@ -28,6 +29,7 @@ from resgen.studio.turns import Turns
 from resgen.work import Work, finish
 
 COPIES, BATCH_COPIES = 3, 5  # of a request's pixels while they are brought into a file, and of a batch's features while it is drawn
+SEARCH_COPIES = 20  # of the features of all starts of an inversion, which are kept to go back through
 PREVIEW_FRAMES = 72
 LINK_SIDE, LINK_FRAMES = 1200, 8
 KEPT_BYTES = 32_000_000  # of pictures for the page: pages open with the same, and hands go back
@@ -106,6 +108,11 @@ class Renderer:
         """Raise RecipeError where so many images of a checkpoint, none of which is kept, would be too much to look at."""
         self.budget.hold("looked", count)
         self._hold_memory((name,))
+
+    def hold_search(self, name: str, steps: int) -> None:
+        """Raise RecipeError where so many steps of looking for a picture's latent, or one of them, would be too much."""
+        self.hold_looking(name, steps)
+        self.budget.hold("megabytes", SEARCH_COPIES * 4 * STARTS * self.library.card(name).arch.features / 1e6)
 
     def _hold_memory(self, names: Sequence[str], pixels: int = 0) -> None:
         """Raise RecipeError where drawing by some checkpoints would take too much memory; ``pixels`` of images are kept together."""
@@ -208,14 +215,14 @@ class Renderer:
         return list(zip(captions, finish(self.turns.share(sampler.draw(join(points)), _kind(recipes[0]))), strict=True))
 
     def ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
-        """An image at both ends of each direction, two images a name; kept, since pages open with the same. Raises ResGenError."""
+        """An image at both ends of each direction, at least one, two images a name; kept, since pages open with the same. Raises ResGenError."""
         key = (self.sha256(recipe.checkpoint), recipe.to_query(), amount, *names)
         return self._keep(key, lambda: self._draw_ends(recipe, names, amount))
 
     def _draw_ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
         moved = [recipe.changed(directions=((name, sign * amount),)) for name in names for sign in (-1, 1)]
         drawn = self.single_images(moved)
-        images = np.stack([np.asarray(thumbnail(image)) for _, image in drawn]) if drawn else np.zeros((0, 1, 1, 3), np.uint8)
+        images = np.stack([np.asarray(thumbnail(image)) for _, image in drawn])
         return self.view_plate(Plate(images, 2, 1, tuple(caption for caption, _ in drawn), tiles=(None,) * len(drawn)), recipe, "")
 
     def samples(self) -> list[tuple[str, str]]:

@@ -118,7 +118,7 @@ class WalkScreen:
         self.use_pins.click(friendly(as_pins), self.tray, self.stops, **QUIET)
         self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.stops, self.checkpoint], self.stops, **QUIET)
         film = self.make.click(friendly(self.make_film), {*self.inputs, self.format}, [self.file, self.progress], **SLOW, preprocess=False)
-        film.success(None, self.file, js=(STATIC / "download.js").read_text())
+        film.success(None, self.file, js=(STATIC / "download.js").read_text(encoding="utf-8"))
         cancelling(self.cancel, [film], self.progress)
 
     def open(self, values: Values) -> Updates:

@@ -127,14 +127,15 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
     before = checkpoint.card.direction_names
     kept = [i for i, name in enumerate(before) if name not in measures]
     card = replace(checkpoint.card, direction_names=(*found, *(before[i] for i in kept)))
-    return replace(checkpoint, card=card, directions=torch.stack([*found.values(), *checkpoint.directions[kept]])), faith
+    return replace(checkpoint, card=card, directions=torch.cat([w.new_zeros(0, w.shape[1]), *(one[None] for one in found.values()), checkpoint.directions[kept]])), faith
 
 
 def sample_latents(generator: Generator) -> tuple[Tensor, Tensor]:
-    """Latents w [SAMPLES, w_dim] of all classes in turn, and the same less the mean of their class."""
+    """Latents w [SAMPLES or two a class, w_dim] of all classes in turn, and the same less the mean of their class."""
     classes = generator.config.num_classes
-    z = torch.randn(SAMPLES, generator.config.z_dim, generator=torch.Generator("cpu").manual_seed(1))
-    weights = F.one_hot(torch.arange(SAMPLES) % classes, classes).float() if classes else None
+    count = max(SAMPLES, 2 * classes)
+    z = torch.randn(count, generator.config.z_dim, generator=torch.Generator("cpu").manual_seed(1))
+    weights = F.one_hot(torch.arange(count) % classes, classes).float() if classes else None
     w = generator.map(z, weights)[:, 0]
     return w, w - class_means(w, classes)
 

@@ -20,7 +20,7 @@ def to_checkpoint(trainer: Trainer, dataset: dict[str, Any], hours: float, histo
     """The averaged generator with its measured latent statistics and where it comes from."""
     generator, classes = trainer.average.eval(), trainer.classes
     mean_w, names, directions = latent_statistics(generator, trainer.device)
-    step = max(1, len(history) // KEPT_ROWS)
+    step = -(-len(history) // KEPT_ROWS) or 1
     begun, before = trainer.begun, trainer.begun.get("images_seen", 0)
     stages = [{**stage, "from_image": before + stage["from_image"]} for stage in trainer.stages]
     if begun:
@@ -38,7 +38,7 @@ def to_checkpoint(trainer: Trainer, dataset: dict[str, Any], hours: float, histo
             "hardware": hardware(trainer.device),
             "history": [
                 {"images": before + row["images"], **{name: float(row[name]) for name in LOSS_NAMES if row.get(name) not in (None, "")}}
-                for row in history[::step]
+                for row in history[::-step][::-1]  # the last one is among them
             ],
         },
         direction_names=names,

@@ -143,7 +143,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             return [_read_row(row) for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise CheckpointError(f"{path} is damaged: delete it to go on without the history so far.") from error
@@ -159,7 +159,7 @@ def _read_row(row: dict[str, str]) -> dict[str, Any]:
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
     """All rows, atomically; a figure that only some rows have is left empty in the others."""
 
-    with whole_file(path) as partial, partial.open("w", newline="") as file:
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
         writer.writeheader()
         writer.writerows(rows)

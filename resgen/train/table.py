@@ -16,7 +16,7 @@ Row = dict[str, str | None]
 def read_rows(path: Path, count: int, names: Sequence[str] = ()) -> list[Row]:
     """The rows of ``count`` images, in the order of their ``names``; of images without names in the natural order of 'file'. Raises DataError."""
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             rows = sorted(csv.DictReader(file), key=lambda row: natural(row["file"]))
     except (OSError, KeyError, TypeError, csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a table of images with a column 'file'.") from error

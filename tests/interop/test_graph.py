@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import onnx
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from resgen.errors import CheckpointError
 from resgen.interop.graph import GraphConfig, run
+from resgen.interop.graph_ops import GraphError, operated
 
 SIDE, TIMES = 1024, 32
 MOST = 1 << 24  # numbers that may be read and made to follow any graph; each of `GROWING` has twice as many
@@ -141,3 +144,57 @@ def test_results_go_once_nothing_reads_them() -> None:
 def test_the_largest_result_is_what_drawing_needs_memory_for() -> None:
     wide = [node("Resize", "z", "", "scales", out="large", mode="nearest"), node("MaxPool", "large", kernel_shape=[8, 8], strides=[8, 8])]
     assert graph(*wide, image="made", scales=([4], [1.0, 1.0, 8.0, 8.0])).features == 3 * 32**2
+
+
+def drawn_by_onnxruntime(operator: str, x: Tensor, inputs: dict[str, Tensor], attributes: dict[str, Any]) -> Tensor:
+    given = [onnx.numpy_helper.from_array(value.numpy(), name) for name, value in inputs.items() if value.numel()]
+    names = ["x", *(name if value.numel() else "" for name, value in inputs.items())]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in (("x", list(x.shape)), ("y", None))]
+    made = onnx.helper.make_graph([onnx.helper.make_node(operator, names, ["y"], **attributes)], "g", ends[:1], ends[1:], given)
+    model = onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    return torch.from_numpy(onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x.numpy()})[0])
+
+
+POOL = {"kernel_shape": [3, 3], "strides": [2, 2]}
+TWICE = {"roi": torch.zeros(0), "scales": torch.tensor([1.0, 1, 2, 2])}
+THRICE = {"roi": torch.zeros(0), "scales": torch.tensor([1.0, 1, 3, 3])}
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "attributes"),
+    [
+        ("AveragePool", {}, POOL),
+        ("AveragePool", {}, POOL | {"pads": [1, 1, 0, 1]}),
+        ("AveragePool", {}, POOL | {"pads": [1, 1, 1, 1], "count_include_pad": 1}),
+        ("AveragePool", {}, POOL | {"ceil_mode": 1}),
+        ("MaxPool", {}, POOL | {"pads": [1, 0, 1, 1]}),
+        ("MaxPool", {}, POOL | {"ceil_mode": 1}),
+        ("MaxPool", {}, {"kernel_shape": [2, 2], "dilations": [2, 2]}),
+        *(
+            ("Resize", scales, {"mode": "nearest", "coordinate_transformation_mode": transform, "nearest_mode": nearest})
+            for scales in (TWICE, THRICE)
+            for transform in ("asymmetric", "half_pixel")
+            for nearest in ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
+        ),
+        ("Resize", TWICE, {}),
+        ("Resize", TWICE, {"mode": "linear"}),
+        ("Resize", TWICE, {"mode": "linear", "coordinate_transformation_mode": "align_corners"}),
+        ("Resize", TWICE, {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}),
+        ("Resize", TWICE, {"mode": "cubic"}),
+        ("Pad", {"pads": torch.tensor([0, 0, 1, 2, 0, 0, 2, 1])}, {"mode": "reflect"}),
+        ("Pad", {"pads": torch.tensor([0, 0, 1, 2, 0, 0, 2, 1]), "value": torch.tensor(3.0)}, {}),
+        ("DepthToSpace", {}, {"blocksize": 2}),
+        ("DepthToSpace", {}, {"blocksize": 2, "mode": "CRD"}),
+        ("Softmax", {}, {}),
+        ("ReduceMean", {}, {"axes": [2, 3], "keepdims": 0}),
+        ("LeakyRelu", {}, {"alpha": 0.2}),
+    ],
+)
+def test_an_operator_does_what_it_does_elsewhere_or_is_refused(operator: str, inputs: dict[str, Tensor], attributes: dict[str, Any]) -> None:
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    try:
+        ours = operated(operator, [x, *(value if value.numel() else None for value in inputs.values())], attributes)
+    except GraphError:
+        assert "ceil_mode" in attributes or "dilations" in attributes or operator == "Resize"
+        return
+    assert torch.allclose(ours, drawn_by_onnxruntime(operator, x, inputs, attributes), atol=1e-5)

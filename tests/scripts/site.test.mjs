@@ -28,6 +28,13 @@ test("a link brings back what it was made of", () => {
   }
 });
 
+test("names with what separates them in a link are written as the studio writes them", () => {
+  const odd = { ...plain, classes: ["a;b", "100%"], directions: ["hats, gloves"] };
+  const state = { ...atRest(odd), className: "100%", directions: new Map([["hats, gloves", 2]]) };
+  assert.deepEqual(readLink(writeLink(state), [odd]), { state, problems: [] });
+  assert.equal(readLink("classes=a%253Bb", [odd]).state.className, "a;b");
+});
+
 test("what a link cannot mean is told, and the rest of it is shown", () => {
   const { state, problems } = readLink("checkpoint=tiny&seeds=4&classes=cat&truncation=9&directions=pc9%3D1&residual_gains=1&seconds=x", [tiny]);
   assert.deepEqual(state, { ...atRest(tiny), seeds: [4] });

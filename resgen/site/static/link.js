@@ -68,9 +68,9 @@ export function formatSeeds(seeds) {
 export function writeLink(state) {
   const link = new URLSearchParams({ checkpoint: state.checkpoint, seeds: formatSeeds(state.seeds) });
   const moved = [...state.directions].filter(([, amount]) => amount);
-  if (state.className) link.set("classes", state.className);
+  if (state.className) link.set("classes", escaped(state.className));
   if (state.truncation !== LIMITS.truncation.rest) link.set("truncation", state.truncation);
-  if (moved.length) link.set("directions", moved.map(([name, amount]) => `${name}=${amount}`).join(","));
+  if (moved.length) link.set("directions", moved.map(([name, amount]) => `${escaped(name)}=${amount}`).join(","));
   if (state.gains.some((gain) => gain !== LIMITS.gain.rest)) link.set("residual_gains", state.gains.join(","));
   if (state.screen === "walk") {
     link.set("walk", formatSeeds(state.stops));
@@ -133,8 +133,14 @@ function parseNumber(text, what, least, most) {
   return value;
 }
 
-function oneOf(names, name, what, checkpoint) {
-  if (!names.includes(name)) throw new Error(`${checkpoint.name} has no ${what} “${name.slice(0, 40)}”.`);
+/** A name as recipes write it: what separates names, a percent sign, and space at its ends as in addresses. */
+function escaped(name) {
+  return name.replace(/[%,;:=@]|^\s+|\s+$/g, encodeURIComponent);
+}
+
+function oneOf(names, text, what, checkpoint) {
+  const name = names.find((known) => escaped(known) === text || known === text);
+  if (name === undefined) throw new Error(`${checkpoint.name} has no ${what} “${text.slice(0, 40)}”.`);
   return name;
 }
 
