@@ -138,7 +138,7 @@ def _fits(value: Any, of: Any) -> bool:
 
 
 def _in_words(of: Any) -> str:
-    return {int: "whole numbers", str: "words", bool: "true or false", float: "fractions"}[get_args(of)[0] if get_origin(of) is tuple else of]
+    return {int: "whole numbers", str: "text", bool: "true or false", float: "fractions"}[get_args(of)[0] if get_origin(of) is tuple else of]
 
 
 def check_sizes(image_channels: int, sizes: Sequence[tuple[float, float, float]]) -> None:

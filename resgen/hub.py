@@ -22,39 +22,42 @@ def fetch(source: str) -> Path:
     matched = SOURCE.fullmatch(source)
     if not matched:
         raise CheckpointError(f"{source[:80]!r} is no Hub repository; write owner/name, or owner/name:checkpoint.")
-    repository, wanted = matched.groups()
-    return _fetch_online(repository, wanted) or _find_kept(repository, wanted)
-
-
-def _fetch_online(repository: str, wanted: str | None) -> Path | None:
-    """None where the Hub cannot be asked."""
-    from huggingface_hub import HfApi, hf_hub_download  # pyright: ignore[reportUnknownVariableType]
     from huggingface_hub.errors import RepositoryNotFoundError
 
+    repository, wanted = matched.groups()
     try:
-        files = [file.rfilename for file in HfApi().model_info(repository, timeout=TIMEOUT).siblings or ()]
-        names = [Path(name).stem for name in files if "/" not in name and name.endswith(SUFFIX)]
-        chosen = _choose(repository, names, wanted) + SUFFIX
-        # Whatever revision comes is read as a stranger's file, and a picture holds the SHA-256 of the weights that drew it: no pinning is needed.
-        return Path(hf_hub_download(repository, chosen))  # nosec B615
+        return _fetch_online(repository, wanted)
     except RepositoryNotFoundError as error:  # of a private or gated one the Hub tells strangers the same
         raise CheckpointError(
             f"There is no Hub repository {repository}, or it is private: check the name, or log in with `hf auth login`."
         ) from error
     except CheckpointError:
         raise
-    except Exception:  # the Hub's client passes on the errors of many layers
-        return None
+    except Exception as error:  # the Hub's client passes on the errors of many layers
+        return _find_kept(repository, wanted, error)
 
 
-def _find_kept(repository: str, wanted: str | None) -> Path:
-    """What was fetched before. Raises CheckpointError."""
+def _fetch_online(repository: str, wanted: str | None) -> Path:
+    """Raises CheckpointError where it is not there, or whatever the Hub's client does."""
+    from huggingface_hub import HfApi, hf_hub_download  # pyright: ignore[reportUnknownVariableType]
+
+    files = [file.rfilename for file in HfApi().model_info(repository, timeout=TIMEOUT).siblings or ()]
+    names = [Path(name).stem for name in files if "/" not in name and name.endswith(SUFFIX)]
+    chosen = _choose(repository, names, wanted) + SUFFIX
+    # Whatever revision comes is read as a stranger's file, and a picture holds the SHA-256 of the weights that drew it: no pinning is needed.
+    return Path(hf_hub_download(repository, chosen))  # nosec B615
+
+
+def _find_kept(repository: str, wanted: str | None, failed: Exception) -> Path:
+    """What was fetched before, since fetching it now ``failed``. Raises CheckpointError."""
     from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
 
     try:
         folder = Path(snapshot_download(repository, local_files_only=True))  # nosec B615: what was fetched before
-    except Exception as error:
-        raise CheckpointError(f"The Hub cannot be reached, and {repository} was not fetched before; check the network.") from error
+    except Exception:
+        if isinstance(failed, OSError) and failed.strerror:  # of this machine's disk; those of the network have numbers of their own
+            raise CheckpointError(f"{repository} cannot be kept here: {failed.strerror}.") from failed
+        raise CheckpointError(f"The Hub cannot be reached, and {repository} was not fetched before; check the network.") from failed
     return folder / (_choose(repository, [path.stem for path in folder.glob(f"*{SUFFIX}")], wanted) + SUFFIX)
 
 

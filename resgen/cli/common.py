@@ -18,6 +18,7 @@ from resgen.recipe import CALLED
 if TYPE_CHECKING:
     from resgen.library import Library
 
+
 def checked_place(path: Path | None) -> Path | None:
     """The same, where a file could be written to it: before the work, not after it. Raises FileError."""
     from resgen.files import check_place

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SITE = "site"
 Place = Annotated[str, typer.Argument(help="Where on the Hub: owner/name.")]
-Private = Annotated[bool, typer.Option("--private", help="For you alone.")]
+Private = Annotated[bool, typer.Option("--private", help="Create a private repository.")]
 SAMPLE_SEEDS = 24  # of the picture on a model card
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from resgen.cli.common import CheckpointArgument, Device, Folder, OutPng, Points, library, options_of, progress
+from resgen.cli.common import CheckpointArgument, Device, Folder, OutPng, Points, checked_place, library, options_of, progress
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, finer_half, read_points
 from resgen.errors import CheckpointError, FileError, RecipeError
 from resgen.fields import read_numbers

@@ -10,10 +10,11 @@ import typer
 from rich.console import Console
 
 from resgen.cli.cards import figures_table
-from resgen.cli.common import CheckpointArgument, Device, Folder, library, progress
+from resgen.cli.common import CheckpointArgument, Device, Folder, checked_place, library, progress
 from resgen.errors import DataError, FileError, RecipeError
 from resgen.fields import read_numbers
 from resgen.recipe import Recipe
+from resgen.train.config import TrainConfig
 
 MAX_WIDTH = 4096  # channels
 
@@ -58,9 +59,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run: state, history, sample grids and the checkpoint.", parser=_folder, metavar="PATH")],
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
     name: Annotated[str, typer.Option(help="Name of the checkpoint; default: the folder's.")] = "",
-    images: Annotated[int, typer.Option(help="Images to draw in all.")] = 250_000,
-    batch: Annotated[int, typer.Option(help="Images drawn in a step, a multiple of --group.")] = 64,
-    group: Annotated[int, typer.Option(help="Images of one class in a batch; 0: by the number of classes.")] = 0,
+    images: Annotated[int, typer.Option(help="Images to draw in all.")] = TrainConfig.images,
+    batch: Annotated[int, typer.Option(help="Images drawn in a step, a multiple of --group.")] = TrainConfig.batch,
+    group: Annotated[int, typer.Option(help="Images of one class in a batch; 0: by the number of classes.")] = TrainConfig.group,
     resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: the data's own.")] = None,
     widths: Annotated[
         str,
@@ -72,31 +73,30 @@ def train(
     mean_shift: Annotated[
         int | None, typer.Option(help="For flat drawings: colours nearer than so many of 255 levels become one; default: --init's, or 0.")
     ] = None,
-    lr: Annotated[float, typer.Option(help="Step size.")] = 3e-4,
-    guidance: Annotated[float, typer.Option(help="How far images of any class repel: more makes classes distinct.")] = 0.0,
-    flip: Annotated[bool, typer.Option(help="Mirror real images.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    save_every: Annotated[int, typer.Option(help="Images between saves.")] = 20_000,
+    lr: Annotated[float, typer.Option(help="Step size.")] = TrainConfig.lr,
+    guidance: Annotated[float, typer.Option(help="How far images of any class repel: more makes classes distinct.")] = TrainConfig.guidance,
+    flip: Annotated[bool, typer.Option(help="Mirror real images.")] = TrainConfig.flip,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = TrainConfig.seed,
+    save_every: Annotated[int, typer.Option(help="Images between saves.")] = TrainConfig.save_every,
     features: Annotated[
         Path | None,
         typer.Option(
             help="Eyes: lite0, lite0@64 (pixels a side), resnet50 (a download) or a network of train-features; default: lite0 for an adversary."
         ),
     ] = None,
-    loss: Annotated[str, typer.Option(help="drift, adversary, drift+adversary, parts, or parts+adversary.")] = "drift",
+    loss: Annotated[str, typer.Option(help="drift, adversary, drift+adversary, parts, or parts+adversary.")] = TrainConfig.loss,
     table: Annotated[
         Path | None, typer.Option(help="For parts: a CSV table with a row for each image, of what it is made of, and a column 'file'.")
     ] = None,
-    init: Annotated[str, typer.Option(help="A checkpoint whose weights the run begins with.")] = "",
-    drift_share: Annotated[float, typer.Option(help="How much drift weighs beside an adversary.")] = 0.5,
-    drift_first: Annotated[int, typer.Option(help="Images of drift alone before the adversary comes.")] = 0,
+    init: Annotated[str, typer.Option(help="A checkpoint whose weights the run begins with.")] = TrainConfig.init,
+    drift_share: Annotated[float, typer.Option(help="How much drift weighs beside an adversary.")] = TrainConfig.drift_share,
+    drift_first: Annotated[int, typer.Option(help="Images of drift alone before the adversary comes.")] = TrainConfig.drift_first,
     dataset: Annotated[str, typer.Option(help="The data set's name for the card, known ones with author and licence; default: --data.")] = "",
     device: Device = "auto",
 ) -> None:
     """Train a generator on your images."""
     from resgen.data import describe_source
     from resgen.train.command import train_generator
-    from resgen.train.config import TrainConfig
     from resgen.train.memory import keep_freed_memory
 
     config = TrainConfig(
@@ -157,7 +157,9 @@ def evaluate(
         list[str], typer.Option(help="lite2, or a network of `resgen train-features` that this checkpoint was not trained with; again for more.")
     ],
     out: Annotated[Path | None, typer.Option(help="The figures, as JSON.", callback=checked_place)] = None,
-    neighbours: Annotated[Path | None, typer.Option(help="A picture of samples, each beside its nearest training images.", callback=checked_place)] = None,
+    neighbours: Annotated[
+        Path | None, typer.Option(help="A picture of samples, each beside its nearest training images.", callback=checked_place)
+    ] = None,
     inception: Annotated[bool, typer.Option("--inception", help="Add FID, KID, precision and recall of the Inception network (a download).")] = False,
     card: Annotated[bool, typer.Option("--card", help="Write the figures on the checkpoint's card.")] = False,
     samples: Annotated[int, typer.Option(min=100)] = 10_000,

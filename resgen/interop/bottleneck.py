@@ -104,12 +104,6 @@ class BottleneckGenerator(StagedGenerator):
         self.norm = LinearNorm(config.widths[-1])
         self.to_image = nn.Conv2d(config.widths[-1], config.image_channels, 3, padding=1)
 
-    def map(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
-        if self.embed is None:
-            return self.for_each_block(z)
-        assert class_weights is not None, "a conditional generator needs class weights"
-        return self.for_each_block(torch.cat([z, class_weights @ self.embed], dim=1))
-
     def stem(self, w: Tensor) -> Tensor:
         side = self.config.base_resolution
         return self.project(w).view(-1, self.config.stem_width, side, side)

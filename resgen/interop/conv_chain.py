@@ -89,12 +89,6 @@ class ConvChain(StagedGenerator):
         shapes = zip(config.kinds, befores, config.widths, config.kernels, config.strides, config.paddings, strict=True)
         self.layers = nn.ModuleList((nn.ConvTranspose2d if kind == TRANSPOSED else nn.Conv2d)(*shape) for kind, *shape in shapes)
 
-    def map(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
-        if self.embed is None:
-            return self.for_each_block(z)
-        assert class_weights is not None, "a conditional generator needs class weights"
-        return self.for_each_block(torch.cat([z, class_weights @ self.embed], dim=1))
-
     def stem(self, w: Tensor) -> Tensor:
         if self.project is None:
             return w[:, :, None, None]

@@ -65,6 +65,14 @@ class StagedGenerator(Generator):
     Where blocks are residual, the image so far is what the end makes of a block's features when the branches of all later ones are silent.
     """
 
+    embed: nn.Parameter | None  # [classes, D]: what w tells of a class beside z; None: nothing
+
+    def map(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
+        if self.embed is None:
+            return self.for_each_block(z)
+        assert class_weights is not None, "a conditional generator needs class weights"
+        return self.for_each_block(torch.cat([z, class_weights @ self.embed], dim=1))
+
     def stem(self, w: Tensor) -> Tensor:
         """First features [N, C, r, r] of w [N, w_dim]."""
         raise NotImplementedError

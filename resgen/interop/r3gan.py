@@ -111,12 +111,6 @@ class R3GAN(StagedGenerator):
         )
         self.to_image = nn.Conv2d(config.widths[-1], config.image_channels, 1, bias=False)
 
-    def map(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
-        if self.embed is None:
-            return self.for_each_block(z)
-        assert class_weights is not None, "a conditional generator needs class weights"
-        return self.for_each_block(torch.cat([z, class_weights @ self.embed], dim=1))
-
     def stem(self, w: Tensor) -> Tensor:
         return self.basis * self.project(w)[:, :, None, None]
 

@@ -34,7 +34,7 @@ class Front:
 
     def __init__(self, app: Any, library: Library) -> None:
         self.app, self.library = app, library
-        self._scripts = "".join(f"({(STATIC / name).read_text(encoding="utf-8").rstrip()})();\n" for name in FIRST)
+        self._scripts = "".join(f"({(STATIC / name).read_text(encoding='utf-8').rstrip()})();\n" for name in FIRST)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         root = scope.get("root_path", "")

@@ -107,7 +107,7 @@ ONE_OF = "one of the choices"
 ANYTHING: Kind = ("", lambda _: True)
 NUMBER: Kind = ("a number", _is_number)
 SWITCH: Kind = ("true or false", lambda value: isinstance(value, bool))
-WORDS: Kind = ("words", lambda value: isinstance(value, str))
+WORDS: Kind = ("text", lambda value: isinstance(value, str))
 FILE: Kind = ("a file that was sent", lambda value: value is None or is_file_obj_with_meta(value))  # of an address in its place Gradio makes a file
 CONTROLS: dict[Any, Kind] = {
     gr.File: FILE,

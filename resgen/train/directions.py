@@ -127,7 +127,9 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
     before = checkpoint.card.direction_names
     kept = [i for i, name in enumerate(before) if name not in measures]
     card = replace(checkpoint.card, direction_names=(*found, *(before[i] for i in kept)))
-    return replace(checkpoint, card=card, directions=torch.cat([w.new_zeros(0, w.shape[1]), *(one[None] for one in found.values()), checkpoint.directions[kept]])), faith
+    return replace(
+        checkpoint, card=card, directions=torch.cat([w.new_zeros(0, w.shape[1]), *(one[None] for one in found.values()), checkpoint.directions[kept]])
+    ), faith
 
 
 def sample_latents(generator: Generator) -> tuple[Tensor, Tensor]:

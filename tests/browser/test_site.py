@@ -139,7 +139,7 @@ def test_controls_change_the_picture_and_the_address_brings_it_back(open_site: O
     page.reload()
     painted(page, "seeds=4%2C8&classes=sandal&truncation=0.5&directions=pc3%3D-1.5&residual_gains=1%2C1.01%2C1")
     assert np.array_equal(saved(page, tmp_path / "after.png"), before)
-    page.get_by_role("button", name="Set all dials back").click()
+    page.get_by_role("button", name="Reset all sliders").click()
     page.wait_for_function("() => !location.hash.includes('pc3')")
     painted(page, "seeds=4%2C8&classes=sandal")
     assert not np.array_equal(saved(page, tmp_path / "back.png"), before)
@@ -194,7 +194,7 @@ def test_everyone_can_use_it_and_the_picture_stays_in_sight(open_site: Open) -> 
         painted(page)
         for width, height in SIZES.values():
             page.set_viewport_size({"width": width, "height": height})
-            page.get_by_role("button", name="Set all dials back").scroll_into_view_if_needed()
+            page.get_by_role("button", name="Reset all sliders").scroll_into_view_if_needed()
             within = "([canvas, width, height]) => { const box = document.querySelector(canvas).getBoundingClientRect(); "
             within += "return box.top >= 0 && box.left >= 0 && box.bottom <= height && box.right <= width; }"
             page.wait_for_function(within, arg=[canvas, width, height], timeout=PATIENCE)
