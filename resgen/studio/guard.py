@@ -50,13 +50,19 @@ class Reserved:
 reserved = Reserved()
 
 
+def put_in_place(owner: Any, name: str, ours: Any) -> None:
+    """Have Gradio use ``ours`` for what it calls ``name``. Raises AttributeError where a version of it has no such thing: a guard must not go unseen."""
+    getattr(owner, name)
+    setattr(owner, name, ours)
+
+
 class Guard:
     """An ASGI middleware: refuses bodies beyond the budget, as soon as they are announced or have come so far, and files that find the disk full;
     answers `/healthz`."""
 
     def __init__(self, app: Any, budget: Budget) -> None:
         self.app, self.budget = app, budget
-        cast(Any, gradio.routes).upload_fn = _take_files
+        put_in_place(gradio.routes, "upload_fn", _take_files)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -183,7 +189,8 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
                 return [chosen], False, name
         return None
 
-    queue.push, queue.get_events = push_within, next_event
+    put_in_place(queue, "push", push_within)
+    put_in_place(queue, "get_events", next_event)
     queue.sleep_when_free = PAUSE
     # At each answer Gradio makes a table of all it has kept, for a page of figures that is not served, and looks for matplotlib on the disk, twice.
     queue.ANALYTICS_MAX_EVENTS, queue.ANAYLTICS_CACHE_FREQUENCY = 1, sys.maxsize

@@ -13,6 +13,7 @@ from gradio.components.api_component import Api
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like
 
 from resgen.errors import RecipeError, ResGenError
+from resgen.studio.guard import put_in_place
 from resgen.studio.page import message
 
 FARTHEST = 2.0**63  # of a number, either way
@@ -57,7 +58,8 @@ def check_values(demo: gr.Blocks) -> None:
             state.config_values, state.blocks_config.config_for_block = NOWHERE, lambda *_: {}
         return await process(*words, **more)
 
-    blocks.preprocess_data, blocks.process_api = prepare_checked, process_unkept
+    put_in_place(blocks, "preprocess_data", prepare_checked)
+    put_in_place(blocks, "process_api", process_unkept)
 
 
 def _check(function: Any, values: Sequence[Any]) -> None:
