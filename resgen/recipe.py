@@ -50,10 +50,12 @@ _PACKED = re.compile(r"[A-Za-z0-9_-]+")
 def parse_seeds(text: str) -> tuple[int, ...]:
     """'0-15,42' -> (0, 1, ..., 15, 42), in the order given; raises RecipeError with what to write instead."""
     seeds: list[int] = []
-    for part in filter(None, re.split(r"[,\s]+", text.strip())):
-        match = re.fullmatch(r"(\d{1,19})(?:-(\d{1,19}))?", part, re.ASCII)
+    for part in filter(None, re.split(r"[,\s]+", re.sub(r"\s*[-\u2013\u2014]\s*", "-", text.strip()))):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part, re.ASCII)
         if not match:
             raise RecipeError(f"Seeds: {part[:40]!r} is not a seed; write whole numbers and ranges, such as 0-15,42.")
+        if longest := max((number for number in match.groups("") if len(number) > len(str(MAX_SEED))), default=""):
+            raise RecipeError(f"Seeds: {longest[:40]} is too large; the largest seed is {MAX_SEED}.")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise RecipeError(f"Seeds: the range {part} runs backwards; write {last}-{first}.")

@@ -161,6 +161,7 @@ def queue_of(*waiting: str, running: tuple[str, ...] = (), limit: int = 4) -> An
         active_jobs=[[event] for event in events[len(waiting) :]] or [None],
         process_time_per_fn={"draw": Line(avg_time=2.0)},
         push=push,
+        get_events=None,
         pending_messages_per_session={},
         pending_event_ids_session={},
     )

@@ -20,12 +20,17 @@ def test_seeds_are_read(text: str, seeds: tuple[int, ...]) -> None:
     assert parse_seeds(text) == seeds
 
 
+@pytest.mark.parametrize("text", ["7 - 9", "7\u20139", "7 \u2014 9", "7 -9"])
+def test_a_range_is_read_however_it_is_typed(text: str) -> None:
+    assert parse_seeds(text) == (7, 8, 9)
+
+
 @given(strategies.several(strategies.seeds, 12, 1))
 def test_seeds_come_back_from_their_text(seeds: tuple[int, ...]) -> None:
     assert parse_seeds(format_seeds(seeds)) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "3-", "abc", "-1", "5-2", "0-99999999", "1.5", str(MAX_SEED + 1), "9" * 5000, "٣", "0x10", ",,"])
+@pytest.mark.parametrize("text", ["", "3-", "abc", "-1", "5-2", "0-99999999", "1.5", str(MAX_SEED + 1), "9" * 5000, "٣", "0x10", ",,", "3, -5"])
 def test_bad_seeds_are_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(RecipeError, match="Seeds") as raised:
         parse_seeds(text)

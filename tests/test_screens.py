@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resgen.budget import OWN
-from resgen.composite import Comparison, StyleMix, Walk, read_dict
+from resgen.composite import Comparison, StyleMix, Walk, read_dict, read_query
 from resgen.errors import RecipeError
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
@@ -343,6 +343,35 @@ def test_compared_pins_keep_what_they_have_in_common(studio: Studio) -> None:
     taken = read_dict(compare.take_pins(values)[compare.kept])
     assert isinstance(taken, Comparison) and taken.checkpoints == ("tiny", "tiny@500")
     assert taken.recipe == Recipe(checkpoint="tiny", seeds=(1, 2), classes=("disc",), directions=(("pc1", 2.0),))
+
+
+def test_pins_of_a_generator_that_is_not_compared_are_drawn_by_it(studio: Studio) -> None:
+    compare = studio.compare
+    pins = [{"query": Recipe(checkpoint=name, seeds=(4,), columns=1).to_query()} for name in ("plain", "tiny")]
+    values = settle(compare, Comparison(recipe=FULL, checkpoints=("tiny", "tiny@500"))) | {compare.tray: pins}
+    taken = read_dict(compare.take_pins(values)[compare.kept])
+    assert isinstance(taken, Comparison) and taken.checkpoints == ("plain", "tiny")
+
+
+def test_seeds_that_would_be_too_many_stop_nothing_else(studio: Studio) -> None:
+    explore, c = studio.explore, studio.explore.controls
+    values = settle(explore, FULL) | {c.seeds: "0-999", c.truncation: 0.5}
+    assert explore.read(values) == FULL.changed(truncation=0.5)
+    with pytest.raises(RecipeError, match="at most 400"):
+        explore.check_seeds(values)
+    explore.check_seeds(values | {c.seeds: "0-399"})
+
+
+def test_pins_of_several_generators_are_those_of_the_first(studio: Studio) -> None:
+    pins = [{"query": Recipe(checkpoint=name, seeds=(seed,), columns=1).to_query()} for seed, name in enumerate(("tiny", "plain", "tiny"))]
+    assert studio.walk.use(pins) == [pins[0], pins[2]]
+    with pytest.raises(RecipeError, match="Pin at least two"):
+        studio.walk.use(pins[:2])
+
+
+def test_stops_from_seeds_are_of_the_chosen_generator(studio: Studio) -> None:
+    [stop] = studio.walk.take_seeds("5", "plain")
+    assert read_query(stop["query"]).checkpoint == "plain"
 
 
 def test_classes_as_rows_without_a_class_are_no_rows(studio: Studio) -> None:

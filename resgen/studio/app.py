@@ -31,6 +31,7 @@ from resgen.studio.guard import Guard, asker_left, bound_queue
 from resgen.studio.invert import InvertScreen
 from resgen.studio.mix import MixScreen
 from resgen.studio.page import (
+    NARROW,
     QUIET,
     RENDER,
     STATIC,
@@ -54,8 +55,7 @@ CACHE_SECONDS = 3600
 SESSIONS_KEPT = 500  # of which Gradio keeps what their components are; a page says all that is needed with each request
 LARGE = 20_000_000  # bytes of a generator that is not read at once
 PICTURES = (".png", ".mp4", ".gif", ".webp", ".json")  # files that may hold a recipe
-NARROW = "window.matchMedia('(max-width: 768px)').matches"
-OPENED = f"() => [window.location.search + window.location.hash, {NARROW}]"
+OPENED = f"() => [window.location.search + window.location.hash, window.matchMedia('{NARROW}').matches]"
 
 
 class Studio:

@@ -117,7 +117,8 @@ class CompareScreen:
         changes = {name: reader(moved[control]) for name, (control, reader) in readers.items() if control in moved}
         if "classes" in changes:
             changes["class_mix"] = ()
-        checkpoint = kept.checkpoint if kept.checkpoint in names or self.names not in moved else names[0]
+        own = kept.recipe.checkpoint
+        checkpoint = own if own in names or self.names not in moved else names[0]
         return Comparison(recipe=kept.recipe.changed(checkpoint=checkpoint, **changes), checkpoints=names)
 
     def _show(self, comparison: Comparison) -> Values:
@@ -173,11 +174,15 @@ class CompareScreen:
         return gr.update(choices=self._classes(names or ()))
 
     def take_pins(self, values: Values) -> Updates:
-        """The seeds of the pinned images by each of the checkpoints, with all that the images have in common."""
+        """The seeds of the pinned images by each of the checkpoints, or by those they come from where one is missing, with all that the images have in common.
+
+        Raises RecipeError.
+        """
         pins = pinned(values[self.tray])
         if not pins or any(pin.latents or pin.plane or pin.variation_of is not None for pin in pins):
             raise RecipeError("Compare draws seeds: pin images that come from seeds.")
-        names = values[self.names] or [pins[0].checkpoint]
+        chosen, own = values[self.names] or [], dict.fromkeys(pin.checkpoint for pin in pins)
+        names = chosen if own.keys() <= {name.partition("@")[0] for name in chosen} else list(own)
         seeds = tuple(dict.fromkeys(seed for pin in pins for seed in pin.seeds))
         common = {field: getattr(pins[0], field) for field in KEPT_OF_PINS if len({getattr(pin, field) for pin in pins}) == 1}
         if len(common) < len(KEPT_OF_PINS):

@@ -79,14 +79,14 @@ class Controls:
         self.card = gr.Markdown(elem_id="card")
         with gr.Column(elem_id="group-seeds", elem_classes="group"):
             self._build_points()
-            with gr.Accordion("Layout", open=False):
-                self.columns = slider(Recipe, "columns", elem_id="columns")
-                self.scale = slider(Recipe, "scale", elem_id="scale")
         with gr.Column(elem_id="group-class", elem_classes="group"):
             self._build_classes()
         with gr.Column(elem_id="group-change", elem_classes="group"):
             self.truncation = dial("truncation", Recipe, "truncation")
             self._build_directions()
+        with gr.Column(elem_id="group-layout", elem_classes="group"), gr.Accordion("Layout", open=False):
+            self.columns = slider(Recipe, "columns", elem_id="columns")
+            self.scale = slider(Recipe, "scale", elem_id="scale")
         self.kept = gr.JSON(None, visible=False)  # `Kept`
 
     @staticmethod

@@ -11,7 +11,7 @@ from resgen.composite import AnatomyOf, read_query
 from resgen.curate import ORDERS, curate, make_direction
 from resgen.errors import RecipeError, ResGenError
 from resgen.latents import locate
-from resgen.recipe import MAX_SEED, Recipe, enlargement, parse_seeds
+from resgen.recipe import MAX_SEED, Recipe, enlargement, format_seeds, parse_seeds
 from resgen.studio.controls import TILE, Controls, Kept
 from resgen.studio.log import note_refusal
 from resgen.studio.page import (
@@ -20,7 +20,6 @@ from resgen.studio.page import (
     LESS,
     MORE,
     PIN,
-    QUIET,
     RAW,
     SAVE,
     SLOW,
@@ -109,8 +108,16 @@ class Explore:
         return self.controls.outputs | {self.view, self.curating_fold}
 
     def read(self, values: Values) -> Recipe:
-        """The recipe that the controls show. Raises RecipeError."""
-        return self.controls.read(values)
+        """The recipe that the controls show; seeds that make more images than are drawn count as little as those that can't be read. Raises RecipeError."""
+        recipe, kept = self.controls.read(values), Kept.from_json(values[self.kept]).recipe
+        if recipe.seeds != kept.seeds and recipe.count > self.renderer.budget.images:
+            return self.controls.read(values | {self.controls.seeds: format_seeds(kept.seeds)})
+        return recipe
+
+    def check_seeds(self, values: Values) -> None:
+        """Say what is wrong with the seeds that were typed. Raises RecipeError."""
+        parse_seeds(values[self.controls.seeds])
+        self.renderer.budget.hold("images", self.controls.read(values).count)
 
     def write(self, recipe: Recipe, before: str = "") -> Updates:
         """What makes the screen show a recipe; ``before`` is the query to go back to from variations or a strip. Raises ResGenError."""
@@ -132,7 +139,7 @@ class Explore:
         c.mixed.change(friendly(self.dress_classes), {c.class_mode, c.mixed}, [c.one_class, c.row_classes, c.mixed, *c.shares], **RAW)
         self._on(c.class_mode.input, self.change_classes)
         follow(self, [c.row_classes.change, c.mixed.change])
-        c.seeds.submit(friendly(lambda text: parse_seeds(text) and None), c.seeds, None, **QUIET)
+        c.seeds.submit(friendly(self.check_seeds), self.inputs, None, **RAW)
         for button, move in ((c.previous, -1), (c.next, 1), (c.random, 0)):
             self._on(button.click, self.move_seeds(move))
         self._on(self.reset.click, self.start_over)

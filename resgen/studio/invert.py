@@ -114,7 +114,7 @@ class InvertScreen:
         self.renderer.hold_search(values[self.checkpoint], values[self.steps])
         target, name = self.target(values), values[self.checkpoint]
         yield {self.result: "Searching ...", self.view: self._beside(name, [target], CAPTIONS[:1])}
-        latest = [target]
+        latest = list[np.ndarray]()
         work = invert(
             target, self.library.sampler(name), self.library.features(name), int(values[self.steps]), watch=lambda seen: latest.append(seen)
         )
@@ -122,7 +122,8 @@ class InvertScreen:
             if isinstance(told, Inversion):
                 yield self.show_found(target, told)
             else:
-                yield {self.result: told, self.view: self._beside(name, [target, latest[-1]], CAPTIONS)}
+                images = [target, *latest[-1:]]
+                yield {self.result: told, self.view: self._beside(name, images, CAPTIONS[: len(images)])}
                 del latest[:-1]
 
     def show_found(self, target: np.ndarray, found: Inversion) -> Updates:

@@ -156,9 +156,9 @@ class MixScreen:
 
     def take_pins(self, tray: Any) -> Updates:
         """Each pinned image with each: half of them as rows, half as columns."""
-        images = pinned(tray)
+        images = pinned(as_pins(tray))
         if len(images) < 2:
-            raise RecipeError("Pin at least two images: one lends its style to the other.")
+            raise RecipeError("Pin at least two images of one generator: one lends its style to the other.")
         half = (len(images) + 1) // 2
         return self._begin(images[:half], images[half:])
 

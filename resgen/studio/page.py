@@ -14,6 +14,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 from resgen.budget import MAX_STOPS
+from resgen.card import plain
 from resgen.composite import AnyRecipe, read_query
 from resgen.errors import DataError, RecipeError, ResGenError
 from resgen.fields import Declared, Dial, declaration, limits
@@ -47,6 +48,7 @@ MORE = ("more", "More", "Mark as having more of what your own direction shall me
 LESS = ("less", "Less", "Mark as having less of it")
 SAVE = ("save", "Save image", "A PNG that remembers how it was made")
 
+NARROW = "(max-width: 768px), (max-width: 1000px) and (orientation: portrait)"  # a phone, or a tablet held upright; studio.css says it too
 _PLANE: dict[str, Any] = {"width": PLANE_WIDTH, "height": PLANE_HEIGHT, "low": STEP_DIAL.low, "high": STEP_DIAL.high}
 
 Values = dict[Any, Any]  # of components, by component
@@ -170,7 +172,7 @@ def redraw(screen: Screen, triggers: Iterable[Any], view_of: Callable[[Any], Any
 
     def draw(values: Values) -> Any:
         recipe = screen.read(values)
-        return gr.skip() if recipe is None else view_of(recipe)
+        return None if recipe is None else view_of(recipe)
 
     gr.on([*triggers, screen.view.submit], friendly(draw), set(screen.inputs), screen.view, **LIVE)
 
@@ -294,7 +296,7 @@ def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (
     ``wanders``: dragging it moves the window of the seed plane.
     """
     begins = ("view", "fit", "keys")
-    words = {"waiting": waiting, "actions": json.dumps(actions), "wanders": "yes" if wanders else "", **_PLANE}
+    words = {"waiting": waiting, "actions": json.dumps(actions), "wanders": "yes" if wanders else "", "narrow": NARROW, **_PLANE}
     return component("grid", elem_id, begins=begins, **words)
 
 
@@ -376,8 +378,12 @@ def pinned(value: Any) -> tuple[Recipe, ...]:
 
 
 def as_pins(value: Any) -> list[Any]:
-    """A pin list's value for another one. Raises RecipeError where it is none."""
-    return value if pinned(value) else []
+    """A pin list's value for another one, whose images come from one generator: that of the first. Raises RecipeError where it is none."""
+    images = pinned(value)
+    ours = [pin for pin, image in zip(value or (), images, strict=True) if image.checkpoint == images[0].checkpoint]
+    if len(ours) < len(images):
+        warn(f"{len(images) - len(ours)} pinned images of other generators than {plain(images[0].checkpoint)} are left out.")
+    return ours
 
 
 # Files to keep.

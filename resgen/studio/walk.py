@@ -115,8 +115,8 @@ class WalkScreen:
         changes = [self.path.input, self.pace.input, self.loop.input, *(dial.input for dial in dials), *(dial.release for dial in dials)]
         redraw(self, changes, self.renderer.film_view)
         follow(self, [self.stops.change])
-        self.use_pins.click(friendly(as_pins), self.tray, self.stops, **QUIET)
-        self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.stops, self.checkpoint], self.stops, **QUIET)
+        self.use_pins.click(friendly(self.use), self.tray, self.stops, **QUIET)
+        self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.checkpoint], self.stops, **QUIET)
         film = self.make.click(friendly(self.make_film), {*self.inputs, self.format}, [self.file, self.progress], **SLOW, preprocess=False)
         film.success(None, self.file, js=(STATIC / "download.js").read_text(encoding="utf-8"))
         cancelling(self.cancel, [film], self.progress)
@@ -129,14 +129,19 @@ class WalkScreen:
 
     def take_pins(self, tray: Any) -> Updates:
         """A film through the pinned images."""
-        stops = pinned(tray)
-        if len(stops) < 2:
-            raise RecipeError("Pin at least two images: a film passes from one to the next.")
-        return self.write(Walk(stops=stops))
+        return self.write(Walk(stops=pinned(self.use(tray))))
 
-    def take_seeds(self, text: str, stops: Any, checkpoint: str) -> list[dict[str, str]]:
-        """Stops from seeds, of the generator that the stops so far come from."""
-        return make_pins(self.renderer, read_points(text, next((stop.checkpoint for stop in pinned(stops)), checkpoint)))
+    @staticmethod
+    def use(tray: Any) -> list[Any]:
+        """The pinned images as stops. Raises RecipeError."""
+        pins = as_pins(tray)
+        if len(pins) < 2:
+            raise RecipeError("Pin at least two images of one generator: a film passes from one to the next.")
+        return pins
+
+    def take_seeds(self, text: str, checkpoint: str) -> list[dict[str, str]]:
+        """Stops from seeds, of the generator that is chosen."""
+        return make_pins(self.renderer, read_points(text, checkpoint))
 
     def make_film(self, values: Values) -> Iterator[Updates]:
         walk, suffix = self.read(values), FORMATS[values[self.format]]

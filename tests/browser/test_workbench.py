@@ -232,17 +232,41 @@ def test_the_theme_is_kept_and_the_sheet_of_keys_opens(visit: Visit) -> None:
 def test_a_hint_is_gone_once_it_was_followed_and_does_not_come_back(visit: Visit) -> None:
     page = visit()
     hint = page.locator(".rg-hint")
-    expect(hint).to_contain_text("Drag the picture")
-    drag(page, 1, 0)
-    expect(hint).to_contain_text("Choose an image")
+    expect(hint).to_contain_text("Choose one to see it large")
     page.locator("#grid .rg-tiles button").nth(2).click()
     expect(hint).to_contain_text("Turn a direction")
     redrawn(page, lambda: enter(number(page, "direction-1"), "1"))
+    expect(hint).to_contain_text("Drag the picture")
+    drag(page, 1, 0)
     expect(hint).to_be_hidden()
     later = page.context.new_page()
     later.goto(href(page))
     shown(later)
     expect(later.locator(".rg-hint")).to_be_hidden()
+
+
+def test_who_wants_no_hints_gets_none(visit: Visit) -> None:
+    page = visit()
+    page.get_by_role("button", name="No more hints").click()
+    expect(page.locator(".rg-hint")).to_be_hidden()
+    page.locator("#grid .rg-tiles button").nth(2).click()
+    expect(page.locator(".rg-hint")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 620), (1280, 580), (844, 390)])
+def test_in_a_low_window_nothing_lies_over_the_buttons_of_the_chosen_image(visit: Visit, width: int, height: int) -> None:
+    page = visit(size=(width, height))
+    page.locator("#grid .rg-tiles button").nth(2).click()
+    for button in page.locator("#grid .rg-actions button").all():
+        button.scroll_into_view_if_needed()
+        button.click(trial=True, timeout=5_000)
+
+
+def test_many_images_are_all_in_sight_in_as_many_columns_as_it_takes(visit: Visit) -> None:
+    page = visit("?checkpoint=fashion-mnist&seeds=0-299&columns=6")
+    fits = "() => { const pane = document.querySelector('#grid .rg-pane'); return pane.scrollHeight <= pane.clientHeight + 1; }"
+    page.wait_for_function(fits)
+    assert page.locator("#grid .rg-tiles button").count() == 300
 
 
 # The three paths, each with the number of actions it may take.

@@ -8,7 +8,9 @@ const change = new Function(`return ${readFileSync(script, "utf8").replace(/^\/\
 // A page beside a server whose streams and answers come when the test says.
 function opened() {
   const streams = [];
+  const signs = new Set();
   const page = {
+    document: { body: { classList: { add: (name) => signs.add(name), remove: (name) => signs.delete(name) } } },
     location: "http://studio/",
     fetch: async (input, init) => {
       const url = new URL(input.url ?? input);
@@ -22,7 +24,7 @@ function opened() {
   };
   change(page);
   const join = (number) => page.fetch("http://studio/queue/join", { method: "POST", body: number });
-  return { page, streams, join };
+  return { page, streams, join, signs };
 }
 
 const completed = (number) => `data: {"msg":"process_completed","event_id":"${number}","output":{"data":["ä"]}}\n`;

@@ -40,8 +40,9 @@ export function withCheckpoint(state, checkpoint) {
 /** '0-2,42' -> [0, 1, 2, 42], in the order given. Throws an Error that says what to write instead. */
 export function parseSeeds(text, least = 1) {
   const seeds = [];
-  for (const part of text.split(/[,\s]+/).filter(Boolean)) {
-    const match = /^(\d{1,19})(?:-(\d{1,19}))?$/.exec(part);
+  const parts = text.replace(/\s*[-–—]\s*/g, "-").split(/[,\s]+/);
+  for (const part of parts.filter(Boolean)) {
+    const match = /^(\d+)(?:-(\d+))?$/.exec(part);
     if (!match) throw new Error(`Seeds: “${part.slice(0, 40)}” is not a seed; write whole numbers and ranges, such as 0-15,42.`);
     const [first, last] = [Number(match[1]), Number(match[2] ?? match[1])];
     if (last < first) throw new Error(`Seeds: the range ${part} runs backwards; write ${last}-${first}.`);

@@ -1,12 +1,22 @@
 // Gradio's page hears its answers on one stream, which the server ends with the last answer that it owes. A page that is told the number of its next
 // request before it has heard of that end would wait on a stream that is closed, for ever. So its stream has no end here: the next one is joined to it
-// as soon as something is owed.
+// as soon as something is owed. What is owed for long is said in words.
 (page = window) => {
   const ask = page.fetch.bind(page);
   const told = /^data: *\{"msg": *"(process_completed|close_stream)"(?:, *"event_id": *"(\w+)")?/;
   const owed = new Set(); // numbers of requests that are not answered
   const early = new Set(); // of requests that were answered before their number was told
   let next; // joins the next stream, where the last one has ended
+  let late = 0; // timer of the sign that something is owed for long
+
+  const showOwed = () => {
+    if (owed.size) late ||= setTimeout(() => page.document.body.classList.add("rg-busy"), 500);
+    else {
+      clearTimeout(late);
+      late = 0;
+      page.document.body.classList.remove("rg-busy");
+    }
+  };
 
   page.fetch = async (input, init) => {
     const path = new URL(input.url ?? input, page.location).pathname;
@@ -15,6 +25,7 @@
     if (path.endsWith("/queue/join") && answer.ok) {
       const { event_id: number } = await answer.clone().json();
       if (!early.delete(number)) owed.add(number);
+      showOwed();
       if (owed.size) next?.();
     }
     return answer;
@@ -49,7 +60,10 @@
           const line = [...rest, part].join("");
           rest = [];
           const [, what, number] = told.exec(line) ?? [];
-          if (what === "process_completed" && !owed.delete(number)) early.add(number);
+          if (what === "process_completed") {
+            if (!owed.delete(number)) early.add(number);
+            showOwed();
+          }
           if (what !== "close_stream") out.enqueue(`${line}\n`);
         }
         rest.push(parts.at(-1));

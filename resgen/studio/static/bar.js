@@ -56,31 +56,35 @@ function placeGroups(actions) {
   showGroup("seeds");
 }
 
-// Three hints on the picture itself at a first visit, one after the other, each gone once it was followed.
+// What this is, and three hints, below the picture at a first visit, one after the other, each gone once it was followed.
 const HINTS = [
-  ["resgen-wander", "Drag the picture to wander between seeds"],
-  ["resgen-chosen", "Choose an image to see it large"],
-  ["resgen-turned", "Turn a direction, or switch a block off"],
+  ["resgen-chosen", "A network makes each of these from a number. Choose one to see it large."],
+  ["resgen-turned", "Turn a direction, or switch a block off: all of them change."],
+  ["resgen-wander", "Drag the picture to wander between seeds."],
 ];
 const FOLLOWED = "resgen-hints-followed";
 
 function hint(main) {
   const shown = Object.assign(document.createElement("div"), { className: "rg-hint" });
+  const told = document.createElement("span");
+  const enough = Object.assign(document.createElement("button"), { type: "button", textContent: "×", title: "No more hints" });
+  enough.setAttribute("aria-label", enough.title);
+  shown.append(told, enough);
   const followed = new Set(recall(FOLLOWED).split(","));
   const next = () => {
     const [, words] = HINTS.find(([name]) => !followed.has(name)) || [];
-    shown.textContent = words || "";
+    told.textContent = words || "";
     shown.hidden = !words;
   };
-  for (const [name] of HINTS) {
-    window.addEventListener(name, () => {
-      if (followed.has(name)) return;
-      followed.add(name);
-      keep(FOLLOWED, [...followed].join(","));
-      next();
-    });
-  }
-  main.append(shown);
+  const follow = (...names) => {
+    if (names.every((name) => followed.has(name))) return;
+    for (const name of names) followed.add(name);
+    keep(FOLLOWED, [...followed].join(","));
+    next();
+  };
+  for (const [name] of HINTS) window.addEventListener(name, () => follow(name));
+  enough.addEventListener("click", () => follow(...HINTS.map(([name]) => name)));
+  main.querySelector(".rg-status-line").before(shown);
   next();
 }
 

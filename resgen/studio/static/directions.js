@@ -64,7 +64,7 @@ function lay(name, place, own) {
   const id = own ? `own-${place + 1}` : `direction-${place + 1}`;
   const dial = makeDial({ id, name, low, high, step, changed: (amount) => change(name, amount), left: () => trigger("release") });
   const words = Object.assign(document.createElement("span"), { className: "rg-name", textContent: name, title: name });
-  dial.strip = button("Strip", `Show each image along ${name}`, () => trigger("select", { action: "strip", name: state().sweep === name ? "" : name }));
+  dial.strip = button("Strip", `Strip: show each image along ${name}`, () => trigger("select", { action: "strip", name: state().sweep === name ? "" : name }));
   dial.low = end(dial, name, -3);
   dial.high = end(dial, name, 3);
   const head = Object.assign(document.createElement("div"), { className: "rg-dial-head" });

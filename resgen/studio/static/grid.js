@@ -10,7 +10,7 @@ const tiles = find(".rg-tiles");
 const closeUp = find(".rg-close-up");
 const largeCanvas = closeUp.querySelector("canvas");
 const caption = closeUp.querySelector("figcaption");
-const narrow = window.matchMedia("(max-width: 768px)");
+const narrow = window.matchMedia(settings.narrow);
 const marks = new Map(); // an image's key -> { kind: "more" or "less", query }
 const LARGE = 512; // pixels a side of the chosen image
 const GAP = 2;
@@ -32,9 +32,12 @@ let looked = null; // a picture of the strip that is looked at
 const rows = () => Math.ceil(view.captions.length / columns);
 const isPlain = () => !view.rowLabels.length && !view.columnLabels.length && !planeOf(view) && spread !== view && settings.wanders;
 
+// Whether images in the columns that were asked for can be so small that all of them are in sight.
+const isSeenWhole = () => (Math.ceil(view.captions.length / view.columns) * (LEAST + GAP)) <= pane.clientHeight;
+
 function lay() {
   columns = view.columns;
-  if (narrow.matches && isPlain()) columns = columnsFor(pane.clientWidth, pane.clientHeight, columns, view.captions.length, GAP);
+  if (isPlain() && (narrow.matches || !isSeenWhole())) columns = columnsFor(pane.clientWidth, pane.clientHeight, columns, view.captions.length, GAP);
   label(find(".rg-rows"), view.rowLabels);
   label(find(".rg-columns"), view.columnLabels);
   const beside = view.rowLabels.length ? find(".rg-rows").offsetWidth + 8 : 0;
@@ -61,14 +64,14 @@ function paintView(shown, picture) {
   });
   canvas.dataset.painted = shown.query;
   shift();
-  paintCloseUp();
+  paintCloseUp(shown, picture);
 }
 
-function paintCloseUp() {
-  const shown = looked || (chosen >= 0 && { view, picture: sprite, index: chosen, caption: view.captions[chosen] });
+function paintCloseUp(of = view, picture = sprite) {
+  const shown = looked || (chosen >= 0 && { view: of, picture, index: chosen, caption: view.captions[chosen] });
   largeCanvas.hidden = !shown;
   find(".rg-nothing").hidden = Boolean(shown);
-  closeUp.classList.toggle("rg-open", chosen >= 0);
+  closeUp.classList.toggle("rg-open", Boolean(shown));
   caption.textContent = shown ? shown.caption : "";
   if (shown) {
     largeCanvas.width = largeCanvas.height = LARGE;
@@ -208,8 +211,21 @@ function choose(index) {
   tellAtRest();
 }
 
+// There is nothing to show any more.
+function clear() {
+  undecode();
+  view = null;
+  chosen = -1;
+  stage.hidden = true;
+  find(".rg-loading").hidden = false;
+  for (const words of ["rows", "columns"]) find(`.rg-${words}`).hidden = true;
+  find(".rg-status").textContent = "";
+  paintCloseUp();
+}
+
 async function show() {
   const next = props.value;
+  if (!next && view) clear();
   const picture = await decode(next);
   if (!picture) return;
   if (view && checkpointOf(next) !== checkpointOf(view)) clearMarks();

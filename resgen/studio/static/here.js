@@ -31,10 +31,14 @@ async function ask(address, body = null) {
 
 // A view came to rest: be ready for the hand.
 async function follow(of) {
+  const choice = recall(CHOICE);
   isFollowing = true;
-  await prepare(of).catch(() => giveUp(of));
-  if (turn === of) isFollowing = false;
   showChoice();
+  await prepare(of).catch(() => giveUp(of));
+  if (turn !== of) return;
+  isFollowing = false;
+  showChoice();
+  if (recall(CHOICE) !== choice) follow(of); // it was chosen otherwise meanwhile
 }
 
 async function prepare(of) {
@@ -234,15 +238,18 @@ function beginFilm(view) {
   film(view).catch(() => {});
 }
 
+// What the visitor has chosen, else what was measured.
+const isOn = () => (recall(CHOICE) ? recall(CHOICE) === "yes" : Boolean(turn.source && isSooner(turn.source)));
+
 function showChoice() {
-  button.setAttribute("aria-checked", String(Boolean(turn.source && isSooner(turn.source))));
+  button.setAttribute("aria-checked", String(isOn()));
   button.setAttribute("aria-busy", String(isFollowing));
 }
 
 button.addEventListener("click", () => {
-  keep(CHOICE, button.getAttribute("aria-checked") === "true" ? "no" : "yes");
+  keep(CHOICE, isOn() ? "no" : "yes");
   showChoice();
-  follow(turn);
+  if (!isFollowing) follow(turn);
 });
 window.addEventListener("resgen-came", ({ detail }) => (turn = restingOf(detail)));
 window.addEventListener("resgen-rests", () => turn && follow(turn));

@@ -55,8 +55,17 @@ function setPlaying(on) {
   run();
 }
 
+// There is nothing to play any more.
+function clear() {
+  undecode();
+  view = film = null;
+  canvas.hidden = bar.hidden = true;
+  element.querySelector(".rg-loading").hidden = false;
+}
+
 async function show() {
   const next = props.value;
+  if (!next && view) clear();
   const picture = await decode(next);
   if (!picture) return;
   view = next;

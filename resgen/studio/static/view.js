@@ -30,6 +30,11 @@ async function decode(view) {
   return number === latest ? picture : null;
 }
 
+// What is being decoded is not wanted any more.
+function undecode() {
+  latest++;
+}
+
 const single = document.createElement("canvas"); // one image of the sprite: enlarged alone, it takes nothing of its neighbours
 
 // Draw image number `index` of a view's sprite.
