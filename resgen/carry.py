@@ -36,8 +36,8 @@ def png_note(note: str) -> PngImagePlugin.PngInfo:
 
 def read_recipe(path: Path) -> tuple[AnyRecipe, str]:
     """The recipe, and the checkpoint's SHA-256 or '', of a picture or film made by ResGen or a JSON file. Raises RecipeError."""
-    if os.path.exists(path) and not path.is_file():
-        raise RecipeError(f"{path.name} is not a file.")
+    if not os.path.isfile(path):
+        raise RecipeError(f"{path.name} is not a file." if os.path.exists(path) else f"There is no file {path.name}.")
     try:
         with open_plain(path) as file:
             note = _READERS.get(path.suffix.lower(), _png_note)(file)

@@ -183,6 +183,8 @@ def open_picture(source: Path | bytes, most: int = MAX_PICTURE_PIXELS) -> Image.
             return _decode(file, most)
     except DataError:
         raise
+    except FileNotFoundError as error:
+        raise DataError(f"There is no file {error.filename or source}.") from error
     except Exception as error:  # decoders fail in many ways on a file that only looks like a picture
         raise DataError("This file cannot be read as a picture; use a PNG, JPEG, WebP, GIF, BMP or TIFF.") from error
 

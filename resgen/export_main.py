@@ -56,7 +56,7 @@ def main() -> None:
     """Draw seeds into a picture, or into an .npz file of images."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(8)))
-    parser.add_argument("--label", choices=CLASS_NAMES or None, help="a class; else each seed draws one")
+    parser.add_argument("--label", choices=CLASS_NAMES, help="a class; else each seed draws one")
     parser.add_argument("--truncation", type=float, default=1.0)
     parser.add_argument("--out", type=Path, default=Path("images.png"))
     options = parser.parse_args()

@@ -36,13 +36,12 @@ PYTHON_MAIN = Path(__file__).with_name("export_main.py")
 class Drawing(nn.Module):
     """What is exported: z [N, z_dim], and class weights [N, classes] where there are classes -> images [N, channels, R, R] in -1..1, float32."""
 
-    def __init__(self, generator: Generator, half: bool = False) -> None:
+    def __init__(self, generator: Generator) -> None:
         super().__init__()
-        self.generator, self.kind = generator.half() if half else generator, torch.float16 if half else torch.float32
+        self.generator = generator
 
     def forward(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
-        weights = None if class_weights is None else class_weights.to(self.kind)
-        return self.generator(z.to(self.kind), weights).float().clamp(-1, 1)
+        return self.generator(z, class_weights).clamp(-1, 1)
 
 
 def inputs_of(sampler: Sampler, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
@@ -79,9 +78,9 @@ def export(sampler: Sampler, kind: str, path: Path, half: bool = False) -> int:
 
 
 def refuse_graph(card: Card) -> None:
-    """Raises CheckpointError for what was imported as a graph of ONNX."""
+    """Raises CheckpointError for what was imported as a graph."""
     if card.arch.family == GraphConfig.family:
-        raise CheckpointError(f"{card.name} was imported as a graph of ONNX: use that file, or export it --to {PYTHON}.")
+        raise CheckpointError(f"{card.name} was imported as a graph: use {card.source.get('file', 'that file')}, or export it --to {PYTHON}.")
 
 
 def to_onnx(module: nn.Module, inputs: tuple[Tensor, ...], names: Sequence[str], output: str) -> torch.onnx.ONNXProgram:
@@ -95,13 +94,42 @@ def to_onnx(module: nn.Module, inputs: tuple[Tensor, ...], names: Sequence[str],
     return program
 
 
-def _drawing(sampler: Sampler, half: bool = False) -> tuple[Drawing, tuple[Tensor, ...]]:
-    return Drawing(sampler.checkpoint.build(), half).eval().requires_grad_(False), inputs_of(sampler, CHECKED[:TRACED])
+def _drawing(sampler: Sampler) -> tuple[Drawing, tuple[Tensor, ...]]:
+    return Drawing(sampler.checkpoint.build()).eval().requires_grad_(False), inputs_of(sampler, CHECKED[:TRACED])
 
 
 def _write_onnx(sampler: Sampler, path: Path, half: bool) -> None:
-    drawing, inputs = _drawing(sampler, half)
-    to_onnx(drawing, inputs, ["z", "class_weights"][: len(inputs)], "image").save(path, external_data=False)
+    drawing, inputs = _drawing(sampler)
+    write_graph(to_onnx(drawing, inputs, ["z", "class_weights"][: len(inputs)], "image"), path, half)
+
+
+def write_graph(program: torch.onnx.ONNXProgram, path: Path, half: bool) -> None:
+    """Write a graph with its weights inside, its matrices in half precision where ``half``."""
+    import onnx  # here, since few commands write graphs
+
+    model = program.model_proto
+    if half:
+        _halve(model.graph)
+    onnx.save(model, path)
+
+
+def _halve(graph: Any) -> None:
+    """Keep the matrices of an onnx.GraphProto in half precision, each cast back by a node that whoever opens the file folds away: half the bytes, sums in single precision.
+
+    Vectors are small, and variances may pass the range of half precision, as in `checkpoint.save_checkpoint`.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = list[Any]()
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.ndim > 1 and abs(values).max() <= np.finfo(np.float16).max:
+            name = f"{tensor.name}.half"
+            casts.append(helper.make_node("Cast", [name], [tensor.name], to=TensorProto.FLOAT))
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _draw_onnx(sampler: Sampler, path: Path) -> np.ndarray:

@@ -21,6 +21,7 @@ from resgen.hub import SOURCE, fetch
 from resgen.sampler import Sampler, pick_device
 
 SAMPLERS_KEPT, HASHES_KEPT, FEATURES_KEPT, FAULTS_KEPT = 12, 1024, 6, 256
+FOREIGN = (".pt", ".pth", ".bin", ".pkl", ".ckpt", ".onnx", ".pt2")  # endings of what `resgen import` reads, or tells why not
 FAULT_SECONDS = 60.0  # until a file that could not be read is tried again
 _INSIDE, _BESIDE = Path(__file__).resolve().parent / "checkpoints", Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = _INSIDE if _INSIDE.is_dir() else _BESIDE  # in an installed package, else in the repository
@@ -84,18 +85,20 @@ class Library:
         moments = sorted(int(path.stem) for path in files if re.fullmatch(r"\d{1,12}", path.stem, re.ASCII))
         return [f"{name}@{images}" for images in moments]
 
-    def add(self, source: str) -> str:
+    def add(self, source: str | Path) -> str:
         """The name of a checkpoint that a user chose: a name in the folder, the path of a file, or a Hub repository 'owner/name' or 'owner/name:checkpoint'.
 
         From now on it is found by that name. Raises CheckpointError.
         """
+        source, path = os.fspath(source), Path(source)
         if self._find(source) is not None:
             return source
-        path = Path(source)
         if not os.path.isfile(path):  # which is told of names that cannot be, too
             if not SOURCE.fullmatch(source) or os.path.isdir(path.parent):
                 raise CheckpointError(f"There is no checkpoint {source[:80]!r}; {self._known()} A path to a .safetensors file works too.")
             path = fetch(source)
+        if path.suffix.lower() in FOREIGN:
+            raise CheckpointError(f"{path.name} is a file of another program: make a checkpoint of it with `resgen import`.")
         self._added[name_of(path)] = path
         return name_of(path)
 

@@ -238,6 +238,9 @@ SAMPLE = "sample tiny --seeds 1 --out x.png"
         "mix tiny --rows 0-40 --columns 2 --blocks 1 --out x.png",
         "explain tiny --image 1,2 --out x.png",
         "compare tiny nobody --out x.png",
+        f"{SAMPLE.replace('.png', '.jpg')}",
+        "studio --port 99999",
+        "invert tiny nowhere.jpg --out x.png",
         f"info {'x' * 300}",
         f"render {'x' * 300}.png --out x.png",
         "dataset tiny --first-seed 4294967296 --count 1 --out made",
@@ -283,6 +286,11 @@ def test_bad_input_to_training_is_one_line_and_status_2(
     monkeypatch.chdir(tmp_path)
     made = resgen(*(shapes_zip if word == "shapes" else word for word in words.split()))
     assert made.returncode == 2 and made.stderr.startswith("resgen: ") and made.stderr.count("\n") == 1, made
+
+
+def test_a_folder_that_is_not_there_is_no_empty_one(resgen: Command, tmp_path: Path) -> None:
+    made = resgen("list", "--checkpoints", tmp_path / "nowhere")
+    assert made.returncode == 2 and "There is no folder" in made.stderr
 
 
 def test_arrays_of_many_images_need_no_picture(on_tiny: Command, tmp_path: Path) -> None:

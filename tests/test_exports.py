@@ -11,6 +11,7 @@ import torch
 
 from resgen.errors import CheckpointError
 from resgen.exports import WRITERS, export, inputs_of
+from resgen.library import Library
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
 
@@ -57,6 +58,11 @@ def test_half_precision_is_near(tiny: Sampler, tmp_path: Path) -> None:
     assert export(tiny, "onnx", tmp_path / "tiny.onnx", half=True) <= 3
     wanted = tiny.render(Recipe(seeds=SEEDS)).astype(int)
     assert abs(drawn_alone("onnx", tmp_path / "tiny.onnx", tiny).astype(int) - wanted).max() <= 3
+
+
+@pytest.mark.parametrize("name", ["cifar10", "faces"])
+def test_shipped_weights_fit_half_precision(name: str, tmp_path: Path) -> None:
+    assert export(Library(device="cpu").sampler(name), "onnx", tmp_path / "x.onnx", half=True) <= 3
 
 
 def test_a_name_is_no_program(tiny: Sampler, tmp_path: Path) -> None:

@@ -71,6 +71,14 @@ def test_a_path_that_a_user_gives_is_found_by_its_name_from_then_on(tiny_folder:
             shelf.add(wrong)
 
 
+def test_a_path_object_is_as_good_as_its_text_and_a_file_of_another_program_is_told(tiny_folder: Path, tmp_path: Path) -> None:
+    library = Library(tiny_folder, "cpu")
+    assert library.add(tiny_folder / "plain.safetensors") == "plain"
+    (tmp_path / "net.pth").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match="resgen import"):
+        library.add(str(tmp_path / "net.pth"))
+
+
 def test_a_repository_of_the_hub_is_fetched_when_a_user_names_it(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "fetch", lambda repository: tiny_folder / "plain.safetensors")
     assert Library(tiny_folder, "cpu").add("owner/name") == "plain"

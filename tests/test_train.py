@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,7 @@ from resgen.train.config import TrainConfig
 from resgen.train.drift import Memory, describe, drift_field, drift_loss
 from resgen.train.eyes import EyesTrainer
 from resgen.train.parallel import SharedBatchNorm, Team
+from resgen.train.state import STATE
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +100,7 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes_zip: Path, eyes: Path, 
 def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
     def train(resume: bool, eyes: Path = eyes, **changes: object) -> None:
         settings = {"name": "shapes", "batch": 12, "group": 4, "images": 12, **changes}
-        config = TrainConfig(data=(str(shapes_zip),), save_every=12, **settings)  # type: ignore[arg-type]
+        config = TrainConfig(**{"data": (str(shapes_zip),), "save_every": 12, **settings})  # type: ignore[arg-type]
         train_generator(config, tmp_path, resume, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)
 
     train(resume=False)
@@ -106,6 +108,11 @@ def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp
         train(resume=False)
     with pytest.raises(CheckpointError, match="seed"):
         train(resume=True, seed=5, images=24)
+    with zipfile.ZipFile(shapes_zip) as archive, zipfile.ZipFile(tmp_path / "others.zip", "w") as renamed:
+        for name in archive.namelist():
+            renamed.writestr(f"other-{name}", archive.read(name))
+    with pytest.raises(CheckpointError, match="other classes, disc, square, stripes"):
+        train(resume=True, data=(str(tmp_path / "others.zip"),), images=24)
     others = tmp_path / "others.safetensors"
     save_features(FeatureResNet(FeatureConfig(3, (8, 12, 20))), others, {})
     with pytest.raises(CheckpointError, match="another features"):
@@ -114,6 +121,11 @@ def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp
         train(resume=True, name="State")
     with pytest.raises(DataError, match="multiple"):
         train(resume=True, batch=6)
+    trained = (tmp_path / "shapes.safetensors").read_bytes()
+    (tmp_path / STATE).unlink()
+    with pytest.raises(CheckpointError, match=f"lacks {STATE}"):
+        train(resume=True)
+    assert (tmp_path / "shapes.safetensors").read_bytes() == trained
 
 
 def test_drift_carries_a_collapsed_sample_to_the_whole_of_the_data() -> None:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from resgen.errors import CheckpointError, FileError
 from resgen.fields import Declared, write_field
 from resgen.recipe import CALLED
 
@@ -28,10 +29,17 @@ def checked_place(path: Path | None) -> Path | None:
     return path
 
 
+def checked_png(path: Path | None) -> Path | None:
+    """As `checked_place`, of a picture. Raises FileError."""
+    if path is not None and path.suffix.lower() != ".png" and not path.is_dir():
+        raise FileError(f"{path.name or 'The name'} must end with .png: pictures are written as PNG, which keeps their recipe.")
+    return checked_place(path)
+
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Folder = Annotated[Path | None, typer.Option("--checkpoints", help="Folder with checkpoints; default: the shipped ones.")]
 CheckpointArgument = Annotated[str, typer.Argument(help="A name, a .safetensors file or a Hub repository.")]
-OutPng = Annotated[Path, typer.Option(help="The picture, as PNG with its recipe inside.", callback=checked_place)]
+OutPng = Annotated[Path, typer.Option(help="The picture, as PNG with its recipe inside.", callback=checked_png)]
 Points = Annotated[str, typer.Option(help="Seeds, seed@class, or PNG files of single images: 3,7@cat,found.png.")]
 
 
@@ -73,7 +81,20 @@ def library(folder: Path | None, device: str = "cpu") -> "Library":
     """The library of a folder, or the shipped one. Raises ResGenError."""
     from resgen.library import SHIPPED, Library
 
+    if folder is not None and not folder.is_dir():
+        raise CheckpointError(f"There is no folder {folder} to look for checkpoints in.")
     return Library(folder or SHIPPED, device)
+
+
+@contextmanager
+def waiting(words: str) -> Iterator[None]:
+    """Says on a terminal's stderr what is being done, as long as it is; nothing elsewhere."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status(f"{words} ..."):
+            yield
+    else:
+        yield
 
 
 @contextmanager

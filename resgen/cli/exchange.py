@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from resgen.cli.cards import commands, describe
-from resgen.cli.common import CheckpointArgument, Device, Folder, library, progress
+from resgen.cli.common import CheckpointArgument, Device, Folder, library, progress, waiting
 from resgen.errors import CheckpointError
 from resgen.work import finish
 
@@ -47,21 +47,29 @@ def import_(
 ) -> None:
     """Make a checkpoint of another program's generator."""
     from resgen.checkpoint import save_checkpoint
+    from resgen.files import check_place
     from resgen.imports import import_file, read_settings
+    from resgen.interop.conv_chain import ConvChainConfig
     from resgen.interop.reading import Asked
+    from resgen.library import SHIPPED
     from resgen.sampler import pick_device
 
     if trust:
         typer.echo(f"resgen: {file.name} is run if it is a program; nothing of it is kept but its graph.", err=True)
     name = name or file.stem.replace(" ", "-")
-    path = library(to).folder / f"{name}.safetensors"
+    path = (to or SHIPPED) / f"{name}.safetensors"
     if path.exists():
         raise CheckpointError(f"There is a checkpoint {name} in {path.parent} already: say another name with --as.")
+    check_place(path)
     asked = Asked(output, trust, read_settings(config) if config else {})
-    made = import_file(file, name, asked, arch, pick_device(device))
+    with waiting(f"Reading {file.name}, and measuring what its latents do"):
+        made = import_file(file, name, asked, arch, pick_device(device))
     save_checkpoint(made, path, whole=True)
     side = made.card.arch.resolution
     print(f"{path}: {made.card.source['kind']}, {side} x {side} pixels, {made.card.blocks_in_words}, {len(made.classes) or 'no'} classes.")
+    if isinstance(made.card.arch, ConvChainConfig):
+        told = f"activations ({', '.join(dict.fromkeys(made.card.arch.activations))}) and strides ({', '.join(map(str, made.card.arch.strides))})"
+        print(f"Such a file does not tell its {told}: where the pictures look wrong, say others in --config, or import it as ONNX.")
 
 
 def export(

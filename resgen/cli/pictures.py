@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from resgen.cli.common import CheckpointArgument, Device, Folder, OutPng, Points, checked_place, library, options_of, progress
+from resgen.cli.common import CheckpointArgument, Device, Folder, OutPng, Points, checked_place, checked_png, library, options_of, progress
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, finer_half, read_points
 from resgen.errors import CheckpointError, FileError, RecipeError
 from resgen.fields import read_numbers
@@ -91,7 +91,7 @@ def _read_images(texts: str, checkpoint: str, truncation: float = 1.0) -> tuple[
 def sample(
     checkpoint: CheckpointArgument,
     fields: dict[str, Any],
-    out: Annotated[Path | None, typer.Option(help="The grid, as PNG with its recipe inside.", callback=checked_place)] = None,
+    out: Annotated[Path | None, typer.Option(help="The grid, as PNG with its recipe inside.", callback=checked_png)] = None,
     images_dir: Annotated[Path | None, typer.Option(help="Write each image here.")] = None,
     npz: Annotated[Path | None, typer.Option(help="Write images, seeds and labels here, as arrays.", callback=checked_place)] = None,
     device: Device = "auto",

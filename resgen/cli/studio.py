@@ -34,7 +34,7 @@ def studio(
     checkpoints: Annotated[Path | None, typer.Option(help="Folder with checkpoints; default: the shipped ones.")] = None,
     device: Device = "auto",
     host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")] = None,
-    port: Annotated[int | None, typer.Option(help="Default: the first free one from 7860.")] = None,
+    port: Annotated[int | None, typer.Option(help="Default: the first free one from 7860.", min=0, max=65535)] = None,
     share: Annotated[bool, typer.Option("--share", help="Also open a public link for a week.")] = False,
     mcp: Annotated[bool, typer.Option("--mcp", help="Also serve agents, by the Model Context Protocol.")] = False,
     public: Annotated[bool, typer.Option("--public", help="For strangers: smaller limits, and refused requests in the log.")] = False,

@@ -207,7 +207,7 @@ def name_directions(
     from resgen.data import load_images
     from resgen.generator import GeneratorConfig
     from resgen.train.command import default_eyes, open_eyes
-    from resgen.train.directions import MEASURES, learn_attributes
+    from resgen.train.directions import FAITHFUL, MEASURES, learn_attributes
     from resgen.train.directions import name_directions as name_them
 
     shelf = library(checkpoints)
@@ -219,4 +219,6 @@ def name_directions(
     named, faith = name_them(loaded, {**known, **MEASURES})
     save_checkpoint(named, path, whole=loaded.card.arch.family != GeneratorConfig.family)  # what was imported is kept as it came
     for name, correlation in faith.items():
-        typer.echo(f"{'kept' if name in named.card.direction_names else 'left out':9} {name}: rank correlation {correlation:.2f}")
+        kept = name in named.card.direction_names
+        doubled = "" if kept or correlation < FAITHFUL else ", but it does what another one does"
+        typer.echo(f"{'kept' if kept else 'left out':9} {name}: rank correlation {correlation:.2f}{doubled}")

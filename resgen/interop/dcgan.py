@@ -47,7 +47,8 @@ def sniff(state: State) -> bool:
         layers = _layers(state)
     except (KeyError, ValueError, RuntimeError, IndexError, StopIteration):
         return False
-    return len(layers) > 1 and len(layers[-1].bias) in (1, 3)
+    enlarging = any(layer.kind == TRANSPOSED for layer in layers)  # else what does it, between plain ones, is not in the file
+    return len(layers) > 1 and enlarging and len(layers[-1].bias) in (1, 3)
 
 
 def read(state: State, asked: Asked) -> Reading:
@@ -91,12 +92,15 @@ def weights_of(linear: Layer | None, layers: Sequence[Layer]) -> State:
 
 def _layers(state: State) -> list[Layer]:
     """The convolutions in their order. Raises what a wrong shape raises for anything else."""
-    layers = list[Layer]()
+    layers, after_norm = list[Layer](), False
     names = list(dict.fromkeys(name.rpartition(".")[0] for name in state))
     for name in names:
         if f"{name}.running_mean" in state:
-            layers[-1] = layers[-1].normed(state, name)
+            if after_norm:
+                raise ValueError("norms that do not follow their convolutions")
+            layers[-1], after_norm = layers[-1].normed(state, name), True
             continue
+        after_norm = False
         weight = next(state[key] for key in (f"{name}.weight", f"{name}.weight_orig") if key in state)
         if weight.ndim == 2 and not layers:
             layers.append(linear_of(state, name))

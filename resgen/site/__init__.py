@@ -12,7 +12,7 @@ import torch
 from resgen.checkpoint import Checkpoint
 from resgen.errors import CheckpointError, FileError
 from resgen.exports import refuse_graph
-from resgen.files import write_atomically
+from resgen.files import whole_files, write_atomically
 from resgen.sampler import Sampler
 from resgen.site.graphs import MAPPING, SYNTHESIS, write_graphs
 from resgen.site.runtime import place_runtime
@@ -60,8 +60,9 @@ def _write_checkpoint(sampler: Sampler, folder: Path) -> int:
     """Its graphs and latents, in a folder of their own."""
     place = folder / "checkpoints" / sampler.card.name
     place.mkdir(parents=True, exist_ok=True)
-    write_atomically(place / LATENTS, _latents(sampler.checkpoint))
-    return write_graphs(sampler, place)
+    with whole_files(place / LATENTS) as aside:
+        aside.write_bytes(_latents(sampler.checkpoint))
+        return write_graphs(sampler, aside.parent)
 
 
 def _latents(checkpoint: Checkpoint) -> bytes:

@@ -3,14 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from resgen.architecture import Generator
 from resgen.errors import CheckpointError
-from resgen.exports import CHECKED, TOLERANCE_OF_HALF, TRACED, inputs_of, to_onnx
+from resgen.exports import CHECKED, TOLERANCE_OF_HALF, TRACED, inputs_of, to_onnx, write_graph
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler, to_pixels
 
@@ -47,35 +45,12 @@ def write_graphs(sampler: Sampler, folder: Path) -> int:
     """
     generator = sampler.checkpoint.build()
     inputs = inputs_of(sampler, CHECKED[:TRACED])
-    _save(to_onnx(Mapping(generator), inputs, ["z", "class_weights"][: len(inputs)], "w"), folder / MAPPING)
+    write_graph(to_onnx(Mapping(generator), inputs, ["z", "class_weights"][: len(inputs)], "w"), folder / MAPPING, half=True)
     with torch.no_grad():
         w = generator.map(*inputs).contiguous()
     latents = (w, torch.ones(w.shape[:2])) if sampler.card.arch.dials else (w,)
-    _save(to_onnx(Synthesis(generator), latents, ["w", "gains"][: len(latents)], "image"), folder / SYNTHESIS)
+    write_graph(to_onnx(Synthesis(generator), latents, ["w", "gains"][: len(latents)], "image"), folder / SYNTHESIS, half=True)
     return _difference(sampler, folder)
-
-
-def _save(program: torch.onnx.ONNXProgram, path: Path) -> None:
-    model = program.model_proto
-    _halve(model.graph)
-    onnx.save(model, path)
-
-
-def _halve(graph: onnx.GraphProto) -> None:
-    """Keep matrices in half precision, each cast back by a node that whoever opens the file folds away: half the bytes, sums in single precision.
-
-    Vectors are small, and variances may pass the range of half precision, as in `checkpoint.save_checkpoint`.
-    """
-    casts = list[onnx.NodeProto]()
-    for tensor in graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype == np.float32 and values.ndim > 1 and abs(values).max() <= np.finfo(np.float16).max:
-            name = f"{tensor.name}.half"
-            casts.append(helper.make_node("Cast", [name], [tensor.name], to=TensorProto.FLOAT))
-            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
 
 
 def _difference(sampler: Sampler, folder: Path) -> int:

@@ -41,7 +41,7 @@ def add_api(renderer: Renderer) -> None:
         ("render", api.render, RENDER), ("explore", api.explore, RENDER), ("walk", api.walk, LONG), ("invert", api.invert, LONG),
         ("curate", api.curate, LONG), ("checkpoints", api.checkpoints, RENDER),
     ):  # fmt: skip
-        add_endpoint(friendly(function), api_name=name, **line)
+        add_endpoint(friendly(function, shown=str), api_name=name, **line)  # a program is told plain words
 
 
 class Api:

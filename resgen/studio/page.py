@@ -82,8 +82,11 @@ class Screen(Protocol):
 # Events.
 
 
-def friendly(function: Callable[..., Any]) -> Any:
-    """Show an error as one message in the page; what is on screen stays. What nobody but a programmer can mend stands in the log alone."""
+def friendly(function: Callable[..., Any], shown: Callable[[str], str] = html.escape) -> Any:
+    """Show an error as one message in the page; what is on screen stays. What nobody but a programmer can mend stands in the log alone.
+
+    ``shown``: how words of strangers are written; a page takes them for HTML.
+    """
     where = getattr(function, "__qualname__", "")
 
     @wraps(function)
@@ -91,19 +94,19 @@ def friendly(function: Callable[..., Any]) -> Any:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            raise message(error, where) from error
+            raise message(error, where, shown) from error
 
     @wraps(function)
     def guarded_steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
         try:
             yield from function(*args, **kwargs)
         except Exception as error:
-            raise message(error, where) from error
+            raise message(error, where, shown) from error
 
     return guarded_steps if inspect.isgeneratorfunction(function) else guarded
 
 
-def message(error: Exception, where: str) -> gr.Error:
+def message(error: Exception, where: str, shown: Callable[[str], str] = html.escape) -> gr.Error:
     """What is shown of an error; it is noted in the log."""
     if isinstance(error, gr.Error):
         return error
@@ -112,7 +115,7 @@ def message(error: Exception, where: str) -> gr.Error:
         words = str(error)
     else:
         words = f"Something is wrong with the studio itself; whoever runs it finds this as request {note_failure(where, error)} in the log."
-    return gr.Error(html.escape(words), title="That did not work", print_exception=False)
+    return gr.Error(shown(words), title="That did not work", print_exception=False)
 
 
 def told(event: gr.EventData) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What `resgen train` does: data, feature network, loop, checkpoint."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ EYES = SHIPPED / "features" / "cifar10.safetensors"  # for drift alone, and wher
 BY_NAME = {"lite0": PretrainedEyes, "resnet50": PretrainedResNet50}  # --features that are no file
 FEW_CLASSES, LARGE_GROUP, SMALL_GROUP = 20, 16, 4  # many classes need many in a batch, hence small groups
 NAMED = 5  # files that could not be read
+SHOWN_CLASSES = 12
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,8 @@ def train_generator(
         of_processes = f" times the {team.size} processes" if team.size > 1 else ""
         raise DataError(f"--batch must be a multiple of --group, {config.group}{of_processes}.")
     library = Library(device="cpu")
+    if team.leads:
+        report(_describe(data))
     begun = load_checkpoint(library.path(library.add(config.init))) if config.init else None
     if begun is not None:
         before = begun.card.arch
@@ -147,3 +151,11 @@ def draw_samples(checkpoint: Path, out: Path) -> None:
     classes = sampler.card.classes[:10]
     recipe = Recipe(seeds=tuple(range(10 if classes else 100)), classes=classes, columns=10, scale=2)
     write_atomically(out, draw_png(recipe, lambda _: sampler))
+
+
+def _describe(data: ImageSet) -> str:
+    """What was found, for whoever has put a picture into the wrong folder."""
+    counts = Counter(data.labels.tolist())
+    each = [f"{label} {counts[index]:,}" for index, label in enumerate(data.classes)]
+    shown = ", ".join(each[:SHOWN_CLASSES]) + (", ..." if len(each) > SHOWN_CLASSES else "")
+    return f"{len(data.labels):,} images of {len(each)} classes at {data.images.shape[-1]} pixels: {shown}."

@@ -70,6 +70,8 @@ def _begin(trainer: Trainer, out: Path, resume: bool) -> list[dict[str, Any]]:
             raise CheckpointError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
         load_state(trainer, out / STATE)
         rows = [row for row in read_history(out / HISTORY) if row["images"] <= trainer.images_seen]
+    elif resume and (out / f"{trainer.config.name}.safetensors").exists():  # which is written after the first state
+        raise CheckpointError(f"{out} lacks {STATE}, the state of its run: begin another in another --out, with its checkpoint as --init.")
     if trainer.team.leads:
         clear_partials(out)
     return rows

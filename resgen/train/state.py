@@ -45,6 +45,7 @@ def capture(trainer: "Trainer") -> State:
         "version": VERSION,
         "steps": trainer.steps_done,
         "config": asdict(trainer.config),
+        "classes": list(trainer.classes),
         "stages": trainer.stages,
         "begun": trainer.begun,
         "halvings": trainer.halvings,
@@ -82,6 +83,9 @@ def load_state(trainer: "Trainer", path: Path) -> None:
     changed = {name for name, value in wanted.items() if config.get(name, value) != value}
     if fixed := sorted(changed - ADJUSTABLE):
         raise CheckpointError(f"{path.parent} was begun with another {', '.join(fixed)}; resume with the same settings or choose another --out.")
+    classes = state.header.get("classes", list(trainer.classes))
+    if classes != list(trainer.classes):
+        raise CheckpointError(f"{path.parent} was begun with other classes, {', '.join(map(str, classes[:12]))}: resume with the same data.")
     try:
         restore(trainer, state)
     except Exception as error:
@@ -107,6 +111,8 @@ def _read_state(path: Path) -> State:
         raise ValueError("its stages are not told")
     if not all(type(begun.get(key, 0)) in (int, float) for key in ("images_seen", "hours")) or not isinstance(begun.get("command", ""), str):
         raise ValueError("what it began with is not told")
+    if not all(isinstance(name, str) for name in header.get("classes", [])):
+        raise ValueError("its classes are not told")
     if not are_finite(tensors):
         raise ValueError("it holds numbers that are not finite")
     return State(header, tensors)
