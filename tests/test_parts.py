@@ -103,6 +103,16 @@ def test_noise_stands_for_parts_as_often_as_they_occur(parts: Parts, told: list[
         assert rows.count((label, colour, bar)) / len(rows) == pytest.approx(expected, abs=0.02)
 
 
+def test_the_rarest_part_of_an_image_says_how_often_it_is_learned(data: ImageSet, parts: Parts, told: list[tuple[int, str, str]]) -> None:
+    def share(label: int, part: int, value: str) -> float:
+        own = [row for row in told if row[0] == label]
+        return sum(row[part] == value for row in own) / len(own)
+
+    rarity = parts.rarity(torch.from_numpy(data.labels))
+    wanted = [1 / min(share(row[0], part, str(row[part])) for part in (1, 2)) for row in told]
+    assert torch.allclose(rarity, torch.tensor(wanted))
+
+
 def test_like_colours_are_like_noise_and_nothing_is_far_from_something(parts: Parts) -> None:
     colour, bar = parts.columns
     z = torch.zeros(3, parts.z_dim)

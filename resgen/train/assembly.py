@@ -48,6 +48,9 @@ class PartsTrainer(Trainer):
         begun: Checkpoint | None = None,
     ) -> None:
         self.parts = parts
+        self.chances = parts.rarity(
+            torch.from_numpy(data.labels)
+        ).double()  # of each image to be drawn: what is rare is learned as well as what is common
         arch = generator_config(config, data, z_dim=parts.z_dim, w_dim=W_DIM, parts=parts.shape)
         super().__init__(config, arch, data, device, command, team, begun)
         self._cut()
@@ -90,9 +93,9 @@ class PartsTrainer(Trainer):
         return "mapping.", PARTS_RATE
 
     def step(self) -> dict[str, float]:
-        """One update on images drawn from all."""
+        """One update on images drawn from all, by their `chances`."""
         self.begin_step()
-        drawn = torch.randint(len(self.labels), (self.config.batch,))
+        drawn = torch.multinomial(self.chances, self.config.batch, replacement=True)
         changes = [Augmentation.draw(1) for _ in drawn] if self.contest else []
         own = self.team.share(len(drawn))
         chosen = drawn[own.start : own.stop]

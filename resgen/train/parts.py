@@ -49,6 +49,11 @@ class Column:
         """Of the block of z."""
         return self.cells[0].anchors.shape[1]
 
+    def shares(self, labels: Tensor) -> Tensor:
+        """Of each image, the share of its class that has its value [images]."""
+        kinds = labels * MAX_VALUES + self.numbers
+        return (kinds.bincount()[kinds] / labels.bincount()[labels]).float()
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -64,6 +69,11 @@ class Parts:
     def shape(self) -> tuple[int, ...]:
         """Size and most cells of each column, in turns: a configuration's ``parts``."""
         return tuple(number for column in self.columns for number in (column.size, max(len(cells.values) for cells in column.cells)))
+
+    def rarity(self, labels: Tensor) -> Tensor:
+        """How rare the rarest part of each image is in its class [images]: one over the share of images that have it. ``labels``: their classes."""
+        shares = [column.shares(labels) for column in self.columns]
+        return 1 / torch.stack(shares).amin(dim=0)
 
     def beside(self, mapping: PartsMapping) -> Iterator[tuple[Column, PartMapping]]:
         """Each column, and the part of a mapping that stands for it."""
