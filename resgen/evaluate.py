@@ -29,6 +29,7 @@ from resgen.files import cache_folder, whole_file
 from resgen.latents import locate
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
+from resgen.statistics import fit_ridge
 from resgen.work import Progress
 
 MANIFOLD_SAMPLES = 2000  # images a side for precision and recall
@@ -39,7 +40,6 @@ NEAR_QUANTILE = 0.01  # of the test images' distances to their nearest training 
 Judge = FeatureResNet | PretrainedEyes
 JUDGES = ("lite2",)  # judges that are no file; what they say is told with their name before it
 JUDGE_SIDE = 112  # pixels that EfficientNet-lite2 sees
-RIDGE = 0.1  # of the linear classifier on features of a judge that does not know the classes; features have unit variance
 
 
 def load_judges(names: Sequence[str], device: str) -> dict[str, Judge]:
@@ -126,11 +126,7 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
 
 def fit_classifier(features: Tensor, data: ImageSet) -> Callable[[Tensor], Tensor]:
     """A ridge regression from features [N, D] of ``data`` to its classes: features -> a score for each."""
-    mean, deviation = features.mean(dim=0), features.std(dim=0) + 1e-6
-    x = ((features - mean) / deviation).double()
-    targets = nn.functional.one_hot(torch.from_numpy(data.labels), len(data.classes)).double()
-    weights = torch.linalg.solve(x.T @ x + RIDGE * len(x) * torch.eye(x.shape[1], dtype=torch.double), x.T @ (targets - targets.mean(dim=0)))
-    return lambda seen: ((seen - mean) / deviation).double() @ weights + targets.mean(dim=0)
+    return fit_ridge(features, nn.functional.one_hot(torch.from_numpy(data.labels), len(data.classes)))
 
 
 def likeness(real: Tensor, fake: Tensor) -> dict[str, float]:

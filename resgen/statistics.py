@@ -1,5 +1,7 @@
 """What is measured of a generator's latents: the mean w, and directions that change its pictures."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -12,6 +14,7 @@ PRINCIPAL, FACTORISED = 12, 6  # directions of each kind
 SEEN_ON = 32  # images of up to 128 pixels that a direction's visible effect is measured on; of larger ones fewer
 POOLED = 4  # pixels a side that features are averaged to
 BATCH = 32
+RIDGE = 0.1  # weight of a regression's own length beside its error
 
 
 @torch.no_grad()
@@ -33,6 +36,14 @@ def latent_statistics(generator: Generator, device: torch.device) -> tuple[Tenso
     seen = w[: max(4, min(SEEN_ON, SEEN_ON * 128**2 // arch.resolution**2))]
     names = sorted(named, key=lambda name: -visible_effect(generator, seen, named[name]))
     return mean_w, tuple(names), torch.stack([named[name] for name in names])
+
+
+def fit_ridge(features: Tensor, targets: Tensor) -> Callable[[Tensor], Tensor]:
+    """Ridge regression (Hoerl & Kennard 1970) of ``targets`` [N] or [N, K] on features [N, D]: what makes float64 estimates of other features."""
+    mean, deviation, middle = features.mean(dim=0), features.std(dim=0) + 1e-6, targets.double().mean(dim=0)
+    x = ((features - mean) / deviation).double()
+    weights = torch.linalg.solve(x.T @ x + RIDGE * len(x) * torch.eye(x.shape[1]).double(), x.T @ (targets.double() - middle))
+    return lambda seen: ((seen - mean) / deviation).double() @ weights + middle
 
 
 def visible_effect(generator: Generator, w: Tensor, direction: Tensor) -> float:

@@ -1,7 +1,7 @@
 """The Explore screen: a live grid of images and everything that changes it."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -195,13 +195,16 @@ class Explore:
 
     def rest(self, values: Values) -> Updates:
         """The seed plane was entered or left, and the hand is still: the controls of seeds go or come."""
-        recipe, kept = self.read(values), Kept.from_json(values[self.kept])
-        return {} if (recipe.plane is None) == (kept.recipe.plane is None) else self.write(recipe, kept.before)
+        return self._write_changed(values, lambda recipe: recipe.plane is None)
 
     def change_seeds(self, values: Values) -> Updates:
         """Other seeds were typed: what was turned of single images is not theirs."""
+        return self._write_changed(values, lambda recipe: recipe.seeds)
+
+    def _write_changed(self, values: Values, what: Callable[[Recipe], object]) -> Updates:
+        """The controls written anew where ``what`` they show of a recipe has changed."""
         recipe, kept = self.read(values), Kept.from_json(values[self.kept])
-        return {} if recipe.seeds == kept.recipe.seeds else self.write(recipe, kept.before)
+        return {} if what(recipe) == what(kept.recipe) else self.write(recipe, kept.before)
 
     def change_mixed(self, values: Values) -> Updates:
         """Other classes are mixed: each keeps its share, whichever slider it gets. None is on the way to others."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from resgen.card import LABEL, NAME
-from resgen.checkpoint import file_hash, load_checkpoint, save_checkpoint
+from resgen.checkpoint import Checkpoint, file_hash, load_checkpoint, save_checkpoint
 from resgen.data import ImageSet, load_images
 from resgen.efficientnet import PretrainedEyes, is_installed
 from resgen.errors import DataError
@@ -25,7 +25,7 @@ from resgen.train.config import TrainConfig
 from resgen.train.eyes import EyesTrainer
 from resgen.train.finish import to_checkpoint
 from resgen.train.loop import run
-from resgen.train.parallel import join, leave
+from resgen.train.parallel import Team, join, leave
 from resgen.train.parts import read_parts
 from resgen.train.state import STATE
 from resgen.train.trainer import Trainer
@@ -55,41 +55,21 @@ def train_generator(
     team, device = join(pick_device(device))
     data = load_images(config.data, config.resolution)
     check_classes(data)
-    group = 1 if config.assembles else config.group or (LARGE_GROUP if len(data.classes) <= FEW_CLASSES else SMALL_GROUP)
-    config = replace(config, group=group)
-    if config.batch % (config.group * team.size):
-        of_processes = f" times the {team.size} processes" if team.size > 1 else ""
-        raise DataError(f"--batch must be a multiple of --group, {config.group}{of_processes}.")
-    library = Library(device="cpu")
+    config = _grouped(config, len(data.classes), team.size)
     if team.leads:
         report(_describe(data))
-    begun = load_checkpoint(library.path(library.add(config.init))) if config.init else None
-    if begun is not None:
-        before = begun.card.arch
-        if not isinstance(before, GeneratorConfig):
-            raise DataError(f"{begun.name} was imported, and has no weights that training could begin with; begin with one trained here.")
-        config = inherited(config, before, data.images.shape[-1])
-    path = out / f"{config.name}.safetensors"
-    for place in (path, out / STATE):
-        check_place(place)
     if data.skipped:
         dataset = {**dataset, "skipped": len(data.skipped)}
         if team.leads:
             tell_skipped(data)
-    eyes: Eyes | None = None
-    if config.loss != "parts":
-        features = features or default_eyes(config.fights)
-        config = replace(config, features=file_hash(features) if features.is_file() else str(features))
-        eyes = open_eyes(features)
-    elif features:
-        raise DataError("--loss parts compares pixels, without eyes: leave out --features, or add an adversary, --loss parts+adversary.")
-    trainer: Trainer
-    if config.assembles:
-        parts = read_parts(Path(config.table), data)
-        trainer = PartsTrainer(replace(config, table=file_hash(Path(config.table))), data, parts, eyes, device, command, team, begun)
-    else:
-        assert eyes is not None
-        trainer = EyesTrainer(config, data, eyes, device, command, team, begun)
+    begun = _begun(config.init) if config.init else None
+    if begun is not None:
+        assert isinstance(begun.card.arch, GeneratorConfig)
+        config = inherited(config, begun.card.arch, data.images.shape[-1])
+    path = out / f"{config.name}.safetensors"
+    for place in (path, out / STATE):
+        check_place(place)
+    trainer = _make_trainer(config, data, features, device, command, team, begun)
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
         note = "  ".join([*(f"{name} {value:.2f}" for name, value in losses.items()), f"{rate:.0f} images/s"])
@@ -151,6 +131,42 @@ def draw_samples(checkpoint: Path, out: Path) -> None:
     classes = sampler.card.classes[:10]
     recipe = Recipe(seeds=tuple(range(10 if classes else 100)), classes=classes, columns=10, scale=2)
     write_atomically(out, draw_png(recipe, lambda _: sampler))
+
+
+def _grouped(config: TrainConfig, classes: int, processes: int) -> TrainConfig:
+    """With as many images of one class in a batch as suit the number of classes, where that is not said. Raises DataError."""
+    group = 1 if config.assembles else config.group or (LARGE_GROUP if classes <= FEW_CLASSES else SMALL_GROUP)
+    if config.batch % (group * processes):
+        of_processes = f" times the {processes} processes" if processes > 1 else ""
+        raise DataError(f"--batch must be a multiple of --group, {group}{of_processes}.")
+    return replace(config, group=group)
+
+
+def _begun(name: str) -> Checkpoint:
+    """The checkpoint of a name, a path or the Hub, one that was trained here. Raises ResGenError."""
+    library = Library(device="cpu")
+    found = load_checkpoint(library.path(library.add(name)))
+    if not isinstance(found.card.arch, GeneratorConfig):
+        raise DataError(f"{found.name} was imported, and has no weights that training could begin with; begin with one trained here.")
+    return found
+
+
+def _make_trainer(
+    config: TrainConfig, data: ImageSet, features: Path | None, device: str, command: str, team: Team, begun: Checkpoint | None
+) -> Trainer:
+    """The trainer that a loss asks for, with the eyes that it needs. Raises ResGenError."""
+    eyes: Eyes | None = None
+    if config.loss != "parts":
+        features = features or default_eyes(config.fights)
+        config = replace(config, features=file_hash(features) if features.is_file() else str(features))
+        eyes = open_eyes(features)
+    elif features:
+        raise DataError("--loss parts compares pixels, without eyes: leave out --features, or add an adversary, --loss parts+adversary.")
+    if config.assembles:
+        parts = read_parts(Path(config.table), data)
+        return PartsTrainer(replace(config, table=file_hash(Path(config.table))), data, parts, eyes, device, command, team, begun)
+    assert eyes is not None
+    return EyesTrainer(config, data, eyes, device, command, team, begun)
 
 
 def _describe(data: ImageSet) -> str:

@@ -18,6 +18,7 @@ from resgen.architecture import Generator
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
 from resgen.features import Eyes, to_float
+from resgen.statistics import fit_ridge
 from resgen.train.table import is_colour, read_rows, rgb
 
 Measure = Callable[[Tensor], Tensor]  # images [N, 3, R, R] in -1..1 -> numbers [N]
@@ -30,7 +31,6 @@ CHOOSING_SEEDS = 40  # others, which the length is chosen on: what is told is no
 FAITHFUL = 0.9  # mean rank correlation of step and measure, over the seeds, of a direction that is kept
 MIXED_UP = 0.7  # cosine with one kept before, from which on it would be that slider again
 SEEN = 0.017  # deviation within a class from which on a measure's changes can be seen
-RIDGE = 0.1  # of the regression from the eyes' features to a table's columns
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 
@@ -170,14 +170,11 @@ def learn_attributes(data: ImageSet, table: Path, eyes: Eyes) -> dict[str, Measu
     columns = read_table(table, len(data.labels), data.names)
     network = eyes.freeze()
     seen = torch.cat([look(network, to_float(part)) for part in torch.from_numpy(data.images).split(250)])
-    mean, deviation = seen.mean(dim=0), seen.std(dim=0) + 1e-6
-    x = ((seen - mean) / deviation).double()
 
     def fit(values: Tensor) -> Measure:
         known = values.isfinite()
-        rows, middle = x[known], values[known].mean()
-        weights = torch.linalg.solve(rows.T @ rows + RIDGE * len(rows) * torch.eye(x.shape[1]).double(), rows.T @ (values[known] - middle))
-        return lambda images: torch.cat([((look(network, part) - mean) / deviation).double() @ weights for part in images.split(250)]).float()
+        estimate = fit_ridge(seen[known], values[known])
+        return lambda images: torch.cat([estimate(look(network, part)) for part in images.split(250)]).float()
 
     return {name: fit(values) for name, values in columns.items()}
 
