@@ -61,12 +61,12 @@ def invert(
     features: FeatureResNet | None = None,
     steps: int = STEPS,
     seed: int = 0,
-    watch: Callable[[np.ndarray], object] | None = None,
+    watch: Callable[[np.ndarray, Recipe], object] | None = None,
 ) -> Work[Inversion]:
     """The latent whose image is nearest to ``target``, uint8 [R, R, 3] of the generator's resolution.
 
     The same arguments give the same latent on one device. ``features`` guides the beginning of the way; ``watch`` is shown the best
-    image so far, uint8 [R, R, 3], now and then.
+    image so far, uint8 [R, R, 3], now and then, and its recipe.
     """
     if target.shape[:2] != (sampler.card.arch.resolution,) * 2:
         raise DataError(f"{sampler.card.name} draws {sampler.card.arch.resolution} pixels a side; give an image of that size.")
@@ -90,15 +90,20 @@ def invert(
             nearest = error.argmin()
             best, best_w, best_image = least, w.detach()[nearest].clone(), drawn.detach()[nearest][None]
         if watch is not None and step % WATCHED_STEPS == 0:
-            watch(to_pixels(best_image)[0])
+            watch(to_pixels(best_image)[0], _recipe(sampler, best_w))
         optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()
         optimiser.step()
         losses.append(least)
         yield step + 1, steps
-    recipe = Recipe(checkpoint=sampler.card.name, latents=(pack_vector(best_w.cpu().ravel().tolist()),), columns=1)
+    recipe = _recipe(sampler, best_w)
     found = sampler.render(recipe)[0]
     return Inversion(recipe, found, psnr(found, target), tuple(losses))
+
+
+def _recipe(sampler: Sampler, w: Tensor) -> Recipe:
+    """Of one image, the latent w [blocks, w_dim]."""
+    return Recipe(checkpoint=sampler.card.name, latents=(pack_vector(w.cpu().ravel().tolist()),), columns=1)
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:

@@ -40,10 +40,11 @@ def test_the_best_step_is_kept_and_not_the_last(tiny: Sampler, target: np.ndarra
 def test_the_nearest_image_so_far_is_shown(tiny: Sampler, target: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LR", 30)
     monkeypatch.setattr(module, "WATCHED_STEPS", 1)
-    shown = list[np.ndarray]()
-    finish(invert(target, tiny, steps=8, watch=shown.append))
-    nearness = [psnr(image, target) for image in shown]
+    shown = list[tuple[np.ndarray, Recipe]]()
+    finish(invert(target, tiny, steps=8, watch=lambda *seen: shown.append(seen)))
+    nearness = [psnr(image, target) for image, _ in shown]
     assert len(shown) == 8 and nearness == sorted(nearness)
+    assert all(abs(tiny.render(recipe)[0].astype(int) - image).max() <= 1 for image, recipe in shown)
 
 
 def test_features_guide_the_beginning_of_the_way(tiny: Sampler, library: Library, target: np.ndarray) -> None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before the import: it calls home otherwise
 os.environ.setdefault("GRADIO_RUN_HISTORY", "False")  # which writes to the Hub for who asks from the host itself, as a proxy there may seem to do
@@ -55,6 +56,7 @@ CACHE_SECONDS = 3600
 SESSIONS_KEPT = 500  # of which Gradio keeps what their components are; a page says all that is needed with each request
 LARGE = 20_000_000  # bytes of a generator that is not read at once
 PICTURES = (".png", ".mp4", ".gif", ".webp", ".json")  # files that may hold a recipe
+WITHOUT_RECIPE = ("invert", "about")  # screens that a link names by themselves
 OPENED = f"() => [window.location.search + window.location.hash, window.matchMedia('{NARROW}').matches]"
 
 
@@ -99,6 +101,9 @@ class Studio:
         opened = rewrite(demo.load, self.open_page, [self.address, self.explore.narrow], everything | {self.explore.narrow}, js=OPENED)
         opened.then(friendly(renderer.samples), None, self.explore.samples, **QUIET)
         self._connect_images()
+        for name, tab in zip(WITHOUT_RECIPE, (invert_tab, about_tab), strict=True):
+            shown = f"new CustomEvent('resgen-shown', {{ detail: {{ query: 'screen={name}' }} }})"
+            tab.select(None, None, None, js=f"() => window.dispatchEvent({shown})")
         rewrite(self.address.select, self.follow, [self.address, self.explore.narrow], everything, js=OPENED)
         opening = {*everything, self.about.shelf}
         taken = rewrite(self.opener.upload, self.open_file, [self.opener, self.explore.narrow], opening)
@@ -140,6 +145,8 @@ class Studio:
     def open_page(self, link: str, narrow: bool) -> Updates:
         """The page's first picture: what its link says, or the best checkpoint's first seeds; Explore is never left empty."""
         first = self.explore.first_picture(narrow=narrow)
+        if screen := _screen_of(link):
+            return {**self.explore.write(first), self.tabs: gr.update(selected=screen), self.explore.narrow: narrow}
         try:
             recipe = self._read(link, narrow)
             shown = self.show(recipe)
@@ -154,6 +161,8 @@ class Studio:
 
     def follow(self, link: str, narrow: bool) -> Updates:
         """What the browser's Back or Forward goes to."""
+        if screen := _screen_of(link):
+            return {self.tabs: gr.update(selected=screen)}
         return self.show(self._read(link, narrow))
 
     def _read(self, link: str, narrow: bool) -> AnyRecipe:
@@ -181,6 +190,12 @@ class Studio:
         name, told = bring(path, self.library)
         inform(told)
         return {**self.show(self.explore.first_picture(name, narrow)), self.about.shelf: None}  # a shelf that is drawn again when it is looked at
+
+
+def _screen_of(link: Any) -> str:
+    """The screen that a link names because no recipe is shown there; '' where it names none."""
+    screen = dict(parse_qsl(str(link or "").lstrip("?#"))).get("screen", "")
+    return screen if screen in WITHOUT_RECIPE else ""
 
 
 def build(folder: Path = SHIPPED, device: str = "auto", budget: Budget = OWN) -> gr.Blocks:

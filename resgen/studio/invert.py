@@ -32,7 +32,7 @@ from resgen.studio.page import (
 )
 from resgen.studio.renderer import GridView, Renderer
 
-CAPTIONS = ("picture to find", "closest so far")
+Near = tuple[np.ndarray, Recipe]  # an image uint8 [R, R, 3], and what draws it
 
 
 class InvertScreen:
@@ -108,39 +108,40 @@ class InvertScreen:
         """The picture as it will be looked for, before it is."""
         if not (values[self.photo] or values[self.pasted]):
             return gr.skip()
-        return self._beside(values[self.checkpoint], [self.target(values)], CAPTIONS[:1])
+        return self._beside(self.target(values), f"to be drawn by {values[self.checkpoint]}")
 
     def find_latent(self, values: Values) -> Iterator[Updates]:
         self.renderer.hold_search(values[self.checkpoint], values[self.steps])
         target, name = self.target(values), values[self.checkpoint]
-        yield {self.result: "Searching ...", self.view: self._beside(name, [target], CAPTIONS[:1])}
-        latest = list[np.ndarray]()
+        yield {self.result: "Searching ...", self.view: self._beside(target, f"to be drawn by {name}")}
+        latest = list[Near]()
         work = invert(
-            target, self.library.sampler(name), self.library.features(name), int(values[self.steps]), watch=lambda seen: latest.append(seen)
+            target, self.library.sampler(name), self.library.features(name), int(values[self.steps]), watch=lambda *seen: latest.append(seen)
         )
         for told in watched(self.renderer.turns.share(work), f"Searching with {name}, steps"):
             if isinstance(told, Inversion):
                 yield self.show_found(target, told)
             else:
-                images = [target, *latest[-1:]]
-                yield {self.result: told, self.view: self._beside(name, images, CAPTIONS[: len(images)])}
+                near = latest[-1] if latest else None
+                yield {self.result: told, self.view: self._beside(target, f"to be drawn by {name}", near)}
                 del latest[:-1]
 
     def show_found(self, target: np.ndarray, found: Inversion) -> Updates:
         """The picture beside what the generator draws, and how near it came."""
         words = f"**{found.psnr:.1f} dB** PSNR: above 30 the two are hard to tell apart. Choose the found image to pin it or to go on in Explore."
         curve = pd.DataFrame({"step": range(1, len(found.losses) + 1), "error": found.losses})
-        images = [target, found.image]
+        status = f"found in {len(found.losses)} steps by {found.recipe.checkpoint}"
         return {
             **self.write(found.recipe),
-            self.view: self._beside(found.recipe.checkpoint, images, (CAPTIONS[0], "closest image"), found),
+            self.view: self._beside(target, status, (found.image, found.recipe), found.recipe),
             self.result: words,
             self.curve: gr.update(value=curve, visible=True),
         }
 
-    def _beside(self, name: str, images: list[np.ndarray], captions: tuple[str, ...], found: Inversion | None = None) -> GridView:
-        """Pictures side by side; the last one can be pinned once it is ``found``."""
-        tiles = (None, found.recipe if found else None)[: len(images)]
-        status = f"found in {len(found.losses)} steps by {name}" if found else f"to be drawn by {name}"
+    def _beside(self, target: np.ndarray, status: str, near: Near | None = None, found: Recipe | None = None) -> GridView:
+        """The picture, and beside it the nearest image there is, which can be pinned and opened; the page's address follows what is ``found``."""
+        images = [target] if near is None else [target, near[0]]
+        captions = ("picture to find", "closest image" if found else "closest so far")[: len(images)]
+        tiles = (None, near[1] if near else None)[: len(images)]
         plate = Plate(np.stack(images), len(images), 8, captions, tiles=tiles, column_labels=captions)
-        return self.renderer.view_plate(plate, found.recipe if found else None, status)
+        return self.renderer.view_plate(plate, found, status)

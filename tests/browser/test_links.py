@@ -9,7 +9,26 @@ from playwright.sync_api import Page, expect
 
 from resgen.composite import AnyRecipe, Comparison, StyleMix, Walk
 from resgen.recipe import Recipe, pack_vector
-from tests.browser.conftest import App, Visit, colours, draws, enter, href, library, linked, number, pixels, redrawn, shown, text, toast, unfold
+from tests.browser.conftest import (
+    PATIENCE,
+    App,
+    Visit,
+    colours,
+    draws,
+    enter,
+    href,
+    library,
+    linked,
+    number,
+    open_tab,
+    pixels,
+    redrawn,
+    settled,
+    shown,
+    text,
+    toast,
+    unfold,
+)  # fmt: skip
 
 W_DIM, BLOCKS = 128, 5  # of fruits
 
@@ -120,6 +139,23 @@ def test_a_link_of_seeds_alone_is_followed(visit: Visit) -> None:
     assert isinstance(recipe, Recipe) and recipe.seeds == (3,) and recipe.checkpoint == "faces"
     assert page.locator("#grid .rg-tiles button").count() == 1
     expect(text(page, "seeds")).to_have_value("3")
+
+
+@pytest.mark.parametrize(("name", "part"), [("Invert", "#invert-find"), ("About", "#shelf canvas")])
+def test_a_screen_without_a_recipe_has_an_address_too(visit: Visit, name: str, part: str) -> None:
+    page = visit()
+    open_tab(page, name)
+    page.wait_for_function("name => location.search === `?screen=${name}`", arg=name.lower())
+    later = page.context.new_page()
+    later.goto(href(page))
+    expect(later.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true", timeout=PATIENCE)
+    expect(later.locator(part).first).to_be_visible(timeout=PATIENCE)
+    settled(later, 0)
+    open_tab(later, "Explore")
+    settled(later, 1)
+    assert isinstance(linked(later), Recipe)
+    later.go_back()
+    expect(later.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true", timeout=PATIENCE)
 
 
 def test_a_link_that_cannot_be_followed_still_shows_a_grid(visit: Visit) -> None:
