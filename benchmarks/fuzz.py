@@ -28,7 +28,6 @@ import torch
 from PIL import Image
 
 from resgen.card import Card, read_card
-from resgen.carry import read_recipe
 from resgen.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read, read_query
 from resgen.data import open_picture
@@ -37,6 +36,7 @@ from resgen.features import FeatureConfig, FeatureResNet, load_features, save_fe
 from resgen.film import write_film
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.grid import png_bytes
+from resgen.notes import read_recipe
 from resgen.recipe import Recipe, pack_vector
 from resgen.sampler import Sampler
 from resgen.work import finish

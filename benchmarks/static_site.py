@@ -21,8 +21,8 @@ from PIL import Image
 from playwright.sync_api import Page, Route, sync_playwright
 from web import CHROMIUM, FLAGS, WITHOUT_GPU, only, serve_files
 
-from resgen.carry import read_recipe
 from resgen.library import SHIPPED, Library
+from resgen.notes import read_recipe
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
 from resgen.site import export_site, runtime

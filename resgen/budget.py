@@ -77,7 +77,7 @@ class Budget:
     seconds: int = _limit(3600, "seconds of work in a request", "ask for less at once")
     megabytes: int = _limit(4000, "megabytes for one request's images", "ask for fewer or smaller images")
 
-    def hold(self, name: str, amount: float) -> None:
+    def check(self, name: str, amount: float) -> None:
         """Raise RecipeError with the limit and what to do where ``amount`` passes the limit called ``name``."""
         most, told = getattr(self, name), _WORDS[name]
         if amount > most:

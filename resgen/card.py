@@ -86,7 +86,7 @@ def read_card(path: Path) -> Card:
     """The card of a checkpoint's file. Raises CheckpointError with what is wrong with the file."""
     try:
         with open_tensors(path) as file:
-            return parse_card(file.words, path)
+            return parse_card(file.metadata, path)
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no checkpoint {path.name!r} in {path.parent}.") from error
 

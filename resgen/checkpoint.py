@@ -68,7 +68,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """The whole checkpoint; raises CheckpointError where a tensor is missing, misshapen or not finite."""
     try:
         with open_tensors(path) as file:
-            card = parse_card(file.words, path)
+            card = parse_card(file.metadata, path)
             expected = _expected(card)
             found = file.layout
             if found != expected:

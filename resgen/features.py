@@ -174,7 +174,7 @@ def load_features(path: Path) -> FeatureResNet:
     """Read a network written by `save_features`; raises CheckpointError where the file is not one. Nothing is allocated before all shapes fit."""
     try:
         with open_tensors(path) as file:
-            config, classes = _read_card(file.words)
+            config, classes = _read_card(file.metadata)
             with weightless():
                 network = FeatureResNet(config)
             if file.layout != layout_of(network.state_dict()):
@@ -193,7 +193,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
     """The names of the classes that a network's file tells; none where it cannot be read."""
     try:
         with open_tensors(path) as file:
-            return _read_card(file.words)[1]
+            return _read_card(file.metadata)[1]
     except _NO_NETWORK:
         return ()
 

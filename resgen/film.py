@@ -11,9 +11,9 @@ from PIL import Image
 from PIL.GifImagePlugin import getdata, getheader
 
 from resgen.budget import MAX_FILM_PIXELS
-from resgen.carry import sign
 from resgen.composite import Walk
 from resgen.errors import RecipeError
+from resgen.notes import sign
 from resgen.plates import stream_frames
 from resgen.sampler import Sampler
 from resgen.work import Work

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from resgen.budget import MAX_GRID_PIXELS, MAX_SIDE
-from resgen.carry import png_note, sign
 from resgen.composite import AnyRecipe
 from resgen.errors import RecipeError
+from resgen.notes import png_note, sign
 from resgen.plates import Plate, SamplerOf, draw
 from resgen.work import finish
 

@@ -12,13 +12,13 @@ from resgen.checkpoint import Checkpoint, file_hash
 from resgen.errors import CheckpointError, why
 from resgen.fields import is_list, is_table
 from resgen.interop.readers import read_file
-from resgen.interop.reading import Asked
+from resgen.interop.reading import ImportOptions
 from resgen.statistics import latent_statistics
 
 MAX_SETTINGS = 1 << 20  # bytes of a configuration file
 
 
-def import_file(path: Path, name: str, asked: Asked, kind: str = "", device: str = "cpu") -> Checkpoint:
+def import_file(path: Path, name: str, asked: ImportOptions, kind: str = "", device: str = "cpu") -> Checkpoint:
     """The generator in a file, with its measured mean w and directions; ``kind`` names the reader where it must not be guessed.
 
     Raises CheckpointError for what cannot be read, with what to do.

@@ -74,7 +74,7 @@ def _draw_grid(recipe: Recipe, sampler: Sampler) -> Work[Plate]:
     points = locate(recipe, sampler.checkpoint)
     images = yield from sampler.draw(points)
     captions = name_images(recipe, points, sampler)
-    tiles = tuple(recipe.alone(index) for index in range(len(images)))
+    tiles = tuple(recipe.single(index) for index in range(len(images)))
     if recipe.sweep:
         steps = tuple(f"{amount:+.2g}" if amount else "0" for amount in recipe.sweep_amounts)
         captions = tuple(f"{caption}, {recipe.sweep} {steps[index % len(steps)]}" for index, caption in enumerate(captions))

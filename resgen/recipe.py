@@ -302,7 +302,7 @@ class Recipe(Declared):
         row, column = divmod(point, self.columns)
         return x + (column - (self.columns - 1) / 2) * step, y + (row - ((self.plane_rows or self.columns) - 1) / 2) * step
 
-    def alone(self, index: int) -> "Recipe":
+    def single(self, index: int) -> "Recipe":
         """The recipe of one of its images, by its place; of own directions only those that it uses.
 
         Where directions, edits and the sweep together pass the limit of a direction, the rest is an edit.

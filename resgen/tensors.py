@@ -1,4 +1,4 @@
-"""Tensors and words in a .safetensors file that may come from a stranger: its header is checked before anything is allocated for it.
+"""Tensors and metadata in a .safetensors file that may come from a stranger: its header is checked before anything is allocated for it.
 
 The file is eight bytes that say how long the header is, the header in JSON, and the bytes of the tensors one after another. They are copied
 out of it, never mapped into memory: overwriting a file that is mapped ends the process.
@@ -72,7 +72,7 @@ class Slot:
 class TensorFile:
     """An open file whose header is sound."""
 
-    words: dict[str, str]
+    metadata: dict[str, str]
     slots: dict[str, Slot]  # by name, in the order of their places
     _file: BinaryIO = field(repr=False)
 
@@ -105,9 +105,9 @@ def open_tensors(path: Path) -> Generator[TensorFile]:
         raise CheckpointError(f"{path.name} is damaged or not whole: it cannot be read as safetensors. Copy or download it again.") from error
 
 
-def save_tensors(tensors: dict[str, Tensor], words: dict[str, str], path: Path) -> None:
+def save_tensors(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
     """Write a .safetensors file, all of it or nothing. Raises FileError."""
-    write_atomically(path, save(tensors, words))
+    write_atomically(path, save(tensors, metadata))
 
 
 def _read_header(file: BinaryIO) -> TensorFile:
@@ -120,14 +120,14 @@ def _read_header(file: BinaryIO) -> TensorFile:
     header = json.loads(file.read(length).decode())
     if not is_table(header) or len(header) > MAX_TENSORS:
         raise ValueError("its header is not a table of tensors")
-    words = header.pop("__metadata__", {})
-    if not is_table(words) or not all(isinstance(value, str) for value in words.values()):
-        raise ValueError("its metadata are not words")
+    metadata = header.pop("__metadata__", {})
+    if not is_table(metadata) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its metadata are no text")
     slots = sorted(((name, _read_slot(raw)) for name, raw in header.items()), key=lambda pair: (pair[1].begin, pair[1].end))
     ends = [0, *(slot.end for _, slot in slots)]
     if any(slot.begin != before for (_, slot), before in zip(slots, ends, strict=False)) or ends[-1] != size - 8 - length:
         raise ValueError("its tensors overlap, or leave room between them")
-    return TensorFile(words, dict(slots), file)
+    return TensorFile(metadata, dict(slots), file)
 
 
 def _read_slot(raw: Any) -> Slot:

@@ -18,7 +18,7 @@ def test_a_device_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[st
 
 COUNT = """
 import ast
-from resgen.studio.quick import import_gradio
+from resgen.studio.importing import import_gradio
 read, parsed = ast.parse, []
 ast.parse = lambda text, *others, **more: parsed.append(text) or read(text, *others, **more)
 import_gradio()

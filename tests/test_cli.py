@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from resgen import library as library_module
-from resgen.carry import read_recipe
 from resgen.checkpoint import load_checkpoint, save_card
 from resgen.cli import app, main
 from resgen.cli.training import _without_folders
 from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk
 from resgen.library import Library
+from resgen.notes import read_recipe
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
 from tests.test_checkpoint import rewrite

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image, ImageSequence
 
 from resgen import film
-from resgen.carry import read_recipe
 from resgen.composite import Walk
 from resgen.errors import RecipeError
 from resgen.film import write_film
+from resgen.notes import read_recipe
 from resgen.plates import stream_frames
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler

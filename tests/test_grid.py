@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from resgen import grid
-from resgen.carry import read_recipe
 from resgen.errors import RecipeError
+from resgen.notes import read_recipe
 from resgen.plates import Plate
 from resgen.recipe import Recipe
 
@@ -59,7 +59,7 @@ def test_a_png_carries_its_recipe(tmp_path: Path) -> None:
 
 def test_a_zip_holds_each_image_with_a_recipe_of_its_own(tmp_path: Path) -> None:
     recipe = Recipe(checkpoint="tiny", seeds=(4, 9))
-    tiles = (recipe.alone(0), recipe.alone(1))
+    tiles = (recipe.single(0), recipe.single(1))
     made = Plate(IMAGES[:2], 2, 1, ("cat, seed 4", "dog, seed 9"), tiles=tiles)
     with zipfile.ZipFile(io.BytesIO(grid.zip_bytes(made, recipe, lambda name: f"sha of {name}"))) as archive:
         assert archive.namelist() == ["0000-cat-seed4.png", "0001-dog-seed9.png", "recipe.json"]

@@ -16,7 +16,7 @@ from resgen.errors import CheckpointError, RecipeError
 from resgen.exports import export
 from resgen.imports import import_file
 from resgen.interop.graph import GraphConfig
-from resgen.interop.reading import Asked
+from resgen.interop.reading import ImportOptions
 from resgen.invert import invert
 from resgen.plates import draw
 from resgen.recipe import Recipe
@@ -32,12 +32,12 @@ KINDS = (
 )
 
 
-def their_file(name: str, folder: Path) -> tuple[Path, Asked]:
+def their_file(name: str, folder: Path) -> tuple[Path, ImportOptions]:
     if name.endswith(".pkl"):
-        return STYLEGAN / name, Asked()
+        return STYLEGAN / name, ImportOptions()
     about = json.loads(str(np.load(DRAWN / f"{name}.npz")["about"]))
     torch.save(filled({key: tuple(shape) for key, shape in about["shapes"].items()}), folder / "theirs.pth")
-    return folder / "theirs.pth", Asked(output="tanh", settings=about["settings"])
+    return folder / "theirs.pth", ImportOptions(output="tanh", settings=about["settings"])
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -122,7 +122,7 @@ def rename_input(path: Path, name: str) -> None:
 def test_onnx_becomes_a_graph_and_goes_on_as_python(imported: Sampler, tmp_path: Path) -> None:
     assert export(imported, "onnx", tmp_path / "x.onnx") <= 1
     rename_input(tmp_path / "x.onnx", f"z'''+str(open({str(tmp_path / 'ran')!r}, 'w'))+r'''")
-    again = Sampler(import_file(tmp_path / "x.onnx", "again", Asked()), "cpu")
+    again = Sampler(import_file(tmp_path / "x.onnx", "again", ImportOptions()), "cpu")
     assert again.card.arch.family == GraphConfig.family
     recipe = Recipe(seeds=(0, 1, 2))
     difference = abs(again.render(recipe).astype(int) - imported.render(recipe).astype(int)).max()

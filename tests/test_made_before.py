@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resgen.carry import read_recipe
 from resgen.composite import AnatomyOf, Comparison, Recipe, StyleMix, Walk, read_query
 from resgen.grid import compose
 from resgen.library import SHIPPED, Library
+from resgen.notes import read_recipe
 from resgen.plates import draw
 from resgen.work import finish
 

@@ -31,7 +31,7 @@ def test_a_grid_is_its_images_with_their_names_and_recipes(library: Library) -> 
     made = plate(recipe, library)
     assert np.array_equal(made.images, library.sampler("tiny").render(recipe)) and made.columns == 2
     assert [caption.split(", ")[1] for caption in made.captions] == ["seed 4", "seed 9", "seed 2"]
-    assert made.tiles == tuple(recipe.alone(index) for index in range(3))
+    assert made.tiles == tuple(recipe.single(index) for index in range(3))
 
 
 def test_classes_are_labelled_rows(library: Library) -> None:

@@ -131,15 +131,15 @@ def test_numbers_in_links_lose_nothing() -> None:
 @given(strategies.recipes())
 def test_each_image_alone_is_one_image_that_can_be_written_down(recipe: Recipe) -> None:
     for index in {0, recipe.count // 2, recipe.count - 1}:
-        alone = recipe.alone(index)
+        alone = recipe.single(index)
         assert alone.count == 1 and read(alone.to_json()) == alone == read_query(alone.to_query())
 
 
 def test_an_image_alone_carries_no_more_than_it_needs() -> None:
     packed = pack_vector([0.5] * 12)
     recipe = Recipe(seeds=tuple(range(1000)), own_directions=(("used", packed), ("other", packed)), edits=((3, (("used", 1.0),)),))
-    assert recipe.alone(0).own_directions == () and recipe.alone(3).own_directions == (("used", packed),)
-    assert len(Recipe(seeds=tuple(range(0, 2000, 2)), plane=(1, 1, 1)).alone(5).to_query()) < 200
+    assert recipe.single(0).own_directions == () and recipe.single(3).own_directions == (("used", packed),)
+    assert len(Recipe(seeds=tuple(range(0, 2000, 2)), plane=(1, 1, 1)).single(5).to_query()) < 200
 
 
 def test_as_many_edits_as_fit_are_joined_at_once() -> None:

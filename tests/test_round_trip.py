@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from PIL import Image
 
 from resgen import film
-from resgen.carry import read_recipe, sign
 from resgen.composite import AnyRecipe, Walk, read, read_query
 from resgen.grid import png_bytes
+from resgen.notes import read_recipe, sign
 from tests import strategies
 
 SHA256 = "ab" * 32

@@ -87,7 +87,7 @@ def test_each_image_alone_is_that_image_of_the_whole(tiny: Sampler, recipe: Reci
     whole, exact = tiny.render(recipe), not (recipe.directions or recipe.edits or recipe.sweep or recipe.plane)
     assert len(whole) == recipe.count
     for index in {0, recipe.count // 2, recipe.count - 1}:
-        alone = tiny.render(recipe.alone(index))
+        alone = tiny.render(recipe.single(index))
         assert len(alone) == 1 and abs(alone[0].astype(int) - whole[index]).max() <= (0 if exact else 1), index
 
 
@@ -96,7 +96,7 @@ def test_an_image_alone_is_that_of_the_whole_beyond_the_limit_of_a_direction(tin
     whole = tiny.render(recipe).astype(int)
     assert abs(whole[5] - whole[4]).max() > 2, "three deviations more or less must be seen for this test to tell anything"
     for index in range(6):
-        assert abs(tiny.render(recipe.alone(index))[0] - whole[index]).max() <= 1
+        assert abs(tiny.render(recipe.single(index))[0] - whole[index]).max() <= 1
 
 
 def test_batches_are_drawn_when_they_are_asked_for(tiny: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,12 +17,12 @@ from PIL import Image
 
 from resgen import grid
 from resgen.card import Card
-from resgen.carry import read_recipe
 from resgen.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_dict
 from resgen.errors import CheckpointError, RecipeError
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.library import Library
+from resgen.notes import read_recipe
 from resgen.plates import Plate, draw
 from resgen.recipe import Recipe
 from resgen.studio.about import describe_fully, history_table

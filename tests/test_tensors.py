@@ -28,7 +28,7 @@ def test_what_is_written_is_read_by_the_library_and_by_us(tmp_path: Path) -> Non
     save_tensors(given, {"word": "é"}, tmp_path / "x")
     theirs = load_file(tmp_path / "x")
     with open_tensors(tmp_path / "x") as file:
-        assert file.words == {"word": "é"} and {name: slot.shape for name, slot in file.slots.items()} == {
+        assert file.metadata == {"word": "é"} and {name: slot.shape for name, slot in file.slots.items()} == {
             n: tuple(t.shape) for n, t in given.items()
         }
         ours = file.read()

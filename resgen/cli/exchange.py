@@ -50,7 +50,7 @@ def import_(
     from resgen.files import check_place
     from resgen.imports import import_file, read_settings
     from resgen.interop.conv_chain import ConvChainConfig
-    from resgen.interop.reading import Asked
+    from resgen.interop.reading import ImportOptions
     from resgen.library import SHIPPED
     from resgen.sampler import pick_device
 
@@ -61,7 +61,7 @@ def import_(
     if path.exists():
         raise CheckpointError(f"There is a checkpoint {name} in {path.parent} already: say another name with --as.")
     check_place(path)
-    asked = Asked(output, trust, read_settings(config) if config else {})
+    asked = ImportOptions(output, trust, read_settings(config) if config else {})
     with waiting(f"Reading {file.name}, and measuring what its latents do"):
         made = import_file(file, name, asked, arch, pick_device(device))
     save_checkpoint(made, path, whole=True)

@@ -70,7 +70,7 @@ def _write(recipe: AnyRecipe, shelf: "Library", out: Path) -> None:
 
 def _read_images(texts: str, checkpoint: str, truncation: float = 1.0) -> tuple[Recipe, ...]:
     """'3,7@cat,found.png' -> recipes of one image each: seeds, seeds of a class, or the images in files made by ResGen."""
-    from resgen.carry import read_recipe
+    from resgen.notes import read_recipe
 
     points: list[Recipe] = []
     for text in filter(None, (part.strip() for part in texts.split(","))):
@@ -204,7 +204,7 @@ def render(
     checkpoints: Folder = None,
 ) -> None:
     """Draw a picture or film again from the recipe inside it."""
-    from resgen.carry import read_recipe
+    from resgen.notes import read_recipe
 
     shelf = library(checkpoints, device)
     read, sha256 = read_recipe(recipe)

@@ -61,14 +61,14 @@ def studio(
 
     with _logging(logging.INFO if strangers else logging.ERROR), own_place() as place:
         from resgen.library import SHIPPED, Library
-        from resgen.studio import lent
-        from resgen.studio.quick import import_gradio
+        from resgen.studio import zerogpu
+        from resgen.studio.importing import import_gradio
 
         import_gradio()  # here, since it makes a folder
         from resgen.studio.app import build_on
         from resgen.studio.renderer import Renderer
 
-        renderer = Renderer(Library(checkpoints or SHIPPED, lent.device(device)), budget)
+        renderer = Renderer(Library(checkpoints or SHIPPED, zerogpu.device(device)), budget)
         demo = build_on(renderer, allow_import)
         try:
             demo.launch(server_name=host, server_port=port, share=share, mcp_server=mcp, prevent_thread_lock=True)

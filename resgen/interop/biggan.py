@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from resgen.interop.bottleneck import BottleneckConfig
-from resgen.interop.reading import Asked, Reading
+from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.states import State, layer, named, pick
 
 BASE = 4
@@ -19,7 +19,7 @@ def sniff(state: State) -> bool:
     return {"embeddings.weight", "generator.bn.running_means"} <= set(state) and "generator.layers.0.bn_0.running_means" in state
 
 
-def read(state: State, asked: Asked) -> Reading:
+def read(state: State, asked: ImportOptions) -> Reading:
     """Its norms have statistics for 51 truncations, of which those of no truncation, the last, are taken."""
     places = sorted({int(found[1]) for name in state if (found := re.match(r"generator\.layers\.(\d{1,3})\.", name))})
     blocks = [place for place in places if f"generator.layers.{place}.bn_0.running_means" in state]

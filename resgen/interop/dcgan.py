@@ -12,7 +12,7 @@ from resgen.errors import CheckpointError
 from resgen.fields import is_list
 from resgen.interop.conv_chain import PLAIN, TRANSPOSED, ConvChainConfig
 from resgen.interop.layers import ACTIVATIONS
-from resgen.interop.reading import Asked, Reading, asked_output
+from resgen.interop.reading import ImportOptions, Reading, asked_output
 from resgen.interop.states import State, pick
 
 LINEAR = "linear"
@@ -51,7 +51,7 @@ def sniff(state: State) -> bool:
     return len(layers) > 1 and enlarging and len(layers[-1].bias) in (1, 3)
 
 
-def read(state: State, asked: Asked) -> Reading:
+def read(state: State, asked: ImportOptions) -> Reading:
     linear, layers = split(_layers(state))
     activations = _activations(len(layers) - (linear is None), asked.settings)
     strides, paddings = _steps(layers, linear is not None, asked.settings)

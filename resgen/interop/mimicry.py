@@ -2,7 +2,7 @@
 
 import math
 
-from resgen.interop.reading import Asked, Reading
+from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.resnet import ResNetConfig
 from resgen.interop.states import State, layer, named, plain_norm
 
@@ -16,7 +16,7 @@ def sniff(state: State) -> bool:
     )
 
 
-def read(state: State, asked: Asked) -> Reading:
+def read(state: State, asked: ImportOptions) -> Reading:
     blocks = sum(f"block{i}.c1.weight" in state for i in range(2, 12))
     last = blocks + 2
     stem_width = state["block2.c1.weight"].shape[1]

@@ -9,14 +9,14 @@ import torch
 
 from resgen.errors import CheckpointError
 from resgen.interop.graph import INDEX, MAX_STEERING, NONE, WEIGHTS, GraphConfig
-from resgen.interop.reading import Asked, Reading, asked_output
+from resgen.interop.reading import ImportOptions, Reading, asked_output
 
 ENDS = {"Tanh": False, "Sigmoid": True}  # whether an image that ends so is in 0..1
 STEERED = {"Resize", "Upsample", "Clip", "Pad"}  # operators whose further inputs say sizes and limits
 MAX_ONNX = 1 << 31  # bytes: protocol buffers hold no more
 
 
-def read_onnx(path: Path, asked: Asked) -> Reading:
+def read_onnx(path: Path, asked: ImportOptions) -> Reading:
     """The graph of a file as data. Raises CheckpointError, or whatever a malformed file trips it over."""
     model, onnx = _parse(path)
     graph = model.graph
@@ -139,7 +139,7 @@ def _classes(label: Any, graph: Any, values: dict[str, np.ndarray], path: Path) 
     raise CheckpointError(f"{path.name} does not say how many classes its input {label.name} knows; export it with class weights [N, classes].")
 
 
-def _zero_to_one(graph: Any, values: dict[str, np.ndarray], asked: Asked, path: Path) -> bool:
+def _zero_to_one(graph: Any, values: dict[str, np.ndarray], asked: ImportOptions, path: Path) -> bool:
     """Whether the image is in 0..1: what its last operator says, else what a person says."""
     made_by = {name: node for node in graph.node for name in node.output}
     name, passed = graph.output[0].name, set[str]()

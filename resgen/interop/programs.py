@@ -19,7 +19,7 @@ from torch import Tensor
 
 from resgen.errors import CheckpointError, why
 from resgen.interop.onnx_files import read_onnx
-from resgen.interop.reading import Asked, Reading
+from resgen.interop.reading import ImportOptions, Reading
 from resgen.tensors import weightless
 
 EXPORTED = ".pt2"
@@ -38,7 +38,7 @@ def is_program(path: Path) -> bool:
     return False
 
 
-def read_program(path: Path, asked: Asked) -> Reading:
+def read_program(path: Path, asked: ImportOptions) -> Reading:
     """The network of a program z [N, D] or [N, D, 1, 1], and class weights [N, classes] if it takes them -> image. Raises CheckpointError."""
     if not asked.trusted:
         raise CheckpointError(f"{path.name} is a program, which would be run to read it; if you trust who made it, say --trust.")
@@ -51,7 +51,7 @@ def read_program(path: Path, asked: Asked) -> Reading:
         raise CheckpointError(f"{path.name} cannot be followed as a generator: {why(error)}. Export its network to ONNX and import that.") from error
 
 
-def _read_script(path: Path, asked: Asked) -> Reading:
+def _read_script(path: Path, asked: ImportOptions) -> Reading:
     program = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
     takes = len(program.forward.schema.arguments) - 1
     classes = asked.settings.get("num_classes", 0)
@@ -69,7 +69,7 @@ def _read_script(path: Path, asked: Asked) -> Reading:
     raise CheckpointError(f"{path.name} does not make a square image of noise; say the noise's shape in a --config file: noise: [100, 1, 1].")
 
 
-def _noises(program: Any, asked: Asked) -> Iterator[Tensor]:
+def _noises(program: Any, asked: ImportOptions) -> Iterator[Tensor]:
     """Noise of the shape that a person says, or of those that the first weights suggest."""
     said = asked.settings.get("noise")
     if isinstance(said, list):
@@ -85,7 +85,7 @@ def _is_image(image: object) -> bool:
     return isinstance(image, Tensor) and image.ndim == 4 and len(image) == TRIED and image.shape[1] in (1, 3) and image.shape[2] == image.shape[3]
 
 
-def _read_exported(path: Path, asked: Asked) -> Reading:
+def _read_exported(path: Path, asked: ImportOptions) -> Reading:
     program = torch.export.load(path)
     shapes = {node.name: tuple(node.meta["val"].shape) for node in program.graph.nodes if node.op == "placeholder"}
     inputs = [torch.randn(TRIED, *map(int, shapes[name][1:])) for name in program.graph_signature.user_inputs if isinstance(name, str)]
@@ -95,7 +95,7 @@ def _read_exported(path: Path, asked: Asked) -> Reading:
     return _by_onnx(path, program, tuple(inputs), asked, dynamo=True)
 
 
-def _by_onnx(path: Path, program: Any, inputs: tuple[Tensor, ...], asked: Asked, dynamo: bool) -> Reading:
+def _by_onnx(path: Path, program: Any, inputs: tuple[Tensor, ...], asked: ImportOptions, dynamo: bool) -> Reading:
     """The program as ONNX, read as any such file, and compared with the program."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{path.stem}.onnx"

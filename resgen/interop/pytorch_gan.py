@@ -7,7 +7,7 @@ from resgen.errors import CheckpointError
 from resgen.interop.conv_chain import ENLARGED, PLAIN, ConvChainConfig
 from resgen.interop.dcgan import Layer, linear_of, weights_of
 from resgen.interop.layers import ACTIVATIONS
-from resgen.interop.reading import Asked, Reading
+from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.states import State
 
 EPSILON = 0.8  # of the norms after convolutions: meant as a momentum there, and trained with
@@ -21,7 +21,7 @@ def sniff(state: State) -> bool:
     return wanted <= set(state)
 
 
-def read(state: State, asked: Asked) -> Reading:
+def read(state: State, asked: ImportOptions) -> Reading:
     """A class is an embedding after z. Their activation is a leaky ReLU; of copies with another, a configuration says ``activation``."""
     embed = state.get("label_emb.weight")
     linear = linear_of(state, STEM).normed(state, "conv_blocks.0")

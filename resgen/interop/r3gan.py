@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, check_sizes
 from resgen.budget import MAX_BLOCKS
 from resgen.interop.layers import ACTIVATIONS, StagedGenerator
-from resgen.interop.reading import Asked, Reading
+from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.states import State
 
 BASE = 4
@@ -137,7 +137,7 @@ def sniff(state: State) -> bool:
     } <= set(state)
 
 
-def read(state: State, asked: Asked) -> Reading:
+def read(state: State, asked: ImportOptions) -> Reading:
     places = sorted(
         {(int(a[1]), int(a[2])) for name in state if (a := re.match(r"Model\.MainLayers\.(\d{1,2})\.Layers\.(\d{1,2})\.LinearLayer1\.", name))}
     )

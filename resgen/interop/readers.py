@@ -11,7 +11,7 @@ from resgen.interop.files import PICKLE_SUFFIX, check_start, read_states
 from resgen.interop.onnx_files import read_onnx
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
 from resgen.interop.programs import is_program, read_program
-from resgen.interop.reading import Asked, Reading
+from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.states import State
 from resgen.tensors import are_finite, weightless
 
@@ -20,7 +20,7 @@ class Reader(Protocol):
     """A module that reads one kind of state dict."""
 
     sniff: Callable[[State], bool]
-    read: Callable[[State, Asked], Reading]
+    read: Callable[[State, ImportOptions], Reading]
 
 
 class PickleReader(Protocol):
@@ -43,7 +43,7 @@ GRAPH, PROGRAM = "onnx", "program"
 KINDS = (*READERS, *PICKLED, GRAPH)
 
 
-def read_file(path: Path, asked: Asked, wanted: str = "") -> tuple[str, Reading]:
+def read_file(path: Path, asked: ImportOptions, wanted: str = "") -> tuple[str, Reading]:
     """The kind of a file, and the network in it; ``wanted`` names the kind where it must not be guessed. Raises CheckpointError."""
     if wanted and wanted not in KINDS:
         raise CheckpointError(f"There is no reader {wanted[:40]!r}; there are {', '.join(KINDS)}.")
@@ -57,7 +57,7 @@ def read_file(path: Path, asked: Asked, wanted: str = "") -> tuple[str, Reading]
     return _read_states(path, read_states(path), asked, wanted)
 
 
-def _read_states(path: Path, states: list[State], asked: Asked, wanted: str) -> tuple[str, Reading]:
+def _read_states(path: Path, states: list[State], asked: ImportOptions, wanted: str) -> tuple[str, Reading]:
     for state in states:
         for name, reader in READERS.items():
             if wanted in ("", name) and reader.sniff(state):
@@ -65,7 +65,7 @@ def _read_states(path: Path, states: list[State], asked: Asked, wanted: str) -> 
     raise CheckpointError(f"{path.name} is not recognised as any of: {wanted or ', '.join(KINDS)}; export the network to ONNX and import that.")
 
 
-def _read_pickled(path: Path, asked: Asked, wanted: str) -> tuple[str, Reading]:
+def _read_pickled(path: Path, asked: ImportOptions, wanted: str) -> tuple[str, Reading]:
     """StyleGAN's by what its objects say of themselves; of others, trained with its code, the tensors tell enough."""
     whole = averaged_generator(read_pickle(path))
     if whole is None:

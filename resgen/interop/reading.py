@@ -12,7 +12,7 @@ OUTPUTS = ("tanh", "sigmoid")
 
 
 @dataclass(frozen=True)
-class Asked:
+class ImportOptions:
     """What a person says of a file that the file does not: nothing, where it does."""
 
     output: str = ""  # tanh or sigmoid: what the network ends with
@@ -34,7 +34,7 @@ class OutputUnsaidError(CheckpointError):
     """Neither a file nor a person says what its network ends with."""
 
 
-def asked_output(asked: Asked) -> str:
+def asked_output(asked: ImportOptions) -> str:
     """'tanh' or 'sigmoid'. Raises OutputUnsaidError where a person has not said it, CheckpointError where they have said something else."""
     if not asked.output:
         raise OutputUnsaidError("The file does not say whether its network ends with tanh or sigmoid; say it with --output tanh or --output sigmoid.")

@@ -13,7 +13,7 @@ from torch import Tensor
 from resgen.errors import CheckpointError
 from resgen.fields import is_table
 from resgen.interop.bottleneck import BottleneckConfig
-from resgen.interop.reading import Asked, Reading
+from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.resnet import ResNetConfig
 from resgen.interop.states import State, layer, named, pick, plain_norm
 
@@ -28,7 +28,7 @@ def sniff(state: State) -> bool:
     return {"linear0.bias", "bn4.running_mean", "conv2d5.bias", "blocks.0.0.conv2d1.bias"} <= set(state)
 
 
-def read(state: State, asked: Asked) -> Reading:
+def read(state: State, asked: ImportOptions) -> Reading:
     if any(name.startswith("info_") for name in state):
         raise CheckpointError(
             "This StudioGAN generator takes information codes beside noise (InfoGAN), which ResGen cannot give it; import one without."

@@ -83,7 +83,7 @@ class Api:
         Returns:
             A PNG that carries its recipe in the text chunk 'resgen'.
         """
-        self.renderer.budget.hold("characters", len(recipe))
+        self.renderer.budget.check("characters", len(recipe))
         wanted = read(recipe) if recipe else Recipe(checkpoint=checkpoint or self.first, **fields)
         if isinstance(wanted, Walk):
             raise RecipeError("A walk is a film: ask /walk for it.")
@@ -116,7 +116,7 @@ class Api:
         Returns:
             The film, with its recipe inside.
         """
-        self.renderer.budget.hold("characters", len(stops))
+        self.renderer.budget.check("characters", len(stops))
         is_json = stops.lstrip().startswith("{")
         wanted = read(stops) if is_json else Walk(stops=read_points(stops, checkpoint or self.first, truncation), **fields)
         if not isinstance(wanted, Walk):

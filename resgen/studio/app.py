@@ -15,15 +15,14 @@ from gradio.themes import Soft
 from starlette.middleware import Middleware
 
 from resgen.budget import OWN, Budget
-from resgen.carry import read_recipe
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_query
 from resgen.errors import RecipeError, ResGenError
 from resgen.library import SHIPPED, Library
+from resgen.notes import read_recipe
 from resgen.recipe import Recipe
-from resgen.studio import lent
+from resgen.studio import zerogpu
 from resgen.studio.about import AboutScreen
 from resgen.studio.api import add_api
-from resgen.studio.bring import SUFFIXES, bring
 from resgen.studio.compare import CompareScreen
 from resgen.studio.drawing import Drawing
 from resgen.studio.explore import Explore
@@ -49,6 +48,7 @@ from resgen.studio.page import (
     warn,
 )
 from resgen.studio.renderer import Renderer
+from resgen.studio.uploads import SUFFIXES, keep_upload
 from resgen.studio.values import check_values
 from resgen.studio.walk import WalkScreen
 
@@ -187,7 +187,7 @@ class Studio:
         """Keep a generator that a visitor brings, and open it."""
         if path.stat().st_size > LARGE:
             inform(f"{path.name} is being read, which takes a minute.")
-        name, told = bring(path, self.library)
+        name, told = keep_upload(path, self.library)
         inform(told)
         return {**self.show(self.explore.first_picture(name, narrow)), self.about.shelf: None}  # a shelf that is drawn again when it is looked at
 
@@ -200,7 +200,7 @@ def _screen_of(link: Any) -> str:
 
 def build(folder: Path = SHIPPED, device: str = "auto", budget: Budget = OWN) -> gr.Blocks:
     """The interface over the checkpoints of ``folder``. Raises ResGenError for a device that is not there."""
-    return build_on(Renderer(Library(folder, lent.device(device)), budget))
+    return build_on(Renderer(Library(folder, zerogpu.device(device)), budget))
 
 
 def build_on(renderer: Renderer, allow_import: bool = False) -> gr.Blocks:

@@ -117,7 +117,7 @@ class Explore:
     def check_seeds(self, values: Values) -> None:
         """Say what is wrong with the seeds that were typed. Raises RecipeError."""
         parse_seeds(values[self.controls.seeds])
-        self.renderer.budget.hold("images", self.controls.read(values).count)
+        self.renderer.budget.check("images", self.controls.read(values).count)
 
     def write(self, recipe: Recipe, before: str = "") -> Updates:
         """What makes the screen show a recipe; ``before`` is the query to go back to from variations or a strip. Raises ResGenError."""

@@ -80,7 +80,7 @@ class Guard:
         more = min(_announced(scope) or most, most)
         coming = reserved.add(more)
         try:
-            self.budget.hold("disk", coming + await to_thread.run_sync(_kept))
+            self.budget.check("disk", coming + await to_thread.run_sync(_kept))
         except RecipeError as error:
             await _answer(send, 429, {"detail": str(error)})
         else:
@@ -115,7 +115,7 @@ class Guard:
 def hold_disk(budget: Budget, more: int) -> None:
     """Raise RecipeError where ``more`` bytes are too many beside the files that are kept for visitors, for an hour or two, and those that are coming."""
     coming = reserved.bytes  # read first, so that what is whole meanwhile counts twice and not never
-    budget.hold("disk", more + coming + _kept())
+    budget.check("disk", more + coming + _kept())
 
 
 def _kept() -> int:

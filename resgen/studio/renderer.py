@@ -24,8 +24,8 @@ from resgen.library import Library
 from resgen.plates import Plate, draw, name_images
 from resgen.recipe import Recipe
 from resgen.sampler import micro_batch
-from resgen.studio.lent import make_film
 from resgen.studio.turns import Turns
+from resgen.studio.zerogpu import make_film
 from resgen.work import Work, finish
 
 COPIES, BATCH_COPIES = 3, 5  # of a request's pixels while they are brought into a file, and of a batch's features while it is drawn
@@ -84,7 +84,7 @@ class Renderer:
 
     def hold_recipe(self, recipe: AnyRecipe) -> None:
         """Raise RecipeError where a recipe, or what is answered to it, would be too long."""
-        hold = self.budget.hold
+        hold = self.budget.check
         for part in (recipe,) if isinstance(recipe, Recipe) else recipe.parts():
             hold("directions", len(part.directions) + max((len(pairs) for _, pairs in part.edits), default=0))
             hold("edits", len(part.edits))
@@ -100,25 +100,25 @@ class Renderer:
     def _hold_pictures(self, like: AnyRecipe, count: int) -> None:
         """Raise RecipeError where ``count`` pictures as those of a recipe would be too many or too large."""
         pixels = count * self._side(like) ** 2
-        self.budget.hold("images", count)
-        self.budget.hold("pixels", pixels)
+        self.budget.check("images", count)
+        self.budget.check("pixels", pixels)
         self._hold_memory(_painters(like), pixels)
 
     def hold_looking(self, name: str, count: int) -> None:
         """Raise RecipeError where so many images of a checkpoint, none of which is kept, would be too much to look at."""
-        self.budget.hold("looked", count)
+        self.budget.check("looked", count)
         self._hold_memory((name,))
 
     def hold_search(self, name: str, steps: int) -> None:
         """Raise RecipeError where so many steps of looking for a picture's latent, or one of them, would be too much."""
         self.hold_looking(name, steps)
-        self.budget.hold("megabytes", SEARCH_COPIES * 4 * STARTS * self.library.card(name).arch.features / 1e6)
+        self.budget.check("megabytes", SEARCH_COPIES * 4 * STARTS * self.library.card(name).arch.features / 1e6)
 
     def _hold_memory(self, names: Sequence[str], pixels: int = 0) -> None:
         """Raise RecipeError where drawing by some checkpoints would take too much memory; ``pixels`` of images are kept together."""
         archs = [self.library.card(name).arch for name in names]
         batch = max(micro_batch(arch) * arch.features for arch in archs)
-        self.budget.hold("megabytes", (COPIES * 3 * pixels + BATCH_COPIES * 4 * batch) / 1e6)
+        self.budget.check("megabytes", (COPIES * 3 * pixels + BATCH_COPIES * 4 * batch) / 1e6)
 
     def _pictures(self, recipe: AnyRecipe) -> int:
         """How many pictures a recipe's plate holds: an anatomy has three of each block that can be dialled."""
@@ -241,7 +241,7 @@ class Renderer:
         """The recipe's picture as a PNG that carries it. Raises ResGenError."""
         scale = getattr(recipe.recipe if isinstance(recipe, Comparison | AnatomyOf) else recipe, "scale", 1)
         drawing = self.plate(recipe)
-        self.budget.hold("saved_pixels", self._pictures(recipe) * (self._side(recipe) * scale) ** 2)
+        self.budget.check("saved_pixels", self._pictures(recipe) * (self._side(recipe) * scale) ** 2)
         encoding = _encoded(drawing, lambda plate: grid.png_bytes(grid.compose(plate), recipe, self.sha256(recipe.checkpoint)))
         return finish(self.turns.share(encoding, _kind(recipe)))
 
@@ -254,8 +254,8 @@ class Renderer:
         """A walk as a film that carries it. Raises ResGenError."""
         self.hold_recipe(walk)
         self._hold_memory(_painters(walk))
-        self.budget.hold("frames", walk.frames)
-        self.budget.hold("film_pixels", walk.frames * (self._side(walk) * walk.scale) ** 2)
+        self.budget.check("frames", walk.frames)
+        self.budget.check("film_pixels", walk.frames * (self._side(walk) * walk.scale) ** 2)
         return self.turns.share(make_film(walk, self.library, suffix), (suffix, *_kind(walk)))
 
     def sha256(self, name: str) -> str:

@@ -60,7 +60,7 @@ class Turns:
                         return end.value
                     finally:
                         used += self._note(kind, time.monotonic() - begun)
-                self.budget.hold("seconds", used)
+                self.budget.check("seconds", used)
                 yield step
         finally:
             work.close()

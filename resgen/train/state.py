@@ -99,7 +99,7 @@ def load_state(trainer: "Trainer", path: Path) -> None:
 def _read_state(path: Path) -> State:
     """The state in a file. Raises many kinds of errors where it is not one that `save_state` wrote."""
     with open_tensors(path) as file:
-        header, tensors = json.loads(file.words[HEADER]), file.read()
+        header, tensors = json.loads(file.metadata[HEADER]), file.read()
     header.setdefault("halvings", 0)  # younger than the first states
     config, steps, halvings = header["config"], header["steps"], header["halvings"]
     if type(steps) is not int or not 0 <= steps <= -(-config["images"] // config["batch"]):

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from resgen.carry import read_recipe
+from resgen.notes import read_recipe
 from resgen.recipe import Recipe, pack_vector
 from tests.browser.conftest import (
     OPENING,
@@ -245,7 +245,7 @@ def test_downloads_carry_their_recipe(page: Page, tmp_path: Path) -> None:
     download.value.save_as(path)
     recipe, _ = read_recipe(path)
     assert isinstance(recipe, Recipe) and recipe == linked(page)
-    picture, first = Image.open(path).convert("RGB"), library.sampler(recipe.checkpoint).render(recipe.alone(0))[0]
+    picture, first = Image.open(path).convert("RGB"), library.sampler(recipe.checkpoint).render(recipe.single(0))[0]
     side = len(first)
     corner = picture.crop((0, 0, side * recipe.scale, side * recipe.scale)).resize((side, side), Image.Resampling.BOX)
     assert np.abs(np.asarray(corner, int) - first).mean() < 2

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from resgen.carry import sign
 from resgen.composite import StyleMix, Walk
+from resgen.notes import sign
 from tests.browser.conftest import PATIENCE, choose_generator, enter, linked, number, open_tab, pin, pixels, redrawn, settled, shown, text
 
 

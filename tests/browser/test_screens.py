@@ -12,8 +12,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from resgen import grid
-from resgen.carry import read_recipe
 from resgen.composite import Comparison, StyleMix, Walk
+from resgen.notes import read_recipe
 from resgen.plates import draw, stream_frames
 from resgen.recipe import Recipe
 from resgen.work import finish

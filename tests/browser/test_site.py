@@ -11,9 +11,9 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from benchmarks.web import only, serve_files
-from resgen.carry import read_recipe
 from resgen.composite import Walk
 from resgen.library import Library
+from resgen.notes import read_recipe
 from resgen.plates import draw
 from resgen.recipe import Recipe
 from resgen.site import export_site, runtime

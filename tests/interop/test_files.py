@@ -23,12 +23,12 @@ import json, resource, sys
 from pathlib import Path
 from resgen.errors import CheckpointError
 from resgen.imports import import_file
-from resgen.interop.reading import Asked
+from resgen.interop.reading import ImportOptions
 used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 before = used()
 for path in map(Path, sys.argv[1:]):
     try:
-        import_file(path, "x", Asked(output="tanh"))
+        import_file(path, "x", ImportOptions(output="tanh"))
     except CheckpointError as error:
         print(json.dumps([str(path), used() - before, str(error)]))
 """
@@ -210,11 +210,11 @@ def test_a_file_that_means_harm_is_refused(kind: tuple[str, Callable[[Path], Non
 def test_a_program_that_makes_no_image_is_refused(tmp_path: Path) -> None:
     from resgen.errors import CheckpointError
     from resgen.interop.readers import read_file
-    from resgen.interop.reading import Asked
+    from resgen.interop.reading import ImportOptions
 
     torchscript(tmp_path / "theirs.pt")
     with pytest.raises(CheckpointError, match="does not make a square image"):
-        read_file(tmp_path / "theirs.pt", Asked(trusted=True))
+        read_file(tmp_path / "theirs.pt", ImportOptions(trusted=True))
 
 
 def test_a_table_that_holds_itself_is_read_once(tmp_path: Path) -> None:

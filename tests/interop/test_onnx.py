@@ -15,7 +15,7 @@ from onnx.numpy_helper import from_array
 
 from resgen.errors import CheckpointError
 from resgen.interop.readers import GRAPH, read_file
-from resgen.interop.reading import Asked
+from resgen.interop.reading import ImportOptions
 
 SECONDS = 10.0  # that reading any of these may take; it takes none
 
@@ -104,11 +104,11 @@ FILES: dict[Callable[[Path], None], str] = {
 def test_a_file_that_is_made_wrong_is_refused(make: Callable[[Path], None], says: str, tmp_path: Path) -> None:
     make(tmp_path / "theirs.onnx")
     with at_most(SECONDS), pytest.raises(CheckpointError, match=rf"^theirs\.onnx {says}[^\n]*\.$"):
-        read_file(tmp_path / "theirs.onnx", Asked())
+        read_file(tmp_path / "theirs.onnx", ImportOptions())
 
 
 def test_what_ends_an_image_is_found_behind_nodes_that_change_nothing(tmp_path: Path) -> None:
     nodes = make_node("Sigmoid", ["z"], ["a"]), make_node("Cast", ["a"], ["b"], to=1), make_node("Identity", ["b"], ["image"])
     write(tmp_path / "theirs.onnx", *nodes)
-    kind, reading = read_file(tmp_path / "theirs.onnx", Asked())
+    kind, reading = read_file(tmp_path / "theirs.onnx", ImportOptions())
     assert kind == GRAPH and getattr(reading.config, "zero_to_one", False)

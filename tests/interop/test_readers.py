@@ -13,7 +13,7 @@ from torch import nn
 
 from resgen.errors import CheckpointError
 from resgen.interop.readers import READERS, read_file
-from resgen.interop.reading import Asked
+from resgen.interop.reading import ImportOptions
 from tests.interop.states import filled, latents, picked
 
 DRAWN = sorted((Path(__file__).parent / "drawn").glob("*.npz"))
@@ -28,7 +28,7 @@ def test_what_the_original_drew_is_drawn(path: Path, tmp_path: Path) -> None:
     kept = np.load(path)
     about = json.loads(str(kept["about"]))
     torch.save({"g_ema": filled({name: tuple(shape) for name, shape in about["shapes"].items()})}, tmp_path / "theirs.pth")
-    kind, reading = read_file(tmp_path / "theirs.pth", Asked(output="tanh", settings=about["settings"]))
+    kind, reading = read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh", settings=about["settings"]))
     assert kind == path.stem.partition("-")[0]
     with torch.device("meta"):
         generator = reading.config.build().eval()
@@ -63,7 +63,7 @@ def test_r3gan_is_read_from_what_its_training_pickles(tmp_path: Path, monkeypatc
     network.DataType = torch.bfloat16  # type: ignore[assignment]
     (tmp_path / "theirs.pkl").write_bytes(pickle.dumps({"G": None, "D": None, "G_ema": network, "G_opt_state": {"state": {0: torch.zeros(3)}}}))
     torch.save(state, tmp_path / "theirs.pth")
-    (kind, found), (_, wanted) = (read_file(tmp_path / f"theirs.{suffix}", Asked()) for suffix in ("pkl", "pth"))
+    (kind, found), (_, wanted) = (read_file(tmp_path / f"theirs.{suffix}", ImportOptions()) for suffix in ("pkl", "pth"))
     assert kind == "r3gan" and found.config == wanted.config
     assert all(torch.equal(value, wanted.weights[name]) for name, value in found.weights.items())
 
@@ -73,11 +73,11 @@ def test_a_generator_that_lacks_a_layer_is_refused(tmp_path: Path) -> None:
     state = filled({name: tuple(shape) for name, shape in about["shapes"].items() if name != "block3.c2.bias"})
     torch.save(state, tmp_path / "theirs.pth")
     with pytest.raises(CheckpointError, match=r"lacks block3\.c2\.bias"):
-        read_file(tmp_path / "theirs.pth", Asked())
+        read_file(tmp_path / "theirs.pth", ImportOptions())
 
 
 def test_what_a_file_does_not_say_is_asked_for(tmp_path: Path) -> None:
     about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == "dcgan-plain"))["about"]))
     torch.save(filled({name: tuple(shape) for name, shape in about["shapes"].items()}), tmp_path / "theirs.pth")
     with pytest.raises(CheckpointError, match="--output tanh or --output sigmoid"):
-        read_file(tmp_path / "theirs.pth", Asked())
+        read_file(tmp_path / "theirs.pth", ImportOptions())

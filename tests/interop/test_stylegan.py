@@ -20,7 +20,7 @@ from resgen.errors import CheckpointError
 from resgen.interop import stylegan2, stylegan3
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle
 from resgen.interop.readers import check, read_file
-from resgen.interop.reading import Asked
+from resgen.interop.reading import ImportOptions
 from resgen.interop.stylegan2 import StyleGAN2Config
 from resgen.interop.stylegan3 import StyleGAN3Config
 
@@ -38,7 +38,7 @@ def plain(path: Path) -> Plain:
 
 def opened(path: Path) -> Any:
     """The generator that a pickle holds, as an import would make it."""
-    _, reading = read_file(path, Asked())
+    _, reading = read_file(path, ImportOptions())
     return built(reading.config, reading.weights)
 
 

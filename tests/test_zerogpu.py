@@ -9,7 +9,7 @@ from pathlib import Path
 from resgen.composite import Walk
 from resgen.library import Library
 from resgen.recipe import Recipe
-from resgen.studio import lent
+from resgen.studio import zerogpu
 from resgen.studio.renderer import Renderer
 from resgen.work import finish
 
@@ -53,13 +53,13 @@ from resgen.composite import Walk, read
 from resgen.errors import ResGenError
 from resgen.library import Library
 from resgen.recipe import Recipe
-from resgen.studio import lent
+from resgen.studio import zerogpu
 from resgen.studio.renderer import Renderer
 from resgen.work import finish
 import spaces
 
 folder, walk, out = sys.argv[1:]
-renderer = Renderer(Library(Path(folder), lent.device("auto")))
+renderer = Renderer(Library(Path(folder), zerogpu.device("auto")))
 renderer.view(Recipe(checkpoint="tiny", seeds=(0, 1)))
 steps = []
 Path(out).write_bytes(finish(renderer.film(read(walk), ".gif"), lambda *step: steps.append(step)))
@@ -84,4 +84,4 @@ def test_a_film_is_drawn_where_the_gpu_is_and_all_else_here(tmp_path: Path, tiny
 
 
 def test_nothing_is_lent_elsewhere() -> None:
-    assert not lent.LENT and lent.device("cuda") == "cuda"
+    assert not zerogpu.LENT and zerogpu.device("cuda") == "cuda"

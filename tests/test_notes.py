@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from resgen import grid
-from resgen.carry import read_recipe
 from resgen.composite import Walk
 from resgen.errors import RecipeError
+from resgen.notes import read_recipe
 from resgen.recipe import Recipe
 
 PIXEL = Image.new("RGB", (1, 1))

@@ -14,9 +14,9 @@ from resgen.cli import main
 from resgen.errors import CheckpointError, RecipeError
 from resgen.library import Library
 from resgen.recipe import Recipe
-from resgen.studio import bring as module
+from resgen.studio import uploads as module
 from resgen.studio.app import build
-from resgen.studio.bring import bring
+from resgen.studio.uploads import keep_upload
 from tests.interop.test_files import nested_classes_that_run_code
 from tests.test_imports import STYLEGAN, their_file
 
@@ -34,19 +34,19 @@ def dcgan(folder: Path, called: str) -> Path:
 
 
 def test_what_a_file_does_not_say_is_assumed_and_told(shelf: Library, tmp_path: Path) -> None:
-    name, told = bring(dcgan(tmp_path, "my net (2).pth"), shelf)
+    name, told = keep_upload(dcgan(tmp_path, "my net (2).pth"), shelf)
     assert name == "my-net-2-" and "dcgan" in told and "tanh is assumed" in told
     assert shelf.sampler(name).render(Recipe(seeds=(0, 1))).std() > 5
-    name, told = bring(STYLEGAN / "skip-classes-32.pkl", shelf)
+    name, told = keep_upload(STYLEGAN / "skip-classes-32.pkl", shelf)
     assert name == "skip-classes-32" and "assumed" not in told
 
 
 def test_a_file_is_kept_once_and_never_in_the_place_of_another(shelf: Library, tmp_path: Path) -> None:
     first = dcgan(tmp_path / "a", "net.pth")
-    assert bring(first, shelf)[0] == "net"
-    assert bring(first.rename(tmp_path / "again.pth"), shelf) == ("net", "again.pth is here already, as net.")
+    assert keep_upload(first, shelf)[0] == "net"
+    assert keep_upload(first.rename(tmp_path / "again.pth"), shelf) == ("net", "again.pth is here already, as net.")
     shutil.copy(STYLEGAN / "resnet-32.pkl", tmp_path / "Net.pkl")
-    assert bring(tmp_path / "Net.pkl", shelf)[0] == "Net-2" and set(shelf.names()) == {"net", "Net-2"}
+    assert keep_upload(tmp_path / "Net.pkl", shelf)[0] == "Net-2" and set(shelf.names()) == {"net", "Net-2"}
 
 
 @pytest.mark.parametrize("same", [False, True])
@@ -65,7 +65,7 @@ def test_what_is_brought_at_once_under_one_name_is_kept_as_if_one_came_after_the
     second.parent.mkdir()
     shutil.copy(first if same else STYLEGAN / "resnet-32.pkl", second)
     with ThreadPoolExecutor(2) as visitors:
-        told = [name for name, _ in visitors.map(lambda path: bring(path, shelf), (first, second))]
+        told = [name for name, _ in visitors.map(lambda path: keep_upload(path, shelf), (first, second))]
     kept = {"net"} if same else {"net", "net-2"}
     assert {*told} == kept == set(shelf.names()) == {path.stem for path in shelf.folder.iterdir()}
     for path, name in zip((first, second), told, strict=True):
@@ -74,9 +74,9 @@ def test_what_is_brought_at_once_under_one_name_is_kept_as_if_one_came_after_the
 
 
 def test_a_checkpoint_of_ours_is_kept_as_it_is(shelf: Library, tiny_folder: Path) -> None:
-    name, _ = bring(tiny_folder / "plain.safetensors", shelf)
+    name, _ = keep_upload(tiny_folder / "plain.safetensors", shelf)
     assert shelf.path(name).read_bytes() == (tiny_folder / "plain.safetensors").read_bytes()
-    assert bring(tiny_folder / "plain.safetensors", shelf)[0] == name
+    assert keep_upload(tiny_folder / "plain.safetensors", shelf)[0] == name
 
 
 def test_nothing_is_run_and_nothing_kept_of_what_is_refused(shelf: Library, tmp_path: Path, tiny_folder: Path) -> None:
@@ -89,7 +89,7 @@ def test_nothing_is_run_and_nothing_kept_of_what_is_refused(shelf: Library, tmp_
         ("cut.safetensors", "cannot be read|damaged"),
     ):
         with pytest.raises(CheckpointError, match=words):
-            bring(tmp_path / name, shelf)
+            keep_upload(tmp_path / name, shelf)
     assert not (tmp_path / "ran").exists() and not [*shelf.folder.iterdir()]
 
 

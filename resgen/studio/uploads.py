@@ -12,7 +12,7 @@ from resgen.files import whole_file
 from resgen.imports import import_file
 from resgen.interop.files import PICKLE_SUFFIX, TORCH_SUFFIXES
 from resgen.interop.programs import EXPORTED, is_program
-from resgen.interop.reading import Asked, OutputUnsaidError
+from resgen.interop.reading import ImportOptions, OutputUnsaidError
 from resgen.library import Library
 
 SUFFIXES = (*TORCH_SUFFIXES, PICKLE_SUFFIX, ".safetensors", ".onnx", EXPORTED)
@@ -20,7 +20,7 @@ ASSUMED = "tanh"  # what most generators end with
 _placing = Lock()  # whoever has it knows which names are free, and what was brought
 
 
-def bring(path: Path, library: Library) -> tuple[str, str]:
+def keep_upload(path: Path, library: Library) -> tuple[str, str]:
     """Keep the generator of a file that came from a browser: its name in the library, and a sentence on what became of it.
 
     Nothing of the file is run: programs are refused. A file that was brought before is found again. Raises CheckpointError or FileError.
@@ -70,10 +70,10 @@ def _converted(path: Path, device: str) -> tuple[Checkpoint, str]:
     """The checkpoint made of a file, and what was assumed of it."""
     name = _own_name(path)
     try:
-        return import_file(path, name, Asked(), device=device), ""
+        return import_file(path, name, ImportOptions(), device=device), ""
     except OutputUnsaidError:
         told = f" Its file does not say what it ends with: {ASSUMED} is assumed. Where its images look wrong, say what you know to resgen import."
-        return import_file(path, name, Asked(output=ASSUMED), device=device), told
+        return import_file(path, name, ImportOptions(output=ASSUMED), device=device), told
 
 
 def _brought_before(path: Path, digest: str, library: Library) -> str | None:
