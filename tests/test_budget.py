@@ -60,8 +60,8 @@ def test_a_render_takes_no_more_memory_than_it_may(tiny_folder: Path) -> None:
         lambda renderer: renderer.view(ONE),
         lambda renderer: renderer.single_images([ONE]),
         lambda renderer: renderer.film(FILM, ".gif"),
-        lambda renderer: renderer.hold_looking("tiny", 1),
-        lambda renderer: renderer.hold_search("tiny", 1),
+        lambda renderer: renderer.check_looking("tiny", 1),
+        lambda renderer: renderer.check_search("tiny", 1),
     ],
 )
 def test_whatever_draws_takes_no_more_memory_than_it_may(tiny_folder: Path, asks: Callable[[Renderer], object]) -> None:

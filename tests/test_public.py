@@ -32,7 +32,7 @@ from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import Recipe
 from resgen.studio import place
 from resgen.studio.app import build
-from resgen.studio.guard import COMING, UNREAD_SECONDS, _forget_unread, bound_queue, hold_disk, reserved
+from resgen.studio.guard import COMING, UNREAD_SECONDS, _forget_unread, bound_queue, check_disk, reserved
 from resgen.studio.page import friendly
 from resgen.studio.place import own_place
 from resgen.studio.turns import Turns
@@ -337,9 +337,9 @@ def test_files_that_are_coming_count_once(tmp_path: Path, monkeypatch: pytest.Mo
     before = reserved.add(15_000) - 15_000
     try:
         most = replace(OWN, disk=before + 30_000)
-        hold_disk(most, 5_000)
+        check_disk(most, 5_000)
         with pytest.raises(RecipeError, match="bytes of files kept for visitors"):
-            hold_disk(most, 5_001)
+            check_disk(most, 5_001)
     finally:
         reserved.add(-15_000)
 

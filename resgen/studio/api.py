@@ -24,7 +24,7 @@ from resgen.files import write_atomically
 from resgen.invert import invert as search
 from resgen.invert import load_photo
 from resgen.recipe import CALLED, Recipe, enlargement, parse_seeds
-from resgen.studio.guard import hold_disk
+from resgen.studio.guard import check_disk
 from resgen.studio.page import LONG, RENDER, friendly, uploaded
 from resgen.studio.renderer import Renderer
 from resgen.words import follow
@@ -67,7 +67,7 @@ class Api:
         with self._handing:
             while self._handed and time.monotonic() - self._handed[0][0] > HANDED_SECONDS:
                 shutil.rmtree(self._handed.popleft()[1].parent, ignore_errors=True)
-        hold_disk(self.renderer.budget, len(data))
+        check_disk(self.renderer.budget, len(data))
         path = Path(tempfile.mkdtemp(dir=self._folder.name)) / name
         write_atomically(path, data)
         self._handed.append((time.monotonic(), path))
@@ -135,7 +135,7 @@ class Api:
             The recipe of the image found, for /render, and how near it comes: PSNR in decibels.
         """
         name = checkpoint or self.first
-        self.renderer.hold_search(name, steps)
+        self.renderer.check_search(name, steps)
         if steps < 1:
             raise RecipeError(f"Steps: {steps} is too few; at least 1 is needed.")
         target = load_photo(uploaded(image, "Image: send a picture file."), self.library.card(name).arch.resolution, most=self.renderer.budget.photo)
@@ -159,7 +159,7 @@ class Api:
             The recipe of the images kept, best first, for /render.
         """
         name = checkpoint or self.first
-        self.renderer.hold_looking(name, many)
+        self.renderer.check_looking(name, many)
         recipe = Recipe(checkpoint=name, seeds=(first_seed,), classes=(label,) if label else ())
         work = curating.curate(recipe, self.library.sampler(name), self.library.classifier(name), many, keep, order)
         return finish(self.renderer.turns.share(work)).to_dict()

@@ -112,7 +112,7 @@ class Guard:
             await _answer(send, 413, {"detail": f"There are at most {most:,} bytes possible in such a request here: send less at once."})
 
 
-def hold_disk(budget: Budget, more: int) -> None:
+def check_disk(budget: Budget, more: int) -> None:
     """Raise RecipeError where ``more`` bytes are too many beside the files that are kept for visitors, for an hour or two, and those that are coming."""
     coming = reserved.bytes  # read first, so that what is whole meanwhile counts twice and not never
     budget.check("disk", more + coming + _kept())

@@ -111,7 +111,7 @@ class InvertScreen:
         return self._beside(self.target(values), f"to be drawn by {values[self.checkpoint]}")
 
     def find_latent(self, values: Values) -> Iterator[Updates]:
-        self.renderer.hold_search(values[self.checkpoint], values[self.steps])
+        self.renderer.check_search(values[self.checkpoint], values[self.steps])
         target, name = self.target(values), values[self.checkpoint]
         yield {self.result: "Searching ...", self.view: self._beside(target, f"to be drawn by {name}")}
         latest = list[Near]()

@@ -78,43 +78,43 @@ class Renderer:
 
     def plate(self, recipe: AnyRecipe) -> Work[Plate]:
         """The images of any recipe, laid out. Raises ResGenError."""
-        self.hold_recipe(recipe)
-        self._hold_images(recipe)
+        self.check_recipe(recipe)
+        self._check_images(recipe)
         return draw(recipe, self.library.sampler)
 
-    def hold_recipe(self, recipe: AnyRecipe) -> None:
+    def check_recipe(self, recipe: AnyRecipe) -> None:
         """Raise RecipeError where a recipe, or what is answered to it, would be too long."""
-        hold = self.budget.check
+        check = self.budget.check
         for part in (recipe,) if isinstance(recipe, Recipe) else recipe.parts():
-            hold("directions", len(part.directions) + max((len(pairs) for _, pairs in part.edits), default=0))
-            hold("edits", len(part.edits))
-            hold("vector", max((len(packed) * 3 // 8 for packed in (*part.latents, *(own for _, own in part.own_directions))), default=0))
+            check("directions", len(part.directions) + max((len(pairs) for _, pairs in part.edits), default=0))
+            check("edits", len(part.edits))
+            check("vector", max((len(packed) * 3 // 8 for packed in (*part.latents, *(own for _, own in part.own_directions))), default=0))
         length = len(recipe.to_query())
-        hold("characters", length)
-        hold("reply", length * recipe.count)
+        check("characters", length)
+        check("reply", length * recipe.count)
 
-    def _hold_images(self, recipe: AnyRecipe) -> None:
+    def _check_images(self, recipe: AnyRecipe) -> None:
         """Raise RecipeError where the images of a recipe would be too many or too large."""
-        self._hold_pictures(recipe, self._pictures(recipe))
+        self._check_pictures(recipe, self._pictures(recipe))
 
-    def _hold_pictures(self, like: AnyRecipe, count: int) -> None:
+    def _check_pictures(self, like: AnyRecipe, count: int) -> None:
         """Raise RecipeError where ``count`` pictures as those of a recipe would be too many or too large."""
         pixels = count * self._side(like) ** 2
         self.budget.check("images", count)
         self.budget.check("pixels", pixels)
-        self._hold_memory(_painters(like), pixels)
+        self._check_memory(_painters(like), pixels)
 
-    def hold_looking(self, name: str, count: int) -> None:
+    def check_looking(self, name: str, count: int) -> None:
         """Raise RecipeError where so many images of a checkpoint, none of which is kept, would be too much to look at."""
         self.budget.check("looked", count)
-        self._hold_memory((name,))
+        self._check_memory((name,))
 
-    def hold_search(self, name: str, steps: int) -> None:
+    def check_search(self, name: str, steps: int) -> None:
         """Raise RecipeError where so many steps of looking for a picture's latent, or one of them, would be too much."""
-        self.hold_looking(name, steps)
+        self.check_looking(name, steps)
         self.budget.check("megabytes", SEARCH_COPIES * 4 * STARTS * self.library.card(name).arch.features / 1e6)
 
-    def _hold_memory(self, names: Sequence[str], pixels: int = 0) -> None:
+    def _check_memory(self, names: Sequence[str], pixels: int = 0) -> None:
         """Raise RecipeError where drawing by some checkpoints would take too much memory; ``pixels`` of images are kept together."""
         archs = [self.library.card(name).arch for name in names]
         batch = max(micro_batch(arch) * arch.features for arch in archs)
@@ -207,8 +207,8 @@ class Renderer:
         if not recipes:
             return []
         for recipe in recipes:
-            self.hold_recipe(recipe)
-        self._hold_pictures(recipes[0], sum(recipe.count for recipe in recipes))
+            self.check_recipe(recipe)
+        self._check_pictures(recipes[0], sum(recipe.count for recipe in recipes))
         sampler = self.library.sampler(recipes[0].checkpoint)
         points = [locate(recipe, sampler.checkpoint) for recipe in recipes]
         captions = [name_images(recipe, one, sampler)[0] for recipe, one in zip(recipes, points, strict=True)]
@@ -252,8 +252,8 @@ class Renderer:
 
     def film(self, walk: Walk, suffix: str) -> Work[bytes]:
         """A walk as a film that carries it. Raises ResGenError."""
-        self.hold_recipe(walk)
-        self._hold_memory(_painters(walk))
+        self.check_recipe(walk)
+        self._check_memory(_painters(walk))
         self.budget.check("frames", walk.frames)
         self.budget.check("film_pixels", walk.frames * (self._side(walk) * walk.scale) ** 2)
         return self.turns.share(make_film(walk, self.library, suffix), (suffix, *_kind(walk)))
