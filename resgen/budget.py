@@ -66,11 +66,11 @@ class Budget:
     edits: int = _limit(MAX_SEEDS, "images with directions of their own", _SHORTER)
     directions: int = _limit(256, "directions at once", _SHORTER)
     characters: int = _limit(MAX_NOTE, "characters in a recipe", _SHORTER)
-    reply: int = _limit(100_000_000, "characters in a reply (recipe x images)", "ask for fewer images or make the recipe shorter")
-    looked: int = _limit(1000, "images to choose from, or steps of a search", "ask for fewer")
-    photo: int = _limit(MAX_PICTURE_PIXELS, "pixels in a picture sent", "make it smaller first")
-    body: int = _limit(50_000_000, "bytes in a file sent", "send a smaller one")
-    words: int = _limit(20_000_000, "bytes in a request without a file", "send less at once")
+    reply_characters: int = _limit(100_000_000, "characters in a reply (recipe x images)", "ask for fewer images or make the recipe shorter")
+    candidates: int = _limit(1000, "images to choose from, or steps of a search", "ask for fewer")
+    upload_pixels: int = _limit(MAX_PICTURE_PIXELS, "pixels in a picture sent", "make it smaller first")
+    upload_bytes: int = _limit(50_000_000, "bytes in a file sent", "send a smaller one")
+    request_bytes: int = _limit(20_000_000, "bytes in a request without a file", "send less at once")
     disk: int = _limit(20_000_000_000, "bytes of files kept for visitors", "try again in an hour")
     waiting: int = _limit(500, "requests waiting", "try again")
     waiting_each: int = _limit(100, "requests of one visitor waiting", "wait until they are answered")
@@ -97,8 +97,8 @@ def _read_limit(text: str) -> tuple[str, int]:
 
 _WORDS = {limit.name: limit.metadata for limit in fields(Budget)}
 OWN = Budget()
-IMPORTING = replace(OWN, body=512_000_000)  # a StyleGAN snapshot with all of its networks has up to 400 MB
+IMPORTING = replace(OWN, upload_bytes=512_000_000)  # a StyleGAN snapshot with all of its networks has up to 400 MB
 PUBLIC = Budget(
     images=400, pixels=30_000_000, saved_pixels=25_000_000, frames=600, film_pixels=150_000_000, vector=16_384, edits=400, directions=64,
-    characters=200_000, reply=20_000_000, looked=1000, photo=25_000_000, body=20_000_000, words=2_000_000, disk=4_000_000_000, waiting=100, waiting_each=20, seconds=120, megabytes=700,
+    characters=200_000, reply_characters=20_000_000, candidates=1000, upload_pixels=25_000_000, upload_bytes=20_000_000, request_bytes=2_000_000, disk=4_000_000_000, waiting=100, waiting_each=20, seconds=120, megabytes=700,
 )  # fmt: skip

@@ -29,7 +29,7 @@ ASKS: dict[str, tuple[AnyRecipe, int]] = {
     "edits": (GRID.changed(edits=tuple((place, (("pc1", 1.0),)) for place in range(5))), 5),
     "directions": (GRID.changed(directions=(("pc1", 1), ("pc2", 1)), edits=((0, (("pc1", 1.0),)),)), 3),
     "characters": (GRID, len(GRID.to_query())),
-    "reply": (GRID, 9 * len(GRID.to_query())),
+    "reply_characters": (GRID, 9 * len(GRID.to_query())),
 }
 
 

@@ -39,7 +39,7 @@ from resgen.studio.turns import Turns
 from resgen.work import Work, finish
 from tests.conftest import until
 
-SMALL = replace(OWN, words=100_000, body=200_000)
+SMALL = replace(OWN, request_bytes=100_000, upload_bytes=200_000)
 
 
 # Turns.
@@ -234,7 +234,9 @@ def connection(demo: gr.Blocks) -> http.client.HTTPConnection:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-@pytest.mark.parametrize(("path", "most"), [("queue/join", SMALL.words), ("call/render", SMALL.words), ("upload", SMALL.body)])
+@pytest.mark.parametrize(
+    ("path", "most"), [("queue/join", SMALL.request_bytes), ("call/render", SMALL.request_bytes), ("upload", SMALL.upload_bytes)]
+)
 def test_large_bodies_are_refused(served: gr.Blocks, path: str, most: int, chunked: bool) -> None:
     start = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
     asked, body = connection(served), start + b"x" * most
@@ -275,7 +277,7 @@ def test_uploads_that_come_to_nothing_leave_nothing(served: gr.Blocks, tmp_path:
         if how == "too large":
             asked = begin_upload(served, data, chunked=True)
             until(lambda: kept() > before, 20)
-            asked.send(b"%x\r\n%s\r\n" % (SMALL.body, bytes(SMALL.body)))
+            asked.send(b"%x\r\n%s\r\n" % (SMALL.upload_bytes, bytes(SMALL.upload_bytes)))
             assert asked.getresponse().status == 413
         elif how.startswith("gone"):
             asked = begin_upload(served, data, chunked=True) if "chunk" in how else begin_upload(served, data, 2 * len(data))
@@ -301,8 +303,8 @@ def test_uploads_under_way_have_the_room_they_may_need(served: gr.Blocks, tmp_pa
     """As much as each announces, or as much as one may be; who gets none is told so at once."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     with (tmp_path / "kept").open("wb") as file:
-        file.truncate(SMALL.disk - int(1.5 * SMALL.body))
-    large = part(bytes(int(0.6 * SMALL.body))) + b"--x--\r\n"
+        file.truncate(SMALL.disk - int(1.5 * SMALL.upload_bytes))
+    large = part(bytes(int(0.6 * SMALL.upload_bytes))) + b"--x--\r\n"
     together = [begin_upload(served, large[:1000], len(large)) for _ in range(6)]
 
     def answered() -> list[Any]:

@@ -138,7 +138,9 @@ class Api:
         self.renderer.check_search(name, steps)
         if steps < 1:
             raise RecipeError(f"Steps: {steps} is too few; at least 1 is needed.")
-        target = load_photo(uploaded(image, "Image: send a picture file."), self.library.card(name).arch.resolution, most=self.renderer.budget.photo)
+        target = load_photo(
+            uploaded(image, "Image: send a picture file."), self.library.card(name).arch.resolution, most=self.renderer.budget.upload_pixels
+        )
         found = finish(self.renderer.turns.share(search(target, self.library.sampler(name), self.library.features(name), steps)))
         return {"recipe": found.recipe.to_dict(), "psnr": round(found.psnr, 2)}
 

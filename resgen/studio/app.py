@@ -253,7 +253,7 @@ def _launch_options(renderer: Renderer) -> dict[str, Any]:
         "js": (STATIC / "drop.js").read_text(encoding="utf-8"),
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
-        "max_file_size": renderer.budget.body,
+        "max_file_size": renderer.budget.upload_bytes,
         "enable_monitoring": False,
         "state_session_capacity": SESSIONS_KEPT,
         "app_kwargs": {

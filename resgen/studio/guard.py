@@ -72,11 +72,11 @@ class Guard:
         elif scope["path"].endswith("/upload"):
             await self._pass_on_files(scope, receive, send)
         else:
-            await self._pass_on(scope, receive, send, self.budget.words)
+            await self._pass_on(scope, receive, send, self.budget.request_bytes)
 
     async def _pass_on_files(self, scope: Scope, receive: Any, send: Any) -> None:
         """Let the app answer, if there is room for what may come, beside what is kept and what other uploads under way may bring."""
-        most = self.budget.body
+        most = self.budget.upload_bytes
         more = min(_announced(scope) or most, most)
         coming = reserved.add(more)
         try:

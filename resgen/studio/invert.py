@@ -102,7 +102,7 @@ class InvertScreen:
             return self.renderer.single_images([Recipe(checkpoint=name, seeds=(values[self.example_seed],), columns=1)])[0][1]
         path = uploaded(values[self.photo] or values[self.pasted], "There is no picture yet: choose a file, or paste one.")
         crop = (values[self.zoom], values[self.across], values[self.down])
-        return load_photo(path, self.library.card(name).arch.resolution, crop, self.renderer.budget.photo)
+        return load_photo(path, self.library.card(name).arch.resolution, crop, self.renderer.budget.upload_pixels)
 
     def show_target(self, values: Values) -> Any:
         """The picture as it will be looked for, before it is."""

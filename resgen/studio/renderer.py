@@ -91,7 +91,7 @@ class Renderer:
             check("vector", max((len(packed) * 3 // 8 for packed in (*part.latents, *(own for _, own in part.own_directions))), default=0))
         length = len(recipe.to_query())
         check("characters", length)
-        check("reply", length * recipe.count)
+        check("reply_characters", length * recipe.count)
 
     def _check_images(self, recipe: AnyRecipe) -> None:
         """Raise RecipeError where the images of a recipe would be too many or too large."""
@@ -106,7 +106,7 @@ class Renderer:
 
     def check_looking(self, name: str, count: int) -> None:
         """Raise RecipeError where so many images of a checkpoint, none of which is kept, would be too much to look at."""
-        self.budget.check("looked", count)
+        self.budget.check("candidates", count)
         self._check_memory((name,))
 
     def check_search(self, name: str, steps: int) -> None:
