@@ -498,16 +498,28 @@ def test_four_actions_from_opening_to_sharing(page: Page) -> None:
 
 
 def test_pins_are_kept_for_the_next_visit_and_removed(page: Page) -> None:
-    pin(page, 1, 4)
+    pin(page, 1, 4, 6)
     later = page.context.new_page()
     later.goto(href(page))
-    expect(later.locator("#tray .rg-pin")).to_have_count(2)
+    expect(later.locator("#tray .rg-pin")).to_have_count(3)
     later.locator("#tray .rg-pin-remove").first.press("Enter")
-    expect(later.locator("#tray .rg-pin")).to_have_count(1)
-    expect(later.locator("#tray .rg-pin-remove")).to_be_focused()
+    expect(later.locator("#tray .rg-pin")).to_have_count(2)
+    expect(later.locator("#tray .rg-pin-remove").first).to_be_focused()
     open_tab(later, "Walk")
     shown(later, "#walk-player")
     later.click("#walk-use-pins")
-    expect(later.locator("#stops .rg-pin")).to_have_count(1)
-    later.locator("#stops .rg-pin-remove").press("Enter")
+    expect(later.locator("#stops .rg-pin")).to_have_count(2)
+    for _ in range(2):
+        later.locator("#stops .rg-pin-remove").first.press("Enter")
     expect(later.locator("#stops .rg-pins-title")).to_be_focused()
+    expect(later.locator("#walk-player .rg-loading")).to_be_visible()
+    expect(later.locator("#walk-player canvas")).to_be_hidden()
+
+
+def test_one_pinned_image_makes_no_film(page: Page) -> None:
+    pin(page, 1)
+    open_tab(page, "Walk")
+    shown(page, "#walk-player")
+    page.click("#walk-use-pins")
+    toast(page, "Pin at least two")
+    expect(page.locator("#stops .rg-pin")).to_have_count(3)
