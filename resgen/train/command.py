@@ -56,8 +56,6 @@ def train_generator(
     data = load_images(config.data, config.resolution)
     check_classes(data)
     config = _grouped(config, len(data.classes), team.size)
-    if team.leads:
-        report(_describe(data))
     if data.skipped:
         dataset = {**dataset, "skipped": len(data.skipped)}
         if team.leads:
@@ -70,6 +68,8 @@ def train_generator(
     for place in (path, out / STATE):
         check_place(place)
     trainer = _make_trainer(config, data, features, device, command, team, begun)
+    if team.leads:
+        report(_describe(data))
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
         note = "  ".join([*(f"{name} {value:.2f}" for name, value in losses.items()), f"{rate:.0f} images/s"])
