@@ -68,10 +68,10 @@ def train_generator(
     for place in (path, out / STATE):
         check_place(place)
     trainer = _make_trainer(config, data, features, device, command, team, begun)
-    if team.leads:
-        report(_describe(data))
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
+        if trainer.steps_done == 1:  # nothing is refused any more
+            report(_describe(data))
         note = "  ".join([*(f"{name} {value:.2f}" for name, value in losses.items()), f"{rate:.0f} images/s"])
         progress(images, config.images, note)
 
