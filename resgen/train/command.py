@@ -70,13 +70,13 @@ def train_generator(
     trainer = _make_trainer(config, data, features, device, command, team, begun)
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
-        if trainer.steps_done == 1:  # nothing is refused any more
-            report(_describe(data))
         note = "  ".join([*(f"{name} {value:.2f}" for name, value in losses.items()), f"{rate:.0f} images/s"])
         progress(images, config.images, note)
 
     def on_save(rows: list[dict[str, Any]]) -> None:
         save_checkpoint(to_checkpoint(trainer, dataset, float(rows[-1]["seconds"]) / 3600, rows), path)
+        if len(rows) == 1:
+            report(_describe(data))
         draw_samples(path, out / "samples" / f"{trainer.images_seen:09}.png")
         report("  ".join(f"{key} {value}" for key, value in rows[-1].items()))
 
