@@ -14,7 +14,6 @@ import gradio as gr
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 from resgen.budget import MAX_STOPS
-from resgen.card import plain
 from resgen.composite import AnyRecipe, read_query
 from resgen.errors import DataError, RecipeError, ResGenError
 from resgen.fields import Declared, Dial, declaration, limits
@@ -385,7 +384,7 @@ def as_pins(value: Any) -> list[Any]:
     images = pinned(value)
     ours = [pin for pin, image in zip(value or (), images, strict=True) if image.checkpoint == images[0].checkpoint]
     if len(ours) < len(images):
-        warn(f"{len(images) - len(ours)} pinned images of other generators than {plain(images[0].checkpoint)} are left out.")
+        warn(f"{len(images) - len(ours)} pinned images of other generators than {images[0].checkpoint} are left out.")
     return ours
 
 
