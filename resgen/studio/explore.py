@@ -109,10 +109,11 @@ class Explore:
 
     def read(self, values: Values) -> Recipe:
         """The recipe that the controls show; seeds that make more images than are drawn count as little as those that can't be read. Raises RecipeError."""
-        recipe, kept = self.controls.read(values), Kept.from_json(values[self.kept]).recipe
-        if recipe.seeds != kept.seeds and recipe.count > self.renderer.budget.images:
-            return self.controls.read(values | {self.controls.seeds: format_seeds(kept.seeds)})
-        return recipe
+        recipe = self.controls.read(values)
+        if recipe.count <= self.renderer.budget.images:
+            return recipe
+        seeds = Kept.from_json(values[self.kept]).recipe.seeds
+        return recipe if recipe.seeds == seeds else self.controls.read(values | {self.controls.seeds: format_seeds(seeds)})
 
     def check_seeds(self, values: Values) -> None:
         """Say what is wrong with the seeds that were typed. Raises RecipeError."""
