@@ -162,7 +162,7 @@ def test_who_does_not_want_it_has_the_server_draw(page: Page) -> None:
 
 def test_a_film_is_drawn_whole_by_the_page(visit: Visit) -> None:
     """The server draws few frames a second of a long film, the page all of them; the same ones at its stops."""
-    stops = tuple(Recipe(checkpoint=NAME, seeds=(seed,), residual_gains=(1.0, 1.0, gain)) for seed, gain in ((3, 1.0), (5, 0.3), (9, 1.0)))
+    stops = tuple(Recipe(checkpoint=NAME, seeds=(seed,), residual_gains=(1.0, 1.0, 1.0, gain)) for seed, gain in ((3, 1.0), (5, 0.3), (9, 1.0)))
     walk = Walk(stops=stops, seconds=4, fps=40)
     page = visit("?" + walk.to_query(), wait=False)
     status, slider = page.locator("#walk-player .rg-status"), page.locator("#walk-player input[type=range]")

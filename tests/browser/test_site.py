@@ -88,7 +88,7 @@ def tiles(picture: np.ndarray, side: int, columns: int, count: int) -> np.ndarra
 
 def test_pictures_are_the_servers(open_site: Open, tmp_path: Path, tiny_folder: Path) -> None:
     page = open_site("checkpoint=plain&seeds=0-9")
-    for link in ("checkpoint=plain&seeds=0-9", f"checkpoint=plain&{MOVED},0.5,1", f"checkpoint={SHIPPED_ONE}&{MOVED},1.5,1"):
+    for link in ("checkpoint=plain&seeds=0-9", f"checkpoint=plain&{MOVED},0.5,1", f"checkpoint={SHIPPED_ONE}&{MOVED},1.5,1,1"):
         page.evaluate("link => { location.hash = link; }", link)
         page.wait_for_function(
             "name => document.querySelector('#grid').dataset.painted.includes(name)", arg=link.rpartition("&")[2].replace(",", "%2C")
@@ -137,7 +137,7 @@ def test_controls_change_the_picture_and_the_address_brings_it_back(open_site: O
     expect(page.get_by_role("status")).to_contain_text("2 images in")
     expect(page.get_by_role("status")).to_contain_text("on your processor")
     page.reload()
-    painted(page, "seeds=4%2C8&classes=sandal&truncation=0.5&directions=pc3%3D-1.5&residual_gains=1%2C1.01%2C1")
+    painted(page, "seeds=4%2C8&classes=sandal&truncation=0.5&directions=pc3%3D-1.5&residual_gains=1%2C1.01%2C1%2C1")
     assert np.array_equal(saved(page, tmp_path / "after.png"), before)
     page.get_by_role("button", name="Reset all sliders").click()
     page.wait_for_function("() => !location.hash.includes('pc3')")

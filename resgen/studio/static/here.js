@@ -16,6 +16,7 @@ let turn = null; // of the view on screen: { view, link: its query, rest: where 
 let isHeld = false; // whether a pointer is down: without one a dial is let go at once
 let trip = 0; // milliseconds to the server and back
 let isFollowing = false; // on the way to be ready
+let later = 0; // the timer of the next try
 let isDrawing = false;
 let filmed = null; // the view of the film on screen
 
@@ -52,7 +53,8 @@ async function prepare(of) {
   const generator = await open(of.link.get("checkpoint"), told.sha256);
   if (turn !== of) return;
   if (!generator) {
-    setTimeout(() => turn === of && follow(of), AGAIN);
+    clearTimeout(later);
+    later = setTimeout(() => turn === of && follow(of), AGAIN);
     return;
   }
   of.source = { stand: preview.readStand(told), generator };
@@ -243,7 +245,7 @@ const isOn = () => (recall(CHOICE) ? recall(CHOICE) === "yes" : Boolean(turn.sou
 
 function showChoice() {
   button.setAttribute("aria-checked", String(isOn()));
-  button.setAttribute("aria-busy", String(isFollowing));
+  button.setAttribute("aria-busy", String(isFollowing || (isOn() && !turn.source))); // also until the next try
 }
 
 button.addEventListener("click", () => {
