@@ -76,6 +76,11 @@ class Architecture(Protocol):
         """Whether each block reads its own w; else the first block's is all that counts, and styles cannot be mixed."""
         ...
 
+    @property
+    def shares_styles(self) -> bool:
+        """Whether classes have their styles in common; else those of two classes say nothing to each other, and a mix of them is a blot."""
+        ...
+
     def to_dict(self) -> dict[str, Any]: ...
 
     def build(self) -> "Generator":
@@ -92,6 +97,7 @@ class Described:
     dials = True
     mapped = False
     styled = True
+    shares_styles = True
 
     @property
     def block_resolutions(self) -> tuple[int, ...]:

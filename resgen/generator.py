@@ -56,6 +56,10 @@ class GeneratorConfig(Described):
         check_sizes(self.image_channels, sizes)
 
     @property
+    def shares_styles(self) -> bool:
+        return not self.parts  # a `PartsMapping` has vectors of each class's own
+
+    @property
     def block_resolutions(self) -> tuple[int, ...]:
         return tuple(self.base_resolution * 2 ** min(depth, len(self.growing) - 1) for depth in range(len(self.widths)))
 

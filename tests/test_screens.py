@@ -1,6 +1,7 @@
 """A screen's contract, without a browser: what was written is read again, and a control that is moved changes its own field alone."""
 
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -311,6 +312,29 @@ def test_a_mix_of_no_rows_is_none(studio: Studio) -> None:
     mix = studio.mix
     values = {**dict.fromkeys(mix.inputs), mix.row_seeds: " ", mix.column_seeds: "1-2", mix.checkpoint: "tiny"}
     assert mix.open(values) == {}
+
+
+def test_a_mix_begins_within_a_class_where_classes_have_no_styles_in_common(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    mix, card = studio.mix, studio.library.card("tiny")
+    values = {**dict.fromkeys(mix.inputs), mix.row_seeds: "1-3", mix.column_seeds: "7, ,9@square", mix.checkpoint: "tiny"}
+
+    def classes(opened: dict[Any, Any]) -> list[str]:
+        begun = read_dict(opened[mix.kept])
+        assert isinstance(begun, StyleMix)
+        return ["".join(image.classes) for image in (*begun.rows, *begun.columns)]
+
+    assert classes(mix.open(values)) == ["", "", "", "", "square"], "each seed's own"
+
+    class Apart(type(card.arch)):
+        shares_styles = False
+
+    monkeypatch.setattr(studio.library, "card", lambda _: replace(card, arch=Apart(**asdict(card.arch))))
+    opened = mix.open(values)
+    [own] = set(classes(opened)[:4])
+    assert own in card.classes and classes(opened)[4] == "square"
+    assert (opened[mix.row_seeds], opened[mix.column_seeds]) == (f"1-3@{own}", f"7@{own},9@square"), "as the fields say"
+    [(caption, _)] = mix.renderer.single_images([Recipe(checkpoint="tiny", seeds=(1,), columns=1)])
+    assert caption.startswith(own), "that of the first"
 
 
 def test_blocks_to_mix_are_those_of_the_images_generator(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

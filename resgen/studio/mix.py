@@ -7,6 +7,7 @@ import gradio as gr
 from resgen.card import plain
 from resgen.composite import StyleMix, finer_half, read_dict, read_points
 from resgen.errors import RecipeError, ResGenError
+from resgen.latents import draw_seed
 from resgen.recipe import Recipe
 from resgen.studio.page import (
     ASK,
@@ -126,7 +127,8 @@ class MixScreen:
         rewrite(self.swap.click, self.swapped, self.inputs, self.outputs)
         offer(self.download.click, self.make_png, self.inputs, self.file)
         offer_images(self.renderer, self.view, self.file)
-        rewrite(tab.select, self.open, {*self.inputs, self.row_seeds, self.column_seeds, self.checkpoint}, self.outputs)
+        texts = {self.row_seeds, self.column_seeds}
+        rewrite(tab.select, self.open, {*self.inputs, *texts, self.checkpoint}, self.outputs | texts)
 
     def offer_blocks(self, values: Values) -> Updates:
         """The blocks of the generator whose images are mixed now."""
@@ -152,7 +154,18 @@ class MixScreen:
             return {
                 self.lacking: f"{plain(name)} has one latent for all its blocks, so there are no styles to mix: choose another generator in Explore."
             }
-        return self._begin(*(read_points(values[text], name) for text in (self.row_seeds, self.column_seeds)))
+        texts = self._of_one_class([values[self.row_seeds], values[self.column_seeds]], name)
+        begun = self._begin(*(read_points(text, name) for text in texts))
+        return begun | dict(zip((self.row_seeds, self.column_seeds), texts, strict=True)) if begun else {}
+
+    def _of_one_class(self, texts: list[str], name: str) -> list[str]:
+        """The seeds of rows and columns, of the class that the first draws where a generator's classes have no styles in common."""
+        card = self.library.card(name)
+        first = next(iter(read_points(texts[0], name)), None)
+        if card.arch.shares_styles or not card.classes or first is None:
+            return texts
+        label = first.classes[0] if first.classes else card.classes[draw_seed(first.seeds[0], card.arch.z_dim, len(card.classes))[1]]
+        return [",".join(piece if "@" in piece else f"{piece}@{label}" for piece in filter(None, map(str.strip, text.split(",")))) for text in texts]
 
     def take_pins(self, tray: Any) -> Updates:
         """Each pinned image with each: half of them as rows, half as columns."""
