@@ -96,7 +96,7 @@ class Controls:
 
     def _build_points(self) -> None:
         with gr.Column(elem_classes="rg-tight") as self.seed_group:
-            self.seeds = gr.Textbox(label="Seeds", info="One image for each number: 0-15,42. Press Enter to draw.", elem_id="seeds", max_lines=2)
+            self.seeds = gr.Textbox(label="Seeds", info="One image for each number: 0-15,42, and Enter.", elem_id="seeds", max_lines=2)
             with gr.Row():
                 self.previous = gr.Button("Previous", size="sm", min_width=60)
                 self.random = gr.Button("Random", size="sm", min_width=60, elem_id="random")
@@ -397,12 +397,12 @@ def _describe_variation(recipe: Recipe) -> str:
 
 
 def describe(card: Card) -> str:
-    """The card in one sentence: what was measured, and on what it was trained; About has all of it."""
-    facts = [f"{card.arch.resolution} x {card.arch.resolution} px", f"{len(card.classes)} classes" if card.classes else "no classes"]
+    """The card in two lines: what it draws, and how well by measurement; About has all of it."""
+    classes = f"{len(card.classes)} classes" if card.classes else "no classes"
+    name = card.dataset.get("name")
+    facts = [f"{card.arch.resolution} x {card.arch.resolution} px", f"{plain(name)}, {classes}" if name else classes]
     if seen := card.training.get("images_seen"):
-        facts.append(f"{seen:,} images seen in training")
+        facts.append(f"{seen:,} images seen")
     if accuracy := card.metrics.get("lite2_accuracy") or card.metrics.get("accuracy"):
-        facts.append(f"{accuracy:.1%} recognised as what they were meant to be")
-    if name := card.dataset.get("name"):
-        facts.append(f"trained on {plain(name)}; its makers and licence are on About")
-    return " · ".join(facts)
+        facts.append(f"{accuracy:.1%} recognised as meant")
+    return " · ".join([*facts, "see About"])
