@@ -375,6 +375,15 @@ def test_health_is_told_and_what_others_ask_is_not(served: gr.Blocks) -> None:
             assert asked.getresponse().status in (404, 405), path
 
 
+@pytest.mark.parametrize("way", ["call", "call/v2", "api", "run"])
+def test_who_asks_for_a_function_that_is_not_there_is_told_which_are(served: gr.Blocks, way: str) -> None:
+    with httpx.Client(base_url=served.local_url or "", timeout=20) as web:
+        for path in (f"/gradio_api/{way}/nosuch", f"/gradio_api/{way}/lambda", f"/gradio_api/{way}/nosuch/"):
+            refused = web.post(path, json={"data": []})
+            assert refused.status_code == 404 and "checkpoints, curate, explore, invert, render, walk" in refused.json()["detail"], path
+        assert web.get(f"/gradio_api/{way}/nosuch/0").status_code == 404
+
+
 def test_a_pasted_picture_is_not_opened_before_it_is_known_to_be_allowed(served: gr.Blocks, tmp_path: Path) -> None:
     Image.new("L", (3000, 3000)).save(tmp_path / "small.png")
     pasted = next(block for block in served.blocks.values() if getattr(block, "elem_id", "") == "invert-paste")

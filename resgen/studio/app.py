@@ -218,11 +218,11 @@ def build_on(renderer: Renderer, allow_import: bool = False) -> gr.Blocks:
     bound_queue(demo, renderer.budget)
     check_values(demo)
     renderer.turns.left = asker_left(demo)
-    cast(Any, demo).launch = partial(demo.launch, **_launch_options(renderer))
+    cast(Any, demo).launch = partial(demo.launch, **_launch_options(renderer, demo))
     return demo
 
 
-def _launch_options(renderer: Renderer) -> dict[str, Any]:
+def _launch_options(renderer: Renderer, demo: gr.Blocks) -> dict[str, Any]:
     """Arguments of `Blocks.launch` that belong to the look, the limits, and what is served beside the page."""
     fonts = ("ui-sans-serif", "system-ui", "sans-serif")
     theme = Soft(primary_hue="indigo", neutral_hue="zinc", font=fonts, font_mono=("ui-monospace", "monospace")).set(
@@ -247,6 +247,7 @@ def _launch_options(renderer: Renderer) -> dict[str, Any]:
         body_text_color_subdued_dark="*neutral_400",
         block_info_text_color_dark="*neutral_400",
     )
+    names = {str(function.api_name) for function in demo.fns.values() if function.api_name and function.api_visibility == "public"}
     return {
         "theme": theme,
         "css_paths": [STATIC / "studio.css"],
@@ -257,7 +258,7 @@ def _launch_options(renderer: Renderer) -> dict[str, Any]:
         "enable_monitoring": False,
         "state_session_capacity": SESSIONS_KEPT,
         "app_kwargs": {
-            "middleware": [Middleware(Guard, budget=renderer.budget), Middleware(Front, library=renderer.library)],
+            "middleware": [Middleware(Guard, budget=renderer.budget, names=names), Middleware(Front, library=renderer.library)],
             "routes": Drawing(renderer).routes(),
         },
     }

@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from threading import Lock
@@ -30,6 +31,7 @@ UNREAD_SECONDS = 15.0  # that an answer waits for who asked
 PAGE = 4096  # bytes that the smallest file takes of a disk
 COMING = "coming-"  # how the folders begin in which files lie that are still being sent
 PAUSE = 0.01  # seconds between two looks at an empty queue; Gradio's thousandth keeps a tenth of a core busy for nobody
+CALL = re.compile(r"(?:/gradio_api)?/(?:call/v2|call|api|run)/([^/]+)(?:/[^/]*)?")  # a path by which a program asks for a function by name
 Scope = dict[str, Any]
 Message = dict[str, Any]
 
@@ -57,11 +59,11 @@ def put_in_place(owner: Any, name: str, ours: Any) -> None:
 
 
 class Guard:
-    """An ASGI middleware: refuses bodies beyond the budget, as soon as they are announced or have come so far, and files that find the disk full;
-    answers `/healthz`."""
+    """An ASGI middleware: refuses bodies beyond the budget, as soon as they are announced or have come so far, files that find the disk full, and
+    functions other than those of ``names``, of which Gradio knows no better than to fail; answers `/healthz`."""
 
-    def __init__(self, app: Any, budget: Budget) -> None:
-        self.app, self.budget = app, budget
+    def __init__(self, app: Any, budget: Budget, names: Collection[str]) -> None:
+        self.app, self.budget, self.names = app, budget, names
         put_in_place(gradio.routes, "upload_fn", _take_files)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -69,6 +71,8 @@ class Guard:
             await self.app(scope, receive, send)
         elif scope["path"] == "/healthz":
             await _answer(send, 200, {"status": "ok"})
+        elif (call := CALL.fullmatch(scope["path"])) and call[1] not in self.names:
+            await _answer(send, 404, {"detail": f"There is no such function here; there are {', '.join(sorted(self.names))}."})
         elif scope["path"].endswith("/upload"):
             await self._pass_on_files(scope, receive, send)
         else:
