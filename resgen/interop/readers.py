@@ -12,7 +12,7 @@ from resgen.interop.onnx_files import read_onnx
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
 from resgen.interop.programs import is_program, read_program
 from resgen.interop.reading import ImportOptions, Reading
-from resgen.interop.states import State
+from resgen.interop.states import State, older_names
 from resgen.tensors import are_finite, weightless
 
 
@@ -58,7 +58,7 @@ def read_file(path: Path, asked: ImportOptions, wanted: str = "") -> tuple[str, 
 
 
 def _read_states(path: Path, states: list[State], asked: ImportOptions, wanted: str) -> tuple[str, Reading]:
-    for state in states:
+    for state in map(older_names, states):
         for name, reader in READERS.items():
             if wanted in ("", name) and reader.sniff(state):
                 return name, _read(partial(reader.read, state, asked), path)

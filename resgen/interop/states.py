@@ -1,11 +1,19 @@
 """State dicts of others, read layer by layer: spectral norms folded, batch norms as `LinearNorm`, names made ours."""
 
+import re
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 State = dict[str, Tensor]
+_PARTS = {"original": "orig", "0._u": "u", "0._v": "v"}  # torch.nn.utils.parametrizations.spectral_norm, torch.nn.utils.spectral_norm
+_PARAMETRIZED = re.compile(r"\bparametrizations\.(\w+)\.(original|0\._u|0\._v)$")
+
+
+def older_names(state: State) -> State:
+    """A state dict whose spectral norms are called as torch first called them, whichever of its two ways made them."""
+    return {_PARAMETRIZED.sub(lambda found: f"{found[1]}_{_PARTS[found[2]]}", name): value for name, value in state.items()}
 
 
 def pick(state: State, name: str, dim: int = 0) -> Tensor:
@@ -13,15 +21,11 @@ def pick(state: State, name: str, dim: int = 0) -> Tensor:
 
     ``dim`` is that of its outputs: 1 for a transposed convolution. Raises KeyError where there is none.
     """
-    layer, _, leaf = name.rpartition(".")
-    for raw, u, v in (
-        (f"{name}_orig", f"{name}_u", f"{name}_v"),
-        (f"{layer}.parametrizations.{leaf}.original", f"{layer}.parametrizations.{leaf}.0._u", f"{layer}.parametrizations.{leaf}.0._v"),
-    ):
-        if raw in state:
-            weight = state[raw].float()
-            matrix = weight.transpose(0, dim).flatten(1)
-            return weight / torch.dot(state[u].float(), matrix @ state[v].float())
+    raw, u, v = (f"{name}_{part}" for part in ("orig", "u", "v"))
+    if raw in state:
+        weight = state[raw].float()
+        matrix = weight.transpose(0, dim).flatten(1)
+        return weight / torch.dot(state[u].float(), matrix @ state[v].float())
     return state[name].float()
 
 

@@ -118,7 +118,7 @@ def _depth(blocks: int, settings: dict[str, Any]) -> int:
 
 
 def _conditional(state: State) -> bool:
-    return any(name.startswith("blocks.0.0.bn1.gain.weight") for name in state) or "blocks.0.0.bn1.gain.parametrizations.weight.original" in state
+    return any(name.startswith("blocks.0.0.bn1.gain.weight") for name in state)
 
 
 def _class_last(weight: Tensor, embedding: int) -> Tensor:

@@ -3,6 +3,7 @@
 import json
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -66,6 +67,23 @@ def test_r3gan_is_read_from_what_its_training_pickles(tmp_path: Path, monkeypatc
     (kind, found), (_, wanted) = (read_file(tmp_path / f"theirs.{suffix}", ImportOptions()) for suffix in ("pkl", "pth"))
     assert kind == "r3gan" and found.config == wanted.config
     assert all(torch.equal(value, wanted.weights[name]) for name, value in found.weights.items())
+
+
+@pytest.mark.parametrize("norm", [torch.nn.utils.spectral_norm, torch.nn.utils.parametrizations.spectral_norm])
+def test_spectral_norms_of_both_kinds_are_folded(norm: Callable[[nn.Module], nn.Module], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layers = [norm(nn.ConvTranspose2d(8, 8, 4, 1, 0, bias=False)), nn.BatchNorm2d(8), nn.ReLU(), norm(nn.ConvTranspose2d(8, 3, 4, 2, 1)), nn.Tanh()]
+    network = nn.Sequential(*layers)
+    for _ in range(50):  # until the norms have found the largest singular values
+        network(torch.randn(16, 8, 1, 1))
+    torch.save(network.state_dict(), tmp_path / "theirs.pth")
+    kind, reading = read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh"))
+    generator = reading.config.build().eval()
+    generator.load_state_dict(reading.weights, assign=True)
+    z = torch.randn(4, 8)
+    with torch.no_grad():
+        drawn = network.eval()(z[:, :, None, None])
+        assert kind == "dcgan" and (generator(z) - drawn).abs().max() < 1e-4 and drawn.std() > 0.05
 
 
 def test_a_generator_that_lacks_a_layer_is_refused(tmp_path: Path) -> None:
