@@ -49,6 +49,7 @@ class CompareScreen:
                 with gr.Row(elem_classes="rg-line"):
                     self.download = gr.Button("Save PNG", size="sm", elem_id="compare-png")
             with gr.Column(elem_classes="side"):
+                self._build_learning(learners)
                 info = "One column each; name@images is one as it was after so many."
                 self.names = gr.Dropdown(
                     self._choices(), value=self._first_choice(), multiselect=True, label="Generators", info=info, elem_id="compare-names"
@@ -59,7 +60,6 @@ class CompareScreen:
                 self.use_pins = gr.Button("Use pinned images", size="sm", elem_id="compare-use-pins")
                 self.truncation = slider(Recipe, "truncation", elem_id="compare-truncation")
                 self.scale = slider(Recipe, "scale", elem_id="compare-scale")
-                self._build_learning(learners)
         self.kept = gr.JSON(None, visible=False)
         self.file = gr.JSON(visible=False)
 
@@ -68,7 +68,7 @@ class CompareScreen:
             info = "A generator with snapshots of its training."
             self.learner = gr.Dropdown(learners, value=next(iter(learners), None), label="How it learns", info=info, elem_id="learner")
             told = self._training(self.learner.value)
-            self.moment = gr.Slider(0, **told, step=1, info="Drag through the training.", elem_id="moment")
+            self.moment = gr.Slider(0, **told, step=1, elem_id="moment")
             with gr.Row():
                 self.play = gr.Button("Play", size="sm", min_width=60, elem_id="play-training")
                 self.whole = gr.Button("All moments side by side", size="sm", elem_id="all-moments")
@@ -166,9 +166,13 @@ class CompareScreen:
         return gr.update(**self._training(name))
 
     def _training(self, name: str | None) -> dict[str, Any]:
-        """The slider through a training, at its end."""
-        moments = len(self.library.snapshots(str(name))) if name else 0
-        return {"maximum": max(1, moments), "value": max(1, moments), "label": f"Images seen: {self._moment_label(name, moments)}"}
+        """The slider through a training, at its end; it says where the snapshots are of another network than the generator is now."""
+        snapshots = self.library.snapshots(str(name)) if name else []
+        last, info = max(1, len(snapshots)), "Drag through the training."
+        if snapshots and (early := self.library.card(snapshots[0])).arch != self.library.card(str(name)).arch:
+            side = early.arch.resolution
+            info += f" All but the last are by another network: {early.blocks_in_words}, {side} px."
+        return {"maximum": last, "value": last, "label": f"Images seen: {self._moment_label(name, len(snapshots))}", "info": info}
 
     def dress_classes(self, names: list[str] | None) -> Any:
         return gr.update(choices=self._classes(names or ()))
