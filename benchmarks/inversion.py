@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from resgen.budget import USUAL_STEPS
 from resgen.data import load_images
-from resgen.invert import STEPS, invert
+from resgen.invert import invert
 from resgen.library import Library
 from resgen.recipe import Recipe
 from resgen.work import finish
@@ -22,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
     parser.add_argument("--images", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=int, default=USUAL_STEPS)
     parser.add_argument("--data", nargs="*", default=[], help="held-out images: a torchvision name, folders or zips")
     arguments = parser.parse_args()
     library = Library()

@@ -23,6 +23,10 @@ MAX_FRAMES = 1800
 MAX_COMPARED = 12  # checkpoints
 MAX_QUERY = 200_000  # characters of a link
 
+# Of work, where nobody says how much.
+USUAL_STEPS = 400  # of a search for the latent of a picture
+USUAL_MANY, USUAL_KEPT = 200, 24  # seeds among which the best are looked for, and those
+
 # Of a file.
 MAX_NOTE = 4_000_000  # bytes of a recipe: as Python's objects they may take twenty times as many
 MAX_PARTS = 50_000  # that are passed over to find it

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from resgen.budget import MAX_PICTURE_PIXELS
+from resgen.budget import MAX_PICTURE_PIXELS, USUAL_STEPS
 from resgen.data import on_white, open_picture
 from resgen.errors import DataError
 from resgen.features import FeatureResNet
@@ -22,7 +22,6 @@ from resgen.work import Work
 
 CANDIDATES = 512  # random images among which the starts are looked for
 STARTS = 4  # of them, improved side by side
-STEPS = 400
 WATCHED_STEPS = 8  # between two images that a watcher is shown
 FEATURE_SHARE = 0.2  # of the steps, the first ones: all starts, and features compared too, since pixels alone get stuck far away
 LR = 0.1  # of Adam
@@ -59,7 +58,7 @@ def invert(
     target: np.ndarray,
     sampler: Sampler,
     features: FeatureResNet | None = None,
-    steps: int = STEPS,
+    steps: int = USUAL_STEPS,
     seed: int = 0,
     watch: Callable[[np.ndarray, Recipe], object] | None = None,
 ) -> Work[Inversion]:

@@ -1,7 +1,7 @@
 """A screen's contract, without a browser: what was written is read again, and a control that is moved changes its own field alone."""
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from resgen.budget import OWN
 from resgen.composite import Comparison, StyleMix, Walk, read_dict, read_query
 from resgen.errors import RecipeError
+from resgen.generator import GeneratorConfig
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
 from resgen.studio.app import Studio
@@ -316,6 +317,8 @@ def test_a_mix_of_no_rows_is_none(studio: Studio) -> None:
 
 def test_a_mix_begins_within_a_class_where_classes_have_no_styles_in_common(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     mix, card = studio.mix, studio.library.card("tiny")
+    arch = card.arch
+    assert isinstance(arch, GeneratorConfig)
     values = {**dict.fromkeys(mix.inputs), mix.row_seeds: "1-3", mix.column_seeds: "7, ,9@square", mix.checkpoint: "tiny"}
 
     def classes(opened: dict[Any, Any]) -> list[str]:
@@ -325,10 +328,7 @@ def test_a_mix_begins_within_a_class_where_classes_have_no_styles_in_common(stud
 
     assert classes(mix.open(values)) == ["", "", "", "", "square"], "each seed's own"
 
-    class Apart(type(card.arch)):
-        shares_styles = False
-
-    monkeypatch.setattr(studio.library, "card", lambda _: replace(card, arch=Apart(**asdict(card.arch))))
+    monkeypatch.setattr(studio.library, "card", lambda _: replace(card, arch=replace(arch, parts=(arch.z_dim, 4))))
     opened = mix.open(values)
     [own] = set(classes(opened)[:4])
     assert own in card.classes and classes(opened)[4] == "square"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resgen.budget import USUAL_KEPT, USUAL_MANY, USUAL_STEPS
 from resgen.cli.common import CheckpointArgument, Device, Folder, OutPng, Points, checked_place, checked_png, library, options_of, progress
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, finer_half, read_points
 from resgen.errors import CheckpointError, FileError, RecipeError
@@ -296,7 +297,7 @@ def invert(
     checkpoint: CheckpointArgument,
     photo: Annotated[Path, typer.Argument(help="A picture of any size: PNG, JPEG, WebP, GIF, BMP or TIFF.")],
     out: OutPng,
-    steps: Annotated[int, typer.Option(help="Of the search.", min=1)] = 400,
+    steps: Annotated[int, typer.Option(help="Of the search.", min=1)] = USUAL_STEPS,
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:
@@ -320,8 +321,8 @@ def curate(
     out: OutPng,
     fields: dict[str, Any],
     label: Annotated[str, typer.Option("--class", help="A class; default: each seed draws its own.")] = "",
-    many: Annotated[int, typer.Option(help="How many seeds to look at.", min=1)] = 200,
-    keep: Annotated[int, typer.Option(help="How many to keep.", min=1)] = 24,
+    many: Annotated[int, typer.Option(help="How many seeds to look at.", min=1)] = USUAL_MANY,
+    keep: Annotated[int, typer.Option(help="How many to keep.", min=1)] = USUAL_KEPT,
     order: Annotated[str, typer.Option(help="Confidence, or Likeness to real images.")] = "Confidence",
     first_seed: Annotated[int, typer.Option(help="Where the seeds begin.", min=0)] = 0,
     device: Device = "auto",

@@ -17,6 +17,7 @@ from gradio.data_classes import FileData
 from gradio.events import api as add_endpoint
 
 from resgen import curate as curating
+from resgen.budget import USUAL_KEPT, USUAL_MANY, USUAL_STEPS
 from resgen.composite import Walk, read, read_points
 from resgen.errors import RecipeError
 from resgen.fields import Declared, write_field
@@ -123,7 +124,7 @@ class Api:
             raise RecipeError("Stops: this recipe is not a walk; ask /render for it.")
         return self._hand_out(f"walk.{format}", finish(self.renderer.film(wanted, f".{format}")))
 
-    def invert(self, image: FileData, checkpoint: str = "", steps: int = 400) -> dict[str, Any]:
+    def invert(self, image: FileData, checkpoint: str = "", steps: int = USUAL_STEPS) -> dict[str, Any]:
         """Find the latent that draws an image.
 
         Args:
@@ -145,7 +146,13 @@ class Api:
         return {"recipe": found.recipe.to_dict(), "psnr": round(found.psnr, 2)}
 
     def curate(
-        self, checkpoint: str = "", label: str = "", many: int = 200, keep: int = 24, order: str = curating.CONFIDENCE, first_seed: int = 0
+        self,
+        checkpoint: str = "",
+        label: str = "",
+        many: int = USUAL_MANY,
+        keep: int = USUAL_KEPT,
+        order: str = curating.CONFIDENCE,
+        first_seed: int = 0,
     ) -> dict[str, Any]:
         """Draw many images and keep the best.
 

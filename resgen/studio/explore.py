@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from resgen.budget import USUAL_KEPT, USUAL_MANY
 from resgen.composite import AnatomyOf, read_query
 from resgen.curate import ORDERS, curate, make_direction
 from resgen.errors import RecipeError, ResGenError
@@ -88,8 +89,8 @@ class Explore:
             self.order = gr.Radio(
                 list(ORDERS), value=next(iter(ORDERS)), label="Best first by", info="A classifier looks at every image.", elem_id="order"
             )
-            self.many = gr.Slider(50, 1000, 200, step=50, label="Draw", info="How many seeds to look at.", elem_id="many")
-            self.keep = gr.Slider(1, 100, 24, step=1, label="Keep", info="How many of them to show.")
+            self.many = gr.Slider(50, 1000, USUAL_MANY, step=50, label="Draw", info="How many seeds to look at.", elem_id="many")
+            self.keep = gr.Slider(1, 100, USUAL_KEPT, step=1, label="Keep", info="How many of them to show.")
             with gr.Row():
                 self.curate = gr.Button("Keep the best", size="sm", elem_id="curate")
                 self.cancel = gr.Button("Cancel", size="sm", min_width=60, elem_id="cancel-curate")

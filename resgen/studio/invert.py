@@ -8,6 +8,7 @@ import gradio as gr
 import numpy as np
 import pandas as pd
 
+from resgen.budget import USUAL_STEPS
 from resgen.composite import read_dict
 from resgen.invert import Inversion, invert, load_photo
 from resgen.plates import Plate
@@ -58,7 +59,7 @@ class InvertScreen:
             self.zoom = gr.Slider(1, 5, 1, step=0.05, label="Zoom", elem_id="invert-zoom")
             self.across = gr.Slider(0, 1, 0.5, step=0.01, label="Left or right", elem_id="invert-across")
             self.down = gr.Slider(0, 1, 0.5, step=0.01, label="Up or down", elem_id="invert-down")
-        self.steps = gr.Slider(20, 1000, 400, step=20, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps")
+        self.steps = gr.Slider(20, 1000, USUAL_STEPS, step=20, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps")
         with gr.Row():
             self.find = gr.Button("Find the closest image", variant="primary", size="sm", elem_id="invert-find")
             self.cancel = gr.Button("Cancel", size="sm", elem_id="invert-cancel")
