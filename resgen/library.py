@@ -78,7 +78,7 @@ class Library:
         return sorted(found, key=_rank)
 
     def snapshots(self, name: str) -> list[str]:
-        """The snapshots of a checkpoint's training, early to late: 'cifar10@4000' is snapshots/cifar10/4000.safetensors."""
+        """The snapshots of a training that are kept under a checkpoint's name, early to late: 'cifar10@4000' is snapshots/cifar10/4000.safetensors."""
         if not NAME.fullmatch(name):
             return []
         files = (self.folder / "snapshots" / name).glob("*.safetensors")

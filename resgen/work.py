@@ -4,6 +4,7 @@ A function that takes long is a generator of (done, all) that returns its result
 with nothing left running. `finish` runs one to its end.
 """
 
+import time
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
@@ -21,6 +22,22 @@ def finish(work: "Work[T]", progress: Progress | None = None) -> T:
             return end.value
         if progress:
             progress(done, total)
+
+
+def timed(work: "Work[T]") -> "Work[tuple[T, float]]":
+    """``work``, and beside its result the seconds that its steps took, without what came between them."""
+    seconds = 0.0
+    try:
+        while True:
+            begun = time.perf_counter()
+            try:
+                step = next(work)
+            except StopIteration as end:
+                return end.value, seconds + time.perf_counter() - begun
+            seconds += time.perf_counter() - begun
+            yield step
+    finally:
+        work.close()
 
 
 def within(work: "Work[T]", part: int, parts: int) -> "Work[T]":

@@ -105,8 +105,13 @@ def studio(tiny_folder: Path) -> Studio:
 
 def settle(screen: Any, recipe: Any, before: dict[Any, Any] | None = None) -> dict[Any, Any]:
     """What the page holds once a recipe was written."""
-    values = dict(before) if before else {control: control.value for control in screen.inputs}
-    for control, update in screen.write(recipe).items():
+    return held(before or {control: control.value for control in screen.inputs}, screen.write(recipe))
+
+
+def held(values: dict[Any, Any], updates: dict[Any, Any]) -> dict[Any, Any]:
+    """What the page holds once some of its ``values`` were written anew."""
+    values = dict(values)
+    for control, update in updates.items():
         if control in values:
             is_update = isinstance(update, dict) and update.get("__type__") == "update"
             values[control] = update.get("value", values[control]) if is_update else update
@@ -281,13 +286,33 @@ def enter_strip(studio: Studio, recipe: Recipe, name: str) -> Recipe:
 def leave_strip(studio: Studio, strip: Recipe, before: Recipe) -> Recipe:
     """What is shown after *Strip* again, of a grid ``before`` it."""
     values = settle(studio.explore, strip)
-    values[studio.explore.kept] = Kept(strip, before=before.to_query()).to_json()
+    values[studio.explore.kept] = Kept(strip, (before.to_query(),)).to_json()
     return written(studio, values, {"action": "strip", "name": ""})
 
 
 def written(studio: Studio, values: dict[Any, Any], told: dict[str, Any]) -> Recipe:
     updates = studio.explore.change_directions(values | {studio.explore.narrow: False}, gr.EventData(None, told))
     return Kept.from_json(updates[studio.explore.kept]).recipe
+
+
+def test_there_is_a_way_back_from_variations_whatever_was_done_among_them(studio: Studio) -> None:
+    """Also from a strip of one of them, by one step or by two."""
+    explore, c = studio.explore, studio.explore.controls
+    grid = Recipe(checkpoint="tiny", seeds=(3, 4, 5), classes=("disc",), columns=3)
+
+    def then(deed: Callable[..., Any], values: dict[Any, Any], *more: Any) -> dict[Any, Any]:
+        return held(values, deed(values | {explore.narrow: False}, *more))
+
+    tile = grid.changed(seeds=(4,)).to_query()
+    varied = then(explore.vary, settle(explore, grid), gr.EventData(None, {"action": "vary", "tile": tile}))
+    assert explore.read(varied).variation_of == 4
+    other = then(explore.change_classes, varied | {c.class_mode: "From the seed"})
+    assert explore.read(then(explore.leave_variations, other)) == grid
+    strip = then(explore.change_directions, varied, gr.EventData(None, {"action": "strip", "name": "pc1"}))
+    assert explore.read(strip).sweep == "pc1"
+    left = then(explore.change_directions, strip, gr.EventData(None, {"action": "strip", "name": ""}))
+    assert explore.read(left) == explore.read(varied)
+    assert explore.read(then(explore.leave_variations, left)) == grid and explore.read(then(explore.leave_variations, strip)) == grid
 
 
 def test_each_class_of_a_mix_keeps_its_share(studio: Studio) -> None:

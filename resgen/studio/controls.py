@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import gradio as gr
 
 from resgen.card import Card, plain
-from resgen.composite import read_dict
+from resgen.composite import read_dict, read_query
 from resgen.errors import RecipeError
 from resgen.fields import Dial, Pairs, limits
 from resgen.library import Library
@@ -18,9 +18,11 @@ from resgen.studio.page import Updates, Values, blocks, dial, dialled, direction
 
 ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
 FIRST_DIRECTIONS = 8  # shown at once
+ENDS = 3.0  # standard deviations at the two ends of a direction that are shown
 TILE = 128  # pixels a side that an image of a saved picture has at first
 FOUND_WINDOW = 4  # images a side of the window of the seed plane that is entered from one image
 SHOWN_SHARES = 6  # sliders of a mixture
+MOST_BEFORE = 8  # pictures to go back to that are kept
 LOST = "The page has lost its state; load it again."
 _PLACE = re.compile("[0-9]{1,9}")  # of an image, as a name in JSON
 
@@ -49,10 +51,10 @@ class Kept:
     """What the controls were last set to, and what they do not show."""
 
     recipe: Recipe
-    before: str = ""  # the query of what was on screen before its variations, or the strip
+    before: tuple[str, ...] = ()  # the queries of what was on screen before its variations, or the strip, the one to go back to first at the end
 
     def to_json(self) -> dict[str, Any]:
-        return {"recipe": self.recipe.to_dict(), "before": self.before}
+        return {"recipe": self.recipe.to_dict(), "before": list(self.before)}
 
     @classmethod
     def from_json(cls, raw: Any) -> "Kept":
@@ -62,7 +64,14 @@ class Kept:
         recipe = read_dict(raw["recipe"])
         if not isinstance(recipe, Recipe):
             raise RecipeError(LOST)
-        return cls(recipe, str(raw.get("before") or ""))
+        before = raw.get("before")
+        return cls(recipe, tuple(query for query in before[-MOST_BEFORE:] if isinstance(query, str)) if isinstance(before, list) else ())
+
+    @property
+    def last(self) -> Recipe | None:
+        """What to go back to, None where nobody knows. Raises RecipeError."""
+        found = read_query(self.before[-1]) if self.before else None
+        return found if isinstance(found, Recipe) else None
 
 
 class Controls:
@@ -122,7 +131,7 @@ class Controls:
             self.shares = [self._dial(SHARE_DIAL, 1, label="Share", visible=False, elem_id=f"share-{i + 1}") for i in range(SHOWN_SHARES)]
 
     def _build_directions(self) -> None:
-        self.directions = directions("directions", FIRST_DIRECTIONS)
+        self.directions = directions("directions", FIRST_DIRECTIONS, ENDS)
         with gr.Accordion("Make a direction of your own", open=False):
             gr.Markdown("Choose images and mark some **More**, some **Less** of what you mean. Their difference is a direction.")
             self.marks = gr.Markdown("Nothing is marked yet.", elem_id="marks")

@@ -13,7 +13,7 @@ from resgen.curate import ORDERS, curate, make_direction
 from resgen.errors import RecipeError, ResGenError
 from resgen.latents import locate
 from resgen.recipe import MAX_SEED, Recipe, enlargement, format_seeds, parse_seeds
-from resgen.studio.controls import TILE, Controls, Kept
+from resgen.studio.controls import ENDS, TILE, Controls, Kept
 from resgen.studio.log import note_refusal
 from resgen.studio.page import (
     ASK,
@@ -48,7 +48,6 @@ from resgen.studio.renderer import GridView, Renderer
 
 FIRST = {"seeds": tuple(range(24)), "columns": 6}  # what an opened page shows
 FIRST_NARROW = {"seeds": tuple(range(16)), "columns": 4}  # on a phone: large enough for a thumb
-ENDS = 3.0  # standard deviations at the two ends of a direction that are shown
 ROW_SEEDS = 10  # of a row of each class
 SWEEP_SEEDS, SWEEP_COLUMNS = 6, 7
 MOST_MARKED = 256  # images as More, or as Less, of a direction
@@ -72,7 +71,7 @@ class Explore:
                     self.download_png = gr.Button("Save PNG", size="sm", min_width=60, elem_id="download-png")
                     self.download_zip = gr.Button("Save zip", size="sm", min_width=60, elem_id="download-zip")
                 self.controls.build_blocks()
-            with gr.Column(elem_id="controls", elem_classes="controls"):
+            with gr.Column(elem_id="controls"):
                 self.controls.build()
                 self._build_curating()
         self.kept = self.controls.kept
@@ -85,11 +84,12 @@ class Explore:
         self.samples = tell("samples", "resgen-samples")
 
     def _build_curating(self) -> None:
+        most = max(50, self.renderer.budget.candidates)
         with gr.Accordion("Draw many, keep the best", open=False, elem_id="curating-fold") as self.curating_fold:
             self.order = gr.Radio(
                 list(ORDERS), value=next(iter(ORDERS)), label="Best first by", info="A classifier looks at every image.", elem_id="order"
             )
-            self.many = gr.Slider(50, 1000, USUAL_MANY, step=50, label="Draw", info="How many seeds to look at.", elem_id="many")
+            self.many = gr.Slider(50, most, min(USUAL_MANY, most), step=50, label="Draw", info="How many seeds to look at.", elem_id="many")
             self.keep = gr.Slider(1, 100, USUAL_KEPT, step=1, label="Keep", info="How many of them to show.")
             with gr.Row():
                 self.curate = gr.Button("Keep the best", size="sm", elem_id="curate")
@@ -121,11 +121,15 @@ class Explore:
         parse_seeds(values[self.controls.seeds])
         self.renderer.budget.check("images", self.controls.read(values).count)
 
-    def write(self, recipe: Recipe, before: str = "") -> Updates:
-        """What makes the screen show a recipe; ``before`` is the query to go back to from variations or a strip. Raises ResGenError."""
+    def write(self, recipe: Recipe, before: tuple[str, ...] = ()) -> Updates:
+        """What makes the screen show a recipe; ``before`` are the queries to go back to from variations and a strip. Raises ResGenError."""
         self.renderer.check(recipe)  # what can't be drawn is refused before anything changes
         judged = gr.update(visible=self.library.has_classifier(recipe.checkpoint))
-        return self.controls.write(Kept(recipe, before=before)) | {self.view: ASK, self.curating_fold: judged}
+        return self.controls.write(Kept(recipe, before)) | {self.view: ASK, self.curating_fold: judged}
+
+    def _before(self, values: Values) -> tuple[str, ...]:
+        """The queries to go back to, where a change goes neither further nor back."""
+        return Kept.from_json(values[self.kept]).before
 
     # Events.
 
@@ -212,7 +216,7 @@ class Explore:
         """Other classes are mixed: each keeps its share, whichever slider it gets. None is on the way to others."""
         if not values[self.controls.mixed]:
             return {}
-        return self.write(self.read(values), Kept.from_json(values[self.kept]).before)
+        return self.write(self.read(values), self._before(values))
 
     def change_directions(self, values: Values, event: gr.EventData) -> Updates:
         """To and from a strip, or without one of the user's own directions."""
@@ -220,15 +224,14 @@ class Explore:
         if told(event).get("action") == "remove":
             return self.write(_without_own(recipe, name), kept.before)
         if not name:
-            return self.write(self._after_strip(recipe.changed(sweep=""), kept.before, values[self.narrow]))
+            return self.write(self._after_strip(recipe.changed(sweep=""), kept.last, values[self.narrow]), kept.before[:-1])
         seeds, classes = recipe.seeds[:SWEEP_SEEDS], recipe.classes[:1]
         strip = recipe.changed(sweep=name, columns=SWEEP_COLUMNS, seeds=seeds, classes=classes, plane=None, plane_rows=0, edits=())
-        return self.write(strip, kept.before if kept.recipe.sweep else recipe.to_query())
+        return self.write(strip, kept.before if kept.recipe.sweep else (*kept.before, recipe.to_query()))
 
-    def _after_strip(self, recipe: Recipe, before: str, narrow: Any) -> Recipe:
-        """The images that there were before a strip of some of them, turned as they are now; those of the strip where it went on to others."""
-        found = read_query(before) if before else None
-        if not isinstance(found, Recipe) or found.seeds[:SWEEP_SEEDS] != recipe.seeds:
+    def _after_strip(self, recipe: Recipe, found: Recipe | None, narrow: Any) -> Recipe:
+        """The images ``found`` before a strip of some of them, turned as they are now; those of the strip where it went on to others."""
+        if found is None or found.seeds[:SWEEP_SEEDS] != recipe.seeds:
             return recipe.changed(columns=self._first(narrow)["columns"])
         edits = found.edits if found.plane else tuple((dict(found.edits) | dict(recipe.edits)).items())  # the plane's images are others
         classes = found.classes if found.classes[:1] == recipe.classes else recipe.classes
@@ -238,7 +241,7 @@ class Explore:
         """Another way to choose classes; rows of them are of few seeds at first."""
         recipe = self.read(values)
         few = recipe.seeds[:ROW_SEEDS] if len(recipe.classes) > 1 else recipe.seeds
-        return self.write(recipe.changed(seeds=few, edits=recipe.edits if few == recipe.seeds else ()))
+        return self.write(recipe.changed(seeds=few, edits=recipe.edits if few == recipe.seeds else ()), self._before(values))
 
     def dress_classes(self, values: Values) -> Updates:
         c = self.controls
@@ -253,8 +256,7 @@ class Explore:
             count = len(recipe.seeds)
             start = secrets.randbelow(1_000_000) if direction == 0 else recipe.seeds[0] + direction * count
             start = min(max(0, start), MAX_SEED - count)
-            before = Kept.from_json(values[self.kept]).before
-            return self.write(recipe.changed(seeds=tuple(range(start, start + count)), edits=()), before)
+            return self.write(recipe.changed(seeds=tuple(range(start, start + count)), edits=()), self._before(values))
 
         return move
 
@@ -280,8 +282,8 @@ class Explore:
             variation_path=path,
             own_directions=(now if now.checkpoint == target.checkpoint else target).own_directions,
         )
-        before = Kept.from_json(values[self.kept]).before or now.to_query()
-        return self.write(varied, before if now.variation_of is not None else now.to_query())
+        before = self._before(values)
+        return self.write(varied, before if before and now.variation_of is not None else (*before, now.to_query()))
 
     def _label(self, recipe: Recipe) -> str:
         """The class of a recipe of one image, '' where there is no single one."""
@@ -291,11 +293,14 @@ class Explore:
 
     def leave_variations(self, values: Values) -> Updates:
         """Back to what was on screen before them; where nobody knows, to all seeds."""
-        recipe, before = self.read(values), Kept.from_json(values[self.kept]).before
+        recipe, kept = self.read(values), Kept.from_json(values[self.kept])
         if recipe.variation_of is None:
             return {}  # asked for twice
-        if before and isinstance(found := read_query(before), Recipe):
-            return self.write(_with_own(found, recipe) if found.checkpoint == recipe.checkpoint else found)
+        before = kept.before
+        while before:
+            found, before = read_query(before[-1]), before[:-1]
+            if isinstance(found, Recipe) and found.variation_of is None:  # else the variations of which this is a strip
+                return self.write(_with_own(found, recipe) if found.checkpoint == recipe.checkpoint else found, before)
         return self.write(recipe.changed(variation_of=None, variation_path=(), classes=()))
 
     def leave_latents(self, values: Values) -> Updates:
@@ -337,8 +342,7 @@ class Explore:
         recipe, marked = self.read(values), values[self.marked]
         more, less = ([one_image(query) for query in _queries(marked, kind)] for kind in ("more", "less"))
         name = (values[self.controls.own_name] or "").strip() or "own"
-        before = Kept.from_json(values[self.kept]).before
-        return self.write(make_direction(recipe, name, more, less, self.library.sampler(recipe.checkpoint)), before)
+        return self.write(make_direction(recipe, name, more, less, self.library.sampler(recipe.checkpoint)), self._before(values))
 
     def find_best(self, values: Values) -> Iterator[Updates]:
         recipe = self.read(values)

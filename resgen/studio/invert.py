@@ -59,7 +59,10 @@ class InvertScreen:
             self.zoom = gr.Slider(1, 5, 1, step=0.05, label="Zoom", elem_id="invert-zoom")
             self.across = gr.Slider(0, 1, 0.5, step=0.01, label="Left or right", elem_id="invert-across")
             self.down = gr.Slider(0, 1, 0.5, step=0.01, label="Up or down", elem_id="invert-down")
-        self.steps = gr.Slider(20, 1000, USUAL_STEPS, step=20, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps")
+        most = max(20, self.renderer.budget.candidates)
+        self.steps = gr.Slider(
+            20, most, min(USUAL_STEPS, most), step=20, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps"
+        )
         with gr.Row():
             self.find = gr.Button("Find the closest image", variant="primary", size="sm", elem_id="invert-find")
             self.cancel = gr.Button("Cancel", size="sm", elem_id="invert-cancel")
@@ -93,6 +96,9 @@ class InvertScreen:
         found = self.find.click(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW, preprocess=False)
         seed = self.example.click(lambda: (secrets.randbelow(1_000_000), None, None), None, [self.example_seed, self.photo, self.pasted], **QUIET)
         own = seed.then(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW, preprocess=False)
+        # One search at a time, and none for a picture that another has taken the place of.
+        self.find.click(None, cancels=own)
+        gr.on([self.photo.upload, self.pasted.input, self.example.click], None, cancels=[found, own])
         cancelling(self.cancel, [found, own], self.result)
         offer_images(self.renderer, self.view, self.file)
 

@@ -119,7 +119,8 @@ class MixScreen:
         """Attach every listener."""
         redraw(self, [self.blocks.input, self.scale.input, self.scale.release], self.renderer.view)
         follow(self, [self.rows.change, self.columns.change])
-        self.view.submit(writing(self.offer_blocks, {self.blocks, self.kept}), self.inputs, [self.blocks, self.kept], **LAST, preprocess=False)
+        offered = {self.blocks, self.kept, self.lacking}
+        self.view.submit(writing(self.offer_blocks, offered), self.inputs, [*offered], **LAST, preprocess=False)
         for button, target in ((self.pins_to_rows, self.rows), (self.pins_to_columns, self.columns)):
             button.click(friendly(as_pins), self.tray, target, **QUIET)
         for text, target in ((self.row_seeds, self.rows), (self.column_seeds, self.columns)):
@@ -138,7 +139,8 @@ class MixScreen:
             return {}  # which the drawing says
         if recipe is None or (values[self.kept] and recipe == read_dict(values[self.kept])):
             return {}
-        return {self.blocks: gr.update(choices=self._choices(recipe.checkpoint), value=list(recipe.blocks)), self.kept: recipe.to_dict()}
+        blocks = gr.update(choices=self._choices(recipe.checkpoint), value=list(recipe.blocks))
+        return {self.blocks: blocks, self.kept: recipe.to_dict(), self.lacking: ""}
 
     def take_seeds(self, text: str, rows: Any, columns: Any, checkpoint: str) -> list[dict[str, str]]:
         """Pins from seeds, of the generator that the table's images so far come from."""

@@ -253,11 +253,10 @@ def cancelling(button: gr.Button, works: Sequence[Any], words: gr.HTML | gr.Mark
 # Components.
 
 
-def slider(of: type[Declared], name: str, value: Any = None, **more: Any) -> gr.Slider:
+def slider(of: type[Declared], name: str, **more: Any) -> gr.Slider:
     """The slider of a declared number: limits, step, label and help as declared."""
     field, reach = of.model_fields[name], _reach(of, name)
-    start = field.default if value is None else value
-    return gr.Slider(reach["low"], reach["high"], start, step=reach["step"], **{"label": field.title, "info": field.description, **more})
+    return gr.Slider(reach["low"], reach["high"], field.default, step=reach["step"], **{"label": field.title, "info": field.description, **more})
 
 
 def _reach(of: type[Declared], name: str) -> dict[str, float]:
@@ -320,7 +319,7 @@ def dial(elem_id: str, of: type[Declared], name: str) -> gr.HTML:
     """A dial of a declared number, as `slider`; `input` comes while it moves, `release` when it is let go."""
     field = of.model_fields[name]
     words = {"label": str(field.title), "help": str(field.description), "field": name, "rest": field.default}
-    return component("slider", elem_id, field.default, ("view", "dial"), **words, **_reach(of, name))
+    return component("slider", elem_id, field.default, ("dial",), **words, **_reach(of, name))
 
 
 def plane(elem_id: str) -> gr.HTML:
@@ -328,10 +327,10 @@ def plane(elem_id: str) -> gr.HTML:
     return component("plane", elem_id, begins=("fit", "dial"), step=STEP_DIAL.step, **_PLANE)
 
 
-def directions(elem_id: str, first: int) -> gr.HTML:
-    """A dial for each direction, its value a `DirectionsView`; ``first`` are shown at once. `input` comes while a dial moves,
-    `release` when it rests, `select` tells that a direction shall be a strip, or be removed."""
-    return component("directions", elem_id, {}, ("view", "dial"), first=first, **_dial_words(AMOUNT_DIAL))
+def directions(elem_id: str, first: int, ends: float) -> gr.HTML:
+    """A dial for each direction, its value a `DirectionsView`; ``first`` are shown at once, each between pictures of its two ``ends``. `input`
+    comes while a dial moves, `release` when it rests, `select` tells that a direction shall be a strip, or be removed."""
+    return component("directions", elem_id, {}, ("view", "dial"), first=first, ends=ends, **_dial_words(AMOUNT_DIAL))
 
 
 def blocks(elem_id: str) -> gr.HTML:
@@ -341,7 +340,7 @@ def blocks(elem_id: str) -> gr.HTML:
 
 def generators(elem_id: str, names: Sequence[str]) -> gr.HTML:
     """A generator chosen by its picture, its value a name; `input` when it is chosen."""
-    return component("generators", elem_id, next(iter(names), None), ("view",), names=json.dumps(names))
+    return component("generators", elem_id, next(iter(names), None), names=json.dumps(names))
 
 
 def tell(elem_id: str, event: str) -> gr.HTML:
@@ -393,7 +392,7 @@ def as_pins(value: Any) -> list[Any]:
 
 def offer(event: Any, make: Callable[..., Any], inputs: Any, file: gr.JSON) -> None:
     """At ``event``, hand the file that ``make`` makes of ``inputs`` to the browser; none where it makes None."""
-    made = event(friendly(make), inputs, file, **RAW)
+    made = event(friendly(make), inputs, file, **RAW, trigger_mode="multiple")  # a second one is not dropped while the first is made
     made.success(None, file, js=(STATIC / "download.js").read_text(encoding="utf-8"))
 
 

@@ -3,7 +3,6 @@
 import base64
 import io
 import math
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +25,7 @@ from resgen.recipe import Recipe
 from resgen.sampler import micro_batch
 from resgen.studio.turns import Turns
 from resgen.studio.zerogpu import make_film
-from resgen.work import Work, finish
+from resgen.work import Work, finish, timed
 
 COPIES, BATCH_COPIES = 3, 5  # of a request's pixels while they are brought into a file, and of a batch's features while it is drawn
 SEARCH_COPIES = 20  # of the features of all starts of an inversion, which are kept to go back through
@@ -48,7 +47,6 @@ class GridView(TypedDict):
     rows: int
     columns: int
     resolution: int  # pixels a side of an image
-    tile: int  # pixels a side that an image is shown at
     captions: tuple[str, ...]
     tiles: list[str]  # the query of each image alone, '' where it has none
     keys: list[str]  # what stays the same of an image when sliders move
@@ -56,12 +54,13 @@ class GridView(TypedDict):
     columnLabels: tuple[str, ...]
     query: str  # of the whole
     status: str
-    milliseconds: float  # that drawing took
+    milliseconds: float  # that drawing took, without waiting for others
 
 
 class FilmView(GridView):
     """What the page's player is told of a film."""
 
+    tile: int  # pixels a side that a frame of the saved film has
     frames: int
     seconds: float
     stops: list[int]  # the frame at each stop
@@ -154,9 +153,10 @@ class Renderer:
         return found
 
     def _draw_view(self, recipe: AnyRecipe) -> GridView:
-        started = time.perf_counter()
-        plate = finish(self.turns.share(self.plate(recipe), _kind(recipe)))
-        milliseconds = (time.perf_counter() - started) * 1000
+        for name in _painters(recipe):
+            self.library.sampler(name)  # loaded now, so that it is not told as drawing to all who are shown what is kept of it
+        plate, seconds = finish(self.turns.share(timed(self.plate(recipe)), _kind(recipe)))
+        milliseconds = seconds * 1000
         count = len(plate.images)
         painters: tuple[str, ...] = recipe.checkpoints if isinstance(recipe, Comparison) else ()
         painter = f"{len(painters)} generators" if len(painters) > 1 else recipe.checkpoint
@@ -172,7 +172,6 @@ class Renderer:
             "rows": math.ceil(len(plate.images) / plate.columns),
             "columns": plate.columns,
             "resolution": plate.images.shape[1],
-            "tile": plate.images.shape[1] * plate.scale,
             "captions": plate.captions,
             "tiles": [tile.to_query() if tile else "" for tile in plate.tiles],
             "keys": [_key(tile) if tile else "" for tile in plate.tiles],
@@ -290,7 +289,7 @@ def _size(view: GridView) -> int:
 
 
 def _key(tile: Recipe) -> str:
-    return tile.changed(truncation=1.0, directions=(), own_directions=(), residual_gains=()).to_query()
+    return tile.changed(truncation=1.0, directions=(), own_directions=(), edits=(), residual_gains=()).to_query()
 
 
 def thumbnail(image: np.ndarray) -> Image.Image:

@@ -9,7 +9,6 @@ export const LIMITS = {
   seconds: { least: 1, most: 20, step: 0.5, rest: 4 },
 };
 const FURTHEST = 10; // standard deviations along a direction
-export const SCREENS = ["explore", "walk"];
 
 /** What is shown of a checkpoint before anything is changed. */
 export function atRest(checkpoint) {

@@ -1,4 +1,4 @@
-// The recipe inside a saved picture, in the text chunk that resgen/carry.py reads. Plain functions, so that they can be tried without a page.
+// The recipe inside a saved picture, in the text chunk that resgen/notes.py reads. Plain functions, so that they can be tried without a page.
 
 import { writeLink } from "./link.js";
 

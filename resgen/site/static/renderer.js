@@ -13,7 +13,7 @@ export function inWords(milliseconds) {
 const BATCH = 8; // images between two looks at whether they are still wanted
 
 export class Renderer {
-  #worker;
+  #worker = null; // one that could not be started, or has failed, is left: the next thing that is asked begins another
   #asked = new Map();
   #runtime;
   #started = false;
@@ -22,9 +22,6 @@ export class Renderer {
   /** @param runtime {script, wasm}, as site.json has it, its addresses whole */
   constructor(runtime) {
     this.#runtime = runtime;
-    this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-    this.#worker.addEventListener("message", ({ data }) => this.#hear(data));
-    this.#worker.addEventListener("error", (event) => this.#fail(event.message || "The script that draws could not be started; reload the page."));
   }
 
   /**
@@ -77,7 +74,15 @@ export class Renderer {
     }
   }
 
+  #begin() {
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    worker.addEventListener("message", ({ data }) => this.#hear(data));
+    worker.addEventListener("error", (event) => this.#fail(event.message || "The script that draws could not be started; reload the page."));
+    return worker;
+  }
+
   #ask(ask, given, transferred, progress = null) {
+    this.#worker ??= this.#begin();
     const id = ++this.#last;
     return new Promise((resolve, reject) => {
       this.#asked.set(id, { resolve, reject, progress });
@@ -100,6 +105,8 @@ export class Renderer {
   #fail(sentence) {
     for (const { reject } of this.#asked.values()) reject(new Error(sentence));
     this.#asked.clear();
+    this.#worker.terminate();
+    [this.#worker, this.#started] = [null, false];
   }
 }
 

@@ -159,6 +159,7 @@ async function save() {
     waited = drawing;
     await waited; // oxlint-disable-line no-await-in-loop -- another drawing may have begun meanwhile
   }
+  if (find("save").disabled) return; // it has failed: what is on screen is another picture, or half of one
   const { screen, checkpoint } = state;
   const note = screen === "explore" ? writeNote(state, grid.columns, entryOf(checkpoint).sha256) : null; // now: a dial may move while the picture is made
   const blob = await new Promise((resolve) => pictureOf[screen].toSave().toBlob(resolve));

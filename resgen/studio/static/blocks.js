@@ -4,7 +4,7 @@
 const settings = element.querySelector(".rg-blocks").dataset;
 const [low, high, step] = ["low", "high", "step"].map((name) => Number(settings[name]));
 const list = element.querySelector(".rg-blocks-list");
-const ROWS = ["The image so far", "What it adds", "What it looks for"];
+const ROWS = ["The image so far", "What it adds", "Its features"];
 const SIDE = 96; // pixels a side of a picture
 let laid = "";
 let blocks = [];
@@ -61,9 +61,9 @@ function connectLook(look, row, place, name) {
 }
 
 function show() {
-  const { names, gains } = state();
-  if (JSON.stringify(names) !== laid) {
-    laid = JSON.stringify(names);
+  const { names, gains, dials } = state();
+  if (JSON.stringify([names, dials]) !== laid) {
+    laid = JSON.stringify([names, dials]);
     blocks = names.map(lay);
     list.replaceChildren(...blocks.map((block) => block.root));
     list.style.setProperty("--count", names.length);

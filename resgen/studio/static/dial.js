@@ -1,4 +1,4 @@
-// What directions.js and blocks.js begin with: a dial is a slider and a number that say the same.
+// What directions.js, blocks.js, slider.js and plane.js begin with: a dial is a slider and a number that say the same.
 function makeDial({ id, name, low, high, step, changed, left }) {
   const root = Object.assign(document.createElement("div"), { className: "rg-dial", id });
   root.setAttribute("role", "group");
@@ -17,7 +17,10 @@ function makeDial({ id, name, low, high, step, changed, left }) {
   };
   const turn = (text) => {
     const value = within(Number(text), low, high, step);
-    if (text === "" || Number.isNaN(value)) return;
+    if (text === "" || Number.isNaN(value)) {
+      dial.show(dial.value);
+      return;
+    }
     dial.show(value);
     changed(value);
     window.dispatchEvent(new CustomEvent("resgen-turned"));

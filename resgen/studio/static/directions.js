@@ -3,7 +3,7 @@
 // `input` comes while a dial moves, `release` when it is let go, `select` tells { action: "strip" or "remove", name }.
 // The event "resgen-ends" brings the pictures: { view, names }, two of the view's images for each name.
 const settings = element.querySelector(".rg-directions").dataset;
-const [low, high, step, first] = ["low", "high", "step", "first"].map((name) => Number(settings[name]));
+const [low, high, step, first, shownEnd] = ["low", "high", "step", "first", "ends"].map((name) => Number(settings[name]));
 const list = element.querySelector(".rg-list");
 const zero = element.querySelector(".rg-zero");
 const more = element.querySelector(".rg-more");
@@ -65,8 +65,8 @@ function lay(name, place, own) {
   const dial = makeDial({ id, name, low, high, step, changed: (amount) => change(name, amount), left: () => trigger("release") });
   const words = Object.assign(document.createElement("span"), { className: "rg-name", textContent: name, title: name });
   dial.strip = button("Strip", `Strip: show each image along ${name}`, () => trigger("select", { action: "strip", name: state().sweep === name ? "" : name }));
-  dial.low = end(dial, name, -3);
-  dial.high = end(dial, name, 3);
+  dial.low = end(dial, name, -shownEnd);
+  dial.high = end(dial, name, shownEnd);
   const head = Object.assign(document.createElement("div"), { className: "rg-dial-head" });
   head.append(words, dial.strip);
   if (own) head.append(button("×", `Delete the direction ${name}`, () => trigger("select", { action: "remove", name })));

@@ -1,6 +1,7 @@
 // Sums of a grid's layout: plain functions, so that they can be tried without a page.
 
 const FEW_COLUMNS = 4;
+const ENTRY_STEP = 0.25; // seeds between neighbours where the seed plane is entered
 
 // The largest whole side of an image at which `columns` x `rows` of them, each followed by `gap`, fit into a pane.
 function fit(width, height, columns, rows, gap, least, most) {

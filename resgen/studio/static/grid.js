@@ -48,11 +48,12 @@ function lay() {
   layTiles();
 }
 
-function paint() {
-  if (view) paintView(view, sprite);
-}
+// What is on screen: while before and after are compared, and the one before has come, that.
+const seen = () => (comparing && isOriginal() ? original : { view, picture: sprite });
 
-function paintView(shown, picture) {
+function paint() {
+  if (!view) return;
+  const { view: shown, picture } = seen();
   const ratio = Math.min(window.devicePixelRatio || 1, 2);
   const step = Math.round((tile + GAP) * ratio);
   const size = step - Math.round(GAP * ratio);
@@ -64,11 +65,11 @@ function paintView(shown, picture) {
   });
   canvas.dataset.painted = shown.query;
   shift();
-  paintCloseUp(shown, picture);
+  paintCloseUp();
 }
 
-function paintCloseUp(of = view, picture = sprite) {
-  const shown = looked || (chosen >= 0 && { view: of, picture, index: chosen, caption: view.captions[chosen] });
+function paintCloseUp() {
+  const shown = looked || (chosen >= 0 && { ...seen(), index: chosen, caption: view.captions[chosen] });
   largeCanvas.hidden = !shown;
   find(".rg-nothing").hidden = Boolean(shown);
   closeUp.classList.toggle("rg-open", Boolean(shown));
@@ -293,11 +294,12 @@ let wasDragged = false; // whether this gesture has moved the window: the server
 function windowAt(event) {
   const plane = planeOf(view);
   if (plane) return plane;
+  if (view.rowLabels.length || view.columnLabels.length) return null; // the plane has other neighbours than a strip or rows of classes
   const [column, row] = tileAt(event).map((place, axis) => Math.max(0, Math.min([columns, rows()][axis] - 1, Math.floor(place))));
   const query = new URLSearchParams(view.tiles[Math.min(row * columns + column, view.tiles.length - 1)]);
   const seed = Number(query.get("seeds"));
   if (!query.has("seeds") || query.has("variation_of")) return null;
-  return windowAround([seed % Number(settings.width), Math.floor(seed / Number(settings.width))], column, row, columns, rows(), 0.25);
+  return windowAround([seed % Number(settings.width), Math.floor(seed / Number(settings.width))], column, row, columns, rows(), ENTRY_STEP);
 }
 
 // A pointer's place on the grid, in images.
@@ -385,9 +387,8 @@ if (settings.wanders) {
   tiles.addEventListener(
     "wheel",
     (event) => {
-      if (!view || event.ctrlKey) return;
+      if (!view || event.ctrlKey || !zoom(event, 1.0015 ** event.deltaY)) return;
       event.preventDefault();
-      zoom(event, 1.0015 ** event.deltaY);
       clearTimeout(pausing);
       pausing = setTimeout(() => wander(null, true), 300);
     },
@@ -445,20 +446,19 @@ closeUp.addEventListener("keydown", (event) => {
 let original = null; // { view, picture } of the images before anything was turned
 let comparing = false;
 
-const isOriginal = () => JSON.stringify(original?.view.keys) === JSON.stringify(view.keys);
+const isOriginal = () => JSON.stringify(original?.view.keys) === JSON.stringify(view.keys); // of what is shown
 
 function compare(on) {
   if (comparing === on || !view) return;
   comparing = on;
   stage.classList.toggle("rg-before", on);
   if (on && !isOriginal()) trigger("undo");
-  else if (on) paintView(original.view, original.picture);
-  else paint();
+  paint();
 }
 
 async function takeOriginal(shown) {
   original = { view: shown, picture: await pictureOf(shown) };
-  if (comparing && isOriginal()) paintView(original.view, original.picture);
+  if (comparing) paint();
 }
 
 function command(event) {
@@ -474,6 +474,7 @@ window.addEventListener("keydown", command);
 
 if (settings.wanders) {
   window.addEventListener("keyup", (event) => event.key.toLowerCase() === "b" && compare(false));
+  window.addEventListener("blur", () => compare(false)); // of a key that is let go elsewhere nothing is told
   window.addEventListener("resgen-before", ({ detail }) => takeOriginal(detail));
   window.addEventListener("resgen-hold", ({ detail }) => compare(detail));
   window.addEventListener("resgen-look", ({ detail }) => {

@@ -90,7 +90,7 @@ function drop(to) {
 // The place in the list that a point lies at.
 function placeAt(x) {
   const centres = [...list.children].map((item) => item.offsetLeft + item.offsetWidth / 2);
-  const left = x - list.getBoundingClientRect().left + list.offsetLeft + list.scrollLeft;
+  const left = x - list.getBoundingClientRect().left + list.scrollLeft;
   return centres.reduce((nearest, centre, place) => (Math.abs(centre - left) < Math.abs(centres[nearest] - left) ? place : nearest), 0);
 }
 

@@ -3,7 +3,7 @@
 const settings = element.querySelector(".rg-plane").dataset;
 const [width, height, low, high, dialStep] = ["width", "height", "low", "high", "step"].map((name) => Number(settings[name]));
 const PIXELS = 60; // of dragging for one seed
-const FIRST = [0, 0, 0.25];
+const FIRST = [0, 0, ENTRY_STEP];
 const pad = element.querySelector(".rg-pad");
 const now = element.querySelector(".rg-plane-now");
 let from = null;
