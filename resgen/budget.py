@@ -17,6 +17,7 @@ MAX_SEEDS = 100_000  # images
 MAX_LATENTS = 64
 MAX_LATENT_BYTES = 65_536
 MAX_OWN_DIRECTIONS = 8
+MAX_OWN_NAME = 40  # characters of the name of one
 MAX_BLOCKS = 64
 MAX_STOPS = 32  # of a walk
 MAX_FRAMES = 1800

@@ -77,6 +77,14 @@ class Card:
         return min(self.metrics.get(measure, 0) / (self.metrics.get(f"real_test_{measure}") or 1) for measure in measures)
 
     @property
+    def accuracy_in_words(self) -> str:
+        """How often its images are named as they were meant, by the judge that no training has seen, else by its own; "" where nobody has measured it."""
+        for measure, words in (("lite2_accuracy", "named as meant"), ("accuracy", "named as meant by its own judge")):
+            if measure in self.metrics:
+                return f"{self.metrics[measure]:.1%} {words}"
+        return ""
+
+    @property
     def block_names(self) -> tuple[str, ...]:
         """What each block is called, coarse to fine: 'block 1, 4 px'."""
         return tuple(f"block {i + 1}, {pixels} px" for i, pixels in enumerate(self.arch.block_resolutions))

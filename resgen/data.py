@@ -59,7 +59,7 @@ class ImageSet:
 def load_images(sources: Sequence[str], resolution: int | None = None, train: bool = True) -> ImageSet:
     """Read ``sources`` into one set: a torchvision name ('cifar10', 'fashion-mnist'), or folders and zips of class folders.
 
-    Images whose size is not ``resolution`` (default: that of the first) are resized; transparency is laid on
+    Images are cropped to their middle square, and resized to ``resolution`` (default: the first one's shorter side); transparency is laid on
     white. ``train`` picks the split of a torchvision set. Files that cannot be read are left out, and named. Raises DataError.
     """
     if len(sources) == 1 and sources[0] in DOWNLOADED:

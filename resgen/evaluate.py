@@ -61,7 +61,7 @@ def evaluate(
     inception: bool,
     progress: Progress,
 ) -> dict[str, Any]:
-    """`compare` by each judge for `draw_samples`.
+    """`compare` by each judge for `draw_samples` of ``samples``: figures by name.
 
     ``inception`` adds the published metrics, whose network is downloaded. Raises ResGenError where it cannot be, or
     torch-fidelity is not installed.
@@ -85,7 +85,7 @@ def draw_samples(sampler: Sampler, samples: int, progress: Progress | None = Non
 
 
 def put_on_card(path: Path, figures: dict[str, Any]) -> None:
-    """Write a checkpoint's file anew with these figures beside those that its card has."""
+    """Write a checkpoint's file anew with these figures beside those that its card has. Raises CheckpointError or FileError."""
     card = read_card(path)
     save_card(replace(card, metrics={**card.metrics, **figures}), path)
 
@@ -94,7 +94,8 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
     """One judge's figures of generated images, and the same of the test set, each name beginning with ``prefix``.
 
     `accuracy`: share whose intended class the judge names; `deviation`: pixel standard deviation within a class
-    over the real one; `near_copies`: share nearer to a training image than 1 % of the test images are; and `likeness`.
+    over the real one; `near_copies`: share nearer to a training image than all but the nearest 1 % of the test images; `judge_test_accuracy`:
+    share of the test images whose class the judge names; and `likeness`.
     Of a generator without classes there is no accuracy. Raises ResGenError where the judge, the test images or the generator know other classes.
     """
     if isinstance(judge, FeatureResNet) and judge.classes not in ((), train.classes):

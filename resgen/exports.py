@@ -53,7 +53,7 @@ def inputs_of(sampler: Sampler, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
 
 
 def export(sampler: Sampler, kind: str, path: Path, half: bool = False) -> int:
-    """Write a checkpoint as ``kind`` and return by how much what it draws differs from the sampler, in 255ths.
+    """Write a checkpoint as ``kind`` ('onnx', 'torchscript', 'pt2' or 'python'; ``half`` for ONNX alone) and return by how much what it draws differs from the sampler, in 255ths.
 
     Raises CheckpointError where it differs by more than rounding, FileError where it cannot be written.
     """

@@ -65,7 +65,8 @@ def invert(
     """The latent whose image is nearest to ``target``, uint8 [R, R, 3] of the generator's resolution.
 
     The same arguments give the same latent on one device. ``features`` guides the beginning of the way; ``watch`` is shown the best
-    image so far, uint8 [R, R, 3], now and then, and its recipe.
+    image so far, uint8 [R, R, 3], now and then, and its recipe; ``seed`` picks the random images that it begins among; ``steps`` is at least 1.
+    Raises DataError where the target has another size.
     """
     if target.shape[:2] != (sampler.card.arch.resolution,) * 2:
         raise DataError(f"{sampler.card.name} draws {sampler.card.arch.resolution} pixels a side; give an image of that size.")
@@ -106,7 +107,7 @@ def _recipe(sampler: Sampler, w: Tensor) -> Recipe:
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of uint8 images in decibels; 99 for equal ones."""
+    """Peak signal-to-noise ratio of uint8 images of one shape in decibels; 99 for equal ones."""
     error = float(((a.astype(np.float64) - b.astype(np.float64)) ** 2).mean())
     return 99.0 if error == 0 else 10 * float(np.log10(255**2 / error))
 

@@ -30,7 +30,10 @@ T = TypeVar("T")
 
 
 class Library:
-    """The checkpoints of one folder, and others added by hand, on one device; the latest used stay loaded. Threads may share it."""
+    """The checkpoints of one folder, and others added by hand, on one device; the latest used stay loaded. Threads may share it.
+
+    Raises ResGenError for a device that is not there.
+    """
 
     def __init__(self, folder: Path = SHIPPED, device: str = "auto") -> None:
         self.folder, self.device = folder, pick_device(device)
@@ -206,7 +209,10 @@ class Library:
 
 
 def load(source: str, device: str = "auto", folder: Path = SHIPPED) -> Sampler:
-    """A sampler for a checkpoint: a name in ``folder``, a path, or a Hub repository 'owner/name' or 'owner/name:checkpoint'. Raises CheckpointError."""
+    """A sampler for a checkpoint: a name in ``folder``, a path, or a Hub repository 'owner/name' or 'owner/name:checkpoint'.
+
+    Raises CheckpointError, or ResGenError where the device is not there.
+    """
     library = Library(folder, device)
     return library.sampler(library.add(source))
 

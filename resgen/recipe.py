@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from pydantic import AfterValidator, Field, model_validator
 
-from resgen.budget import MAX_BLOCKS, MAX_LATENT_BYTES, MAX_LATENTS, MAX_OWN_DIRECTIONS, MAX_SEEDS
+from resgen.budget import MAX_BLOCKS, MAX_LATENT_BYTES, MAX_LATENTS, MAX_OWN_DIRECTIONS, MAX_OWN_NAME, MAX_SEEDS
 from resgen.errors import RecipeError
 from resgen.fields import (
     Declared,
@@ -40,7 +40,8 @@ MAX_AMOUNT = 10  # standard deviations along a direction
 MAX_SHARE = 1000
 PLANE_WIDTH, PLANE_HEIGHT = 1000, 1_000_000  # of the seed plane: the point (x, y) of whole numbers is the seed 1000 y + x
 SWEEP_REACH = 3.0  # standard deviations to either side
-_OWN_NAME = re.compile(r"[\w -]{1,40}")
+_OWN_NAME = re.compile(rf"[\w -]{{1,{MAX_OWN_NAME}}}")
+NAME_RULE = f"Up to {MAX_OWN_NAME} letters, digits, spaces, - and _."
 _PACKED = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -143,7 +144,7 @@ def _check_packed(text: str) -> str:
 
 def _check_own(own: tuple[str, str]) -> tuple[str, str]:
     if not _OWN_NAME.fullmatch(own[0]):
-        raise RecipeError(f"Directions: {own[0][:40]!r} is not a name; use up to 40 letters, digits, spaces, - and _.")
+        raise RecipeError(f"Directions: {own[0][:40]!r} is not a name. {NAME_RULE}")
     return own
 
 

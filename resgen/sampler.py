@@ -79,7 +79,7 @@ class Sampler:
         self._drawing = Remembering(FoldedGenerator(generator), checkpoint.sha256, memory or Memory()) if own else generator
 
     def render(self, recipe: Recipe, progress: Progress | None = None) -> np.ndarray:
-        """Images uint8 [N, H, W, 3] of a recipe. Raises RecipeError."""
+        """Images uint8 [N, R, R, 3] of a recipe, by this checkpoint whichever the recipe names. Raises RecipeError, or ResGenError where memory is short."""
         return finish(self.draw(locate(recipe, self.checkpoint)), progress)
 
     def latents(self, recipe: Recipe) -> np.ndarray:
@@ -94,7 +94,7 @@ class Sampler:
         return Stand(mapped, centre[:, 0], points.offsets.numpy())
 
     def draw(self, points: Points) -> Work[np.ndarray]:
-        """Images uint8 [N, H, W, 3] of points, in steps of a micro-batch."""
+        """Images uint8 [N, R, R, 3] of points, in steps of a micro-batch. Raises ResGenError where memory is short."""
         images: list[np.ndarray] = []
         for batch in self.batches(points):
             images.append(batch)

@@ -36,7 +36,7 @@ def checked_png(path: Path | None) -> Path | None:
     return checked_place(path)
 
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Folder = Annotated[Path | None, typer.Option("--checkpoints", help="Folder with checkpoints; default: the shipped ones.")]
 CheckpointArgument = Annotated[str, typer.Argument(help="A name, a .safetensors file or a Hub repository.")]
 OutPng = Annotated[Path, typer.Option(help="The picture, as PNG with its recipe inside.", callback=checked_png)]

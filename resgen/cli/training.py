@@ -74,7 +74,7 @@ def train(
         int | None, typer.Option(help="For flat drawings: colours nearer than so many of 255 levels become one; default: --init's, or 0.")
     ] = None,
     lr: Annotated[float, typer.Option(help="Step size.")] = TrainConfig.lr,
-    guidance: Annotated[float, typer.Option(help="How far images of any class repel: more makes classes distinct.")] = TrainConfig.guidance,
+    guidance: Annotated[float, typer.Option(help="How far images of any class repel: more makes classes distinct, at the cost of variety; 0 to 0.9.")] = TrainConfig.guidance,
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = TrainConfig.flip,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = TrainConfig.seed,
     save_every: Annotated[int, typer.Option(help="Images between saves.")] = TrainConfig.save_every,
@@ -89,7 +89,7 @@ def train(
         Path | None, typer.Option(help="For parts: a CSV table with a row for each image, of what it is made of, and a column 'file'.")
     ] = None,
     init: Annotated[str, typer.Option(help="A checkpoint whose weights the run begins with.")] = TrainConfig.init,
-    drift_share: Annotated[float, typer.Option(help="How much drift weighs beside an adversary.")] = TrainConfig.drift_share,
+    drift_share: Annotated[float, typer.Option(help="How much drift weighs beside an adversary, 0 to 10.")] = TrainConfig.drift_share,
     drift_first: Annotated[int, typer.Option(help="Images of drift alone before the adversary comes.")] = TrainConfig.drift_first,
     dataset: Annotated[str, typer.Option(help="The data set's name for the card, known ones with author and licence; default: --data.")] = "",
     device: Device = "auto",
@@ -120,7 +120,7 @@ def train_features(
     blocks: Annotated[int, typer.Option(help="Residual blocks in a stage.")] = 1,
     thumbnails: Annotated[float, typer.Option(help="Weight of predicting a small copy of the image; 0 for a judge.")] = 1.0,
     flip: Annotated[bool, typer.Option(help="Mirror images.")] = False,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     device: Device = "auto",
 ) -> None:
     """Train a ResNet whose features a generator is trained in, or that judges."""
@@ -162,7 +162,7 @@ def evaluate(
     ] = None,
     inception: Annotated[bool, typer.Option("--inception", help="Add FID, KID, precision and recall of the Inception network (a download).")] = False,
     card: Annotated[bool, typer.Option("--card", help="Write the figures on the checkpoint's card.")] = False,
-    samples: Annotated[int, typer.Option(min=100)] = 10_000,
+    samples: Annotated[int, typer.Option(min=100, help="Images to draw, in equal shares of the classes.")] = 10_000,
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:
@@ -202,7 +202,7 @@ def name_directions(
     attributes: Annotated[Path | None, typer.Option(help="A CSV table with a column 'file' and a row for each image of --data.")] = None,
     checkpoints: Folder = None,
 ) -> None:
-    """Give a checkpoint directions that do what their names say: brightness, size, and what a table of its data knows."""
+    """Give a checkpoint directions that do what their names say: brightness, size, and what a table of its data knows. The file is written anew."""
     from resgen.checkpoint import load_checkpoint, save_checkpoint
     from resgen.data import load_images
     from resgen.generator import GeneratorConfig

@@ -88,10 +88,8 @@ def short_facts(card: Card) -> list[str]:
     """A few words for each thing to know."""
     side = f"{card.arch.resolution} x {card.arch.resolution} px"
     facts = [f"{side}, {len(card.classes)} classes" if card.classes else side]
-    for key, words in (("lite2_accuracy", "named as meant"), ("accuracy", "named as meant by its own judge")):
-        if (figure := card.metrics.get(key)) is not None:
-            facts.append(f"{figure:.1%} {words}")
-            break
+    if accuracy := card.accuracy_in_words:
+        facts.append(accuracy)
     if (distance := card.metrics.get("lite2_frechet")) is not None:
         facts.append(f"Fréchet {distance:.0f} (real {card.metrics.get('real_test_lite2_frechet', 0):.0f})")
     if licence := card.dataset.get("licence"):

@@ -73,41 +73,45 @@ class Studio:
             self.opener = gr.UploadButton(words, size="sm", file_types=kinds, elem_id="open-file")
             component("bar", "bar", begins=("keys", "common"))
         with gr.Tabs(elem_id="screens") as self.tabs:
-            with gr.Tab("Explore", id="explore") as explore_tab:
+            with gr.Tab("Explore", id="explore") as explore:
                 self.explore = Explore(renderer)
                 with gr.Row(elem_id="pinned"):
                     self.tray = pin_list("tray", "Pinned", "Choose an image and pin it (key P): films and mixes are made of pins.", tray=True)
                     self.film_pins = gr.Button("Make film", size="sm", min_width=60, elem_id="film-pins")
                     self.mix_pins = gr.Button("Mix", size="sm", min_width=60, elem_id="mix-pins")
             checkpoint = self.explore.controls.checkpoint
-            with gr.Tab("Walk", id="walk") as walk_tab:
+            with gr.Tab("Walk", id="walk") as walk:
                 self.walk = WalkScreen(renderer, self.tray, checkpoint)
-            with gr.Tab("Mix", id="mix") as mix_tab:
+            with gr.Tab("Mix", id="mix") as mix:
                 self.mix = MixScreen(renderer, self.tray, checkpoint)
-            with gr.Tab("Invert", id="invert") as invert_tab:
+            with gr.Tab("Invert", id="invert") as invert:
                 self.invert = InvertScreen(renderer, checkpoint)
-            with gr.Tab("Compare", id="compare") as compare_tab:
+            with gr.Tab("Compare", id="compare") as compare:
                 self.compare = CompareScreen(renderer, self.tray)
-            with gr.Tab("About", id="about") as about_tab:
+            with gr.Tab("About", id="about") as about:
                 self.about = AboutScreen(renderer, checkpoint)
         draws_here("here")
         self.explore.connect()
-        self.walk.connect(walk_tab)
-        self.mix.connect(mix_tab)
+        self.walk.connect(walk)
+        self.mix.connect(mix)
         self.invert.connect()
-        self.compare.connect(compare_tab, (explore_tab, walk_tab, mix_tab, invert_tab, about_tab))
-        self.about.connect(about_tab)
+        self.compare.connect(compare, (explore, walk, mix, invert, about))
+        self.about.connect(about)
+        for name, tab in zip(WITHOUT_RECIPE, (invert, about), strict=True):
+            shown = f"new CustomEvent('resgen-shown', {{ detail: {{ query: 'screen={name}' }} }})"
+            tab.select(None, None, None, js=f"() => window.dispatchEvent({shown})")
+        self._connect_images()
+        self._connect_links(renderer, demo)
+
+    def _connect_links(self, renderer: Renderer, demo: gr.Blocks) -> None:
+        """From the page's address, and from files that are opened, to the screens they show."""
         everything = {self.tabs, *self.explore.outputs, *self.walk.outputs, *self.mix.outputs, *self.compare.outputs}
         opened = rewrite(demo.load, self.open_page, [self.address, self.explore.narrow], everything | {self.explore.narrow}, js=OPENED)
         opened.then(friendly(renderer.samples), None, self.explore.samples, **QUIET)
-        self._connect_images()
-        for name, tab in zip(WITHOUT_RECIPE, (invert_tab, about_tab), strict=True):
-            shown = f"new CustomEvent('resgen-shown', {{ detail: {{ query: 'screen={name}' }} }})"
-            tab.select(None, None, None, js=f"() => window.dispatchEvent({shown})")
         rewrite(self.address.select, self.follow, [self.address, self.explore.narrow], everything, js=OPENED)
         opening = {*everything, self.about.shelf}
         taken = rewrite(self.opener.upload, self.open_file, [self.opener, self.explore.narrow], opening)
-        if allow_import:
+        if self.allow_import:
             taken.then(friendly(renderer.samples), None, self.explore.samples, **QUIET)
 
     def _connect_images(self) -> None:

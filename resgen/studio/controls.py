@@ -8,12 +8,13 @@ from typing import Any, TypedDict
 
 import gradio as gr
 
+from resgen.budget import MAX_OWN_NAME
 from resgen.card import Card, plain
 from resgen.composite import read_dict, read_query
 from resgen.errors import RecipeError
 from resgen.fields import Dial, Pairs, limits
 from resgen.library import Library
-from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, SHARE_DIAL, STEP_DIAL, Recipe, enlargement, format_seeds, parse_seeds
+from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, NAME_RULE, SHARE_DIAL, STEP_DIAL, Recipe, enlargement, format_seeds, parse_seeds
 from resgen.studio.page import Updates, Values, blocks, dial, dialled, directions, generators, on_dial, plane, slider
 
 ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
@@ -135,7 +136,7 @@ class Controls:
         with gr.Accordion("Make a direction of your own", open=False):
             gr.Markdown("Choose images and mark some **More**, some **Less** of what you mean. Their difference is a direction.")
             self.marks = gr.Markdown("Nothing is marked yet.", elem_id="marks")
-            self.own_name = gr.Textbox("", label="Its name", info="Up to 40 letters, digits and spaces.", max_length=40, elem_id="own-name")
+            self.own_name = gr.Textbox("", label="Its name", info=NAME_RULE, max_length=MAX_OWN_NAME, elem_id="own-name")
             with gr.Row():
                 self.make_own = gr.Button("Make the direction", size="sm", elem_id="make-own")
                 self.clear_marks = gr.Button("Clear marks", size="sm", min_width=60, elem_id="clear-marks")
@@ -412,6 +413,6 @@ def describe(card: Card) -> str:
     facts = [f"{card.arch.resolution} x {card.arch.resolution} px", f"{plain(name)}, {classes}" if name else classes]
     if seen := card.training.get("images_seen"):
         facts.append(f"{seen:,} images seen")
-    if accuracy := card.metrics.get("lite2_accuracy") or card.metrics.get("accuracy"):
-        facts.append(f"{accuracy:.1%} recognised as meant")
+    if accuracy := card.accuracy_in_words:
+        facts.append(accuracy)
     return " · ".join([*facts, "see About"])

@@ -98,7 +98,7 @@ def default_eyes(best: bool = True) -> Path:
 
 
 def open_eyes(features: Path) -> Eyes:
-    """The network of --features: a file, 'resnet50', 'lite0' or 'lite0@128' (pixels a side)."""
+    """The network of --features: a file, 'resnet50', 'lite0' or 'lite0@128' (pixels a side). Raises ResGenError."""
     name, _, side = str(features).partition("@")
     if name == "lite0" and side.isdecimal() and 32 <= int(side) <= 512:
         return PretrainedEyes(name, int(side))
