@@ -74,7 +74,9 @@ def train(
         int | None, typer.Option(help="For flat drawings: colours nearer than so many of 255 levels become one; default: --init's, or 0.")
     ] = None,
     lr: Annotated[float, typer.Option(help="Step size.")] = TrainConfig.lr,
-    guidance: Annotated[float, typer.Option(help="How far images of any class repel: more makes classes distinct, at the cost of variety; 0 to 0.9.")] = TrainConfig.guidance,
+    guidance: Annotated[
+        float, typer.Option(help="How far images of any class repel: more makes classes distinct, at the cost of variety; 0 to 0.9.")
+    ] = TrainConfig.guidance,
     flip: Annotated[bool, typer.Option(help="Mirror real images.")] = TrainConfig.flip,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = TrainConfig.seed,
     save_every: Annotated[int, typer.Option(help="Images between saves.")] = TrainConfig.save_every,
