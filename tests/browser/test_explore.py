@@ -290,9 +290,9 @@ def test_the_seed_plane_moves_under_the_pointer(page: Page) -> None:
     pad.scroll_into_view_if_needed()
     box = pad.bounding_box()
     assert box
-    page.mouse.move(box["x"] + 100, box["y"] + 60)
+    page.mouse.move(box["x"] + 100, box["y"] + 50)
     page.mouse.down()
-    repainted(page, lambda: page.mouse.move(box["x"] + 40, box["y"] + 30, steps=3))
+    repainted(page, lambda: page.mouse.move(box["x"] + 40, box["y"] + 20, steps=3))
     page.mouse.up()
     painted(page, "plane=1%2C0.5%2C")
     assert page.locator("#grid .rg-tiles button").count() == count, "the window is as large as the grid of seeds was"
