@@ -193,6 +193,25 @@ def test_before_is_shown_while_the_key_is_held(visit: Visit) -> None:
     page.keyboard.up("b")
     expect(page.locator("#grid .rg-before")).to_have_count(0)
     assert pixels(page) == turned
+    page.keyboard.down("b")
+    link = href(page)
+    enter(number(page, "direction-2"), "-3")
+    page.wait_for_function("link => location.href !== link", arg=link, timeout=PATIENCE)
+    assert pixels(page) == start, "what comes meanwhile is not shown yet"
+    page.evaluate("window.dispatchEvent(new Event('blur'))")  # the key is let go in another window
+    expect(page.locator("#grid .rg-before")).to_have_count(0)
+    assert pixels(page) not in (start, turned)
+
+
+def test_a_number_that_was_emptied_is_as_it_was(visit: Visit) -> None:
+    page = visit()
+    box = number(page, "direction-1")
+    redrawn(page, lambda: enter(box, "2"))
+    box.fill("")
+    box.press("Tab")
+    expect(box).to_have_value("2")
+    settled(page, 1)
+    assert explored(page).directions == ((OPENING.direction_names[0], 2.0),)
 
 
 def test_all_directions_go_to_zero_and_the_seeds_stay(visit: Visit) -> None:
