@@ -30,7 +30,8 @@ from tests.browser.conftest import (
     unfold,
 )  # fmt: skip
 
-W_DIM, BLOCKS = 128, 5  # of fruits
+FRUITS = library.card("fruits").arch
+W_DIM, BLOCKS = FRUITS.w_dim, len(FRUITS.block_resolutions)
 
 
 def packed(seed: int, numbers: int = W_DIM) -> str:
@@ -77,7 +78,7 @@ LINKS: dict[str, tuple[AnyRecipe, str, Turn]] = {
     "edits": (grid(edits=((1, (("pc1", 2.0), ("sefa4", -1.0))), (3, (("pc2", 0.123456),))), directions=(("pc3", 1.0),)), EXPLORE, turn("direction-1", "-2")),
     "plane": (grid(seeds=tuple(range(16)), plane=(12.3456, 7.875, 0.123), columns=4), EXPLORE, turn("plane-step", "0.5")),
     "sweep": (grid(sweep="pc2", columns=5, classes=("banana", "lemon")), EXPLORE, turn("truncation", "0.5")),
-    "gains": (grid(residual_gains=(1, 0.5, 1.2345, 0, 2)), EXPLORE, turn("block-2", "1.7")),
+    "gains": (grid(residual_gains=(1, 0.5, 1.2345, 0, 2, 1)), EXPLORE, turn("block-2", "1.7")),
     "variations": (
         grid(variation_of=5, variation_path=((11, 0.3), (2, 0.77)), variation_strength=0.123456, classes=("apple-red-1",)),
         EXPLORE,
@@ -190,7 +191,7 @@ def test_markup_in_a_link_is_shown_as_text_and_asks_nothing_of_others(visit: Vis
 
 def test_what_a_link_holds_is_drawn_by_the_generator_as_it_is(visit: Visit) -> None:
     """The first image of a link with directions, gains and a class, against the generator's own."""
-    recipe = grid(seeds=(3,), columns=1, classes=("banana",), directions=(("pc1", 8.0),), residual_gains=(1, 0.5, 1, 1, 1), truncation=0.8234567)
+    recipe = grid(seeds=(3,), columns=1, classes=("banana",), directions=(("pc1", 8.0),), residual_gains=(1, 0.5, 1, 1, 1, 1), truncation=0.8234567)
     page = visit("?" + recipe.to_query())
     data = page.eval_on_selector(
         "#grid .rg-canvas",
