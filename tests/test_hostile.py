@@ -7,6 +7,7 @@ import resource
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -264,18 +265,19 @@ WRITING = [
 ]
 
 
-@pytest.fixture
-def full() -> Iterator[Callable[[int], None]]:
+@contextmanager
+def full(most: int) -> Iterator[None]:
     """Lets no file grow beyond so many bytes, as a disk that has no more: the system refuses to write on."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda most: resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:  # before anything is told of the test, which may go to a file
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("words", WRITING)
-def test_what_cannot_be_written_is_one_line_and_the_old_file_stays(
-    told: Callable[..., str], run: Path, tiny_folder: Path, full: Callable[[int], None], words: str
-) -> None:
+def test_what_cannot_be_written_is_one_line_and_the_old_file_stays(told: Callable[..., str], run: Path, tiny_folder: Path, words: str) -> None:
     with pytest.raises(SystemExit):
         main(f"sample tiny --seeds 0-9 --scale 8 --out grid.png --checkpoints {tiny_folder}".split())
     if not words.endswith("--resume"):
@@ -283,8 +285,8 @@ def test_what_cannot_be_written_is_one_line_and_the_old_file_stays(
     for name in ("x.png", "x.npz", "x.mp4", "x.gif", "x.webp", "x.pt", "x.py", "x.safetensors"):
         Path(name).write_text("old")
     before = _files()
-    full(500)
-    line = told(*words.split(), *(["--checkpoints", tiny_folder] if " tiny " in words else ["--checkpoints", "."] if "grid.png" in words else []))
+    with full(500):
+        line = told(*words.split(), *(["--checkpoints", tiny_folder] if " tiny " in words else ["--checkpoints", "."] if "grid.png" in words else []))
     assert "could not be written" in line and "large" in line, line
     assert _files() == before, "an old file was changed, or a half one left"
 
