@@ -143,7 +143,7 @@ def _draw_anatomy(anatomy: AnatomyOf, sampler: Sampler) -> Plate:
     """Three rows over the blocks, coarse to fine; only the last of them where no block can be dialled."""
     shown = sampler.anatomy(locate(anatomy.recipe, sampler.checkpoint))
     blocks = sampler.card.block_names
-    rows = ("image so far", "what it adds", "its features") if sampler.card.arch.dials else ("its features",)
+    rows = ("image so far", "what it changes", "its features") if sampler.card.arch.dials else ("its features",)
     captions = tuple(f"{row}: {block}" for row in rows for block in blocks)
     images = np.concatenate([shown.so_far, shown.added, shown.features])
     return Plate(images, len(blocks), anatomy.recipe.scale, captions, row_labels=rows, column_labels=blocks, tiles=(None,) * len(images))

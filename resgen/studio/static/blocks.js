@@ -4,7 +4,7 @@
 const settings = element.querySelector(".rg-blocks").dataset;
 const [low, high, step] = ["low", "high", "step"].map((name) => Number(settings[name]));
 const list = element.querySelector(".rg-blocks-list");
-const ROWS = ["The image so far", "What it adds", "Its features"];
+const ROWS = ["The image so far", "What it changes", "Its features"];
 const SIDE = 96; // pixels a side of a picture
 let laid = "";
 let blocks = [];
