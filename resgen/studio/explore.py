@@ -11,7 +11,6 @@ from resgen.budget import USUAL_KEPT, USUAL_MANY
 from resgen.composite import AnatomyOf, read_query
 from resgen.curate import ORDERS, curate, make_direction
 from resgen.errors import RecipeError, ResGenError
-from resgen.latents import locate
 from resgen.recipe import MAX_SEED, Recipe, enlargement, format_seeds, parse_seeds
 from resgen.studio.controls import ENDS, TILE, Controls, Kept
 from resgen.studio.log import note_refusal
@@ -273,7 +272,7 @@ class Explore:
         origin, path = target.seeds[0], ()
         if target.variation_of is not None:
             origin, path = target.variation_of, (*target.variation_path, (target.seeds[0], target.variation_strength))
-        label = self._label(target)
+        label = self.renderer.label(target)
         varied = target.changed(
             **self._first(values[self.narrow]),
             scale=self._scale(target.checkpoint),
@@ -284,12 +283,6 @@ class Explore:
         )
         before = self._before(values)
         return self.write(varied, before if before and now.variation_of is not None else (*before, now.to_query()))
-
-    def _label(self, recipe: Recipe) -> str:
-        """The class of a recipe of one image, '' where there is no single one."""
-        sampler = self.library.sampler(recipe.checkpoint)
-        index = int(locate(recipe, sampler.checkpoint).labels[0])
-        return sampler.card.classes[index] if index >= 0 else ""
 
     def leave_variations(self, values: Values) -> Updates:
         """Back to what was on screen before them; where nobody knows, to all seeds."""

@@ -7,7 +7,6 @@ import gradio as gr
 from resgen.card import plain
 from resgen.composite import StyleMix, finer_half, read_dict, read_points
 from resgen.errors import RecipeError, ResGenError
-from resgen.latents import draw_seed
 from resgen.recipe import Recipe
 from resgen.studio.page import (
     ASK,
@@ -162,11 +161,9 @@ class MixScreen:
 
     def _of_one_class(self, texts: list[str], name: str) -> list[str]:
         """The seeds of rows and columns, of the class that the first draws where a generator's classes have no styles in common."""
-        card = self.library.card(name)
         first = next(iter(read_points(texts[0], name)), None)
-        if card.arch.shares_styles or not card.classes or first is None:
+        if self.library.card(name).arch.shares_styles or first is None or not (label := self.renderer.label(first)):
             return texts
-        label = first.classes[0] if first.classes else card.classes[draw_seed(first.seeds[0], card.arch.z_dim, len(card.classes))[1]]
         return [",".join(piece if "@" in piece else f"{piece}@{label}" for piece in filter(None, map(str.strip, text.split(",")))) for text in texts]
 
     def take_pins(self, tray: Any) -> Updates:

@@ -201,6 +201,12 @@ class Renderer:
         ImageOps.contain(seen, (LINK_SIDE, LINK_SIDE), Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=90)
         return buffer.getvalue()
 
+    def label(self, recipe: Recipe) -> str:
+        """The class of a recipe of one image, '' where there is no single one. Raises ResGenError."""
+        sampler = self.library.sampler(recipe.checkpoint)
+        index = int(locate(recipe, sampler.checkpoint).labels[0])
+        return sampler.card.classes[index] if index >= 0 else ""
+
     def single_images(self, recipes: Sequence[Recipe]) -> list[tuple[str, np.ndarray]]:
         """The caption and image uint8 [H, W, 3] of each of some recipes of one image, of one checkpoint, drawn together. Raises ResGenError."""
         if not recipes:
