@@ -28,7 +28,7 @@ from resgen.cli import main
 from resgen.data import ImageSet, load_images
 from resgen.efficientnet import is_installed
 from resgen.errors import CheckpointError, DataError, ResGenError
-from resgen.features import FeatureConfig, FeatureResNet, PretrainedResNet50, load_features, save_features
+from resgen.features import FeatureConfig, FeatureResNet, PretrainedResNet50, as_shown, load_features, save_features
 from resgen.train.classifier import train_features
 from resgen.train.command import open_eyes, train_generator
 from resgen.train.config import TrainConfig
@@ -211,6 +211,30 @@ def test_drift_leaves_detail_to_an_adversary_once_there_is_one(shapes_zip: Path,
         parts.append(len(remembered))
     alone = len(describe(torch.zeros(1, 3, 16, 16), load_features(eyes).maps(torch.zeros(1, 3, 16, 16))))
     assert parts[:2] == [alone] * 2 and parts[2] == parts[3] < alone
+
+
+@pytest.mark.parametrize("loss", ["drift", "drift+adversary"])
+def test_eyes_see_of_a_drawn_image_what_a_visitor_sees(shapes_zip: Path, eyes: Path, loss: str) -> None:
+    """No photograph has a black below black: an adversary that saw one would learn nothing else."""
+    config = TrainConfig((), "shapes", images=48, batch=12, group=4, widths=(8, 8, 8), loss=loss)
+    told: list[dict[str, float]] = []
+    for black in (-1.5, -40.0):
+        trainer = EyesTrainer(config, load_images([str(shapes_zip)]), load_features(eyes), "cpu", "", Team())
+        with torch.no_grad():
+            for to_image in trainer.generator.to_image:
+                to_image[-1].weight.zero_()  # type: ignore[index]
+                to_image[-1].bias.fill_(black / 3)  # type: ignore[index]
+        told.append(trainer.step())
+    assert told[0] == told[1]
+
+
+def test_what_lies_beyond_black_and_white_is_led_back_and_no_further() -> None:
+    images = torch.tensor([-1.5, -1.5, -1.0, 0.3, 1.0, 1.5, 1.5], requires_grad=True)
+    gradient = torch.tensor([-2.0, 2.0, 2.0, 2.0, -2.0, -2.0, 2.0])  # a step goes the other way
+    shown = as_shown(images)
+    shown.backward(gradient)
+    assert torch.equal(shown.detach(), images.detach().clamp(-1, 1))
+    assert images.grad is not None and images.grad.tolist() == [-2.0, 0.0, 2.0, 2.0, -2.0, 0.0, 2.0]
 
 
 def test_a_memory_keeps_the_latest_of_each_class() -> None:

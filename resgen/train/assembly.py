@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from resgen.blocks import PartsMapping
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
-from resgen.features import Eyes, to_float
+from resgen.features import Eyes, as_shown, to_float
 from resgen.generator import GeneratorConfig
 from resgen.precision import autocast
 from resgen.train.augment import Augmentation
@@ -127,7 +127,7 @@ class PartsTrainer(Trainer):
         with autocast(self.device):
             with torch.no_grad():
                 of_real = self.sight.look(change(real))
-            of_fake = self.sight.look(change(fake.expand(-1, 3, -1, -1)))
+            of_fake = self.sight.look(change(as_shown(fake).expand(-1, 3, -1, -1)))
         seen = torch.stack([(a.float() - b.float()).abs().mean() for a, b in zip(of_fake[1:], of_real[1:], strict=True)]).mean()
         (seeing,) = torch.autograd.grad(seen, fake, retain_graph=True)
         fighting, losses = self.contest.resist(fake, of_fake, labels, of_real, labels, self.caution)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
-from resgen.features import Eyes, to_float
+from resgen.features import Eyes, as_shown, to_float
 from resgen.precision import autocast
 from resgen.train.augment import Augmentation, mirror, move
 from resgen.train.config import TrainConfig
@@ -71,7 +71,7 @@ class EyesTrainer(Trainer):
         offset = torch.rand(2, 1, device=self.device)
         batch = self._draw_batch(labels, step_seed)
         with autocast(self.device):
-            fake = self._generate(batch.z, batch.labels).float()
+            fake = as_shown(self._generate(batch.z, batch.labels).float())
         losses: dict[str, Tensor] = {}
         gradient = torch.zeros_like(fake)
         if fights:
