@@ -3,6 +3,9 @@ import torch
 
 from resgen.train.adversary import Adversary, Mixture
 from resgen.train.augment import Augmentation, move
+from resgen.train.config import TrainConfig
+from resgen.train.contest import Contest
+from resgen.train.parallel import Team
 
 
 def look(images: torch.Tensor) -> list[torch.Tensor]:
@@ -21,12 +24,12 @@ def trained() -> Adversary:
     """An adversary that has seen coloured images beside grey ones."""
     torch.manual_seed(0)
     labels = torch.arange(24) % 3
-    adversary = Adversary(look(coloured(labels)), 3)
+    adversary = Adversary(look(coloured(labels)), 3, 0.9)
     optimiser = torch.optim.Adam(adversary.parameter_groups(1e-3))
     for _ in range(60):
         heads, naming = adversary.learn(look(coloured(labels)), labels, look(0.3 * torch.randn(24, 3, 16, 16)), labels)
         optimiser.zero_grad()
-        (heads + naming).backward()
+        (heads.mean() + naming).backward()
         optimiser.step()
     return adversary
 
@@ -34,7 +37,7 @@ def trained() -> Adversary:
 def test_heads_learn_to_tell_real_from_generated(trained: Adversary) -> None:
     labels = torch.arange(24) % 3
     trained.eval()
-    real, fake = (trained.scores(look(images), labels).mean() for images in (coloured(labels), 0.3 * torch.randn(24, 3, 16, 16)))
+    real, fake = (torch.cat(trained.scores(look(images), labels), dim=1).mean() for images in (coloured(labels), 0.3 * torch.randn(24, 3, 16, 16)))
     assert real > fake + 0.5
 
 
@@ -45,6 +48,40 @@ def test_a_generator_pays_for_another_class_but_not_for_a_clear_one(trained: Adv
     wrong, wrong_share = trained.judge(look(coloured(others)), labels)
     assert right_share > 0.9 > 0.3 > wrong_share and wrong > right + 1
     assert not any(p.requires_grad for p in trained.parameters())  # the generator's step costs no gradient of the heads
+
+
+def test_how_clear_is_clear_enough_can_be_said(trained: Adversary) -> None:
+    """Of an image between two classes the same heads say the same, and the namer asks less."""
+    labels = torch.arange(24) % 3
+    between = 0.5 * (coloured(labels) + coloured((labels + 1) % 3))
+    paid = []
+    for trained.clarity in (0.5, 0.9):
+        loss, share = trained.judge(look(between), labels)
+        paid.append(loss)
+    assert share < 0.9 and paid[0] < paid[1]
+
+
+def test_a_head_that_knows_all_waits_while_the_others_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    labels = torch.arange(12) % 3
+    contest = Contest(look(coloured(labels)), 3, TrainConfig((), "colours", loss="drift+adversary"), Team())
+    says, knowing = Adversary.scores, 1
+
+    def scores(adversary: Adversary, seen: list[torch.Tensor], given: torch.Tensor) -> list[torch.Tensor]:
+        found = says(adversary, seen, given)
+        found[knowing] = found[knowing] * 0 + (2.0 if seen[0].mean() > 0 else -2.0)
+        return found
+
+    monkeypatch.setattr(Adversary, "scores", scores)
+    before = [[p.clone() for p in head.parameters()] for head in contest.adversary.heads]
+    for _ in range(2):
+        fake = (coloured(labels) - 2).requires_grad_()
+        contest.resist(fake, look(fake), labels, look(coloured(labels) + 1), labels, 1.0)
+    moved = [
+        any(not torch.equal(a, b) for a, b in zip(head.parameters(), old, strict=True))
+        for head, old in zip(contest.adversary.heads, before, strict=True)
+    ]
+    assert moved == [place != knowing for place in range(4)]
 
 
 def test_the_mixture_is_never_trained_and_reaches_from_coarse_to_fine() -> None:
@@ -66,31 +103,32 @@ def test_heads_see_detail_that_the_eyes_do_not() -> None:
         images = 0.3 * torch.randn(24, 3, 16, 16)
         return [images + printed * print_, *look(images)[1:]]
 
-    adversary = Adversary(seen(False), 0)
+    adversary = Adversary(seen(False), 0, 0.9)
     optimiser = torch.optim.Adam(adversary.parameter_groups(1e-3))
     for _ in range(60):
         heads, _ = adversary.learn(seen(False), labels, seen(True), labels)
         optimiser.zero_grad()
-        heads.backward()
+        heads.mean().backward()
         optimiser.step()
     adversary.eval()
-    assert adversary.scores(seen(False), labels).mean() > adversary.scores(seen(True), labels).mean() + 0.2
+    plain, printed = (torch.cat(adversary.scores(seen(which), labels), dim=1).mean() for which in (False, True))
+    assert plain > printed + 0.2
 
 
 def test_of_many_maps_the_coarsest_are_mixed() -> None:
     images = torch.randn(4, 3, 64, 64)
     seen = [images, *(torch.nn.functional.avg_pool2d(images, 2**depth) for depth in range(6))]
-    adversary = Adversary(seen, 0)
-    assert adversary.scores(seen, torch.zeros(4, dtype=torch.long)).isfinite().all() and len(adversary.heads) == 5
+    adversary = Adversary(seen, 0, 0.9)
+    assert all(scores.isfinite().all() for scores in adversary.scores(seen, torch.zeros(4, dtype=torch.long))) and len(adversary.heads) == 5
 
 
 def test_an_adversary_without_classes() -> None:
     images = torch.randn(4, 3, 16, 16)
-    adversary = Adversary(look(images), 0)
+    adversary = Adversary(look(images), 0, 0.9)
     labels = torch.zeros(4, dtype=torch.long)
     loss, _ = adversary.judge(look(images), labels)
     heads, _ = adversary.learn(look(images), labels, look(images), labels)
-    assert loss.isfinite() and heads.isfinite() and len(adversary.parameter_groups(1e-3)) == 1
+    assert loss.isfinite() and heads.isfinite().all() and len(adversary.parameter_groups(1e-3)) == 1
 
 
 def test_augmentation_is_of_its_own_image_and_lets_gradients_through() -> None:

@@ -213,6 +213,18 @@ def test_drift_leaves_detail_to_an_adversary_once_there_is_one(shapes_zip: Path,
     assert parts[:2] == [alone] * 2 and parts[2] == parts[3] < alone
 
 
+def test_what_drift_remembers_was_moved_as_what_it_sees(shapes_zip: Path, eyes: Path) -> None:
+    config = TrainConfig((), "shapes", images=96, batch=12, group=4, widths=(8, 8, 8))
+    trainer = EyesTrainer(config, load_images([str(shapes_zip)]), load_features(eyes), "cpu", "", Team())
+    offsets = []
+    for step in range(6):
+        if step == 3:
+            trainer.forget()
+        trainer.step()
+        offsets.append(tuple(trainer.offset.flatten().tolist()))
+    assert len(set(offsets[:3])) == len(set(offsets[3:])) == 1 and offsets[0] != offsets[3]
+
+
 @pytest.mark.parametrize("loss", ["drift", "drift+adversary"])
 def test_eyes_see_of_a_drawn_image_what_a_visitor_sees(shapes_zip: Path, eyes: Path, loss: str) -> None:
     """No photograph has a black below black: an adversary that saw one would learn nothing else."""

@@ -92,6 +92,12 @@ def train(
     ] = None,
     init: Annotated[str, typer.Option(help="A checkpoint whose weights the run begins with.")] = TrainConfig.init,
     drift_share: Annotated[float, typer.Option(help="How much drift weighs beside an adversary, 0 to 10.")] = TrainConfig.drift_share,
+    clarity: Annotated[
+        float,
+        typer.Option(
+            help="Share of its class, 0.01 to 1, that an adversary must see in an image: more makes classes distinct, at the cost of variety."
+        ),
+    ] = TrainConfig.clarity,
     drift_first: Annotated[int, typer.Option(help="Images of drift alone before the adversary comes.")] = TrainConfig.drift_first,
     dataset: Annotated[str, typer.Option(help="The data set's name for the card, known ones with author and licence; default: --data.")] = "",
     device: Device = "auto",
@@ -104,7 +110,7 @@ def train(
     config = TrainConfig(
         data=tuple(data), name=name or out.resolve().name, images=images, batch=batch, group=group,
         resolution=resolution, widths=_widths(widths) or None, mean_shift=mean_shift, lr=lr, guidance=guidance, flip=flip, seed=seed, save_every=save_every,
-        loss=loss, table=str(table or ""), init=init, drift_share=drift_share, drift_first=drift_first,
+        loss=loss, table=str(table or ""), init=init, drift_share=drift_share, clarity=clarity, drift_first=drift_first,
     )  # fmt: skip
     command = shlex.join(["resgen", *map(_without_folders, sys.argv[1:])])
     source = describe_source(dataset or ", ".join(Path(entry).name for entry in data))

@@ -18,7 +18,6 @@ MIXED = (64, 96, 128, 192)  # channels of the four coarsest maps after mixing, f
 HEAD, PROJECTED = 128, 64  # channels of a head, and of its projection on the class
 FIRST = 32  # channels, at least, of a head's first layer: of one that looks at pixels
 FEWEST_PLACES = 5  # a side: heads do not look more coarsely
-NAMED = 0.9  # an image that the namer gives this share is clear enough
 CLASS_WEIGHT = 1.5  # of the namer's loss, as the adversary's
 NAMER_HIDDEN, NAMER_RATE, NAMER_MAPS = 256, 1e-3, 2  # layer, step size, and how many of the deepest maps it looks at
 
@@ -76,10 +75,14 @@ class Head(nn.Module):
 
 
 class Adversary(nn.Module):
-    """Mixture, heads and namer for images and their maps, shaped as ``probe``'s: a `Sight` of images is what all methods are given."""
+    """Mixture, heads and namer for images and their maps, shaped as ``probe``'s: a `Sight` of images is what all methods are given.
 
-    def __init__(self, probe: list[Tensor], classes: int) -> None:
+    ``clarity``, 0..1: an image that the namer gives this share is clear enough.
+    """
+
+    def __init__(self, probe: list[Tensor], classes: int, clarity: float) -> None:
         super().__init__()
+        self.clarity = clarity
         self.mixture = Mixture([feature_map.shape[1] for feature_map in probe[1:][-len(MIXED) :]])
         with torch.no_grad():
             shapes = [looked_at.shape for looked_at in self._look([part[:1].float().cpu() for part in probe])]
@@ -101,9 +104,9 @@ class Adversary(nn.Module):
         images, *maps = seen
         return [images, *self.mixture(maps[-len(MIXED) :])]
 
-    def scores(self, seen: list[Tensor], labels: Tensor) -> Tensor:
-        """What all heads say [N, all places]."""
-        return torch.cat([head(looked_at, labels) for head, looked_at in zip(self.heads, self._look(seen), strict=True)], dim=1).float()
+    def scores(self, seen: list[Tensor], labels: Tensor) -> list[Tensor]:
+        """What each head says [N, its places]."""
+        return [head(looked_at, labels).float() for head, looked_at in zip(self.heads, self._look(seen), strict=True)]
 
     def log_shares(self, seen: list[Tensor]) -> Tensor:
         """Logarithm of the share that the namer gives each class [N, classes]."""
@@ -115,18 +118,19 @@ class Adversary(nn.Module):
     def judge(self, seen: list[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
         """What the generator pays for the images that are seen, and the share of their own class that the namer sees, both as means."""
         self.requires_grad_(False)
-        loss, named = -self.scores(seen, labels).mean(), torch.ones((), device=labels.device)
+        loss, named = -torch.cat(self.scores(seen, labels), dim=1).mean(), torch.ones((), device=labels.device)
         if self.namer is not None:
             self.namer.eval()
             own = self.log_shares(seen)[torch.arange(len(labels)), labels]
-            loss, named = loss + CLASS_WEIGHT * F.relu(math.log(NAMED) - own).mean(), own.exp().mean()
+            loss, named = loss + CLASS_WEIGHT * F.relu(math.log(self.clarity) - own).mean(), own.exp().mean()
         return loss, named.detach()
 
     def learn(self, real: list[Tensor], real_labels: Tensor, fake: list[Tensor], fake_labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Losses of the heads (hinge, 0 where they know all and 2 where nothing) and of the namer, which looks at real images alone."""
+        """Loss of each head [heads] (hinge, 0 where it knows all and 2 where nothing), and of the namer, which looks at real images alone."""
         self.heads.requires_grad_(True)
-        heads = F.relu(1 - self.scores(real, real_labels)).mean() + F.relu(1 + self.scores(fake, fake_labels)).mean()
+        pairs = zip(self.scores(real, real_labels), self.scores(fake, fake_labels), strict=True)
+        heads = torch.stack([F.relu(1 - of_real).mean() + F.relu(1 + of_fake).mean() for of_real, of_fake in pairs])
         if self.namer is None:
-            return heads, torch.zeros_like(heads)
+            return heads, heads.new_zeros(())
         self.namer.requires_grad_(True).train()
         return heads, F.nll_loss(self.log_shares(real), real_labels)

@@ -61,7 +61,7 @@ class PartsTrainer(Trainer):
                 self._measure_norms(known)
         if eyes is not None:
             self.sight = Sight(eyes, self.images, self.device)
-            self.contest = Contest(self.sight.probe, arch.num_classes, config.lr, team)
+            self.contest = Contest(self.sight.probe, arch.num_classes, config, team)
 
     @torch.no_grad()
     def start(self) -> None:

@@ -38,6 +38,7 @@ class TrainConfig:
     features: str = ""  # what looks at the images: a name, or the SHA-256 of its network's file
     init: str = ""  # name of the checkpoint whose weights the run began with; "": random ones
     drift_share: float = 0.5  # of drift beside an adversary, as norms of their gradients on the image
+    clarity: float = 0.9  # share of its class that an adversary must see in an image
     drift_first: int = 0  # images of drift alone before an adversary comes: one that starts from noise loses the variety
 
     def __post_init__(self) -> None:
@@ -50,6 +51,7 @@ class TrainConfig:
             "lr": (self.lr, 0, 1),
             "guidance": (self.guidance, 0, 0.9),
             "drift-share": (self.drift_share, 0, 10),
+            "clarity": (self.clarity, 0.01, 1),
             "drift-first": (self.drift_first, 0, MAX_IMAGES),
             "resolution": (self.resolution or 4, 4, 1024),
             "seed": (self.seed, 0, MAX_SEED),

@@ -5,20 +5,21 @@ from torch import Tensor
 
 from resgen.precision import autocast
 from resgen.train.adversary import Adversary
+from resgen.train.config import TrainConfig
 from resgen.train.parallel import Team
 
-HEADS_AHEAD = 0.3  # heads' loss below which they wait for the generator: heads that know everything tell it little
+HEAD_AHEAD = 0.3  # loss below which a head waits for the generator: one that knows everything tells it little
 FROZEN_STEPS = 60  # first ones of a new adversary, in which it learns and the generator waits
 
 
 class Contest:
     """An adversary for what a `Sight` sees, shaped as ``probe``'s, and its optimiser."""
 
-    def __init__(self, probe: list[Tensor], classes: int, rate: float, team: Team) -> None:
+    def __init__(self, probe: list[Tensor], classes: int, config: TrainConfig, team: Team) -> None:
         device = probe[0].device
-        self.adversary = Adversary(probe, classes).to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
+        self.adversary = Adversary(probe, classes, config.clarity).to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
         team.share_batch_norms(self.adversary)
-        self.optimiser = torch.optim.Adam(self.adversary.parameter_groups(rate))
+        self.optimiser = torch.optim.Adam(self.adversary.parameter_groups(config.lr))
         self._rates = [group["lr"] for group in self.optimiser.param_groups]
         self._team = team
 
@@ -35,9 +36,10 @@ class Contest:
         with autocast(fake.device):
             heads, naming = self.adversary.learn(real, real_labels, [part.detach() for part in seen], labels)
         self.optimiser.zero_grad(set_to_none=True)
-        (naming + heads * (self._team.mean(heads.detach().clone()) > HEADS_AHEAD)).backward()
+        learning = [head for head in heads if self._team.mean(head.detach().clone()) > HEAD_AHEAD]  # Adam passes over the others
+        (naming + sum(learning) / len(heads)).backward()
         self._team.average_gradients(self.adversary)
         for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * caution
         self.optimiser.step()
-        return gradient, {"heads": heads, "named": named}
+        return gradient, {"heads": heads.mean(), "named": named}

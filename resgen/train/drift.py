@@ -81,6 +81,10 @@ class Memory:
         self.kept = kept
         self._of_class: dict[int, list[Tensor]] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._of_class
+
     def get(self, label: int) -> list[Tensor] | None:
         found = self._of_class.get(label)
         return None if found is None else [part.float() for part in found]
@@ -93,7 +97,7 @@ class Memory:
 
     def draw(self, count: int) -> list[Tensor] | None:
         """Descriptions of ``count`` remembered images of any class, drawn with replacement; None where nothing is remembered."""
-        if not self._of_class:
+        if self.is_empty:
             return None
         labels = sorted(self._of_class)
         chosen = [self._of_class[labels[int(torch.randint(len(labels), ()))]] for _ in range(count)]

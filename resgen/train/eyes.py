@@ -49,10 +49,11 @@ class EyesTrainer(Trainer):
         super().__init__(config, generator_config(config, data, **latents), data, device, command, team, begun)
         self.sight = Sight(features, self.images, self.device)
         if config.fights:
-            self.contest = Contest(self.sight.probe, self.generator.config.num_classes, config.lr, team)
+            self.contest = Contest(self.sight.probe, self.generator.config.num_classes, config, team)
         classes = len(data.classes)
         self.real_memory = Memory(max(config.real, min(MOST_REAL, REAL_MEMORY // classes)))
         self.fake_memory = Memory(min(MOST_FAKE, FAKE_MEMORY // classes))
+        self.offset = torch.zeros(2, 1, device=self.device)  # 0..1, as `move` takes it
 
     @property
     def faster(self) -> tuple[str, float]:
@@ -69,6 +70,8 @@ class EyesTrainer(Trainer):
         labels = self._choose_classes()
         others = self.real_memory.draw(OTHERS) if self.config.guidance else None
         offset = torch.rand(2, 1, device=self.device)
+        if self.real_memory.is_empty:
+            self.offset = offset
         batch = self._draw_batch(labels, step_seed)
         with autocast(self.device):
             fake = as_shown(self._generate(batch.z, batch.labels).float())
@@ -78,7 +81,7 @@ class EyesTrainer(Trainer):
             gradient, losses = self._resist(batch, fake)
         if self.config.drifts and not (fights and self.steps_done % DRIFT_EVERY):
             finest = max(0, len(self.sight.probe) - 1 - COARSE) if fights else 0
-            drift, losses["drift"] = self._drift(batch, fake, labels, others, offset, finest)
+            drift, losses["drift"] = self._drift(batch, fake, labels, others, finest)
             share = DRIFT_EVERY * self.config.drift_share * self.team.norm(gradient) / self.team.norm(drift) if fights else 1.0
             gradient = gradient + share * drift
         waits = fights and self.images_seen < self.config.drift_first + FROZEN_STEPS * self.config.batch
@@ -98,18 +101,16 @@ class EyesTrainer(Trainer):
             of_fake = self.sight.look(change_fake(fake))
         return self.contest.resist(fake, of_fake, batch.labels, of_real, batch.real_labels, self.caution)
 
-    def _drift(
-        self, batch: Batch, fake: Tensor, labels: list[int], others: list[Tensor] | None, offset: Tensor, finest: int
-    ) -> tuple[Tensor, Tensor]:
+    def _drift(self, batch: Batch, fake: Tensor, labels: list[int], others: list[Tensor] | None, finest: int) -> tuple[Tensor, Tensor]:
         """The drifting loss's gradient on the images ``fake`` in maps from number ``finest`` on, and the loss.
 
-        Eyes see all images of a step moved by one ``offset``: their maps' grid would leave its print, were it always the same on the image. What
-        is remembered was moved by offsets of its own.
+        Eyes see all images moved by one `offset`: their maps' grid would leave its print, were it always the same on the image. It changes
+        when the memories are emptied, since what is moved otherwise is no company.
         """
         with autocast(self.device):
             with torch.no_grad():
-                real_maps = self.sight.maps(move(batch.real, offset.expand(-1, len(batch.real))))
-            fake_maps = self.sight.maps(move(fake, offset.expand(-1, len(fake))))
+                real_maps = self.sight.maps(move(batch.real, self.offset.expand(-1, len(batch.real))))
+            fake_maps = self.sight.maps(move(fake, self.offset.expand(-1, len(fake))))
         self._remember(self.real_memory, labels, describe(batch.real, real_maps, finest), self.config.real)
         fake_parts = describe(fake, fake_maps, finest)
         mine = enumerate(labels[place] for place in self.team.share(len(labels)))

@@ -22,7 +22,7 @@ STATE = "state.safetensors"
 HISTORY = "history.csv"
 HEADER = "resgen-training"
 VERSION = 3  # of what a step does
-ADJUSTABLE = {"data", "images", "lr", "guidance", "save_every", "drift_share"}  # settings that may change on the way
+ADJUSTABLE = {"data", "images", "lr", "guidance", "save_every", "drift_share", "clarity"}  # settings that may change on the way
 UNSAID = {"data", "save_every"}  # of these, what does not begin a new stage
 ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it remembers of a parameter
 
