@@ -99,6 +99,15 @@ def read_card(path: Path) -> Card:
         raise CheckpointError(f"There is no checkpoint {path.name!r} in {path.parent}.") from error
 
 
+def has_card(path: Path) -> bool:
+    """True for a file that says it is a checkpoint of ResGen, whether or not it can be read."""
+    try:
+        with open_tensors(path) as file:
+            return HEADER in file.metadata
+    except (CheckpointError, OSError):
+        return False
+
+
 def parse_card(metadata: dict[str, str], path: Path) -> Card:
     """The card in a file's metadata, which may come from a stranger. Raises CheckpointError."""
     if HEADER not in metadata:

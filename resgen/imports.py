@@ -1,16 +1,23 @@
 """A file of another program -> a checkpoint of ours."""
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
-from resgen.card import LABEL, NAME, Card
+from resgen.architecture import Generator
+from resgen.budget import MAX_HEADER
+from resgen.card import HEADER, LABEL, NAME, Card, has_card, parse_card
 from resgen.checkpoint import Checkpoint, file_hash
 from resgen.errors import CheckpointError, why
 from resgen.fields import is_list, is_table
+from resgen.interop.graph_ops import GraphError
 from resgen.interop.readers import read_file
 from resgen.interop.reading import ImportOptions
 from resgen.statistics import latent_statistics
@@ -23,8 +30,11 @@ def import_file(path: Path, name: str, asked: ImportOptions, kind: str = "", dev
 
     Raises CheckpointError for what cannot be read, with what to do.
     """
-    if not NAME.fullmatch(name):
-        raise CheckpointError(f"{name[:40]!r} cannot be a checkpoint's name: use letters, digits, dots, dashes and underscores; say one with --as.")
+    check_own_name(name)
+    if has_card(path):
+        raise CheckpointError(
+            f"{path.name} is a checkpoint of ResGen already: put it into the folder of checkpoints, or give its path wherever a name is asked."
+        )
     kind, reading = read_file(path, asked, kind)
     arch = reading.config
     source = {"file": path.name, "kind": kind, "sha256": file_hash(path)}
@@ -32,10 +42,34 @@ def import_file(path: Path, name: str, asked: ImportOptions, kind: str = "", dev
     empty = torch.zeros(max(1, arch.num_classes), arch.w_dim)
     checkpoint = Checkpoint(card, reading.weights, empty, empty[:0])
     generator = checkpoint.build().to(device)
-    _try(generator, path, torch.device(device))
-    mean_w, names, directions = latent_statistics(generator, torch.device(device))
+    mean_w, names, directions = _tried(generator, path, torch.device(device))
     mean_w = mean_w.cpu() if reading.mean_w is None else reading.mean_w
-    return Checkpoint(replace(card, direction_names=names), reading.weights, mean_w, directions.cpu())
+    made = Checkpoint(replace(card, direction_names=names), reading.weights, mean_w, directions.cpu())
+    _check_readable(made, path)
+    return made
+
+
+def own_name(path: Path) -> str:
+    """A file's own name as far as a checkpoint may have it."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).lstrip("_.-")[:56] or "imported"
+
+
+def check_own_name(name: str) -> str:
+    """The name. Raises CheckpointError where no checkpoint can have it."""
+    if not NAME.fullmatch(name):
+        raise CheckpointError(f"{name[:40]!r} cannot be a checkpoint's name: use letters, digits, dots, dashes and underscores; say one with --as.")
+    return name
+
+
+def _check_readable(made: Checkpoint, path: Path) -> None:
+    """Raise CheckpointError where what would be written could not be read again."""
+    header = json.dumps(made.card.header())
+    try:
+        if len(header) > MAX_HEADER // 2:  # beside it there are names and sizes of tensors
+            raise CheckpointError("its description is too long")
+        parse_card({HEADER: header}, path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.name} has more parts than a checkpoint can tell of ({why(error)}): export a simpler network.") from error
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -48,7 +82,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError for a date that is none
         raise CheckpointError(f"{path.name} is not a configuration in YAML or JSON.") from error
     if not is_table(settings):
         raise CheckpointError(f"{path.name} is not a table of settings.")
@@ -69,14 +103,15 @@ def _classes(told: Sequence[str], count: int, settings: dict[str, Any]) -> tuple
 
 
 @torch.no_grad()
-def _try(generator: Any, path: Path, device: torch.device) -> None:
-    """Draw two images. Raises CheckpointError where they are none."""
+def _tried(generator: Generator, path: Path, device: torch.device) -> tuple[Tensor, tuple[str, ...], Tensor]:
+    """The `latent_statistics` of a generator that has drawn two images. Raises CheckpointError where they are none."""
     arch = generator.config
     noise = torch.randn(2, arch.z_dim, generator=torch.Generator("cpu").manual_seed(0))
-    weights = torch.eye(arch.num_classes, device=device)[[0, -1]] if arch.num_classes else None
+    weights = F.one_hot(torch.tensor([0, arch.num_classes - 1], device=device), arch.num_classes).float() if arch.num_classes else None
     try:
         images = generator(noise.to(device), weights)
-    except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
+        if tuple(images.shape) != (2, arch.image_channels, arch.resolution, arch.resolution) or not images.isfinite().all():
+            raise CheckpointError(f"{path.name} could be read, but what its network draws is no image.")
+        return latent_statistics(generator, device)
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, GraphError) as error:
         raise CheckpointError(f"{path.name} could be read, but its network cannot be run: {why(error)}.") from error
-    if tuple(images.shape) != (2, arch.image_channels, arch.resolution, arch.resolution) or not images.isfinite().all():
-        raise CheckpointError(f"{path.name} could be read, but what its network draws is no image.")

@@ -21,7 +21,7 @@ from resgen.hub import SOURCE, fetch
 from resgen.sampler import Sampler, pick_device
 
 SAMPLERS_KEPT, HASHES_KEPT, FEATURES_KEPT, FAULTS_KEPT = 12, 1024, 6, 256
-FOREIGN = (".pt", ".pth", ".bin", ".pkl", ".ckpt", ".onnx", ".pt2")  # endings of what `resgen import` reads, or tells why not
+FOREIGN = (".pt", ".pth", ".bin", ".pkl", ".ckpt", ".tar", ".onnx", ".pt2")  # endings of what `resgen import` reads, or tells why not
 FAULT_SECONDS = 60.0  # until a file that could not be read is tried again
 _INSIDE, _BESIDE = Path(__file__).resolve().parent / "checkpoints", Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = _INSIDE if _INSIDE.is_dir() else _BESIDE  # in an installed package, else in the repository
@@ -85,7 +85,7 @@ class Library:
         if not NAME.fullmatch(name):
             return []
         files = (self.folder / "snapshots" / name).glob("*.safetensors")
-        moments = sorted(int(path.stem) for path in files if re.fullmatch(r"\d{1,12}", path.stem, re.ASCII))
+        moments = sorted(int(path.stem) for path in files if re.fullmatch(r"\d{1,12}", path.stem, re.ASCII) and path.is_file())
         return [f"{name}@{images}" for images in moments]
 
     def add(self, source: str | Path) -> str:
@@ -175,7 +175,7 @@ class Library:
         return next((path for path in self._feature_files() if classes and _feature_classes(path, _stamp(path)) == classes), None)
 
     def _feature_files(self) -> list[Path]:
-        return sorted((self.folder / "features").glob("*.safetensors"))
+        return sorted(path for path in (self.folder / "features").glob("*.safetensors") if path.is_file())
 
     def _load_features(self, path: Path) -> FeatureResNet:
         return self._kept(self._features, (path, _stamp(path)), lambda: load_features(path).freeze().to(self.device))
@@ -227,8 +227,11 @@ def _rank(card: Card) -> tuple[float | str, ...]:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """What changes when a file is written anew."""
-    found = path.stat()
+    """What changes when a file is written anew. Raises CheckpointError where it is gone."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}.") from error
     return found.st_mtime_ns, found.st_size
 
 

@@ -14,6 +14,7 @@ PRINCIPAL, FACTORISED = 12, 6  # directions of each kind
 SEEN_ON = 32  # images of up to 128 pixels that a direction's visible effect is measured on; of larger ones fewer
 POOLED = 4  # pixels a side that features are averaged to
 BATCH = 32
+MAPPED = 1024  # latents that are mapped at once: of each, there is a weight for every class
 RIDGE = 0.1  # weight of a regression's own length beside its error
 
 
@@ -28,7 +29,8 @@ def latent_statistics(generator: Generator, device: torch.device) -> tuple[Tenso
     groups = max(1, arch.num_classes)
     labels = torch.arange(max(2 * groups, SAMPLES) if arch.mapped else SAMPLES_OF_FEATURES, device=device) % groups
     z = torch.randn(len(labels), arch.z_dim, generator=torch.Generator("cpu").manual_seed(0)).to(device)
-    w = generator.map(z, _one_hot(labels, arch.num_classes))[:, 0]
+    parts = zip(z.split(MAPPED), labels.split(MAPPED), strict=True)
+    w = torch.cat([generator.map(noise, _one_hot(own, arch.num_classes))[:, 0] for noise, own in parts])
     mean_w = _mean_w(generator, w, labels)
     spread = w - mean_w[labels]
     named = _principal(spread) if arch.mapped else _principal_by_features(generator, w, spread)

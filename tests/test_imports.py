@@ -14,7 +14,7 @@ from resgen.cli import main
 from resgen.composite import AnatomyOf, StyleMix, Walk
 from resgen.errors import CheckpointError, RecipeError
 from resgen.exports import export
-from resgen.imports import import_file
+from resgen.imports import import_file, read_settings
 from resgen.interop.graph import GraphConfig
 from resgen.interop.reading import ImportOptions
 from resgen.invert import invert
@@ -124,6 +124,9 @@ def test_onnx_becomes_a_graph_and_goes_on_as_python(imported: Sampler, tmp_path:
     rename_input(tmp_path / "x.onnx", f"z'''+str(open({str(tmp_path / 'ran')!r}, 'w'))+r'''")
     again = Sampler(import_file(tmp_path / "x.onnx", "again", ImportOptions()), "cpu")
     assert again.card.arch.family == GraphConfig.family
+    w = torch.randn(3, again.card.arch.w_dim, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(again.generator.first_features(w), next(again.generator.depths(w))[0])
     recipe = Recipe(seeds=(0, 1, 2))
     difference = abs(again.render(recipe).astype(int) - imported.render(recipe).astype(int)).max()
     assert difference <= 1 and export(again, "python", tmp_path / "x.py") <= 1
@@ -134,6 +137,19 @@ def test_onnx_becomes_a_graph_and_goes_on_as_python(imported: Sampler, tmp_path:
 def test_stylegan_is_exported_in_other_ways(imported: Sampler, tmp_path: Path) -> None:
     assert export(imported, "torchscript", tmp_path / "x.pt") <= 1
     assert export(imported, "onnx", tmp_path / "half.onnx", half=True) <= 3
+
+
+@pytest.mark.parametrize(("name", "said"), [("a/b", "cannot be a checkpoint's name"), ("x" * 300, "cannot be a checkpoint's name")])
+def test_a_name_is_looked_at_before_anything_is_made(name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["import", str(tmp_path / "theirs.pth"), "--as", name, "--to", str(tmp_path / "kept")])
+    assert said in capsys.readouterr().err and not (tmp_path / "kept").exists()
+
+
+def test_a_date_that_is_none_is_no_configuration(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("day: 2020-13-45")
+    with pytest.raises(CheckpointError, match="not a configuration"):
+        read_settings(tmp_path / "config.yaml")
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

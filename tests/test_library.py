@@ -190,6 +190,18 @@ def test_without_networks_there_is_no_classifier(folder: Path) -> None:
         shelf.classifier("tiny")
 
 
+def test_what_is_gone_is_passed_over(folder: Path) -> None:
+    """A link whose file was taken away, sorted before all others."""
+    (folder / "features").mkdir(exist_ok=True)
+    (folder / "snapshots" / "gone").mkdir(parents=True)
+    for place in ("features/a.safetensors", "snapshots/gone/4000.safetensors"):
+        (folder / place).symlink_to(folder / "nothing.safetensors")
+    library = Library(folder, "cpu")
+    assert library.snapshots("gone") == [] and all(isinstance(library.has_classifier(name), bool) for name in library.names())
+    with pytest.raises(CheckpointError, match=r"gone@4000"):
+        library.card("gone@4000")
+
+
 def test_a_changed_network_is_seen(folder: Path) -> None:
     shelf = Library(folder, "cpu")
     first = shelf.classifier("tiny")

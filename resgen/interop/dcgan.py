@@ -29,11 +29,17 @@ class Layer:
     weight: Tensor  # [out, in, k, k]; transposed: [in, out, k, k]; linear: [out, in]
     bias: Tensor  # [out]
 
+    def __post_init__(self) -> None:
+        if self.bias.shape != (self.weight.shape[int(self.kind == TRANSPOSED)],) or not self.weight.numel():
+            raise ValueError("a bias of another size than its layer")
+
     def normed(self, state: State, name: str, epsilon: float = EPSILON) -> "Layer":
         """The same, and a batch norm after it; of a linear layer's output, each channel's pixels have one."""
         deviation = (state[f"{name}.running_var"].float() + epsilon).sqrt()
         scale = state[f"{name}.weight"].float() / deviation if f"{name}.weight" in state else 1 / deviation
         shift = state[f"{name}.bias"].float() if f"{name}.bias" in state else torch.zeros_like(scale)
+        if scale.ndim != 1 or not len(scale) or shift.shape != scale.shape:
+            raise ValueError("a norm of another size than its layer")
         pixels = len(self.bias) // len(scale)
         scale, shift, mean = (values.repeat_interleave(pixels) for values in (scale, shift, state[f"{name}.running_mean"].float()))
         shape = [1] * self.weight.ndim
@@ -45,7 +51,7 @@ def sniff(state: State) -> bool:
     """Whether these tensors are a row of convolutions that begins with one pixel of noise, or with a linear layer, and ends with an image."""
     try:
         layers = _layers(state)
-    except (KeyError, ValueError, RuntimeError, IndexError, StopIteration):
+    except (KeyError, ValueError, RuntimeError, IndexError, StopIteration, TypeError, ArithmeticError):
         return False
     enlarging = any(layer.kind == TRANSPOSED for layer in layers)  # else what does it, between plain ones, is not in the file
     return len(layers) > 1 and enlarging and len(layers[-1].bias) in (1, 3)

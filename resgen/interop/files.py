@@ -4,9 +4,12 @@ Files are mapped into memory, since they may be gigabytes of which a part is use
 command of its own that its user started: the studio reads such a file only where its host lets visitors bring theirs, and then a copy of its own.
 """
 
+import io
 import pickletools
 import warnings
 import zipfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,13 +17,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from resgen.data import natural
 from resgen.errors import CheckpointError
 from resgen.fields import is_table
+from resgen.files import open_plain
 from resgen.interop.states import State
 
 MAX_BYTES = 1 << 33  # of a file
 MAX_PARTS = 100_000  # of an archive
-MAX_PICKLE = 1 << 26  # bytes of an archive's table of contents
+MAX_DIRECTORY = 1 << 24  # bytes of an archive's list of parts
+MAX_OPERATIONS = 1_000_000  # of a pickle; a network's takes about fifty for each tensor, and each may make a set or a table
 MAX_DEPTH = 3  # tables within tables
 MAX_WITHIN = 10_000  # values in a tuple and in those within it
 TUPLES = {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
@@ -35,7 +41,7 @@ PLAIN = ("g", "netg", "generator", "gen", "model_state_dict", "state_dict", "mod
 def check_start(path: Path) -> bytes:
     """The first bytes of a file that is there, and not a pointer in the place of one. Raises CheckpointError."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             start, size = file.read(64), path.stat().st_size
     except OSError as error:
         raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}.") from error
@@ -51,9 +57,9 @@ def check_start(path: Path) -> bytes:
 def read_states(path: Path) -> list[State]:
     """The state dicts in a file, those of an averaged generator first. Raises CheckpointError."""
     start = check_start(path)
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         content = _read_safetensors(path)
-    elif path.suffix in TORCH_SUFFIXES:
+    elif path.suffix.lower() in TORCH_SUFFIXES:
         content = _read_torch(path, zipped=start.startswith(b"PK"))
     else:
         raise CheckpointError(
@@ -71,7 +77,9 @@ def _read_safetensors(path: Path) -> State:
     try:
         opened = safe_open(path, "pt")
         with opened as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return {
+                name: file.get_tensor(name) for name in sorted(file.keys(), key=natural)
+            }  # it sorts 10 before 2, and some readers go by the order
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path.name} is damaged or not whole: it cannot be read as safetensors. Copy or download it again.") from error
 
@@ -94,18 +102,32 @@ def _read_torch(path: Path, zipped: bool) -> object:
         raise CheckpointError(f"{path.name} is damaged or not whole: it cannot be read as a PyTorch file. Copy or download it again.") from error
 
 
+class _Bounded(io.BufferedReader):
+    """A file for `zipfile`, which reads an archive's list of parts in one piece, and makes of it ten times as much."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > MAX_DIRECTORY:
+            raise zipfile.BadZipFile("its list of parts is longer than any network's")
+        return super().read(size)
+
+
+@contextmanager
+def open_archive(path: Path) -> Generator[zipfile.ZipFile]:
+    """A zip file, whose list of parts was not too long to be read. Raises zipfile.BadZipFile, OSError, ValueError or NotImplementedError."""
+    with _Bounded(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
+        yield archive
+
+
 def _check_archive(path: Path) -> None:
     """Refuse archives that unpack to more than they are. Raises CheckpointError."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             parts = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise CheckpointError(f"{path.name} is damaged or not whole: it cannot be read as a PyTorch file. Copy or download it again.") from error
     packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
     if packed or len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > path.stat().st_size:
         raise CheckpointError(f"{path.name} is an archive that unpacks to more than it is, which PyTorch never writes; it is refused.")
-    if any(part.filename.endswith(".pkl") and part.file_size > MAX_PICKLE for part in parts):
-        raise CheckpointError(f"{path.name} has a table of contents larger than any network's; it is refused.")
 
 
 def _check_pickles(path: Path, zipped: bool) -> None:
@@ -114,19 +136,23 @@ def _check_pickles(path: Path, zipped: bool) -> None:
         with path.open("rb") as file:
             for _ in range(OLD_PICKLES):
                 if file.peek(1):
-                    _check_tuples(file, path.name)
+                    _check_pickle(file, path.name)
         return
-    with zipfile.ZipFile(path) as archive:
+    with open_archive(path) as archive:
         for part in archive.infolist():
             if part.filename.endswith(".pkl"):
                 with archive.open(part) as file:
-                    _check_tuples(file, path.name)  # type: ignore[arg-type]
+                    _check_pickle(file, path.name)  # type: ignore[arg-type]
 
 
-def _check_tuples(file: BinaryIO, name: str) -> None:
-    """Refuse a pickle with tuples that have the same ones within them again and again: as a key, one is followed to all its ends. Raises CheckpointError."""
+def _check_pickle(file: BinaryIO, name: str) -> None:
+    """Refuse a pickle that makes more than a network needs, or tuples that have the same ones within them again and again: as a key, one is followed to
+    all its ends. Raises CheckpointError.
+    """
     stack, memo = list[int | None](), dict[int, int | None]()  # how many values there are in each; None: a mark
-    for opcode, argument, _ in pickletools.genops(file):
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        if count > MAX_OPERATIONS:
+            raise CheckpointError(f"{name} has a table of contents larger than any network's; it is refused.")
         if opcode.name in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(memo[int(argument)])  # type: ignore[arg-type]
         elif opcode.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):

@@ -223,7 +223,22 @@ class GraphGenerator(Generator):
             features = torch.cat([part[place] for part in parts])
             yield features, features if place == len(parts[0]) - 1 else None
 
+    def first_features(self, w: Tensor) -> Tensor:
+        """Without what the graph makes of them."""
+        name = self.config.shown[0][0]
+        parts = self.for_each_block(w)[:, 0].split(self.config.batch or len(w))
+        return torch.cat([next(value for made, value in run(self.config.program, self._given(part)) if made == name) for part in parts])
+
     def _features(self, w: Tensor) -> list[Tensor]:
+        config, values = self.config, self._given(w)
+        names = [name for name, _ in config.shown]
+        for _ in run(config.program, values, kept=names):
+            pass
+        found = [values[name] for name in names]
+        return [*found[:-1], 2 * found[-1] - 1 if config.zero_to_one else found[-1]]
+
+    def _given(self, w: Tensor) -> dict[str, Any]:
+        """Constants and inputs by their names."""
         config, values = self.config, dict[str, Any]()
         for index, constant in enumerate(config.given):
             values[constant.name] = getattr(self, f"constant{index}") if constant.numbers is None else written(constant)
@@ -231,11 +246,7 @@ class GraphGenerator(Generator):
         if config.class_kind != NONE:
             weights = w[:, config.z_dim :]
             values[config.class_input] = weights if config.class_kind == WEIGHTS else weights.argmax(dim=1)
-        names = [name for name, _ in config.shown]
-        for _ in run(config.program, values, kept=names):
-            pass
-        found = [values[name] for name in names]
-        return [*found[:-1], 2 * found[-1] - 1 if config.zero_to_one else found[-1]]
+        return values
 
     def layers_of_w(self) -> list[Tensor]:
         """None: a graph does not say which of its constants are layers."""

@@ -34,7 +34,7 @@ def read_onnx(path: Path, asked: ImportOptions) -> Reading:
         raise CheckpointError(f"{path.name} has {len(graph.output)} outputs; a generator has one, the image.")
     config = GraphConfig(
         num_classes=classes,
-        image_channels=_dims(graph.output[0])[1] if len(_dims(graph.output[0])) == 4 else 3,
+        image_channels=_channels(_dims(graph.output[0]), path),
         noise_shape=tuple(_dims(noise)[1:]),
         noise_input=noise.name,
         class_input="" if label is None else label.name,
@@ -60,7 +60,8 @@ def _parse(path: Path) -> tuple[Any, Any]:
 
 
 def _tensors(graph: Any) -> list[Any]:
-    return [*graph.initializer, *(attribute.t for node in graph.node for attribute in node.attribute if attribute.HasField("t"))]
+    attributes = [attribute for node in graph.node for attribute in node.attribute]
+    return [*graph.initializer, *(tensor for attribute in attributes for tensor in (attribute.t, *attribute.tensors))]
 
 
 def _nodes(graph: Any, values: dict[str, np.ndarray], onnx: Any) -> tuple[str, ...]:
@@ -112,6 +113,13 @@ def _constants(values: dict[str, np.ndarray], graph: Any) -> tuple[tuple[str, ..
 def _dims(value: Any) -> list[int]:
     """Sizes of an input or output; 0: any."""
     return [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+
+
+def _channels(dims: list[int], path: Path) -> int:
+    """Of an image [N, C, R, R], where the file says them, else 3. Raises CheckpointError."""
+    if len(dims) == 4 and dims[3] in (1, 3) and dims[1] not in (0, 1, 3):
+        raise CheckpointError(f"{path.name} makes images with their channels last; export its network with channels first, [N, {dims[3]}, R, R].")
+    return dims[1] or 3 if len(dims) == 4 else 3
 
 
 def _is_float(value: Any) -> bool:

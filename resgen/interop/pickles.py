@@ -96,7 +96,7 @@ def read_pickle(path: Path) -> object:
             return _Machine(_Reading(path.name, size)).run(_Stream(file, size))
     except OSError as error:
         raise CheckpointError(f"{path.name} cannot be read ({error.strerror or error}); choose another file.") from error
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError, RecursionError) as error:
         raise CheckpointError(f"{path.name} is damaged or not whole; fetch it again.") from error
 
 
@@ -149,8 +149,6 @@ def _table(module: Plain, kind: str) -> dict[Any, Any]:
 
 def _check_start(name: str, start: bytes, size: int) -> None:
     """Refuse what is no pickle by its first bytes. Raises CheckpointError."""
-    if start.startswith(b"version https://git-lfs"):
-        raise CheckpointError(f"{name} only points to the file it should be; run `git lfs pull` where it came from.")
     if start.startswith(b"PK"):
         raise CheckpointError(f"{name} is a zip archive and not a pickle of networks; unpack it and choose the .pkl file within.")
     if len(start) < 2 or start[0] != 0x80 or start[1] > 5:

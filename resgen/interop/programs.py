@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from resgen.errors import CheckpointError, why
+from resgen.interop.files import open_archive
 from resgen.interop.onnx_files import read_onnx
 from resgen.interop.reading import ImportOptions, Reading
 from resgen.tensors import weightless
@@ -29,11 +30,9 @@ TRIED = 2  # noises
 
 def is_program(path: Path) -> bool:
     """Whether a file is a program of PyTorch, by its suffix or by what its archive holds."""
-    if path.suffix == EXPORTED:
+    if path.suffix.lower() == EXPORTED:
         return True
-    if not zipfile.is_zipfile(path):
-        return False
-    with suppress(zipfile.BadZipFile, OSError, ValueError), zipfile.ZipFile(path) as archive:
+    with suppress(zipfile.BadZipFile, OSError, ValueError, NotImplementedError), open_archive(path) as archive:
         return any(name.endswith("/constants.pkl") or "/code/" in name for name in archive.namelist())
     return False
 
@@ -44,7 +43,7 @@ def read_program(path: Path, asked: ImportOptions) -> Reading:
         raise CheckpointError(f"{path.name} is a program, which would be run to read it; if you trust who made it, say --trust.")
     try:
         with _quiet():
-            return _read_exported(path, asked) if path.suffix == EXPORTED else _read_script(path, asked)
+            return _read_exported(path, asked) if path.suffix.lower() == EXPORTED else _read_script(path, asked)
     except CheckpointError:
         raise
     except Exception as error:  # programs and exporters fail in many ways

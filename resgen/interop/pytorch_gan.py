@@ -52,6 +52,6 @@ def read(state: State, asked: ImportOptions) -> Reading:
 
 def _activation(settings: dict[str, Any]) -> str:
     activation = settings.get("activation", "leaky_relu")
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise CheckpointError(f"The configuration's activation must be one of: {', '.join(ACTIVATIONS)}.")
     return activation

@@ -39,6 +39,7 @@ READERS: dict[str, Reader] = {
     "dcgan": dcgan,  # last: it looks at shapes alone
 }  # pyright: ignore[reportAssignmentType]
 PICKLED: dict[str, PickleReader] = {"stylegan2": stylegan2, "stylegan3": stylegan3}  # pyright: ignore[reportAssignmentType]
+MAX_MEANS = 1 << 25  # numbers of the mean latents of all classes
 GRAPH, PROGRAM = "onnx", "program"
 KINDS = (*READERS, *PICKLED, GRAPH)
 
@@ -48,11 +49,11 @@ def read_file(path: Path, asked: ImportOptions, wanted: str = "") -> tuple[str, 
     if wanted and wanted not in KINDS:
         raise CheckpointError(f"There is no reader {wanted[:40]!r}; there are {', '.join(KINDS)}.")
     check_start(path)
-    if path.suffix == PICKLE_SUFFIX:
+    if path.suffix.lower() == PICKLE_SUFFIX:
         return _read_pickled(path, asked, wanted)
     if is_program(path):
         return PROGRAM, check(read_program(path, asked), path)
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         return GRAPH, _read(partial(read_onnx, path, asked), path, _malformed)
     return _read_states(path, read_states(path), asked, wanted)
 
@@ -97,6 +98,8 @@ def _read(read: Callable[[], Reading], path: Path, wrong: Callable[[Exception], 
 def check(reading: Reading, path: Path) -> Reading:
     """The reading, where its tensors are those that its configuration asks for, and finite. Raises CheckpointError."""
     arch, held = reading.config, dict(reading.weights)
+    if max(1, arch.num_classes) * arch.w_dim > MAX_MEANS:
+        raise CheckpointError(f"{path.name} has {arch.num_classes} classes of {arch.w_dim} numbers each, too many to be opened.")
     with weightless():
         expected = {name: tuple(value.shape) for name, value in arch.build().state_dict().items()}
     if reading.mean_w is not None:

@@ -1,7 +1,6 @@
 """State dicts of others, read layer by layer: spectral norms folded, batch norms as `LinearNorm`, names made ours."""
 
 import re
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -27,12 +26,6 @@ def pick(state: State, name: str, dim: int = 0) -> Tensor:
         matrix = weight.transpose(0, dim).flatten(1)
         return weight / torch.dot(state[u].float(), matrix @ state[v].float())
     return state[name].float()
-
-
-def count(state: State, prefix: str) -> int:
-    """How many numbers follow ``prefix`` in the names, from the least without a gap."""
-    found = sorted({int(part) for name in state if name.startswith(prefix) and (part := name[len(prefix) :].split(".")[0]).isdecimal()})
-    return next((i + 1 for i, (a, b) in enumerate(pairwise(found)) if b != a + 1), len(found))
 
 
 def plain_norm(state: State, name: str, epsilon: float) -> State:

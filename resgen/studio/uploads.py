@@ -1,15 +1,14 @@
 """Generators that a visitor brings, where the host lets them: a file of another program, or of ours -> a checkpoint in the library's folder."""
 
-import re
 import shutil
 from pathlib import Path
 from threading import Lock
 
-from resgen.card import NAME, read_card
+from resgen.card import NAME, has_card
 from resgen.checkpoint import Checkpoint, file_hash, load_checkpoint, save_checkpoint
 from resgen.errors import CheckpointError
 from resgen.files import whole_file
-from resgen.imports import import_file
+from resgen.imports import import_file, own_name
 from resgen.interop.files import PICKLE_SUFFIX, TORCH_SUFFIXES
 from resgen.interop.programs import EXPORTED, is_program
 from resgen.interop.reading import ImportOptions, OutputUnsaidError
@@ -31,7 +30,7 @@ def keep_upload(path: Path, library: Library) -> tuple[str, str]:
     if known := _brought_before(path, digest, library):
         return known, _here_already(path, known)
     made, told = None, ""
-    if _is_ours(path):
+    if has_card(path):
         load_checkpoint(path)  # which checks all of it
     else:
         made, told = _converted(path, library.device)
@@ -58,17 +57,9 @@ def _keep(path: Path, made: Checkpoint | None, target: Path) -> None:
             shutil.copyfile(path, partial)
 
 
-def _is_ours(path: Path) -> bool:
-    try:
-        read_card(path)
-    except CheckpointError:
-        return False
-    return True
-
-
 def _converted(path: Path, device: str) -> tuple[Checkpoint, str]:
     """The checkpoint made of a file, and what was assumed of it."""
-    name = _own_name(path)
+    name = own_name(path)
     try:
         return import_file(path, name, ImportOptions(), device=device), ""
     except OutputUnsaidError:
@@ -85,14 +76,9 @@ def _brought_before(path: Path, digest: str, library: Library) -> str | None:
     return None
 
 
-def _own_name(path: Path) -> str:
-    """The file's own name as far as a checkpoint may have it."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).lstrip("_.-")[:56] or "imported"
-
-
 def _free_name(path: Path, library: Library) -> str:
     """The file's own name, and a number where another has it."""
-    words = _own_name(path)
+    words = own_name(path)
     names = (words if turn == 1 else f"{words}-{turn}" for turn in range(1, 10_000))
     taken = {name.lower() for name in library.names()}
     return next(name for name in names if NAME.fullmatch(name) and name.lower() not in taken)

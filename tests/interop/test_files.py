@@ -1,8 +1,11 @@
 """Files that mean harm, or are not what they say: each is refused in one sentence, nothing of it is run, and little memory is used."""
 
+import itertools
 import json
 import os
 import pickle
+import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -15,6 +18,7 @@ import torch
 from torch import nn
 
 from resgen.interop.files import read_states
+from resgen.library import SHIPPED
 from tests.interop.test_pickles import FOUR, Call, network, persistent, storage, tensor, written
 
 MEGABYTES = 512
@@ -151,6 +155,73 @@ def cut_stylegan(path: Path) -> None:
     path.write_bytes((Path(__file__).parent / "stylegan" / "resnet-32.pkl").read_bytes()[:-5000])
 
 
+def pickle_of_many_sets(path: Path) -> None:
+    """Each of one byte is two hundred in memory."""
+    path.write_bytes(b"\x80\x04" + b"\x8f" * 5_000_000 + b".")
+
+
+def archive_of_many_parts(path: Path) -> None:
+    """A list of parts that is longer than what it lists: an entry of forty-six bytes is four hundred in memory."""
+    entry = b"PK\x01\x02" + struct.pack("<6H3I5H2I", 20, 20, 0, 0, 0, 33, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"x"
+    count = 1_000_000
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, count * len(entry), 0, 0)
+    path.write_bytes(entry * count + end)
+
+
+def norm_wider_than_its_layer(path: Path) -> None:
+    """A thousand channels of one layer, ten thousand of its norm: together ten thousand million numbers."""
+    norm = {"running_mean": torch.zeros(10_000), "running_var": torch.ones(10_000)}
+    torch.save(
+        {"a.weight": torch.zeros(1, 1, 1000, 1000), "a.bias": torch.zeros(10_000), **{f"n.{name}": value for name, value in norm.items()}}, path
+    )
+
+
+def bias_of_no_dimension(path: Path) -> None:
+    torch.save({"a.weight": torch.zeros(8, 3, 4, 4), "a.bias": torch.tensor(0.0), "b.weight": torch.zeros(3, 3, 4, 4)}, path)
+
+
+def onnx_that_pads(path: Path) -> None:
+    """Sixteen pixels become a thousand million, of which a stride keeps nine."""
+    import onnx
+
+    weight = onnx.helper.make_tensor("w", 1, [3, 3, 1, 1], [0.0] * 9)
+    node = onnx.helper.make_node("Conv", ["z", "w"], ["image"], pads=[16384] * 4, strides=[16384] * 2)
+    z, image = (onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in (("z", ["n", 3, 4, 4]), ("image", ["n", 3, 3, 3])))
+    path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [z], [image], [weight])).SerializeToString())
+
+
+def onnx_with_data_elsewhere_in_a_list(path: Path) -> None:
+    import onnx
+
+    z, image = (onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in (("z", ["n", 4]), ("image", ["n", 3, 4, 4])))
+    outside = onnx.TensorProto(name="x", data_type=1, dims=[4], data_location=onnx.TensorProto.EXTERNAL)
+    outside.external_data.add(key="location", value="secret")
+    node = onnx.helper.make_node("Identity", ["z"], ["image"], x=[outside])
+    path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [z], [image], [])).SerializeToString())
+
+
+def onnx_of_many_parts(path: Path) -> None:
+    """More than can be written into a checkpoint's header and read again."""
+    import onnx
+
+    names = ["z", *(f"x{index}" for index in range(5000)), "image"]
+    nodes = [onnx.helper.make_node("Identity", [name], [then]) for name, then in itertools.pairwise(names)]
+    z, image = (onnx.helper.make_tensor_value_info(name, 1, ["n", 3, 8, 8]) for name in ("z", "image"))
+    path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [z], [image], [])).SerializeToString())
+
+
+def onnx_with_channels_last(path: Path) -> None:
+    import onnx
+
+    node = onnx.helper.make_node("Transpose", ["z"], ["image"], perm=[0, 2, 3, 1])
+    z, image = (onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in (("z", ["n", 3, 8, 8]), ("image", ["n", 8, 8, 3])))
+    path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [z], [image], [])).SerializeToString())
+
+
+def of_ours(path: Path) -> None:
+    shutil.copyfile(SHIPPED / "fashion-mnist.safetensors", path)
+
+
 def empty(path: Path) -> None:
     path.write_bytes(b"")
 
@@ -163,13 +234,22 @@ FILES: dict[tuple[str, Callable[[Path], None]], str] = {
     (".pth", truncated): "damaged or not whole",
     (".pth", zip_bomb): "unpacks to more",
     (".pth", tuples_within_tuples): "tuples within tuples",
+    (".pth", pickle_of_many_sets): "larger than any network's",
+    (".pth", archive_of_many_parts): "damaged or not whole",
+    (".pth", norm_wider_than_its_layer): "not recognised",
+    (".pth", bias_of_no_dimension): "not recognised",
     (".pth", git_lfs_pointer): "Git LFS",
+    (".safetensors", of_ours): "a checkpoint of ResGen already",
     (".safetensors", git_lfs_pointer): "Git LFS",
     (".onnx", git_lfs_pointer): "Git LFS",
     (".pt", torchscript): "--trust",
     (".onnx", onnx_with_data_elsewhere): "weights in other files",
     (".onnx", onnx_that_grows): "cannot be followed",
     (".onnx", onnx_with_a_loop): "does not know",
+    (".onnx", onnx_with_data_elsewhere_in_a_list): "weights in other files",
+    (".onnx", onnx_that_pads): "cannot be followed",
+    (".onnx", onnx_of_many_parts): "more parts",
+    (".onnx", onnx_with_channels_last): "channels first",
     (".onnx", truncated): "cannot be read as ONNX",
     (".pth", empty): "is empty",
     (".pkl", old_pickle_that_runs_code): "may be harmful",

@@ -10,11 +10,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from resgen.errors import CheckpointError
-from resgen.interop.readers import READERS, read_file
-from resgen.interop.reading import ImportOptions
+from resgen.interop.readers import READERS, check, read_file
+from resgen.interop.reading import ImportOptions, Reading
+from resgen.interop.resnet import ResNetConfig
 from tests.interop.states import filled, latents, picked
 
 DRAWN = sorted((Path(__file__).parent / "drawn").glob("*.npz"))
@@ -84,6 +86,31 @@ def test_spectral_norms_of_both_kinds_are_folded(norm: Callable[[nn.Module], nn.
     with torch.no_grad():
         drawn = network.eval()(z[:, :, None, None])
         assert kind == "dcgan" and (generator(z) - drawn).abs().max() < 1e-4 and drawn.std() > 0.05
+
+
+def test_layers_are_in_their_order_however_a_file_sorts_them(tmp_path: Path) -> None:
+    """Safetensors has main.10 before main.2."""
+    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == "dcgan-plain"))["about"]))
+    state = filled({name: tuple(shape) for name, shape in about["shapes"].items()})
+    torch.save(state, tmp_path / "theirs.pth")
+    save_file(state, tmp_path / "theirs.safetensors")
+    (_, plain), (kind, sorted_) = (read_file(tmp_path / f"theirs{suffix}", ImportOptions(output="tanh")) for suffix in (".pth", ".safetensors"))
+    assert kind == "dcgan" and sorted_.config == plain.config
+    assert all(torch.equal(value, plain.weights[name]) for name, value in sorted_.weights.items())
+
+
+@pytest.mark.parametrize("suffix", [".PTH", ".PT"])
+def test_endings_may_be_written_large(suffix: str, tmp_path: Path) -> None:
+    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == "dcgan-plain"))["about"]))
+    torch.save(filled({name: tuple(shape) for name, shape in about["shapes"].items()}), tmp_path / f"theirs{suffix}")
+    assert read_file(tmp_path / f"theirs{suffix}", ImportOptions(output="tanh"))[0] == "dcgan"
+
+
+def test_more_classes_than_means_can_be_kept_of_are_refused(tmp_path: Path) -> None:
+    """A file of a few kilobytes, whose classes' latents would be gigabytes."""
+    config = ResNetConfig(num_classes=20_000, z_dim=1, base_resolution=4, stem_width=1, widths=(1, 1))
+    with pytest.raises(CheckpointError, match="20000 classes"):
+        check(Reading(config, {}), tmp_path / "theirs.pth")
 
 
 def test_a_generator_that_lacks_a_layer_is_refused(tmp_path: Path) -> None:
