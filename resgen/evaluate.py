@@ -113,11 +113,12 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
         (lambda seen: judge.classify(seen.to(judge.classify.weight.device))) if isinstance(judge, FeatureResNet) else fit_classifier(reference, train)
     )
     figures = {f"{prefix}judge_test_accuracy": round(_accuracy(name_classes, held_out, test), 4)}
+    within = bool(fake.classes)  # a generator without classes varies as all of the data do
     limit = float(nearest(held_out, reference)[0][:, 0].quantile(NEAR_QUANTILE))
     for source, data, features in ((prefix, fake, generated), (f"real_test_{prefix}", test, held_out)):
         found = {
             **({"accuracy": _accuracy(name_classes, features, data)} if data.classes else {}),
-            "deviation": class_deviation(data) / class_deviation(train),
+            "deviation": class_deviation(data, within) / class_deviation(train, within),
             **likeness(reference, features),
             "near_copies": float((nearest(features, reference)[0][:, 0] < limit).float().mean()),
         }
@@ -224,6 +225,7 @@ def _accuracy(name_classes: Callable[[Tensor], Tensor], features: Tensor, data: 
     return float((scores.argmax(1).cpu().numpy() == data.labels).mean())
 
 
-def class_deviation(data: ImageSet) -> float:
-    """Standard deviation of each pixel within its class, averaged over pixels and classes, in 0..255."""
-    return float(np.mean([data.images[data.labels == c].astype(np.float32).std(axis=0).mean() for c in np.unique(data.labels)]))
+def class_deviation(data: ImageSet, within: bool = True) -> float:
+    """Standard deviation of each pixel ``within`` its class, or of all images, averaged over pixels and classes, in 0..255."""
+    labels = data.labels if within else np.zeros_like(data.labels)
+    return float(np.mean([data.images[labels == c].astype(np.float32).std(axis=0).mean() for c in np.unique(labels)]))

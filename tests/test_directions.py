@@ -10,7 +10,7 @@ from resgen.data import ImageSet
 from resgen.errors import DataError
 from resgen.features import FeatureConfig, FeatureResNet
 from resgen.train import directions
-from resgen.train.directions import MEASURES, draw, learn_attributes, name_directions, read_table, sample_latents
+from resgen.train.directions import MEASURES, draw, learn_attributes, name_directions, rank_correlation, read_table, sample_latents
 
 
 @pytest.fixture
@@ -44,6 +44,17 @@ def test_what_no_direction_moves_gets_no_name(tiny: Checkpoint) -> None:
     bare = replace(tiny, card=replace(tiny.card, direction_names=()), directions=tiny.directions[:0])
     named, _ = name_directions(bare, {"noise": lambda images: torch.rand(len(images))})
     assert named.card.direction_names == () and named.directions.shape == (0, tiny.card.arch.w_dim)
+
+
+def test_what_stays_the_same_is_not_called_faithful(tiny: Checkpoint) -> None:
+    generator, w = tiny.build(), sample_latents(tiny.build())[0][:6]
+    direction = torch.randn(w.shape[1])
+    assert rank_correlation(generator, w, direction, lambda images: torch.ones(len(images))) == 0
+    steps = iter(range(100))
+    rising = rank_correlation(generator, w, direction, lambda images: torch.full((len(images),), float(next(steps))))
+    assert rising == pytest.approx(1)
+    halves = iter([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0])  # a step in the middle: 1 if ties kept their order
+    assert 0.8 < rank_correlation(generator, w, direction, lambda images: torch.full((len(images),), next(halves))) < 0.95
 
 
 def test_the_mean_of_each_class_is_known_however_many_there_are(tiny: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,15 @@ def test_deviation_is_within_classes() -> None:
     assert class_deviation(ImageSet(images, np.array([0, 1, 0, 1]), ("a", "b"))) == 100
 
 
+def test_of_a_generator_without_classes_all_that_varies_counts() -> None:
+    """It draws the very images, so it varies as they do, whatever their classes."""
+    images = np.random.default_rng(0).integers(0, 60, (40, 3, 8, 8), dtype=np.uint8)
+    images[20:] += 180
+    real, free = (ImageSet(images, labels, classes) for labels, classes in ((np.arange(40) // 20, ("a", "b")), (np.full(40, -1), ())))
+    figures = compare(free, real, real, FeatureResNet(FeatureConfig(2, (4, 8))))
+    assert figures["deviation"] == figures["real_test_deviation"] == 1 and "accuracy" not in figures
+
+
 def test_part_of_an_ordered_set_stands_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sets come class by class; the manifolds are made of some of their images, which must not be of one class."""
     monkeypatch.setattr("resgen.evaluate.MANIFOLD_SAMPLES", 60)

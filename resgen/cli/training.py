@@ -139,6 +139,7 @@ def train_features(
     from resgen.train.classifier import train_features
     from resgen.train.command import tell_skipped
     from resgen.train.config import MAX_SEED, check_range
+    from resgen.train.memory import keep_freed_memory
 
     for option, value, most in (("epochs", epochs, 10_000), ("blocks", blocks, 64)):
         check_range(option, value, 1, most)
@@ -146,6 +147,7 @@ def train_features(
         check_range(option, value, 0, most)
     channels = _widths(widths)
     check_place(out)
+    keep_freed_memory()
     images = load_images(data)
     config = FeatureConfig(len(images.classes), channels, blocks)
     test = load_images(test_data, images.images.shape[-1], train=False) if test_data else None
@@ -181,7 +183,9 @@ def evaluate(
     from resgen.files import check_place, write_atomically
     from resgen.grid import compose, png_bytes
     from resgen.plates import Plate
+    from resgen.train.memory import keep_freed_memory
 
+    keep_freed_memory()
     shelf = library(checkpoints, device)
     name = shelf.add(checkpoint)
     if card:
@@ -214,7 +218,7 @@ def name_directions(
     from resgen.checkpoint import load_checkpoint, save_checkpoint
     from resgen.data import load_images
     from resgen.generator import GeneratorConfig
-    from resgen.train.command import default_eyes, open_eyes
+    from resgen.train.command import best_eyes, open_eyes
     from resgen.train.directions import FAITHFUL, MEASURES, learn_attributes
     from resgen.train.directions import name_directions as name_them
 
@@ -223,7 +227,7 @@ def name_directions(
     loaded = load_checkpoint(path)
     if attributes and not data:
         raise DataError("--attributes tells of images: name them by --data.")
-    known = learn_attributes(load_images(data or [], loaded.card.arch.resolution), attributes, open_eyes(default_eyes())) if attributes else {}
+    known = learn_attributes(load_images(data or [], loaded.card.arch.resolution), attributes, open_eyes(best_eyes())) if attributes else {}
     named, faith = name_them(loaded, {**known, **MEASURES})
     save_checkpoint(named, path, whole=loaded.card.arch.family != GeneratorConfig.family)  # what was imported is kept as it came
     for name, correlation in faith.items():

@@ -92,9 +92,9 @@ def train_generator(
     return path
 
 
-def default_eyes(best: bool = True) -> Path:
-    """What stands for --features where it is not given: the ``best`` there is here, or the own ones."""
-    return Path("lite0") if best and is_installed("lite0") else EYES
+def best_eyes() -> Path:
+    """The best there are here: EfficientNet-lite0 where it is installed, else the own ones."""
+    return Path("lite0") if is_installed("lite0") else EYES
 
 
 def open_eyes(features: Path) -> Eyes:
@@ -157,7 +157,7 @@ def _make_trainer(
     """The trainer that a loss asks for, with the eyes that it needs. Raises ResGenError."""
     eyes: Eyes | None = None
     if config.loss != "parts":
-        features = features or default_eyes(config.fights)
+        features = features or (Path("lite0") if config.fights else EYES)  # an adversary in other eyes is not worth its time
         config = replace(config, features=file_hash(features) if features.is_file() else str(features))
         eyes = open_eyes(features)
     elif features:

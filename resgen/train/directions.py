@@ -108,7 +108,8 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
     w, spread = sample_latents(generator)
     images, scatter = draw(generator, w), spread.T @ spread / len(w)
     scatter += scatter.diagonal().mean() * torch.eye(len(scatter))  # the ridge
-    trying, choosing = w[: TRIED_SEEDS + CHOOSING_SEEDS].split([TRIED_SEEDS, CHOOSING_SEEDS])
+    of_all = w[:: max(1, generator.config.num_classes // TRIED_SEEDS)]  # the classes come in turn: not of the first ones alone
+    trying, choosing = of_all[: TRIED_SEEDS + CHOOSING_SEEDS].split([TRIED_SEEDS, CHOOSING_SEEDS])
     found: dict[str, Tensor] = {}
     faith: dict[str, float] = {}
     for name, measure in measures.items():
@@ -155,11 +156,12 @@ def draw(generator: Generator, w: Tensor) -> Tensor:
 
 
 def rank_correlation(generator: Generator, w: Tensor, direction: Tensor, measure: Measure) -> float:
-    """Spearman's, of step and measure, averaged over the seeds."""
+    """Spearman's, of step and measure, averaged over the seeds; 0 of one whose measure stays the same."""
     values = torch.stack([measure(draw(generator, w + step * direction)) for step in STEPS])  # [steps, seeds]
-    ranks = values.argsort(dim=0).argsort(dim=0).double() - (len(STEPS) - 1) / 2
-    steps = torch.arange(len(STEPS)).double() - (len(STEPS) - 1) / 2
-    return float((steps @ ranks / steps.square().sum()).mean())
+    above = (values[:, None] > values).double() + 0.5 * (values[:, None] == values).double()
+    ranks = F.normalize(above.sum(dim=1) - len(STEPS) / 2, dim=0)
+    steps = F.normalize(torch.arange(len(STEPS)).double() - (len(STEPS) - 1) / 2, dim=0)
+    return float((steps @ ranks).mean())
 
 
 @torch.no_grad()
