@@ -238,6 +238,8 @@ def test_eyes_see_of_a_drawn_image_what_a_visitor_sees(shapes_zip: Path, eyes: P
                 to_image[-1].bias.fill_(black / 3)  # type: ignore[index]
         told.append(trainer.step())
     assert told[0] == told[1]
+    led = [to_image[-1].bias.grad for to_image in trainer.generator.to_image]  # type: ignore[index]
+    assert all((gradient < 0).all() for gradient in led), "what is far beyond black is led back, by a step against the gradient"
 
 
 def test_gradients_pass_where_an_image_reaches_beyond_black_and_white() -> None:

@@ -149,7 +149,7 @@ class Studio:
     def open_page(self, link: str, narrow: bool) -> Updates:
         """The page's first picture: what its link says, or the best checkpoint's first seeds; Explore is never left empty."""
         first = self.explore.first_picture(narrow=narrow)
-        if screen := _screen_of(link):
+        if (screen := _screen_of(link)) and "checkpoint=" not in link:
             return {**self.explore.write(first), self.tabs: gr.update(selected=screen), self.explore.narrow: narrow}
         try:
             recipe = self._read(link, narrow)

@@ -98,7 +98,7 @@ class CompareScreen:
     @property
     def outputs(self) -> set[Any]:
         """What `write` sets."""
-        return self.inputs | {self.view}
+        return self.inputs | {self.view, self.learner, self.moment}
 
     def read(self, values: Values) -> Comparison | None:
         """The comparison that the controls show; None where no checkpoint is chosen. Raises RecipeError."""
@@ -135,7 +135,15 @@ class CompareScreen:
         """What makes the screen show a comparison. Raises ResGenError."""
         self.renderer.check(recipe)
         shown = self._show(recipe) | {self.classes: gr.update(value=list(recipe.recipe.classes), choices=self._classes(recipe.checkpoints))}
-        return {**shown, self.kept: recipe.to_dict(), self.view: ASK}
+        return {**shown, **self._moment_of(recipe.checkpoints), self.kept: recipe.to_dict(), self.view: ASK}
+
+    def _moment_of(self, names: Sequence[str]) -> Updates:
+        """What makes the slider say the same as ``names``, where they are one moment of a training."""
+        learner = names[0].partition("@")[0]
+        moments = self._moments(learner)
+        if len(names) > 1 or len(moments) == 1:
+            return {}
+        return {self.learner: learner, self.moment: gr.update(**self._training(learner, moments.index(names[0])))}
 
     def _classes(self, names: Sequence[str]) -> list[str]:
         """The classes that all of some checkpoints know."""
@@ -165,14 +173,15 @@ class CompareScreen:
     def set_moments(self, name: str | None) -> Any:
         return gr.update(**self._training(name))
 
-    def _training(self, name: str | None) -> dict[str, Any]:
-        """The slider through a training, at its end; it says where the snapshots are of another network than the generator is now."""
+    def _training(self, name: str | None, moment: int | None = None) -> dict[str, Any]:
+        """The slider through a training, at a moment or its end; it says where the snapshots are of another network than the generator is now."""
         snapshots = self.library.snapshots(str(name)) if name else []
         last, info = max(1, len(snapshots)), "Drag through the training."
         if snapshots and (early := self.library.card(snapshots[0])).arch != self.library.card(str(name)).arch:
             side = early.arch.resolution
             info += f" All but the last are by another network: {early.blocks_in_words}, {side} px."
-        return {"maximum": last, "value": last, "label": f"Images seen: {self._moment_label(name, len(snapshots))}", "info": info}
+        shown = len(snapshots) if moment is None else moment
+        return {"maximum": last, "value": last if moment is None else moment, "label": f"Images seen: {self._moment_label(name, shown)}", "info": info}
 
     def dress_classes(self, names: list[str] | None) -> Any:
         return gr.update(choices=self._classes(names or ()))

@@ -98,7 +98,8 @@ class InvertScreen:
         own = seed.then(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW, preprocess=False)
         # One search at a time, and none for a picture that another has taken the place of.
         self.find.click(None, cancels=own)
-        gr.on([self.photo.upload, self.pasted.input, self.example.click], None, cancels=[found, own])
+        cropped = (dial.release for dial in (self.zoom, self.across, self.down))
+        gr.on([self.photo.upload, self.pasted.input, self.example.click, *cropped], None, cancels=[found, own])
         cancelling(self.cancel, [found, own], self.result)
         offer_images(self.renderer, self.view, self.file)
 
@@ -151,4 +152,7 @@ class InvertScreen:
         captions = ("picture to find", "closest image" if found else "closest so far")[: len(images)]
         tiles = (None, near[1] if near else None)[: len(images)]
         plate = Plate(np.stack(images), len(images), 8, captions, tiles=tiles, column_labels=captions)
-        return self.renderer.view_plate(plate, found, status)
+        view = self.renderer.view_plate(plate, found, status)
+        if found:
+            view["query"] = f"screen=invert&{view['query']}"  # so that the browser's Back comes back here
+        return view

@@ -16,14 +16,22 @@ const last = () => Number(recall(LAST, "sessionStorage"));
 
 function share(query) {
   const link = linkOf(query);
-  if (!says(link)) window.history.replaceState(window.history.state, "", link);
+  try {
+    if (!says(link)) window.history.replaceState(window.history.state, "", link);
+  } catch {
+    // Safari takes a hundred in some seconds; the last one is shared again once it has settled.
+  }
   // Inside a Hugging Face Space the page around it is told.
   const parts = link.startsWith("?") ? { queryString: query, hash: "" } : { queryString: "", hash: query };
   if (window.parent !== window) window.parent.postMessage(parts, "https://huggingface.co");
 }
 
+// Through a training that plays, each picture is a step of it and none of the visitor's.
+const isPlaying = () => document.querySelector("#play-training")?.textContent.trim() === "Pause";
+
 // What is on screen becomes an entry of its own; the one before gets back the link that it had.
-function remember() {
+function remember(query) {
+  share(query);
   const link = current();
   if (settled !== null && settled !== link) {
     window.history.replaceState(window.history.state, "", settled || window.location.pathname);
@@ -46,9 +54,10 @@ function showSteps() {
 window.addEventListener("resgen-shown", (event) => {
   if (awaited !== null && performance.now() < awaited && !says(linkOf(event.detail.query))) return;
   awaited = null;
-  share(event.detail.query);
+  const { query } = event.detail;
   clearTimeout(settling);
-  settling = setTimeout(remember, SETTLED);
+  if (!isPlaying()) settling = setTimeout(remember, SETTLED, query);
+  share(query);
 });
 
 window.addEventListener("popstate", () => {

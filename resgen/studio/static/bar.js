@@ -89,6 +89,11 @@ function hint(main) {
 }
 
 when("#grid .rg-main", hint);
+// Gradio follows the device when that changes; whoever has chosen keeps what was chosen.
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ({ matches }) => {
+  setTimeout(() => setTheme(recall(THEME) || (matches ? "dark" : "light")));
+});
+
 setTheme(recall(THEME) || (document.body.classList.contains("dark") ? "dark" : "light"));
 when("#before", connectBefore);
 when("#actions", placeGroups);

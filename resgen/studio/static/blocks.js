@@ -52,12 +52,14 @@ function lay(name, place) {
   return { root, dial, pictures, showSwitch };
 }
 
-// While a picture is pointed at, or has the focus, it is shown large.
+// While a picture is pointed at, or has the focus, it is shown large; a finger that taps one points at nothing afterwards.
 function connectLook(look, row, place, name) {
   const tell = (detail) => window.dispatchEvent(new CustomEvent("resgen-look", { detail }));
   const start = () => anatomy && tell({ ...anatomy, index: indexOf(row, place), caption: `${ROWS[row]}: ${name}` });
-  for (const begin of ["pointerenter", "focus", "click"]) look.addEventListener(begin, start);
-  for (const stop of ["pointerleave", "blur"]) look.addEventListener(stop, () => tell(null));
+  for (const begin of ["focus", "click"]) look.addEventListener(begin, start);
+  look.addEventListener("blur", () => tell(null));
+  look.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && start());
+  look.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && tell(null));
 }
 
 function show() {

@@ -31,10 +31,11 @@ function change(name, amount) {
   if (state().place >= 0 || !isFollowed({ directions: { [name]: amount } })) trigger("input");
 }
 
-// The dials move all images, or the one that is chosen in the grid; they stay with it when it is chosen no more.
+// The dials move all images, or the one that is chosen in the grid, or was last: they stay with it when it is chosen no more, and on a phone only then
+// there is room for them.
 function follow(isOne) {
-  const chosen = Number(document.querySelector("#grid .rg-view").dataset.place ?? -1);
-  const placeOfOne = chosen < 0 ? state().place : chosen;
+  const { place: now = -1, last = -1 } = document.querySelector("#grid .rg-view").dataset;
+  const placeOfOne = [now, state().place, last].map(Number).find((at) => at >= 0) ?? -1;
   const place = isOne ? placeOfOne : -1;
   hint.hidden = !isOne || place >= 0;
   if (place !== state().place) props.value = { ...state(), place };

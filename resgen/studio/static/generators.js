@@ -31,7 +31,7 @@ function show() {
 
 list.addEventListener("keydown", (event) => {
   const moves = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
-  if (!(event.key in moves)) return;
+  if (!(event.key in moves) || !isCommand(event)) return;
   event.preventDefault();
   const next = names[(names.indexOf(document.activeElement.title) + moves[event.key] + names.length) % names.length];
   buttons.get(next).focus();

@@ -64,6 +64,7 @@ function paint() {
     if (words) paintImage(context, picture, shown, index, (index % columns) * step, Math.floor(index / columns) * step, size); // else an empty corner
   });
   canvas.dataset.painted = shown.query;
+  stage.classList.toggle("rg-before", comparing && isOriginal()); // not before it has come
   shift();
   paintCloseUp();
 }
@@ -80,7 +81,7 @@ function paintCloseUp() {
   }
   closeUp.querySelectorAll("[data-action]").forEach((button) => {
     const { action } = button.dataset;
-    button.disabled = chosen < 0 || (action !== "close" && !view.tiles[chosen]);
+    button.disabled = action === "close" ? !shown : chosen < 0 || !view.tiles[chosen];
     if (action === "more" || action === "less") button.setAttribute("aria-pressed", String(chosen >= 0 && marks.get(keyOf(chosen))?.kind === action));
   });
 }
@@ -100,6 +101,7 @@ function layTiles() {
   tiles.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
   tiles.style.gridTemplateRows = `repeat(${rows()}, 1fr)`;
   find(".rg-view").dataset.place = placeOf(chosen);
+  if (chosen >= 0) find(".rg-view").dataset.last = placeOf(chosen);
   while (tiles.children.length > view.captions.length) tiles.lastChild.remove();
   while (tiles.children.length < view.captions.length) {
     const button = document.createElement("button");
@@ -205,6 +207,7 @@ function tellRested() {
 
 function choose(index) {
   chosen = index;
+  looked = null;
   layTiles();
   if (index >= 0) window.dispatchEvent(new CustomEvent("resgen-chosen"));
   paintCloseUp();
@@ -400,11 +403,15 @@ if (settings.wanders) {
 
 tiles.addEventListener("click", (event) => {
   const index = [...tiles.children].indexOf(event.target.closest("button"));
-  if (index >= 0 && !wasDragged) choose(index === chosen ? -1 : index);
+  if (index >= 0 && !wasDragged) {
+    choose(index === chosen ? -1 : index);
+    tiles.children[index].focus({ preventScroll: true }); // for the keys: Safari does not focus what is clicked
+  }
   wasDragged = false; // Enter on an image is a click as well
 });
 
 tiles.addEventListener("keydown", (event) => {
+  if (!isCommand(event)) return;
   const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
   const from = [...tiles.children].indexOf(document.activeElement);
   const to = from + (moves[event.key] || 0);
@@ -417,7 +424,7 @@ tiles.addEventListener("keydown", (event) => {
 
 closeUp.addEventListener("click", (event) => {
   const action = event.target.closest("button")?.dataset.action;
-  if (!action || chosen < 0) return;
+  if (!action) return;
   if (action === "close") leave();
   else onceSaid(act.bind(null, action, chosen));
 });
@@ -451,7 +458,6 @@ const isOriginal = () => JSON.stringify(original?.view.keys) === JSON.stringify(
 function compare(on) {
   if (comparing === on || !view) return;
   comparing = on;
-  stage.classList.toggle("rg-before", on);
   if (on && !isOriginal()) trigger("undo");
   paint();
 }

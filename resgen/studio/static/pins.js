@@ -60,15 +60,16 @@ function tell(pin, index) {
 function makeMovable(open, index) {
   open.addEventListener("pointerdown", (event) => {
     open.setPointerCapture(event.pointerId);
-    lifted = { index, x: event.clientX, moved: false };
+    lifted = { index, x: event.clientX, y: event.clientY, moved: false };
   });
   open.addEventListener("pointermove", (event) => {
     if (lifted?.index !== index) return;
-    lifted.moved ||= Math.abs(event.clientX - lifted.x) > 8;
-    if (lifted.moved) open.parentElement.style.transform = `translateX(${event.clientX - lifted.x}px)`;
+    const [across, down] = [event.clientX - lifted.x, event.clientY - lifted.y];
+    lifted.moved ||= Math.hypot(across, down) > 8;
+    if (lifted.moved) open.parentElement.style.transform = `translate(${across}px, ${down}px)`;
   });
   open.addEventListener("pointerup", (event) => {
-    if (lifted?.moved) drop(placeAt(event.clientX));
+    if (lifted?.moved) drop(placeAt(event.clientX, event.clientY));
     lifted = null;
   });
   open.addEventListener("pointercancel", draw);
@@ -88,10 +89,12 @@ function drop(to) {
 }
 
 // The place in the list that a point lies at.
-function placeAt(x) {
-  const centres = [...list.children].map((item) => item.offsetLeft + item.offsetWidth / 2);
-  const left = x - list.getBoundingClientRect().left + list.scrollLeft;
-  return centres.reduce((nearest, centre, place) => (Math.abs(centre - left) < Math.abs(centres[nearest] - left) ? place : nearest), 0);
+function placeAt(x, y) {
+  const { left, top } = list.getBoundingClientRect();
+  const away = [...list.children].map((item) =>
+    Math.hypot(item.offsetLeft + item.offsetWidth / 2 - (x - left), item.offsetTop + item.offsetHeight / 2 - (y - top)),
+  );
+  return away.indexOf(Math.min(...away));
 }
 
 function move(from, to) {

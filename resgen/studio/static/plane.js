@@ -19,6 +19,7 @@ const dial = makeDial({
   changed: (step) => set([...(place() || FIRST).slice(0, 2), step]),
   left: () => rest(),
 });
+dial.root.prepend(Object.assign(document.createElement("span"), { className: "rg-plane-step", textContent: "Seeds apart" }));
 now.append(dial.root);
 
 function set(plane) {
@@ -64,7 +65,7 @@ for (const end of ["pointerup", "pointercancel"]) {
 }
 pad.addEventListener("keydown", (event) => {
   const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-  if (!(event.key in moves)) return;
+  if (!(event.key in moves) || !isCommand(event)) return;
   event.preventDefault();
   const [dx, dy] = moves[event.key];
   const [x, y, step] = place() || FIRST;
