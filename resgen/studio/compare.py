@@ -181,7 +181,12 @@ class CompareScreen:
             side = early.arch.resolution
             info += f" All but the last are by another network: {early.blocks_in_words}, {side} px."
         shown = len(snapshots) if moment is None else moment
-        return {"maximum": last, "value": last if moment is None else moment, "label": f"Images seen: {self._moment_label(name, shown)}", "info": info}
+        return {
+            "maximum": last,
+            "value": last if moment is None else moment,
+            "label": f"Images seen: {self._moment_label(name, shown)}",
+            "info": info,
+        }
 
     def dress_classes(self, names: list[str] | None) -> Any:
         return gr.update(choices=self._classes(names or ()))

@@ -130,6 +130,7 @@ class Controls:
             info = f"Sliders for the first {SHOWN_SHARES}."
             self.mixed = gr.Dropdown([], multiselect=True, label="Classes to mix", info=info, visible=False, elem_id="mixed")
             self.shares = [self._dial(SHARE_DIAL, 1, label="Share", visible=False, elem_id=f"share-{i + 1}") for i in range(SHOWN_SHARES)]
+        self.no_class = gr.Markdown("These images have no class to choose.", visible=False, elem_id="no-class")
 
     def _build_directions(self) -> None:
         self.directions = directions("directions", FIRST_DIRECTIONS, ENDS)
@@ -301,6 +302,7 @@ class Controls:
                 for group, visible in (
                     (self.seed_group, not recipe.plane and not recipe.latents), (self.latent_group, bool(recipe.latents)),
                     (self.variation_group, recipe.variation_of is not None), (self.class_group, bool(choices) and not recipe.latents),
+                    (self.no_class, not choices or bool(recipe.latents)),
                 )
             },
         }  # fmt: skip
@@ -320,7 +322,7 @@ class Controls:
     @property
     def outputs(self) -> set[Any]:
         """What `write` sets."""
-        groups = {self.seed_group, self.latent_group, self.variation_group, self.class_group}
+        groups = {self.seed_group, self.latent_group, self.variation_group, self.class_group, self.no_class}
         return self.inputs | groups | {self.card, self.variation}
 
 

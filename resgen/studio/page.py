@@ -324,7 +324,7 @@ def dial(elem_id: str, of: type[Declared], name: str) -> gr.HTML:
 
 def plane(elem_id: str) -> gr.HTML:
     """The window of the seed plane, [x, y, step] or None; `input` comes while it moves, `release` when it rests."""
-    return component("plane", elem_id, begins=("fit", "dial"), step=STEP_DIAL.step, **_PLANE)
+    return component("plane", elem_id, begins=("fit", "dial", "keys"), step=STEP_DIAL.step, **_PLANE)
 
 
 def directions(elem_id: str, first: int, ends: float) -> gr.HTML:
@@ -340,7 +340,7 @@ def blocks(elem_id: str) -> gr.HTML:
 
 def generators(elem_id: str, names: Sequence[str]) -> gr.HTML:
     """A generator chosen by its picture, its value a name; `input` when it is chosen."""
-    return component("generators", elem_id, next(iter(names), None), names=json.dumps(names))
+    return component("generators", elem_id, next(iter(names), None), ("keys",), names=json.dumps(names))
 
 
 def tell(elem_id: str, event: str) -> gr.HTML:

@@ -219,6 +219,12 @@ def test_a_picture_is_found_again_and_can_be_pinned(visit: Visit, tmp_path: Path
     expect(page.locator("#tray .rg-pin")).to_have_count(1)
     found = linked(page)
     assert isinstance(found, Recipe) and found.latents
+    settled(page, 1)
+    open_tab(page, "Explore")
+    settled(page, 2)
+    page.go_back()
+    expect(page.get_by_role("tab", name="Invert")).to_have_attribute("aria-selected", "true", timeout=PATIENCE)
+    expect(page.locator("#invert-grid .rg-tiles button")).to_have_count(2)  # as it was left
     assert np.abs(library.sampler("fruits").render(found)[0].astype(int) - target).mean() < 25, "what was found is near to what was given"
 
 
@@ -301,8 +307,21 @@ def test_a_training_is_played(page: Page) -> None:
     shown(page, "#compare-grid")
     redrawn(page, lambda: page.click("#play-training"), "#compare-grid")
     redrawn(page, lambda: None, "#compare-grid")  # and the next moment
+    steps = page.evaluate("history.length")
+    for _ in range(2):
+        redrawn(page, lambda: None, "#compare-grid")
     page.click("#play-training")
     expect(page.locator("#play-training")).to_have_text("Play")
+    assert page.evaluate("history.length") == steps, "what plays is no step of the visitor's"
+
+
+def test_a_moment_of_a_link_is_where_the_slider_stands(visit: Visit) -> None:
+    name = next(name for name in library.names() if len(library.snapshots(name)) > 1)
+    early = library.snapshots(name)[1]
+    page = visit("?" + Comparison(recipe=Recipe(checkpoint=early, seeds=(0, 1)), checkpoints=(early,)).to_query(), wait=False)
+    shown(page, "#compare-grid")
+    expect(page.locator("#moment input[type=range]")).to_have_value("1")
+    expect(page.locator("#moment")).to_contain_text(f"{library.card(early).training['images_seen']:,}")
 
 
 def test_about_shows_measured_figures_and_curves(page: Page) -> None:

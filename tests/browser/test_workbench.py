@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from resgen.recipe import Recipe
+from resgen.recipe import Recipe, pack_vector
 from tests.browser.conftest import (
     OPENING,
     PATIENCE,
@@ -203,6 +203,81 @@ def test_before_is_shown_while_the_key_is_held(visit: Visit) -> None:
     assert pixels(page) not in (start, turned)
 
 
+def test_nothing_is_called_before_until_it_is_there(visit: Visit) -> None:
+    """While the server has not answered, what is on screen is what was turned."""
+    page = visit()
+    redrawn(page, lambda: enter(number(page, "direction-1"), "4"))
+    page.locator("#grid .rg-tiles button").first.focus()
+    held = list[Route]()
+    page.route("**/gradio_api/queue/join*", lambda route: held.append(route))
+    page.keyboard.down("b")
+    page.wait_for_timeout(300)  # in which the route hears of the request
+    assert held
+    expect(page.locator("#grid .rg-before")).to_have_count(0)
+    held[0].continue_()
+    expect(page.locator("#grid .rg-before")).to_be_visible()
+    page.keyboard.up("b")
+    page.unroute("**/gradio_api/queue/join*")
+
+
+def test_on_a_phone_what_was_tapped_large_is_closed_again(visit: Visit) -> None:
+    page = visit(width="phone")
+    show_group(page, "Blocks")
+    look = page.locator("#blocks .rg-look:visible").first
+    expect(look).to_be_visible()
+    look.dispatch_event("pointerenter", {"pointerType": "touch"})
+    look.dispatch_event("pointerleave", {"pointerType": "touch"})
+    look.dispatch_event("click")  # as Safari taps: what is tapped gets no focus
+    sheet = page.locator("#grid .rg-close-up")
+    expect(sheet).to_be_visible()
+    sheet.get_by_role("button", name="Close").click()
+    expect(sheet).to_be_hidden()
+
+
+def test_on_a_phone_the_image_that_was_chosen_last_is_edited_once_its_sheet_is_closed(visit: Visit) -> None:
+    page = visit(width="phone")
+    page.locator("#grid .rg-tiles button").nth(2).click()
+    page.locator("#grid .rg-close-up").get_by_role("button", name="Close").click()
+    show_group(page, "Change")
+    page.get_by_role("radio", name="The chosen image").click()
+    redrawn(page, lambda: enter(number(page, "direction-1"), "2"))
+    ((place, _),) = explored(page).edits
+    assert place == 2
+
+
+def test_a_phone_does_not_zoom_into_a_field_and_a_finger_finds_the_sliders(visit: Visit) -> None:
+    page = visit(width="phone")
+    for group in ("Seeds", "Change"):
+        show_group(page, group)
+        sizes = page.eval_on_selector_all(
+            "textarea, input[type=text], input[type=number]", "fields => fields.map((field) => parseFloat(getComputedStyle(field).fontSize))"
+        )
+        assert sizes and min(sizes) >= 16
+    heights = page.eval_on_selector_all("#controls input[type=range]", "dials => dials.map((dial) => dial.offsetHeight).filter(Boolean)")
+    assert heights and min(heights) >= 24
+
+
+def test_on_a_phone_images_without_a_class_say_so(visit: Visit) -> None:
+    arch = library.card("fruits").arch
+    found = Recipe(checkpoint="fruits", latents=(pack_vector([0.1] * arch.w_dim * len(arch.block_resolutions)),), columns=1)
+    page = visit("?" + found.to_query(), width="phone")
+    show_group(page, "Class")
+    expect(page.get_by_text("no class to choose")).to_be_visible()
+
+
+def test_keys_with_alt_are_the_browsers(visit: Visit) -> None:
+    page = visit()
+    page.locator("#grid .rg-tiles button").nth(3).click()
+    taken = """() => new Promise((told) => {
+      document.activeElement.dispatchEvent(Object.assign(new KeyboardEvent("keydown", { key: "ArrowLeft", altKey: true, bubbles: true, cancelable: true })));
+      told(document.querySelector("#grid .rg-tiles [aria-pressed=true]").ariaLabel);
+    })"""
+    chosen = page.locator("#grid .rg-tiles [aria-pressed=true]").get_attribute("aria-label")
+    assert page.evaluate(taken) == chosen
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#grid .rg-tiles [aria-pressed=true]").get_attribute("aria-label") != chosen
+
+
 def test_a_number_that_was_emptied_is_as_it_was(visit: Visit) -> None:
     page = visit()
     box = number(page, "direction-1")
@@ -246,6 +321,17 @@ def test_the_theme_is_kept_and_the_sheet_of_keys_opens(visit: Visit) -> None:
     expect(later.locator(".rg-keys")).to_be_visible()
     later.keyboard.press("Escape")
     expect(later.locator(".rg-keys")).to_be_hidden()
+
+
+def test_who_has_chosen_light_keeps_it_at_dusk(visit: Visit) -> None:
+    page = visit()
+    page.emulate_media(color_scheme="light")
+    page.locator(".rg-theme").click()
+    page.locator(".rg-theme").click()
+    expect(page.locator(".rg-theme")).to_have_text("Dark")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(200)
+    assert not page.evaluate("document.body.classList.contains('dark')")
 
 
 def test_a_hint_is_gone_once_it_was_followed_and_does_not_come_back(visit: Visit) -> None:

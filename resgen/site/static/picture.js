@@ -115,8 +115,9 @@ export class Film extends Picture {
     if (drawn && next !== this.frame) this.show(next);
   }
 
-  toSave() {
-    return composed([this.images[this.frame]], 1);
+  /** A canvas of one frame. */
+  toSave(frame) {
+    return composed([this.images[Math.min(frame, this.images.length - 1)]], 1);
   }
 }
 

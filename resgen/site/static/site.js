@@ -8,6 +8,7 @@ import { Film, Grid } from "./picture.js";
 import { imagesOf, inWords, PLACES, Renderer, withAddresses } from "./renderer.js";
 
 const FRAMES_A_SECOND = 24;
+const PATIENCE = 400; // milliseconds of drawing after which it is told how far it is
 const ADDRESS_DELAY = 200; // milliseconds; browsers refuse an address that changes too often
 
 const find = (id) => document.getElementById(id);
@@ -32,6 +33,7 @@ async function start() {
   controls = new Controls(checkpoints, change);
   for (const button of document.querySelectorAll("[data-screen]")) button.disabled = false;
   find("checkpoint-group").classList.toggle("alone", checkpoints.length === 1);
+  find("controls").inert = false;
   addEventListener("hashchange", readAddress);
   requestAnimationFrame(tick);
   readAddress();
@@ -91,12 +93,15 @@ async function draw(wanted, stale) {
   reveal(wanted.screen);
   picture.begin(points.length, wanted.seconds);
   const began = performance.now();
+  let done = 0;
   if (!picture.complete) nextImage = 0;
   for await (const { first, pixels } of renderer.draw(points, wanted, opened.checkpoint, nextImage)) {
     if (stale()) return;
     const images = imagesOf(pixels, opened.checkpoint.resolution);
     images.forEach((image, index) => picture.put(first + index, image));
     nextImage = (first + images.length) % points.length;
+    done += images.length;
+    if (performance.now() - began > PATIENCE) find("status").textContent = `Drawing ${done} of ${points.length} …`;
   }
   if (!stale()) finished(wanted, points.length, performance.now() - began, opened.backend);
 }
@@ -116,7 +121,6 @@ async function load(checkpoint) {
     find("progress").value = arrived / all;
     find("waiting-words").textContent = arrived < all ? `Loading ${checkpoint.name}, ${Math.round(all / 1e6)} MB` : `Preparing ${checkpoint.name}`;
   });
-  find("controls").inert = false;
   return opened;
 }
 
@@ -155,6 +159,7 @@ function fail(error) {
 
 // Of a film what is saved is the frame in sight; a grid carries its recipe.
 async function save() {
+  const { frame } = film;
   for (let waited = null; waited !== drawing; ) {
     waited = drawing;
     await waited; // oxlint-disable-line no-await-in-loop -- another drawing may have begun meanwhile
@@ -162,7 +167,7 @@ async function save() {
   if (find("save").disabled) return; // it has failed: what is on screen is another picture, or half of one
   const { screen, checkpoint } = state;
   const note = screen === "explore" ? writeNote(state, grid.columns, entryOf(checkpoint).sha256) : null; // now: a dial may move while the picture is made
-  const blob = await new Promise((resolve) => pictureOf[screen].toSave().toBlob(resolve));
+  const blob = await new Promise((resolve) => pictureOf[screen].toSave(frame).toBlob(resolve));
   const png = new Uint8Array(await blob.arrayBuffer());
   const data = note === null ? png : withNote(png, note);
   const link = document.createElement("a");
@@ -195,7 +200,13 @@ find("frame").addEventListener("input", (event) => {
   setPlaying(false);
   film.show(Number(event.target.value));
 });
-find("save").addEventListener("click", () => save().catch(fail));
+let saving = false; // what is asked for again meanwhile is on its way
+find("save").addEventListener("click", async () => {
+  if (saving) return;
+  saving = true;
+  await save().catch(fail);
+  saving = false;
+});
 find("again").addEventListener("click", () => {
   if (state) writeAddress(); // what was wanted is what is tried again
   location.reload();
