@@ -38,6 +38,14 @@ def test_naming_again_changes_nothing(tiny: Checkpoint) -> None:
     assert once.card.direction_names == twice.card.direction_names and torch.equal(once.directions, twice.directions)
 
 
+def test_a_direction_of_earlier_weights_is_kept_where_it_does_more(tiny: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Naming is given lengths that reach nowhere; the one it had is as long as it should be."""
+    once, _ = name_directions(tiny, {"warmth": MEASURES["warmth"]})
+    monkeypatch.setattr(directions, "LENGTHS", (1e-7,))
+    twice, _ = name_directions(once, {"warmth": MEASURES["warmth"]})
+    assert once.card.direction_names[0] == twice.card.direction_names[0] == "warmth" and torch.equal(once.directions, twice.directions)
+
+
 def test_what_no_direction_moves_gets_no_name(tiny: Checkpoint) -> None:
     named, faith = name_directions(tiny, {"noise": lambda images: torch.rand(len(images))})
     assert named.card.direction_names == ("pc1", "pc2") and abs(faith["noise"]) < 0.5

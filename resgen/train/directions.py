@@ -110,6 +110,7 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
     scatter += scatter.diagonal().mean() * torch.eye(len(scatter))  # the ridge
     of_all = w[:: max(1, generator.config.num_classes // TRIED_SEEDS)]  # the classes come in turn: not of the first ones alone
     trying, choosing = of_all[: TRIED_SEEDS + CHOOSING_SEEDS].split([TRIED_SEEDS, CHOOSING_SEEDS])
+    before = checkpoint.card.direction_names
     found: dict[str, Tensor] = {}
     faith: dict[str, float] = {}
     for name, measure in measures.items():
@@ -120,12 +121,13 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
         slope = torch.linalg.solve(scatter, spread.T @ (values - values.mean()) / len(w))
         unit = slope / slope.norm().clamp_min(1e-9)
         tried = [length * (spread @ unit).std() * unit for length in LENGTHS]
+        # What it had by that name, found on earlier weights, may do it better than what is found now.
+        tried += [had for known, had in zip(before, checkpoint.directions, strict=True) if known == name]
         direction = max(tried, key=lambda one: rank_correlation(generator, choosing, one, measure))
         faith[name] = rank_correlation(generator, trying, direction, measure)
         alike = [F.cosine_similarity(direction, other, dim=0) for other in found.values()]
         if faith[name] >= FAITHFUL and all(cosine.abs() < MIXED_UP for cosine in alike):
             found[name] = direction
-    before = checkpoint.card.direction_names
     kept = [i for i, name in enumerate(before) if name not in measures]
     card = replace(checkpoint.card, direction_names=(*found, *(before[i] for i in kept)))
     return replace(
