@@ -23,11 +23,9 @@ MOST_REAL, MOST_FAKE = 64, 32  # of a class
 OTHERS = 32  # images of any class that repel, with guidance
 COARSE = 2  # maps at the coarse end that drift compares beside an adversary: it leads to means, and those of fine detail are soft
 DRIFT_EVERY = 2  # steps with an adversary: drift takes every second one, twice as strongly
-FREE, BACK = (
-    1.25,
-    10.0,
-)  # what reaches beyond this, of which nothing is seen, is pulled back, a tenth beyond as strongly as gradients are on the average; a
-# pull from black and white on would take contrast away, which heads hardly see
+# What reaches further than `FREE`, of which nothing is seen, is pulled back, a tenth beyond as strongly as gradients are on the average. A pull from black
+# and white on takes contrast away, which heads hardly see.
+FREE, BACK = 1.25, 10.0
 CLASS_RATE = 3.0  # factor of the step size of a class's own latent, with an adversary: realism must not outrun the class
 LATENTS = ("z_dim", "w_dim", "parts")  # settings of a generator that one begun with it shares
 
