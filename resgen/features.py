@@ -158,12 +158,11 @@ def to_float(images: Tensor) -> Tensor:
 
 
 def as_shown(images: Tensor) -> Tensor:
-    """A generator's images as they are shown, black -1 to white 1; the gradient is that on these, also where they reach beyond.
+    """A generator's images as they are shown, black -1 to white 1; what reaches beyond has no gradient.
 
-    Whoever compares them with real ones must not see what no visitor sees: a black of -1.2 tells a drawn image from a photograph at once. Gradients
-    that lead further out are kept, since of noisy ones those that lead back in would be left, and take the contrast away.
+    Whoever compares them with real ones must not see what no visitor sees: a black of -1.2 tells a drawn image from a photograph at once.
     """
-    return images.clamp(-1, 1).detach() + (images - images.detach())
+    return images.clamp(-1, 1)
 
 
 def half(value: Tensor) -> Tensor:

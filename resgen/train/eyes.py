@@ -23,9 +23,6 @@ MOST_REAL, MOST_FAKE = 64, 32  # of a class
 OTHERS = 32  # images of any class that repel, with guidance
 COARSE = 2  # maps at the coarse end that drift compares beside an adversary: it leads to means, and those of fine detail are soft
 DRIFT_EVERY = 2  # steps with an adversary: drift takes every second one, twice as strongly
-# What reaches further than `FREE`, of which nothing is seen, is pulled back, a tenth beyond as strongly as gradients are on the average. A pull from black
-# and white on takes contrast away, which heads hardly see.
-FREE, BACK = 1.25, 10.0
 CLASS_RATE = 3.0  # factor of the step size of a class's own latent, with an adversary: realism must not outrun the class
 LATENTS = ("z_dim", "w_dim", "parts")  # settings of a generator that one begun with it shares
 
@@ -77,8 +74,7 @@ class EyesTrainer(Trainer):
             self.offset = offset
         batch = self._draw_batch(labels, step_seed)
         with autocast(self.device):
-            drawn = self._generate(batch.z, batch.labels).float()
-        fake = as_shown(drawn)
+            fake = as_shown(self._generate(batch.z, batch.labels).float())
         losses: dict[str, Tensor] = {}
         gradient = torch.zeros_like(fake)
         if fights:
@@ -88,7 +84,6 @@ class EyesTrainer(Trainer):
             drift, losses["drift"] = self._drift(batch, fake, labels, others, finest)
             share = DRIFT_EVERY * self.config.drift_share * self.team.norm(gradient) / self.team.norm(drift) if fights else 1.0
             gradient = gradient + share * drift
-        gradient = gradient + BACK * self.team.norm(gradient) / gradient.numel() ** 0.5 * (drawn - drawn.clamp(-FREE, FREE)).detach()
         waits = fights and self.images_seen < self.config.drift_first + FROZEN_STEPS * self.config.batch
         return self.follow(fake, gradient, losses, waits)
 
