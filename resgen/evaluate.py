@@ -94,7 +94,7 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
     """One judge's figures of generated images, and the same of the test set, each name beginning with ``prefix``.
 
     `accuracy`: share whose intended class the judge names; `deviation`: pixel standard deviation within a class
-    over the real one; `near_copies`: share nearer to a training image than all but the nearest 1 % of the test images; `judge_test_accuracy`:
+    over the real one, of a generator without classes that of all images; `near_copies`: share nearer to a training image than all but the nearest 1 % of the test images; `judge_test_accuracy`:
     share of the test images whose class the judge names; and `likeness`.
     Of a generator without classes there is no accuracy. Raises ResGenError where the judge, the test images or the generator know other classes.
     """
@@ -118,7 +118,7 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
     for source, data, features in ((prefix, fake, generated), (f"real_test_{prefix}", test, held_out)):
         found = {
             **({"accuracy": _accuracy(name_classes, features, data)} if data.classes else {}),
-            "deviation": class_deviation(data, within) / class_deviation(train, within),
+            "deviation": pixel_deviation(data, within) / pixel_deviation(train, within),
             **likeness(reference, features),
             "near_copies": float((nearest(features, reference)[0][:, 0] < limit).float().mean()),
         }
@@ -225,7 +225,7 @@ def _accuracy(name_classes: Callable[[Tensor], Tensor], features: Tensor, data: 
     return float((scores.argmax(1).cpu().numpy() == data.labels).mean())
 
 
-def class_deviation(data: ImageSet, within: bool = True) -> float:
+def pixel_deviation(data: ImageSet, within: bool = True) -> float:
     """Standard deviation of each pixel ``within`` its class, or of all images, averaged over pixels and classes, in 0..255."""
     labels = data.labels if within else np.zeros_like(data.labels)
     return float(np.mean([data.images[labels == c].astype(np.float32).std(axis=0).mean() for c in np.unique(labels)]))

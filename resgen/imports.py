@@ -30,7 +30,7 @@ def import_file(path: Path, name: str, asked: ImportOptions, kind: str = "", dev
 
     Raises CheckpointError for what cannot be read, with what to do.
     """
-    check_own_name(name)
+    check_name(name)
     if has_card(path):
         raise CheckpointError(
             f"{path.name} is a checkpoint of ResGen already: put it into the folder of checkpoints, or give its path wherever a name is asked."
@@ -54,7 +54,7 @@ def own_name(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).lstrip("_.-")[:56] or "imported"
 
 
-def check_own_name(name: str) -> str:
+def check_name(name: str) -> str:
     """The name. Raises CheckpointError where no checkpoint can have it."""
     if not NAME.fullmatch(name):
         raise CheckpointError(f"{name[:40]!r} cannot be a checkpoint's name: use letters, digits, dots, dashes and underscores; say one with --as.")
@@ -69,7 +69,7 @@ def _check_readable(made: Checkpoint, path: Path) -> None:
             raise CheckpointError("its description is too long")
         parse_card({HEADER: header}, path)
     except CheckpointError as error:
-        raise CheckpointError(f"{path.name} has more parts than a checkpoint can tell of ({why(error)}): export a simpler network.") from error
+        raise CheckpointError(f"{path.name} has more parts than a checkpoint can tell of: export a simpler network.") from error
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -84,6 +84,23 @@ def test_a_head_that_knows_all_waits_while_the_others_learn(monkeypatch: pytest.
     assert moved == [place != knowing for place in range(4)]
 
 
+def test_where_all_know_and_nobody_names_a_step_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    images = torch.randn(4, 3, 16, 16)
+    labels = torch.zeros(4, dtype=torch.long)
+    contest = Contest(look(images), 0, TrainConfig((), "plain", loss="adversary"), Team())
+    says = Adversary.scores
+
+    def scores(adversary: Adversary, seen: list[torch.Tensor], given: torch.Tensor) -> list[torch.Tensor]:
+        return [part * 0 + (2.0 if seen[0].mean() > 1 else -2.0) for part in says(adversary, seen, given)]
+
+    monkeypatch.setattr(Adversary, "scores", scores)
+    before = [p.clone() for p in contest.adversary.parameters()]
+    fake = images.clone().requires_grad_()
+    _, told = contest.resist(fake, look(fake), labels, look(images + 3), labels, 1.0)
+    assert told["heads"] == 0 and all(torch.equal(a, b) for a, b in zip(contest.adversary.parameters(), before, strict=True))
+
+
 def test_the_mixture_is_never_trained_and_reaches_from_coarse_to_fine() -> None:
     mixture = Mixture([4, 6, 8])
     maps = [torch.zeros(1, 4, 16, 16), torch.zeros(1, 6, 8, 8), torch.randn(1, 8, 4, 4)]

@@ -13,7 +13,6 @@ from resgen.card import read_card
 from resgen.data import ImageSet
 from resgen.errors import ResGenError
 from resgen.evaluate import (
-    class_deviation,
     compare,
     compare_inception,
     evaluate,
@@ -22,6 +21,7 @@ from resgen.evaluate import (
     likeness,
     load_inception,
     load_judges,
+    pixel_deviation,
     put_on_card,
 )
 from resgen.features import FeatureConfig, FeatureResNet, save_features
@@ -60,8 +60,8 @@ def test_a_few_repeated_pictures_have_no_recall() -> None:
 def test_deviation_is_within_classes() -> None:
     images = np.zeros((4, 3, 2, 2), np.uint8)
     images[2:] = 200
-    assert class_deviation(ImageSet(images, np.array([0, 0, 1, 1]), ("a", "b"))) == 0
-    assert class_deviation(ImageSet(images, np.array([0, 1, 0, 1]), ("a", "b"))) == 100
+    assert pixel_deviation(ImageSet(images, np.array([0, 0, 1, 1]), ("a", "b"))) == 0
+    assert pixel_deviation(ImageSet(images, np.array([0, 1, 0, 1]), ("a", "b"))) == 100
 
 
 def test_of_a_generator_without_classes_all_that_varies_counts() -> None:

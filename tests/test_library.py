@@ -200,6 +200,10 @@ def test_what_is_gone_is_passed_over(folder: Path) -> None:
     assert library.snapshots("gone") == [] and all(isinstance(library.has_classifier(name), bool) for name in library.names())
     with pytest.raises(CheckpointError, match=r"gone@4000"):
         library.card("gone@4000")
+    kept = library.add(shutil.copyfile(folder / "tiny.safetensors", folder.parent / "elsewhere.safetensors"))
+    (folder.parent / "elsewhere.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"elsewhere\.safetensors cannot be read: No such file"):
+        library.card(kept)
 
 
 def test_a_changed_network_is_seen(folder: Path) -> None:

@@ -48,7 +48,7 @@ def import_(
     """Make a checkpoint of another program's generator."""
     from resgen.checkpoint import save_checkpoint
     from resgen.files import check_place
-    from resgen.imports import check_own_name, import_file, own_name, read_settings
+    from resgen.imports import check_name, import_file, own_name, read_settings
     from resgen.interop.conv_chain import ConvChainConfig
     from resgen.interop.reading import ImportOptions
     from resgen.library import SHIPPED
@@ -56,7 +56,7 @@ def import_(
 
     if trust:
         typer.echo(f"resgen: {file.name} is run if it is a program; nothing of it is kept but its graph.", err=True)
-    name = check_own_name(name) if name else own_name(file)
+    name = check_name(name) if name else own_name(file)
     path = (to or SHIPPED) / f"{name}.safetensors"
     if path.exists():
         raise CheckpointError(f"There is a checkpoint {name} in {path.parent} already: say another name with --as.")

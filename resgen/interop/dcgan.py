@@ -31,7 +31,7 @@ class Layer:
 
     def __post_init__(self) -> None:
         if self.bias.shape != (self.weight.shape[int(self.kind == TRANSPOSED)],) or not self.weight.numel():
-            raise ValueError("a bias of another size than its layer")
+            raise ValueError("an empty layer, or a bias of another size")
 
     def normed(self, state: State, name: str, epsilon: float = EPSILON) -> "Layer":
         """The same, and a batch norm after it; of a linear layer's output, each channel's pixels have one."""

@@ -77,9 +77,8 @@ def _read_safetensors(path: Path) -> State:
     try:
         opened = safe_open(path, "pt")
         with opened as file:
-            return {
-                name: file.get_tensor(name) for name in sorted(file.keys(), key=natural)
-            }  # it sorts 10 before 2, and some readers go by the order
+            names = sorted(file.keys(), key=natural)  # such files have 10 before 2, and some readers go by the order
+            return {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path.name} is damaged or not whole: it cannot be read as safetensors. Copy or download it again.") from error
 

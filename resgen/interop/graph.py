@@ -14,7 +14,7 @@ from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Describe
 from resgen.budget import MAX_BLOCKS
 from resgen.errors import CheckpointError, why
 from resgen.fields import is_list, is_table
-from resgen.interop.graph_ops import MAX_DIMENSIONS, MAX_NUMBERS, OPERATORS, GraphError, Outline, operated
+from resgen.interop.graph_ops import MAX_DIMENSIONS, MAX_NUMBERS, MAX_PADDED, OPERATORS, GraphError, Outline, operated
 
 NONE, WEIGHTS, INDEX = CLASS_INPUTS = ("none", "weights", "index")
 MAX_STEERING = 65_536  # numbers of a constant that steers shapes
@@ -218,7 +218,7 @@ class GraphGenerator(Generator):
         return self.for_each_block(torch.cat([z, class_weights], dim=1))
 
     def depths(self, w: Tensor, gains: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:
-        parts = [self._features(part) for part in (self.for_each_block(w)[:, 0].split(self.config.batch or len(w)))]
+        parts = [self._features(part) for part in self._parts(w)]
         for place in range(len(parts[0])):
             features = torch.cat([part[place] for part in parts])
             yield features, features if place == len(parts[0]) - 1 else None
@@ -226,8 +226,11 @@ class GraphGenerator(Generator):
     def first_features(self, w: Tensor) -> Tensor:
         """Without what the graph makes of them."""
         name = self.config.shown[0][0]
-        parts = self.for_each_block(w)[:, 0].split(self.config.batch or len(w))
-        return torch.cat([next(value for made, value in run(self.config.program, self._given(part)) if made == name) for part in parts])
+        return torch.cat([next(value for made, value in run(self.config.program, self._given(part)) if made == name) for part in self._parts(w)])
+
+    def _parts(self, w: Tensor) -> tuple[Tensor, ...]:
+        """Latents [N, w_dim] of as many images as the graph makes at once, and no tensor grows too large."""
+        return self.for_each_block(w)[:, 0].split(self.config.batch or max(1, MAX_NUMBERS // MAX_PADDED // max(1, self.config.features)))
 
     def _features(self, w: Tensor) -> list[Tensor]:
         config, values = self.config, self._given(w)

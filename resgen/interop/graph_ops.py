@@ -14,11 +14,9 @@ from torch.nn import functional as F
 Attributes = dict[str, Any]
 Operator = Callable[[list[Any], Attributes], Any]
 
-MAX_NUMBERS = 1 << 28  # of one tensor, for each image
-MAX_PADDED, SMALL = (
-    4,
-    1 << 20,
-)  # times as many numbers as were there, and how many of an image always may be: what is padded is no result, and not counted
+MAX_NUMBERS = 1 << 28  # of one tensor
+MAX_PADDED = 4  # times as many numbers as a tensor had before, if it has more than
+SMALL = 1 << 20  # then: what is padded within an operator is no result, and does not count as `features`
 MAX_FOLLOWED = 1 << 20  # numbers that are read and made, all together, while a graph is followed for its shapes
 MAX_LIST = 1024  # numbers that say an operator's sizes or places: one for each dimension, or each part
 MAX_DIMENSIONS = 64  # as most of torch's operators have it
@@ -32,7 +30,7 @@ class GraphError(Exception):
 
 def bounded(shape: list[int]) -> list[int]:
     """The shape. Raises GraphError where a tensor of it would be too large."""
-    if math.prod(max(1, size) for size in shape) > MAX_NUMBERS * max([1, *shape[:1]]):
+    if math.prod(max(1, size) for size in shape) > MAX_NUMBERS:
         raise GraphError(f"it makes a tensor of {' x '.join(map(str, shape))} numbers")
     return shape
 
@@ -71,7 +69,7 @@ def _padded(x: Tensor, attributes: Attributes, value: float = 0.0) -> Tensor:
         return x
     pairs = _pairs(pads, dims)
     sides = [size + begin + end for size, (begin, end) in zip(x.shape[2:], pairs, strict=True)]
-    if math.prod([*x.shape[:2], *sides]) > MAX_PADDED * max(SMALL * x.shape[0], x.numel()):
+    if math.prod([*x.shape[:2], *sides]) > MAX_PADDED * max(SMALL, x.numel()):
         raise GraphError(f"it pads {' x '.join(map(str, x.shape[2:]))} pixels to {' x '.join(map(str, sides))}")
     return F.pad(x, _flat(pairs), value=value)
 

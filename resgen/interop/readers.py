@@ -99,7 +99,9 @@ def check(reading: Reading, path: Path) -> Reading:
     """The reading, where its tensors are those that its configuration asks for, and finite. Raises CheckpointError."""
     arch, held = reading.config, dict(reading.weights)
     if max(1, arch.num_classes) * arch.w_dim > MAX_MEANS:
-        raise CheckpointError(f"{path.name} has {arch.num_classes} classes of {arch.w_dim} numbers each, too many to be opened.")
+        raise CheckpointError(
+            f"{path.name} has {arch.num_classes} classes of {arch.w_dim} numbers each, too many to be opened: export it with fewer classes."
+        )
     with weightless():
         expected = {name: tuple(value.shape) for name, value in arch.build().state_dict().items()}
     if reading.mean_w is not None:

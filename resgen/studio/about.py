@@ -14,7 +14,7 @@ from resgen.studio.renderer import GridView, Renderer
 # What a figure is called on the page, and what it means.
 FIGURES = {
     "accuracy": ("Named as meant", "share of images whose class a judge names"),
-    "deviation": ("Variety in a class", "pixel deviation within a class, over that of real images"),
+    "deviation": ("Variety in a class", "pixel deviation within a class, or of all images where there are none, over that of real images"),
     "frechet": ("Fréchet distance", "of the judge's features to those of real images; less is better"),
     "kernel": ("Kernel distance", "the same without assuming Gaussians; less is better"),
     "precision": ("Precision", "share of images among real ones"),

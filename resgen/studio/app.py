@@ -56,8 +56,8 @@ CACHE_SECONDS = 3600
 SESSIONS_KEPT = 500  # of which Gradio keeps what their components are; a page says all that is needed with each request
 LARGE = 20_000_000  # bytes of a generator that is not read at once
 PICTURES = (".png", ".mp4", ".gif", ".webp", ".json")  # files that may hold a recipe
-WITHOUT_RECIPE = ("invert", "about")  # screens that a link names by themselves
-OPENED = f"() => [window.location.search + window.location.hash, window.matchMedia('{NARROW}').matches]"
+WITHOUT_RECIPE = ("invert", "about")  # screens that a link names, since no recipe says them
+OPENED = f"(link, narrow, ...more) => [window.location.search + window.location.hash, window.matchMedia('{NARROW}').matches, ...more]"
 
 
 class Studio:
@@ -108,7 +108,7 @@ class Studio:
         everything = {self.tabs, *self.explore.outputs, *self.walk.outputs, *self.mix.outputs, *self.compare.outputs}
         opened = rewrite(demo.load, self.open_page, [self.address, self.explore.narrow], everything | {self.explore.narrow}, js=OPENED)
         opened.then(friendly(renderer.samples), None, self.explore.samples, **QUIET)
-        rewrite(self.address.select, self.follow, [self.address, self.explore.narrow], everything, js=OPENED)
+        rewrite(self.address.select, self.follow, [self.address, self.explore.narrow, self.invert.kept], everything, js=OPENED)
         opening = {*everything, self.about.shelf}
         taken = rewrite(self.opener.upload, self.open_file, [self.opener, self.explore.narrow], opening)
         if self.allow_import:
@@ -149,7 +149,7 @@ class Studio:
     def open_page(self, link: str, narrow: bool) -> Updates:
         """The page's first picture: what its link says, or the best checkpoint's first seeds; Explore is never left empty."""
         first = self.explore.first_picture(narrow=narrow)
-        if (screen := _screen_of(link)) and "checkpoint=" not in link:
+        if (screen := _screen_of(link)) and not _says_recipe(link):
             return {**self.explore.write(first), self.tabs: gr.update(selected=screen), self.explore.narrow: narrow}
         try:
             recipe = self._read(link, narrow)
@@ -163,9 +163,9 @@ class Studio:
             shown = self.explore.write(first)
         return shown | {self.explore.narrow: narrow}
 
-    def follow(self, link: str, narrow: bool) -> Updates:
-        """What the browser's Back or Forward goes to."""
-        if screen := _screen_of(link):
+    def follow(self, link: str, narrow: bool, found: Any) -> Updates:
+        """What the browser's Back or Forward goes to; an image that is not the one ``found`` on the screen Invert opens in Explore."""
+        if (screen := _screen_of(link)) and (not _says_recipe(link) or self._read(link, narrow).to_dict() == found):
             return {self.tabs: gr.update(selected=screen)}
         return self.show(self._read(link, narrow))
 
@@ -196,8 +196,12 @@ class Studio:
         return {**self.show(self.explore.first_picture(name, narrow)), self.about.shelf: None}  # a shelf that is drawn again when it is looked at
 
 
+def _says_recipe(link: Any) -> bool:
+    return "checkpoint" in dict(parse_qsl(str(link or "").lstrip("?#")))
+
+
 def _screen_of(link: Any) -> str:
-    """The screen that a link names because no recipe is shown there; '' where it names none."""
+    """The screen that a link names, which may show nothing that a link could say; '' where it names none."""
     screen = dict(parse_qsl(str(link or "").lstrip("?#"))).get("screen", "")
     return screen if screen in WITHOUT_RECIPE else ""
 

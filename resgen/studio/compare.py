@@ -141,7 +141,7 @@ class CompareScreen:
         """What makes the slider say the same as ``names``, where they are one moment of a training."""
         learner = names[0].partition("@")[0]
         moments = self._moments(learner)
-        if len(names) > 1 or len(moments) == 1:
+        if len(names) > 1 or len(moments) == 1 or learner not in self.library.names():
             return {}
         return {self.learner: learner, self.moment: gr.update(**self._training(learner, moments.index(names[0])))}
 

@@ -98,8 +98,9 @@ class InvertScreen:
         own = seed.then(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW, preprocess=False)
         # One search at a time, and none for a picture that another has taken the place of.
         self.find.click(None, cancels=own)
-        cropped = (dial.release for dial in (self.zoom, self.across, self.down))
-        gr.on([self.photo.upload, self.pasted.input, self.example.click, *cropped], None, cancels=[found, own])
+        gr.on([self.photo.upload, self.pasted.input, self.example.click], None, cancels=[found, own])
+        cropped = gr.on([dial.release for dial in (self.zoom, self.across, self.down)], None, cancels=[found])
+        cropped.then(friendly(self.show_cropped), given, [self.view, self.result, self.curve], **RAW)
         cancelling(self.cancel, [found, own], self.result)
         offer_images(self.renderer, self.view, self.file)
 
@@ -117,6 +118,12 @@ class InvertScreen:
         if not (values[self.photo] or values[self.pasted]):
             return gr.skip()
         return self._beside(self.target(values), f"to be drawn by {values[self.checkpoint]}")
+
+    def show_cropped(self, values: Values) -> Updates:
+        """The picture as it will be looked for, without what was found of another part of it."""
+        if not (values[self.photo] or values[self.pasted]):
+            return {}
+        return {self.view: self.show_target(values), self.result: "", self.curve: gr.update(visible=False)}
 
     def find_latent(self, values: Values) -> Iterator[Updates]:
         self.renderer.check_search(values[self.checkpoint], values[self.steps])

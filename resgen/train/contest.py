@@ -37,7 +37,8 @@ class Contest:
             heads, naming = self.adversary.learn(real, real_labels, [part.detach() for part in seen], labels)
         self.optimiser.zero_grad(set_to_none=True)
         learning = [head for head in heads if self._team.mean(head.detach().clone()) > HEAD_AHEAD]  # Adam passes over the others
-        (naming + sum(learning) / len(heads)).backward()
+        if (losses := naming + sum(learning) / len(heads)).requires_grad:  # else there is no namer, and all heads wait
+            losses.backward()
         self._team.average_gradients(self.adversary)
         for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * caution

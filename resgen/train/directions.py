@@ -1,8 +1,8 @@
 """Directions with names: where w moves as a picture grows brighter, a head larger, glasses appear.
 
 For each thing that can be measured of an image, the direction is that of its ridge regression on w, within classes: what goes along with it by
-chance is left where it is. It is as long as it does best what its name says, in standard deviations of `LENGTHS`, and kept where it does it well: along
-it the measure rises, for nearly every seed.
+chance is left where it is. It is as long as it does best what its name says, in standard deviations of `LENGTHS`, or the one of that name that the
+checkpoint had, where that does it better; and kept where it does it well: along it the measure rises, for nearly every seed.
 """
 
 from collections.abc import Callable, Sequence

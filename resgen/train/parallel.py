@@ -69,6 +69,8 @@ class Team:
         if self.size == 1:
             return
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        if not gradients:
+            return
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
         for gradient, shared in zip(gradients, flat.div_(self.size).split([g.numel() for g in gradients]), strict=True):

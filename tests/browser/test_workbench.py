@@ -214,10 +214,11 @@ def test_nothing_is_called_before_until_it_is_there(visit: Visit) -> None:
     page.wait_for_timeout(300)  # in which the route hears of the request
     assert held
     expect(page.locator("#grid .rg-before")).to_have_count(0)
-    held[0].continue_()
+    page.unroute("**/gradio_api/queue/join*")
+    for route in held:
+        route.continue_()
     expect(page.locator("#grid .rg-before")).to_be_visible()
     page.keyboard.up("b")
-    page.unroute("**/gradio_api/queue/join*")
 
 
 def test_on_a_phone_what_was_tapped_large_is_closed_again(visit: Visit) -> None:

@@ -190,6 +190,17 @@ def onnx_that_pads(path: Path) -> None:
     path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [z], [image], [weight])).SerializeToString())
 
 
+def onnx_of_many_images_that_are_none(path: Path) -> None:
+    """A column times a row of sixty-five thousand numbers each; nothing of it is the image."""
+    import onnx
+
+    sizes = [("column", [1 << 16, 1]), ("row", [1, 1 << 16])]
+    given = [onnx.helper.make_tensor(name, 1, shape, [0.0] * (1 << 16)) for name, shape in sizes]
+    nodes = [onnx.helper.make_node("MatMul", ["column", "row"], ["much"]), onnx.helper.make_node("Identity", ["z"], ["image"])]
+    z, image = (onnx.helper.make_tensor_value_info(name, 1, ["n", 3, 8, 8]) for name in ("z", "image"))
+    path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [z], [image], given)).SerializeToString())
+
+
 def onnx_with_data_elsewhere_in_a_list(path: Path) -> None:
     import onnx
 
@@ -248,6 +259,7 @@ FILES: dict[tuple[str, Callable[[Path], None]], str] = {
     (".onnx", onnx_with_a_loop): "does not know",
     (".onnx", onnx_with_data_elsewhere_in_a_list): "weights in other files",
     (".onnx", onnx_that_pads): "cannot be followed",
+    (".onnx", onnx_of_many_images_that_are_none): "cannot be followed",
     (".onnx", onnx_of_many_parts): "more parts",
     (".onnx", onnx_with_channels_last): "channels first",
     (".onnx", truncated): "cannot be read as ONNX",

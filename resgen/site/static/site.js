@@ -117,11 +117,10 @@ async function load(checkpoint) {
   find("waiting-words").textContent = `Loading ${checkpoint.name}`;
   find("progress").value = 0;
   const { graphs, ...entry } = checkpoint;
-  const opened = await renderer.open(entry, graphs, (arrived, all) => {
+  return renderer.open(entry, graphs, (arrived, all) => {
     find("progress").value = arrived / all;
     find("waiting-words").textContent = arrived < all ? `Loading ${checkpoint.name}, ${Math.round(all / 1e6)} MB` : `Preparing ${checkpoint.name}`;
   });
-  return opened;
 }
 
 function pointsOf(wanted, checkpoint) {

@@ -27,7 +27,7 @@ function share(query) {
 }
 
 // Through a training that plays, each picture is a step of it and none of the visitor's.
-const isPlaying = () => document.querySelector("#play-training")?.textContent.trim() === "Pause";
+const plays = (query) => new URLSearchParams(query).has("compare") && document.querySelector("#play-training")?.textContent.trim() === "Pause";
 
 // What is on screen becomes an entry of its own; the one before gets back the link that it had.
 function remember(query) {
@@ -55,8 +55,10 @@ window.addEventListener("resgen-shown", (event) => {
   if (awaited !== null && performance.now() < awaited && !says(linkOf(event.detail.query))) return;
   awaited = null;
   const { query } = event.detail;
-  clearTimeout(settling);
-  if (!isPlaying()) settling = setTimeout(remember, SETTLED, query);
+  if (!plays(query)) {
+    clearTimeout(settling);
+    settling = setTimeout(remember, SETTLED, query);
+  }
   share(query);
 });
 

@@ -58,8 +58,8 @@ function connectLook(look, row, place, name) {
   const start = () => anatomy && tell({ ...anatomy, index: indexOf(row, place), caption: `${ROWS[row]}: ${name}` });
   for (const begin of ["focus", "click"]) look.addEventListener(begin, start);
   look.addEventListener("blur", () => tell(null));
-  look.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && start());
-  look.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && tell(null));
+  look.addEventListener("pointerenter", (event) => event.pointerType !== "touch" && start());
+  look.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && tell(null));
 }
 
 function show() {

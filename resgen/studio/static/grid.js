@@ -233,6 +233,7 @@ async function show() {
   const picture = await decode(next);
   if (!picture) return;
   if (view && checkpointOf(next) !== checkpointOf(view)) clearMarks();
+  if (view && JSON.stringify(next.keys) !== JSON.stringify(view.keys)) delete find(".rg-view").dataset.last; // these are other images
   sprite = picture;
   view = next;
   if (chosen >= view.captions.length) chosen = -1;

@@ -10,7 +10,7 @@ const hint = element.querySelector(".rg-pins-hint");
 const emptyWords = hint.textContent;
 
 let current = [];
-let lifted = null; // { index, x, moved } of the image that is held
+let lifted = null; // { index, x, y, moved } of the image that is held
 let isDropped = false; // whether the click that ends a drag may still come
 
 function set(next) {
