@@ -9,7 +9,7 @@ from resgen.composite import AnyRecipe
 from resgen.errors import RecipeError
 from resgen.features import FeatureResNet, to_float
 from resgen.latents import Points, locate
-from resgen.recipe import SEEDS, Recipe, pack_vector
+from resgen.recipe import MAX_SEEDS, SEEDS, Recipe, pack_vector
 from resgen.sampler import Sampler
 from resgen.work import Work
 
@@ -28,6 +28,8 @@ def curate(recipe: Recipe, sampler: Sampler, classifier: FeatureResNet, many: in
         raise RecipeError(f"Order: choose {' or '.join(ORDERS)}.")
     if recipe.latents or recipe.plane or len(recipe.classes) > 1 or recipe.sweep:
         raise RecipeError("The best are chosen among seeds; leave the plane, the strip, latents and rows of classes first.")
+    if many > MAX_SEEDS:
+        raise RecipeError(f"Many: {many:,} images are too many to look through; at most {MAX_SEEDS:,} are.")
     if not 1 <= keep <= many:
         raise RecipeError(f"Keep: {keep} of {many} images cannot be kept; keep between 1 and all.")
     if recipe.seeds[0] + many > SEEDS:
@@ -78,7 +80,7 @@ def make_direction(recipe: Recipe, name: str, more: Sequence[AnyRecipe], less: S
         kept = [example for example in examples if isinstance(example, Recipe) and example.checkpoint == recipe.checkpoint]
         if len(kept) < len(examples):
             raise RecipeError("Some marked images come from another checkpoint; mark images of the present one.")
-        sides.append(np.mean([sampler.latents(example)[0].mean(axis=0) for example in kept], axis=0))
+        sides.append(np.concatenate([sampler.latents(example) for example in kept]).mean(axis=(0, 1)))
     difference = sides[0] - sides[1]
     length = float(np.linalg.norm(difference))
     if length < 1e-4:

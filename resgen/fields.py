@@ -67,6 +67,10 @@ class Declared(BaseModel):
         declared = type(self).model_fields
         return {name: value for name, value in self.values().items() if declared[name].is_required() or value != declared[name].default}
 
+    def told(self) -> dict[str, Any]:
+        """The fields that were said, be it at their defaults."""
+        return {name: value for name, value in self.values().items() if name in self.model_fields_set}
+
 
 def declaration(of: type[Declared], name: str, kind: type) -> Any:
     """The `Text` or `Dial` that field ``name`` is declared with, or None."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -133,6 +134,10 @@ class Library:
         path = self.path(name)
         return _card(path, _stamp(path))
 
+    def named(self, recipe: AnyRecipe) -> AnyRecipe:
+        """The recipe, by the best checkpoint where it names none. Raises CheckpointError where there is none."""
+        return recipe if recipe.checkpoint else recipe.with_checkpoint(self.first())
+
     def sampler(self, name: str) -> Sampler:
         """The sampler of a checkpoint, loaded again when its file changes. Raises CheckpointError."""
         path = self.path(name)
@@ -208,18 +213,18 @@ class Library:
         return sha256 in known or sha256 == _file_hash(path, _stamp(path))
 
 
-def load(source: str, device: str = "auto", folder: Path = SHIPPED) -> Sampler:
+def load(source: str, device: str = "auto", folder: str | PathLike[str] = SHIPPED) -> Sampler:
     """A sampler for a checkpoint: a name in ``folder``, a path, or a Hub repository 'owner/name' or 'owner/name:checkpoint'.
 
     Raises CheckpointError, or ResGenError where the device is not there.
     """
-    library = Library(folder, device)
+    library = Library(Path(folder), device)
     return library.sampler(library.add(source))
 
 
-def list_checkpoints(folder: Path = SHIPPED) -> list[dict[str, Any]]:
+def list_checkpoints(folder: str | PathLike[str] = SHIPPED) -> list[dict[str, Any]]:
     """The cards of a folder's readable checkpoints, the best first."""
-    return [card.to_dict() for card in Library(folder, "cpu").cards()]
+    return [card.to_dict() for card in Library(Path(folder), "cpu").cards()]
 
 
 def _rank(card: Card) -> tuple[float | str, ...]:

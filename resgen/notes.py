@@ -34,8 +34,9 @@ def png_note(note: str) -> PngImagePlugin.PngInfo:
     return info
 
 
-def read_recipe(path: Path) -> tuple[AnyRecipe, str]:
+def read_recipe(source: str | os.PathLike[str]) -> tuple[AnyRecipe, str]:
     """The recipe, and the checkpoint's SHA-256 or '', of a picture or film made by ResGen or a JSON file. Raises RecipeError."""
+    path = Path(source)
     if not os.path.isfile(path):
         raise RecipeError(f"{path.name} is not a file." if os.path.exists(path) else f"There is no file {path.name}.")
     try:

@@ -51,7 +51,8 @@ _PACKED = re.compile(r"[A-Za-z0-9_-]+")
 def parse_seeds(text: str) -> tuple[int, ...]:
     """'0-15,42' -> (0, 1, ..., 15, 42), in the order given; raises RecipeError with what to write instead."""
     seeds: list[int] = []
-    for part in filter(None, re.split(r"[,\s]+", re.sub(r"\s*[-\u2013\u2014]\s*", "-", text.strip()))):
+    joined = "-".join(end.strip() for end in re.split("[-\u2013\u2014]", text))  # spaces within a range; no pattern that looks for them twice
+    for part in filter(None, re.split(r"[,\s]+", joined)):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part, re.ASCII)
         if not match:
             raise RecipeError(f"Seeds: {part[:40]!r} is not a seed; write whole numbers and ranges, such as 0-15,42.")

@@ -101,6 +101,23 @@ def test_where_all_know_and_nobody_names_a_step_changes_nothing(monkeypatch: pyt
     assert told["heads"] == 0 and all(torch.equal(a, b) for a, b in zip(contest.adversary.parameters(), before, strict=True))
 
 
+def test_a_step_against_the_gradient_looks_more_real(trained: Adversary) -> None:
+    """To the heads: of these images the namer is sure."""
+    labels = torch.arange(24) % 3
+    contest = Contest(look(coloured(labels)), 3, TrainConfig((), "colours", loss="drift+adversary"), Team())
+    contest.adversary.load_state_dict(trained.state_dict())
+    fake = (coloured(labels) + 0.3 * torch.randn(24, 3, 16, 16)).requires_grad_()
+    gradient, _ = contest.resist(fake, look(fake), labels, look(coloured(labels)), labels, 0.0)
+    contest.adversary.eval()
+
+    def looks(images: torch.Tensor) -> float:
+        with torch.no_grad():
+            return float(torch.cat(contest.adversary.scores(look(images), labels), dim=1).mean())
+
+    step = 0.5 * gradient / gradient.abs().mean() * 0.05
+    assert looks(fake - step) > looks(fake) > looks(fake + step)
+
+
 def test_the_mixture_is_never_trained_and_reaches_from_coarse_to_fine() -> None:
     mixture = Mixture([4, 6, 8])
     maps = [torch.zeros(1, 4, 16, 16), torch.zeros(1, 6, 8, 8), torch.randn(1, 8, 4, 4)]

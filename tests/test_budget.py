@@ -5,10 +5,12 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from resgen.budget import OWN, PUBLIC, Budget
 from resgen.composite import AnyRecipe, Comparison, StyleMix, Walk
-from resgen.errors import RecipeError, ResGenError
+from resgen.errors import DataError, RecipeError, ResGenError
+from resgen.invert import load_photo
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
 from resgen.sampler import Sampler
@@ -77,6 +79,27 @@ def test_what_recipes_are_made_of_is_held_too(tiny_folder: Path) -> None:
             renderer.view(recipe)
     with pytest.raises(RecipeError, match="directions"):
         finish(renderer.film(FILM.changed(stops=(ONE, turned)), ".gif"))
+
+
+def test_each_limit_is_tried() -> None:
+    """Those that are not of a recipe by tests of what holds them, here and in test_public.py, test_uploads.py and test_values.py."""
+    elsewhere = {"megabytes", "candidates", "upload_pixels", "upload_bytes", "request_bytes", "disk", "waiting", "waiting_each", "seconds"}
+    assert {limit.name for limit in fields(Budget)} == set(ASKS) | elsewhere
+
+
+def test_no_more_is_looked_through_than_may_be(tiny_folder: Path) -> None:
+    renderer = Renderer(Library(tiny_folder, "cpu"), replace(OWN, candidates=30))
+    for ask_for in (renderer.check_looking, renderer.check_search):
+        ask_for("tiny", 30)
+        with pytest.raises(RecipeError, match="at most 30 are possible here"):
+            ask_for("tiny", 31)
+
+
+def test_no_larger_picture_is_opened_than_may_be(tmp_path: Path) -> None:
+    Image.new("L", (40, 40)).save(tmp_path / "photo.png")
+    assert load_photo(tmp_path / "photo.png", 16, most=1600).shape == (16, 16, 3)
+    with pytest.raises(DataError, match="more than 1,599"):
+        load_photo(tmp_path / "photo.png", 16, most=1599)
 
 
 def test_strangers_are_given_no_more_than_the_owner() -> None:

@@ -105,6 +105,20 @@ def test_a_direction_leads_from_less_to_more_one_deviation_long(tiny: Sampler) -
     assert np.linalg.norm(along) == pytest.approx(random.std(), rel=0.1)
 
 
+def test_each_image_of_an_example_counts(tiny: Sampler) -> None:
+    """Grids of several seeds are as good as these seeds one by one."""
+    recipe = Recipe(checkpoint="tiny", seeds=(9,))
+    grids = make_direction(recipe, "own", [recipe.changed(seeds=(0, 1))], [recipe.changed(seeds=(2, 3))], tiny)
+    single = make_direction(recipe, "own", seeds(0, 1), seeds(2, 3), tiny)
+    along, alike = (np.array(unpack_vector(made.own_directions[0][1])) for made in (grids, single))
+    assert np.allclose(along, alike, atol=1e-3)
+
+
+def test_more_than_a_recipe_holds_are_not_looked_through(tiny: Sampler, classifier: FeatureResNet) -> None:
+    with pytest.raises(RecipeError, match="at most 100,000"):
+        finish(curate(Recipe(checkpoint="tiny"), tiny, classifier, 2**32 - 1, 3, CONFIDENCE))
+
+
 def test_a_direction_moves_images_by_its_length(tiny: Sampler) -> None:
     made = make_direction(Recipe(checkpoint="tiny", seeds=(9,)), "bright", seeds(1), seeds(2), tiny)
     along = np.array(unpack_vector(made.own_directions[0][1]))

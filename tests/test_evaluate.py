@@ -11,6 +11,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 from resgen.card import read_card
 from resgen.data import ImageSet
+from resgen.efficientnet import PretrainedEyes
 from resgen.errors import ResGenError
 from resgen.evaluate import (
     compare,
@@ -97,6 +98,21 @@ def test_other_classes_are_not_measured_and_none_have_no_accuracy() -> None:
             compare(fake, ab, test, judge)
     figures = compare(none, ab, ab, judge)
     assert "accuracy" not in figures and {"frechet", "real_test_accuracy"} < figures.keys()
+
+
+def test_copies_are_told_from_what_is_far_and_names_from_other_names() -> None:
+    """The judge's classes are dark, grey and light."""
+    torch.manual_seed(0)
+    generator, labels = np.random.default_rng(0), np.repeat(np.arange(3), 40)
+    train, test = (
+        ImageSet((80 * labels[:, None, None, None] + generator.integers(0, 60, (120, 3, 8, 8))).astype(np.uint8), labels, ("a", "b", "c"))
+        for _ in range(2)
+    )
+    far = ImageSet(255 - train.images, labels, train.classes)
+    judge = PretrainedEyes("lite2", 32)
+    copied, other = (compare(fake, train, test, judge) for fake in (train, far))
+    assert copied["near_copies"] == 1 and other["near_copies"] < 0.2
+    assert copied["accuracy"] > 0.9 > 0.5 > other["accuracy"], "light is named dark, and dark light"
 
 
 class Colours(nn.Module):

@@ -71,6 +71,26 @@ def test_behind_a_proxy_the_picture_is_where_the_page_is(web: httpx.Client) -> N
     assert metas["og:image"] == f"https://example.org/drawing/link.jpg?{LINK}"
 
 
+def test_of_a_film_its_link_shows_all_of_the_way(web: httpx.Client, tiny_folder: Path) -> None:
+    walk = Walk(stops=tuple(Recipe(checkpoint="tiny", seeds=(seed,)) for seed in (0, 1)), seconds=4, fps=24)
+    picture = Image.open(io.BytesIO(web.get(f"/drawing/link.jpg?{walk.to_query()}").raise_for_status().content))
+    assert picture.size == (1200, 600), "two rows of four frames"
+    small = np.asarray(picture.resize((64, 32), Image.Resampling.BOX), int)
+    drawn = Library(tiny_folder, "cpu").sampler("tiny").render(Recipe(checkpoint="tiny", seeds=(0, 1))).astype(int)
+    for stop, frame in enumerate(walk.thinned(8).stop_frames):
+        row, column = divmod(frame, 4)
+        off = [np.abs(small[16 * row : 16 * row + 16, 16 * column : 16 * column + 16] - other).mean() for other in drawn]
+        assert int(np.argmin(off)) == stop and off[stop] < 12
+
+
+def test_what_a_link_names_by_the_way_is_shown_whoever_draws_it(web: httpx.Client, tiny_folder: Path) -> None:
+    """Seeds that are those of a recipe of which nothing is said, too."""
+    best = Library(tiny_folder, "cpu").first()
+    said = Recipe(seeds=tuple(range(16)), columns=4)
+    alone, named = (web.get(f"/drawing/link.jpg?{one.to_query()}").content for one in (said, said.changed(checkpoint=best)))
+    assert alone == named
+
+
 def test_every_kind_of_link_has_a_picture_and_so_has_none(web: httpx.Client, tiny_folder: Path) -> None:
     walk = Walk(stops=(Recipe(checkpoint="tiny", seeds=(0,)), Recipe(checkpoint="tiny", seeds=(1,))), seconds=60, fps=30)
     column = Recipe(checkpoint="tiny", seeds=tuple(range(400)), columns=1, sweep="")

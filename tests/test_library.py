@@ -228,6 +228,17 @@ def test_it_is_known_which_checkpoint_drew_a_picture(folder: Path) -> None:
     assert shelf.drew(recipe, sha256) and shelf.card("tiny").metrics == {"recall": 0.5}
 
 
+def test_folders_may_be_named_by_text(tiny_folder: Path) -> None:
+    assert load("tiny", "cpu", str(tiny_folder)).card.name == "tiny" and list_checkpoints(str(tiny_folder))
+
+
+def test_a_recipe_without_a_name_is_drawn_by_the_best(tiny_folder: Path) -> None:
+    shelf, walk = Library(tiny_folder, "cpu"), Walk(stops=(Recipe(seeds=(1,)), Recipe(seeds=(2,))))
+    assert shelf.named(Recipe(seeds=(1,))) == Recipe(checkpoint=shelf.first(), seeds=(1,)) and shelf.named(walk).checkpoint == shelf.first()
+    named = Recipe(checkpoint="plain", seeds=(1,))
+    assert shelf.named(named) is named
+
+
 def test_a_sampler_comes_in_one_line(tiny_folder: Path) -> None:
     assert load("tiny", "cpu", tiny_folder).card.name == "tiny"
     assert load(str(tiny_folder / "plain.safetensors"), "cpu").card.name == "plain"

@@ -26,6 +26,12 @@ def test_a_recipe_alone_is_a_file_too(tmp_path: Path) -> None:
     assert read_recipe(tmp_path / "odd.json") == (Recipe(seeds=(1,)), "")
 
 
+def test_a_file_may_be_named_by_text(tmp_path: Path) -> None:
+    recipe = Recipe(checkpoint="cat", seeds=(1,))
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe.to_dict()))
+    assert read_recipe(str(tmp_path / "recipe.json")) == (recipe, "")
+
+
 def test_a_note_after_the_pixels_is_found(tmp_path: Path) -> None:
     data = grid.png_bytes(PIXEL, WALK, "")
     start = data.index(b"iTXt") - 4

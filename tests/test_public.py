@@ -23,10 +23,11 @@ import httpx
 import pytest
 from gradio.data_classes import ImageData
 from gradio_client import Client
+from gradio_client.exceptions import AppError
 from PIL import Image
 
 from benchmarks.web import free_port, running, wait_until_answers
-from resgen.budget import OWN
+from resgen.budget import OWN, PUBLIC
 from resgen.curate import CONFIDENCE
 from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import Recipe
@@ -73,8 +74,7 @@ def test_short_work_goes_ahead_of_long_work() -> None:
     longs = [threading.Thread(target=take_long) for _ in range(4)]
     for thread in longs:
         thread.start()
-    while len(told) < 40:
-        time.sleep(0.01)
+    until(lambda: len(told) >= 40, 30)
     before = len(told)
     finish(turns.share(steps("short", 4, told)))
     between = told[before : told.index("short ended")]
@@ -98,8 +98,7 @@ def test_long_work_leaves_a_place_for_short_work() -> None:
     longs = [threading.Thread(target=lambda: finish(turns.share(begin_long(), "long"))) for _ in range(3)]
     for thread in longs:
         thread.start()
-    while not told:
-        time.sleep(0.01)
+    until(lambda: bool(told), 30)
     assert finish(turns.share(steps("short", 2, told), "short")) == "short"
     assert told.count("long") == 1 and not free.is_set()
     free.set()
@@ -112,7 +111,7 @@ def test_work_that_takes_too_long_is_ended() -> None:
     told: list[str] = []
     with pytest.raises(RecipeError, match="at most 1 are possible here: ask for less at once"):
         finish(Turns(replace(OWN, seconds=1)).share(steps("a", 100, told, 0.3)))
-    assert told == ["a"] * 4 + ["a ended"]
+    assert told in (["a"] * 3 + ["a ended"], ["a"] * 4 + ["a ended"])  # a busy machine sleeps longer
 
 
 def test_work_that_is_closed_leaves_its_place_free() -> None:
@@ -428,7 +427,7 @@ def test_work_ends_when_who_asked_over_http_goes_away(
             assert begun.wait(20)
     left = time.monotonic()
     while any(served._queue.active_jobs):
-        assert time.monotonic() - left < 1
+        assert time.monotonic() - left < 10  # the work itself has no end
         time.sleep(0.01)
     assert "has gone" in caplog.records[-1].getMessage()
 
@@ -442,7 +441,7 @@ def test_a_picture_is_drawn_no_further_once_who_asked_for_it_has_gone(
     asked.close()
     left = time.monotonic()
     while not caplog.records:
-        assert time.monotonic() - left < 1
+        assert time.monotonic() - left < 10  # the work itself has no end
         time.sleep(0.01)
     assert "has gone" in caplog.records[-1].getMessage()
 
@@ -502,14 +501,15 @@ def test_what_a_killed_studio_left_is_cleared_and_what_another_uses_is_not(tmp_p
 
 def test_a_studio_that_is_told_to_end_is_gone_in_five_seconds_with_its_files(tiny_folder: Path, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "app.py", "--public", "--port", str(port), "--checkpoints", str(tiny_folder), "--limit", "frames=1800"]
+    command = [sys.executable, "app.py", "--public", "--port", str(port), "--checkpoints", str(tiny_folder)]
     with running(command, more={"TMPDIR": str(tmp_path)}) as process:
         wait_until_answers(process, f"{url}/healthz")
         client = Client(url, verbose=False)
         client.predict(checkpoint="tiny", seeds="1", api_name="/render")
-        long = client.submit(checkpoint="tiny", stops="1,2", seconds=60, fps=30, scale=16, format="webp", api_name="/walk")
-        while long.status().code.name != "PROCESSING":
-            time.sleep(0.05)
+        long = client.submit(checkpoint="tiny", stops="1,2", seconds=20, fps=30, scale=16, format="webp", api_name="/walk")
+        with pytest.raises(AppError, match=f"at most {PUBLIC.frames} are possible here"):  # strangers have their own limits
+            client.predict(checkpoint="tiny", stops="1,2", seconds=21, fps=30, scale=1, format="webp", api_name="/walk")
+        until(lambda: long.status().code.name == "PROCESSING", 30)
         assert any(tmp_path.rglob("picture.png"))
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)

@@ -53,6 +53,13 @@ def test_a_number_too_large_for_a_vector_is_refused() -> None:
         pack_vector([1e6])
 
 
+def test_many_spaces_are_read_at_once() -> None:
+    """A server reads them in links, between all other answers."""
+    begun = time.monotonic()
+    assert parse_seeds("1" + " " * 2_000_000 + "2 " + "-" + " " * 2_000_000 + "4") == (1, 2, 3, 4)
+    assert time.monotonic() - begun < 5
+
+
 def test_links_pass_over_what_is_not_a_recipe() -> None:
     assert Recipe.from_query("__theme=dark&seeds=1-2&checkpoint=a") == Recipe(checkpoint="a", seeds=(1, 2))
 

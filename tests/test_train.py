@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from torchvision.models import resnet50
 from torchvision.models._api import WeightsEnum
 
@@ -78,13 +79,15 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes_zip: Path, eyes: Path, 
 
     killed = tmp_path / "killed"
     process = subprocess.Popen([*arguments(shapes_zip, eyes, killed, 360), *extra], stdout=subprocess.PIPE)
-    while not (killed / "history.csv").exists():
+    while not (killed / "state.safetensors").exists():
         assert process.poll() is None and process.stdout
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     for path in killed.glob("*.safetensors"):
         load_file(path)  # whole, whenever the kill came
+    with safe_open(killed / "state.safetensors", "pt") as file:
+        assert 0 < json.loads(file.metadata()["resgen-training"])["steps"] < 30, "it was killed on its way"
     train_here([*arguments(shapes_zip, eyes, killed, 360), *extra, "--resume"])
 
     straight, resumed = (load_file(tmp_path / run / "state.safetensors") for run in ("straight", "killed"))
@@ -95,6 +98,52 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes_zip: Path, eyes: Path, 
     checkpoint = load_checkpoint(killed / "shapes.safetensors")
     assert checkpoint.classes == ("disc", "square", "stripes") and checkpoint.card.training["images_seen"] == 360
     assert checkpoint.directions.shape == (18, 128) and len(list((killed / "samples").glob("*.png"))) >= 1
+
+
+def test_a_generator_that_moves_beside_an_adversary_resumes_to_the_same_weights(
+    shapes_zip: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resgen.train.eyes.FROZEN_STEPS", 2)
+    config = TrainConfig(
+        (str(shapes_zip),), "shapes", images=120, batch=12, group=4, widths=(8, 8, 8), save_every=60, loss="drift+adversary", drift_first=24
+    )
+    step = EyesTrainer.step
+
+    def run(out: Path, resume: bool = False) -> dict[str, Tensor]:
+        train_generator(config, out, resume, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)
+        return load_file(out / "state.safetensors")
+
+    def stopped(self: EyesTrainer) -> dict[str, float]:
+        if self.steps_done == 8:
+            raise KeyboardInterrupt
+        return step(self)
+
+    straight = run(tmp_path / "straight")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(EyesTrainer, "step", stopped)
+        run(tmp_path / "stopped")
+    resumed = run(tmp_path / "stopped", True)
+    assert straight.keys() == resumed.keys() and all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+
+def test_drift_leads_to_the_data(eyes: Path) -> None:
+    """From grey to the orange that all images are."""
+    orange = np.broadcast_to(np.array([230, 120, 20], np.uint8)[:, None, None], (3, 16, 16))
+    data = ImageSet(np.stack([orange] * 24), np.arange(24) % 2, ("a", "b"))
+    config = TrainConfig((), "orange", images=480, batch=12, group=6, widths=(8, 8, 8), lr=3e-3)
+    trainer = EyesTrainer(config, data, load_features(eyes), "cpu", "", Team())
+    with torch.no_grad():
+        trainer.generator.to_image[-1][-1].bias.zero_()  # type: ignore[index]  # it begins with the data's own colour
+
+    def apart() -> float:
+        with torch.no_grad():
+            drawn = trainer.generator(torch.randn(24, 128, generator=torch.Generator().manual_seed(0)), torch.eye(2)[torch.arange(24) % 2])
+        return float((drawn.mean(dim=(0, 2, 3)) - torch.tensor([230.0, 120.0, 20.0]) / 127.5 + 1).abs().mean())
+
+    before = apart()
+    for _ in range(40):
+        trainer.step()
+    assert apart() < before / 3
 
 
 def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:

@@ -62,10 +62,11 @@ def _write_film(recipe: Walk, shelf: "Library", out: Path) -> None:
 
 
 def _write(recipe: AnyRecipe, shelf: "Library", out: Path) -> None:
-    """Draw any recipe and write it: a film where ``out`` is one, else a PNG."""
+    """Draw any recipe and write it: a film where ``out`` is one, else a PNG. Raises FileError where ``out`` has another ending."""
     if isinstance(recipe, Walk) and out.suffix.lower() != ".png":
         _write_film(recipe, shelf, out)
     else:
+        checked_png(out)
         _write_picture(_draw(recipe, shelf), recipe, shelf, out)
 
 
@@ -209,6 +210,7 @@ def render(
 
     shelf = library(checkpoints, device)
     read, sha256 = read_recipe(recipe)
+    read = shelf.named(read)
     if checkpoint:
         read = read.with_checkpoint(shelf.add(checkpoint))
     elif not shelf.drew(read, sha256):

@@ -175,7 +175,7 @@ class Studio:
         if not isinstance(recipe, Recipe) or recipe.checkpoint:
             return recipe
         first = self.explore.first_picture(narrow=narrow)
-        return first if recipe == Recipe() else first.changed(**recipe.changes() | {"checkpoint": first.checkpoint})
+        return first.changed(**recipe.told() | {"checkpoint": first.checkpoint})
 
     def open_file(self, file: Any, narrow: bool) -> Updates:
         """Open a picture or film made by ResGen on the screen that made it; a generator, where the host takes it, in Explore."""
@@ -183,6 +183,7 @@ class Studio:
         if self.allow_import and path.suffix.lower() in SUFFIXES:
             return self.open_generator(path, narrow)
         recipe, sha256 = read_recipe(path)
+        recipe = self.library.named(recipe)
         if not self.library.drew(recipe, sha256):
             warn(f"This was made with another version of {recipe.checkpoint}; it may look different.")
         return self.show(recipe)

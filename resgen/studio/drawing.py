@@ -105,11 +105,11 @@ class Drawing:
 
     def _link(self, query: str) -> Response:
         recipe = read_query(query)
-        if recipe == Recipe():
-            recipe = Recipe(seeds=LINK_SEEDS, columns=4)
-        if not recipe.checkpoint:
-            recipe = recipe.with_checkpoint(self.library.first())
-        return Response(self.renderer.link_picture(recipe), media_type="image/jpeg", headers={"Cache-Control": f"public, max-age={LINK_KEPT}"})
+        if isinstance(recipe, Recipe) and not recipe.checkpoint:
+            recipe = Recipe(seeds=LINK_SEEDS, columns=4).changed(**recipe.told())
+        return Response(
+            self.renderer.link_picture(self.library.named(recipe)), media_type="image/jpeg", headers={"Cache-Control": f"public, max-age={LINK_KEPT}"}
+        )
 
     def _stand(self, query: str) -> Any:
         recipe = _grid_of(query)

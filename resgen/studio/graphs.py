@@ -33,7 +33,7 @@ class Graphs:
         self._renderer, self._folder = renderer, cache_folder() / "drawing"
         self._writer, self._choosing = ThreadPoolExecutor(1, "graphs"), Lock()
         self._writing = set[str]()  # by what identifies a checkpoint
-        self._failed: TTLCache[str, CheckpointError] = TTLCache(FAILURES_KEPT, FAILED_SECONDS)
+        self._failed: TTLCache[str, str] = TTLCache(FAILURES_KEPT, FAILED_SECONDS)
 
     def folder(self, name: str) -> Path | None:
         """Where a generator's graphs are; None while they are being written. Raises CheckpointError."""
@@ -44,8 +44,10 @@ class Graphs:
         if folder.exists():
             return folder
         with self._choosing:
-            if sha256 in self._failed:
-                raise self._failed[sha256]
+            if folder.exists():  # by now
+                return folder
+            if words := self._failed.get(sha256):
+                raise CheckpointError(words)
             if sha256 not in self._writing:
                 self._writing.add(sha256)
                 self._writer.submit(self._write, sha256, self._renderer.library.path(name), folder)
@@ -72,7 +74,7 @@ class Graphs:
             if not folder.exists() and not self._renderer.turns.stopped:  # else another studio was sooner, or this one ends
                 note_failure("graphs", error)
                 with self._choosing:
-                    self._failed[sha256] = CheckpointError("This generator cannot be drawn in a page.")
+                    self._failed[sha256] = "This generator cannot be drawn in a page."
         finally:
             with self._choosing:
                 self._writing.discard(sha256)

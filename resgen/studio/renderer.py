@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypedDict
@@ -184,7 +185,7 @@ class Renderer:
 
     def film_view(self, walk: Walk) -> FilmView:
         """What the page's player shows: at most `PREVIEW_FRAMES` frames of a walk at their own size. Raises ResGenError."""
-        fewer = walk.thinned(PREVIEW_FRAMES)
+        fewer = walk.thinned(min(PREVIEW_FRAMES, self.budget.pixels // self._side(walk) ** 2))
         view = self.view(fewer)
         tile, query = view["resolution"] * walk.scale, walk.to_query()
         frames = "frames" if fewer.frames == walk.frames else f"of {walk.frames} frames"
@@ -194,7 +195,8 @@ class Renderer:
     def link_picture(self, recipe: AnyRecipe) -> bytes:
         """A JPEG of at most `LINK_SIDE` pixels a side of what a link shows: of a walk a few frames, of what is very long its beginning. Raises ResGenError."""
         shown = recipe.thinned(LINK_FRAMES) if isinstance(recipe, Walk) else recipe
-        sprite = grid.sprite(finish(self.turns.share(self.plate(shown), _kind(shown))))
+        plate = finish(self.turns.share(self.plate(shown), _kind(shown)))
+        sprite = grid.sprite(replace(plate, columns=LINK_FRAMES // 2) if isinstance(recipe, Walk) else plate)
         most = 4 * min(sprite.size)
         seen = sprite.crop((0, 0, min(sprite.width, most), min(sprite.height, most)))
         buffer = io.BytesIO()
@@ -226,7 +228,8 @@ class Renderer:
 
     def _draw_ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
         moved = [recipe.changed(directions=((name, sign * amount),)) for name in names for sign in (-1, 1)]
-        drawn = self.single_images(moved)
+        some = max(1, self.budget.pixels // self._side(recipe) ** 2)  # large images are not all drawn at once
+        drawn = [image for first in range(0, len(moved), some) for image in self.single_images(moved[first : first + some])]
         images = np.stack([np.asarray(thumbnail(image)) for _, image in drawn])
         return self.view_plate(Plate(images, 2, 1, tuple(caption for caption, _ in drawn), tiles=(None,) * len(drawn)), recipe, "")
 
@@ -269,7 +272,8 @@ class Renderer:
 
     def file_name(self, recipe: Recipe) -> str:
         """A name for the file of one image: 'cat-seed7.png'. Raises ResGenError."""
-        return f"{grid.file_words(self.single_images([recipe])[0][0])}.png"
+        sampler = self.library.sampler(recipe.checkpoint)
+        return f"{grid.file_words(name_images(recipe, locate(recipe, sampler.checkpoint), sampler)[0])}.png"
 
 
 def _kind(recipe: AnyRecipe) -> tuple[str | int, ...]:

@@ -36,6 +36,11 @@ def test_a_card_is_shown_as_text_and_asks_nothing_of_others(browser: Browser, ur
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{url}/?checkpoint=turned")
+    shown(page)
+    open_tab(page, "About")
+    expect(page.locator("#about-card")).to_contain_text(TURNED.replace("\u202e", "")[-4:])
+    assert "\u202e" not in page.content()
     page.goto(f"{url}/?checkpoint=odd")
     shown(page)
     expect(page.locator("#card")).to_contain_text(PICTURE)

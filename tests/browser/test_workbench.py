@@ -28,6 +28,7 @@ from tests.browser.conftest import (
     shown,
     strip,
 )  # fmt: skip
+from tests.conftest import until
 
 WINDOWS = {"laptop": (1280, 800), "large": (1920, 1080), "phone": (390, 844)}
 PLACES = """() => Object.fromEntries(["#grid .rg-stage", "#grid .rg-pane", "#actions", "#controls", "#blocks", "#pinned", "#head"].map((where) => {
@@ -211,8 +212,7 @@ def test_nothing_is_called_before_until_it_is_there(visit: Visit) -> None:
     held = list[Route]()
     page.route("**/gradio_api/queue/join*", lambda route: held.append(route))
     page.keyboard.down("b")
-    page.wait_for_timeout(300)  # in which the route hears of the request
-    assert held
+    until(lambda: bool(page.evaluate("true") and held), 20)  # while the page is asked, the route hears of the request
     expect(page.locator("#grid .rg-before")).to_have_count(0)
     page.unroute("**/gradio_api/queue/join*")
     for route in held:
@@ -415,7 +415,7 @@ DRAG = """async (pictures) => {
   const range = document.querySelector("#truncation input[type=range]");
   const grids = new Set([document.querySelector("#grid canvas").dataset.painted]);
   const blocks = new Set([document.querySelector(".rg-blocks").dataset.painted]);
-  for (let move = 0; grids.size < pictures; move++) {
+  for (let move = 0; grids.size < pictures && move < 3000; move++) {
     range.value = (0.2 + (move % 100) / 100).toFixed(2);
     range.dispatchEvent(new Event("input", { bubbles: true }));
     await new Promise((resolve) => setTimeout(resolve, 16));
