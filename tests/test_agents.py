@@ -46,14 +46,10 @@ def ask(url: str, tool: str, **arguments: Any) -> list[Any]:
         return pool.submit(asyncio.run, call()).result()
 
 
-def picture(contents: list[Any]) -> Image.Image:
-    """The first among contents."""
-    data = next(content.data for content in contents if content.type == "image")
-    return Image.open(io.BytesIO(base64.b64decode(data)))
-
-
 def pixels(contents: list[Any]) -> np.ndarray:
-    return np.asarray(picture(contents).convert("RGB"))
+    """The first picture among contents."""
+    data = next(content.data for content in contents if content.type == "image")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
 
 
 def text(contents: list[Any]) -> str:
