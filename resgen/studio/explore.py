@@ -144,7 +144,7 @@ class Explore:
         c.mixed.change(friendly(self.dress_classes), {c.class_mode, c.mixed}, [c.one_class, c.row_classes, c.mixed, *c.shares], **RAW)
         self._on(c.class_mode.input, self.change_classes)
         follow(self, [c.row_classes.change, c.mixed.change])
-        gr.on([c.seeds.submit, c.seeds.blur], friendly(self.check_seeds), self.inputs, None, **RAW)
+        c.seeds.submit(friendly(self.check_seeds), self.inputs, None, **RAW)
         for button, move in ((c.previous, -1), (c.next, 1), (c.random, 0)):
             self._on(button.click, self.move_seeds(move))
         self._on(self.reset.click, self.start_over)
