@@ -109,7 +109,7 @@ def test_copies_are_told_from_what_is_far_and_names_from_other_names() -> None:
         for _ in range(2)
     )
     far = ImageSet(255 - train.images, labels, train.classes)
-    judge = PretrainedEyes("lite2", 32)
+    judge = PretrainedEyes("lite2", 112)
     copied, other = (compare(fake, train, test, judge) for fake in (train, far))
     assert copied["near_copies"] == 1 and other["near_copies"] < 0.2
     assert copied["accuracy"] > 0.9 > 0.5 > other["accuracy"], "light is named dark, and dark light"

@@ -165,7 +165,7 @@ class Studio:
 
     def follow(self, link: str, narrow: bool, found: Any) -> Updates:
         """What the browser's Back or Forward goes to; an image that is not the one ``found`` on the screen Invert opens in Explore."""
-        if (screen := _screen_of(link)) and (not _says_recipe(link) or self._read(link, narrow).to_dict() == found):
+        if (screen := _screen_of(link)) and (not _says_recipe(link) or self._read(link, narrow) == self.invert.read({self.invert.kept: found})):
             return {self.tabs: gr.update(selected=screen)}
         return self.show(self._read(link, narrow))
 
