@@ -282,6 +282,7 @@ def test_keys_with_alt_are_the_browsers(visit: Visit) -> None:
 
 def test_a_number_that_was_emptied_is_as_it_was(visit: Visit) -> None:
     page = visit()
+    settled(page, 0)
     box = number(page, "direction-1")
     redrawn(page, lambda: enter(box, "2"))
     box.fill("")
