@@ -210,10 +210,8 @@ def render(
 
     shelf = library(checkpoints, device)
     read, sha256 = read_recipe(recipe)
-    read = shelf.named(read)
-    if checkpoint:
-        read = read.with_checkpoint(shelf.add(checkpoint))
-    elif not shelf.drew(read, sha256):
+    read = read.with_checkpoint(shelf.add(checkpoint)) if checkpoint else shelf.named(read)
+    if not checkpoint and not shelf.drew(read, sha256):
         print(f"resgen: {recipe.name} was made with another version of {read.checkpoint}; the picture may differ.", file=sys.stderr)
     _write(read, shelf, out)
 

@@ -30,9 +30,8 @@ from resgen.train.parts import read_parts
 from resgen.train.state import STATE
 from resgen.train.trainer import Trainer
 
-EYES = (
-    SHIPPED / "features" / "cifar10.safetensors"
-)  # for drift alone, and to name directions where EfficientNet is not installed: photographs of all sorts taught them
+# For drift alone, and to name directions where EfficientNet is not installed: photographs of all sorts taught them.
+EYES = SHIPPED / "features" / "cifar10.safetensors"
 BY_NAME = {"lite0": PretrainedEyes, "resnet50": PretrainedResNet50}  # --features that are no file
 FEW_CLASSES, LARGE_GROUP, SMALL_GROUP = 20, 16, 4  # many classes need many in a batch, hence small groups
 NAMED = 5  # files that could not be read
