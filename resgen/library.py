@@ -19,10 +19,10 @@ from resgen.errors import CheckpointError
 from resgen.features import FeatureResNet, load_features, read_classes
 from resgen.folded import Memory
 from resgen.hub import SOURCE, fetch
+from resgen.interop.files import FOREIGN
 from resgen.sampler import Sampler, pick_device
 
 SAMPLERS_KEPT, HASHES_KEPT, FEATURES_KEPT, FAULTS_KEPT = 12, 1024, 6, 256
-FOREIGN = (".pt", ".pth", ".bin", ".pkl", ".ckpt", ".tar", ".onnx", ".pt2")  # endings of what `resgen import` reads, or tells why not
 FAULT_SECONDS = 60.0  # until a file that could not be read is tried again
 _INSIDE, _BESIDE = Path(__file__).resolve().parent / "checkpoints", Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = _INSIDE if _INSIDE.is_dir() else _BESIDE  # in an installed package, else in the repository
@@ -134,9 +134,9 @@ class Library:
         path = self.path(name)
         return _card(path, _stamp(path))
 
-    def named(self, recipe: AnyRecipe) -> AnyRecipe:
-        """The recipe, by the best checkpoint where it names none. Raises CheckpointError where there is none."""
-        return recipe if recipe.checkpoint else recipe.with_checkpoint(self.first())
+    def named(self, recipe: AnyRecipe, name: str = "") -> AnyRecipe:
+        """The recipe, by the checkpoint ``name`` where it names none, or the best. Raises CheckpointError where there is none."""
+        return recipe if recipe.checkpoint else recipe.with_checkpoint(name or self.first())
 
     def sampler(self, name: str) -> Sampler:
         """The sampler of a checkpoint, loaded again when its file changes. Raises CheckpointError."""

@@ -200,7 +200,7 @@ HEADERS: dict[str, list[object]] = {
 
 
 @pytest.mark.parametrize("name", ["again.jpg", "again.webp", "again.mp4"])
-def test_a_picture_is_written_under_no_other_ending(told: Callable[..., str], tiny_folder: Path, name: str) -> None:
+def test_a_picture_is_written_under_no_other_ending(told: Callable[..., str], place: Path, tiny_folder: Path, name: str) -> None:
     Path("recipe.json").write_text('{"checkpoint": "tiny", "seeds": "1"}')
     assert "must end with .png" in told("render", "recipe.json", "--out", name, "--checkpoints", tiny_folder) and not Path(name).exists()
 

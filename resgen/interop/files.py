@@ -33,7 +33,8 @@ TUPLES = {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
 OLD_PICKLES = 5  # one after the other, before the tensors, in what torch.save wrote before it wrote archives
 MAX_WORD = 100  # characters of a key that may say what a table is
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
-PICKLE_SUFFIX = ".pkl"
+PICKLE_SUFFIX, ONNX_SUFFIX, EXPORTED = ".pkl", ".onnx", ".pt2"
+FOREIGN = (*TORCH_SUFFIXES, PICKLE_SUFFIX, ONNX_SUFFIX, EXPORTED)  # endings of what is read beside .safetensors, or told why not
 AVERAGED = ("g_ema", "ema", "params_ema", "generator_ema", "netg_ema")  # what others call the generator to draw with, best first
 PLAIN = ("g", "netg", "generator", "gen", "model_state_dict", "state_dict", "model", "params")
 
@@ -63,7 +64,7 @@ def read_states(path: Path) -> list[State]:
         content = _read_torch(path, zipped=start.startswith(b"PK"))
     else:
         raise CheckpointError(
-            f"{path.name} is of a kind that is not read; there are {', '.join((*TORCH_SUFFIXES, PICKLE_SUFFIX, '.safetensors', '.onnx'))}."
+            f"{path.name} is of a kind that is not read; there are {', '.join((*TORCH_SUFFIXES, PICKLE_SUFFIX, '.safetensors', ONNX_SUFFIX))}."
         )
     states = [state for raw in _tables(content) if (state := _clean(raw))]
     if not states:

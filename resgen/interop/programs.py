@@ -18,12 +18,11 @@ import torch
 from torch import Tensor
 
 from resgen.errors import CheckpointError, why
-from resgen.interop.files import open_archive
+from resgen.interop.files import EXPORTED, open_archive
 from resgen.interop.onnx_files import read_onnx
 from resgen.interop.reading import ImportOptions, Reading
 from resgen.tensors import weightless
 
-EXPORTED = ".pt2"
 OPSETS = {True: 18, False: 17}  # of the exporter of torch.export, and of the older one, which knows TorchScript
 TRIED = 2  # noises
 

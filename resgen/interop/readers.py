@@ -7,7 +7,7 @@ from typing import Protocol
 
 from resgen.errors import CheckpointError
 from resgen.interop import biggan, dcgan, mimicry, pytorch_gan, r3gan, studiogan, stylegan2, stylegan3
-from resgen.interop.files import PICKLE_SUFFIX, check_start, read_states
+from resgen.interop.files import ONNX_SUFFIX, PICKLE_SUFFIX, check_start, read_states
 from resgen.interop.onnx_files import read_onnx
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
 from resgen.interop.programs import is_program, read_program
@@ -53,7 +53,7 @@ def read_file(path: Path, asked: ImportOptions, wanted: str = "") -> tuple[str, 
         return _read_pickled(path, asked, wanted)
     if is_program(path):
         return PROGRAM, check(read_program(path, asked), path)
-    if path.suffix.lower() == ".onnx":
+    if path.suffix.lower() == ONNX_SUFFIX:
         return GRAPH, _read(partial(read_onnx, path, asked), path, _malformed)
     return _read_states(path, read_states(path), asked, wanted)
 

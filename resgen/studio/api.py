@@ -85,9 +85,7 @@ class Api:
             A PNG that carries its recipe in the text chunk 'resgen'.
         """
         self.renderer.budget.check("characters", len(recipe))
-        wanted = read(recipe) if recipe else Recipe(**fields)
-        if not wanted.checkpoint:
-            wanted = wanted.with_checkpoint(checkpoint or self.first)
+        wanted = self.library.named(read(recipe) if recipe else Recipe(**fields), checkpoint)
         if isinstance(wanted, Walk):
             raise RecipeError("A walk is a film: ask /walk for it.")
         return self._hand_out("picture.png", self.renderer.png(wanted))
@@ -121,9 +119,9 @@ class Api:
         """
         self.renderer.budget.check("characters", len(stops))
         is_json = stops.lstrip().startswith("{")
-        wanted = read(stops) if is_json else Walk(stops=read_points(stops, checkpoint or self.first, truncation), **fields)
-        if not wanted.checkpoint:
-            wanted = wanted.with_checkpoint(checkpoint or self.first)
+        wanted = (
+            self.library.named(read(stops), checkpoint) if is_json else Walk(stops=read_points(stops, checkpoint or self.first, truncation), **fields)
+        )
         if not isinstance(wanted, Walk):
             raise RecipeError("Stops: this recipe is not a walk; ask /render for it.")
         return self._hand_out(f"walk.{format}", finish(self.renderer.film(wanted, f".{format}")))

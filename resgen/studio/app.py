@@ -165,9 +165,11 @@ class Studio:
 
     def follow(self, link: str, narrow: bool, found: Any) -> Updates:
         """What the browser's Back or Forward goes to; an image that is not the one ``found`` on the screen Invert opens in Explore."""
-        if (screen := _screen_of(link)) and (not _says_recipe(link) or self._read(link, narrow) == self.invert.read({self.invert.kept: found})):
+        screen = _screen_of(link)
+        if screen and not _says_recipe(link):
             return {self.tabs: gr.update(selected=screen)}
-        return self.show(self._read(link, narrow))
+        recipe = self._read(link, narrow)
+        return {self.tabs: gr.update(selected=screen)} if screen and recipe == self.invert.read({self.invert.kept: found}) else self.show(recipe)
 
     def _read(self, link: str, narrow: bool) -> AnyRecipe:
         """The recipe of the address's part after '?' or '#'; where it says nothing, the first picture; where no checkpoint, the best."""
@@ -197,13 +199,18 @@ class Studio:
         return {**self.show(self.explore.first_picture(name, narrow)), self.about.shelf: None}  # a shelf that is drawn again when it is looked at
 
 
+def _told(link: Any) -> dict[str, str]:
+    """What a link says, by name."""
+    return dict(parse_qsl(str(link or "").lstrip("?#")))
+
+
 def _says_recipe(link: Any) -> bool:
-    return "checkpoint" in dict(parse_qsl(str(link or "").lstrip("?#")))
+    return "checkpoint" in _told(link)
 
 
 def _screen_of(link: Any) -> str:
     """The screen that a link names, which may show nothing that a link could say; '' where it names none."""
-    screen = dict(parse_qsl(str(link or "").lstrip("?#"))).get("screen", "")
+    screen = _told(link).get("screen", "")
     return screen if screen in WITHOUT_RECIPE else ""
 
 

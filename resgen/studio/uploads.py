@@ -9,12 +9,12 @@ from resgen.checkpoint import Checkpoint, file_hash, load_checkpoint, save_check
 from resgen.errors import CheckpointError
 from resgen.files import whole_file
 from resgen.imports import import_file, own_name
-from resgen.interop.files import PICKLE_SUFFIX, TORCH_SUFFIXES
-from resgen.interop.programs import EXPORTED, is_program
+from resgen.interop.files import FOREIGN
+from resgen.interop.programs import is_program
 from resgen.interop.reading import ImportOptions, OutputUnsaidError
 from resgen.library import Library
 
-SUFFIXES = (*TORCH_SUFFIXES, PICKLE_SUFFIX, ".safetensors", ".onnx", EXPORTED)
+SUFFIXES = (*FOREIGN, ".safetensors")
 ASSUMED = "tanh"  # what most generators end with
 _placing = Lock()  # whoever has it knows which names are free, and what was brought
 
