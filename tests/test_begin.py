@@ -98,3 +98,19 @@ def test_of_a_wider_one_the_channels_that_carry_most(before: tuple[int, ...], af
     assert (picture(wide) - picture(narrow)).abs().max() > 0.1
     take_weights(narrow, checkpoint(wide))
     torch.testing.assert_close(picture(narrow), picture(wide))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((8, 6, 4), (8, 9, 4)), ((8, 6, 4), (10, 8, 7)), ((8, 8, 4), (8, 12, 4)), ((8, 6, 6), (8, 9, 9)), ((8, 8, 8), (12, 10, 9))],
+    ids=["one", "all", "no longer the identity", "the identity still", "all from identities"],
+)
+def test_of_a_narrower_one_the_picture_to_which_more_channels_are_about_to_add(before: tuple[int, ...], after: tuple[int, ...]) -> None:
+    narrow, wide = generator(*before), generator(*after)
+    assert (picture(wide) - picture(narrow)).abs().max() > 0.1
+    take_weights(wide, checkpoint(narrow))
+    torch.testing.assert_close(picture(wide), picture(narrow))
+    image = list(wide.depths(wide.map(torch.randn(3, 128), torch.eye(3))))[-1][1]
+    image.square().sum().backward()
+    new = wide.to_image[1][-1].weight.grad[:, before[1] :]  # type: ignore[index]
+    assert (new.abs().sum(dim=(0, 2, 3)) > 0).all(), "all that is new is about to be read"

@@ -444,6 +444,34 @@ def test_a_run_begins_with_what_fits_of_a_checkpoint(tiny_folder: Path, shapes_z
     assert resumed.card.training["images_seen"] == 12 and [stage["from_image"] for stage in resumed.card.training["stages"]] == [4, 8]
 
 
+def test_a_run_begins_with_the_adversary_beside_its_checkpoint(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
+    """Where its eyes are the same; heads do not learn here, and another seed makes others."""
+    torch.manual_seed(1)
+    other_eyes = tmp_path / "other.safetensors"
+    save_features(FeatureResNet(FeatureConfig(3, (8, 12, 16))), other_eyes, {})
+    config = TrainConfig((str(shapes_zip),), "made", images=4, batch=4, group=2, lr=0.0, widths=(32, 32, 16), loss="drift+adversary")
+
+    def run(out: str, eyes: Path = eyes, **changes: object) -> dict[str, Tensor]:
+        train_generator(replace(config, **changes), tmp_path / out, False, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)  # type: ignore[arg-type]
+        state = load_file(tmp_path / out / STATE)
+        return {name: value.clone() for name, value in state.items() if name.startswith("adversary.") and name.endswith("original")}
+
+    first, begun = run("first"), {"init": str(tmp_path / "first" / "made.safetensors"), "seed": 2}
+    names = [name for name in first if "namer" not in name]
+
+    def are_as_in_first(run: dict[str, Tensor]) -> bool:
+        return all(torch.equal(first[name], run[name]) for name in names)
+
+    assert names and are_as_in_first(run("second", **begun))
+    assert are_as_in_first(run("wider", **begun, widths=(32, 48, 24)))
+    assert not are_as_in_first(run("looking otherwise", other_eyes, **begun))
+    (tmp_path / "first" / STATE).write_bytes(b"torn")
+    with pytest.raises(CheckpointError, match="beside the checkpoint of --init"):
+        run("third", **begun)
+    (tmp_path / "first" / STATE).unlink()
+    assert not are_as_in_first(run("alone", **begun))
+
+
 def test_eyes_fold_once(eyes: Path) -> None:
     network, images = load_features(eyes), torch.rand(2, 3, 16, 16)
     assert torch.equal(network.freeze().pooled(images), network.freeze().pooled(images))

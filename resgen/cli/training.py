@@ -90,7 +90,9 @@ def train(
     table: Annotated[
         Path | None, typer.Option(help="For parts: a CSV table with a row for each image, of what it is made of, and a column 'file'.")
     ] = None,
-    init: Annotated[str, typer.Option(help="A checkpoint whose weights the run begins with.")] = TrainConfig.init,
+    init: Annotated[
+        str, typer.Option(help="A checkpoint whose weights the run begins with, and with its run's adversary where that lies beside it.")
+    ] = TrainConfig.init,
     drift_share: Annotated[float, typer.Option(help="How much drift weighs beside an adversary, 0 to 10.")] = TrainConfig.drift_share,
     clarity: Annotated[
         float,

@@ -1,8 +1,9 @@
-"""What a run takes of the checkpoint that it begins with: settings, and weights as far as they fit, of a wider one the channels that carry most."""
+"""What a run takes of the checkpoint that it begins with: settings, and weights as far as they fit; a wider one is narrowed, a narrower one widened."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import groupby, pairwise
-from operator import ge
+from operator import ge, le
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ def _widths(before: GeneratorConfig, resolution: int) -> tuple[int, ...] | None:
 def take_weights(generator: ResNetGenerator, begun: Checkpoint) -> None:
     """Give a generator every weight of a checkpoint that has its place and shape: of a smaller one the coarse blocks, of other classes all but these.
 
-    A wider one is narrowed first. Blocks behind those of a smaller one add nothing to its picture yet.
+    A wider one is narrowed first, a narrower one widened. Blocks behind those of a smaller one add nothing to its picture yet.
     """
     before, after, own = begun.card.arch, generator.config, generator.state_dict()
     assert isinstance(before, GeneratorConfig)
@@ -49,7 +50,10 @@ def take_weights(generator: ResNetGenerator, begun: Checkpoint) -> None:
     if known != before.widths:
         weights = {name: value for name, value in weights.items() if not _is_beyond(name, len(known))}
         before = replace(before, widths=known, steady=0)
-    weights = narrowed(weights, before, after) if _is_wider(before, after) else weights
+    if _differs(ge, before.widths, after.widths):
+        weights = narrowed(weights, before, after)
+    elif _differs(le, before.widths, after.widths):
+        weights = widened(weights, own)
     generator.load_state_dict(
         {name: weights[name] if name in weights and weights[name].shape == value.shape else value for name, value in own.items()}
     )
@@ -66,10 +70,9 @@ def _is_beyond(name: str, blocks: int) -> bool:
     return part in ("blocks", "attention", "to_image") and int(number) >= blocks
 
 
-def _is_wider(before: GeneratorConfig, after: GeneratorConfig) -> bool:
-    """True where no block has fewer channels than its counterpart and one has more."""
-    same_depth = len(before.widths) == len(after.widths)
-    return same_depth and before.widths != after.widths and all(map(ge, before.widths, after.widths))
+def _differs(order: Callable[[int, int], bool], before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+    """True where one block has other channels than its counterpart, and all stand to theirs in this ``order``."""
+    return len(before) == len(after) and before != after and all(map(order, before, after))
 
 
 def narrowed(weights: Weights, before: GeneratorConfig, after: GeneratorConfig) -> Weights:
@@ -149,3 +152,28 @@ def _image(weights: Weights, part: str, kept: Tensor) -> Weights:
     """What turns a block's channels into an image."""
     of_channels = ("0.weight", "0.bias", "0.running_mean", "0.running_var")
     return {**{part + name: weights[part + name][kept] for name in of_channels}, part + "2.weight": weights[part + "2.weight"][:, kept]}
+
+
+def widened(weights: Weights, fresh: Weights) -> Weights:
+    """Weights with as many channels as ``fresh`` has, those of a generator as it is made: the picture stays (Chen et al. 2016, arXiv 1511.05641).
+
+    What is new reads all that there is, and nothing that was there reads it yet. A skip that was the identity goes on as one; one that must be
+    it from now on, since it joins as many channels to as many, is lost. Attention is not widened.
+    """
+    identities = {
+        name: torch.eye(len(weights[name.replace("skip.weight", "conv2.bias")]))[:, :, None, None]
+        for name in fresh
+        if name.endswith("skip.weight") and name not in weights
+    }
+    return {name: _laid_over(value, fresh[name], 2 if ".affine." in name else 1) for name, value in (weights | identities).items() if name in fresh}
+
+
+def _laid_over(value: Tensor, fresh: Tensor, halves: int) -> Tensor:
+    """``fresh`` with ``value`` in its first rows and columns, of each of its ``halves``, and nothing beside that in these rows."""
+    if value.shape == fresh.shape:
+        return value
+    laid, value = fresh.clone().unflatten(0, (halves, -1)), value.unflatten(0, (halves, -1))
+    rows = laid[:, : value.shape[1]]
+    rows.zero_()
+    rows[tuple(slice(0, size) for size in value.shape)] = value
+    return laid.flatten(0, 1)

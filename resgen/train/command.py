@@ -27,7 +27,7 @@ from resgen.train.finish import to_checkpoint
 from resgen.train.loop import run
 from resgen.train.parallel import Team, join, leave
 from resgen.train.parts import read_parts
-from resgen.train.state import STATE
+from resgen.train.state import STATE, take_adversary
 from resgen.train.trainer import Trainer
 
 # For drift alone, and to name directions where EfficientNet is not installed: photographs of all sorts taught them.
@@ -61,7 +61,7 @@ def train_generator(
         dataset = {**dataset, "skipped": len(data.skipped)}
         if team.leads:
             tell_skipped(data)
-    begun = _begun(config.init) if config.init else None
+    begun, begun_at = _begun(config.init) if config.init else (None, None)
     if begun is not None:
         assert isinstance(begun.card.arch, GeneratorConfig)
         config = inherited(config, begun.card.arch, data.images.shape[-1])
@@ -69,6 +69,8 @@ def train_generator(
     for place in (path, out / STATE):
         check_place(place)
     trainer = _make_trainer(config, data, features, device, command, team, begun)
+    if begun_at is not None:
+        take_adversary(trainer, begun_at.with_name(STATE))
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
         note = "  ".join([*(f"{name} {value:.2f}" for name, value in losses.items()), f"{rate:.0f} images/s"])
@@ -143,13 +145,14 @@ def _grouped(config: TrainConfig, classes: int, processes: int) -> TrainConfig:
     return replace(config, group=group)
 
 
-def _begun(name: str) -> Checkpoint:
-    """The checkpoint of a name, a path or the Hub, one that was trained here. Raises ResGenError."""
+def _begun(name: str) -> tuple[Checkpoint, Path]:
+    """The checkpoint of a name, a path or the Hub, one that was trained here, and its file. Raises ResGenError."""
     library = Library(device="cpu")
-    found = load_checkpoint(library.path(library.add(name)))
+    path = library.path(library.add(name))
+    found = load_checkpoint(path)
     if not isinstance(found.card.arch, GeneratorConfig):
         raise DataError(f"{found.name} was imported, and has no weights that training could begin with; begin with one trained here.")
-    return found
+    return found, path
 
 
 def _make_trainer(

@@ -13,7 +13,7 @@ from torch import Tensor
 from resgen.errors import CheckpointError
 from resgen.fields import is_table
 from resgen.files import whole_file
-from resgen.tensors import are_finite, open_tensors, save_tensors
+from resgen.tensors import are_finite, layout_of, open_tensors, save_tensors
 
 if TYPE_CHECKING:
     from resgen.train.trainer import Trainer
@@ -94,6 +94,23 @@ def load_state(trainer: "Trainer", path: Path) -> None:
     trainer.begun = state.header.get("begun", trainer.begun)
     stage = {"from_image": trainer.images_seen, "command": trainer.stages[0]["command"]}
     trainer.stages = state.header["stages"] + ([stage] if changed - UNSAID else [])
+
+
+def take_adversary(trainer: "Trainer", path: Path) -> None:
+    """Begin with the adversary of the run whose state is at ``path``, if there is one, and it looks through the same eyes at as many classes.
+
+    Raises CheckpointError where the file is damaged.
+    """
+    if trainer.contest is None or not path.is_file():
+        return
+    try:
+        state = _read_state(path)
+    except Exception as error:
+        raise CheckpointError(f"{path}, beside the checkpoint of --init, is damaged: move it away to begin with a new adversary.") from error
+    weights, own = _part(state.tensors, "adversary"), trainer.contest.adversary
+    if state.header["config"].get("features") == trainer.config.features and layout_of(weights) == layout_of(own.state_dict()):
+        own.load_state_dict(weights)
+        _fill(trainer.contest.optimiser, _part(state.tensors, "heads"))
 
 
 def _read_state(path: Path) -> State:
