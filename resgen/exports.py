@@ -218,8 +218,9 @@ def _quiet() -> Any:
             yield
     except (CheckpointError, FileError, OSError):
         raise
-    except Exception as error:  # exporters fail in many ways
-        raise CheckpointError(f"This generator cannot be exported so: {why(error)}.") from error
+    except Exception as error:  # exporters fail in many ways, and torch's wraps what it met in advice
+        met = error.__cause__ if isinstance(error, torch.onnx.OnnxExporterError) and isinstance(error.__cause__, Exception) else error
+        raise CheckpointError(f"This generator cannot be exported so: {why(met)}.") from error
     finally:
         logging.disable(logging.NOTSET)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from resgen.errors import CheckpointError
-from resgen.exports import WRITERS, export, inputs_of
+from resgen.exports import WRITERS, export, inputs_of, to_onnx
 from resgen.library import Library
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
@@ -111,3 +112,12 @@ def test_the_random_state_is_left_as_it_is(tiny: Sampler, tmp_path: Path) -> Non
     before = torch.get_rng_state()
     export(tiny, "torchscript", tmp_path / "tiny.pt")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_cannot_be_exported_is_told_by_its_cause() -> None:
+    class Unfollowed(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            raise NotImplementedError("no way through")
+
+    with pytest.raises(CheckpointError, match=r"^This generator cannot be exported so: no way through\.$"):
+        to_onnx(Unfollowed(), (torch.zeros(2, 4),), ["z"], "image")
