@@ -25,7 +25,7 @@ from resgen.train.config import TrainConfig
 from resgen.train.contest import FROZEN_STEPS
 from resgen.train.finish import to_checkpoint
 from resgen.train.parallel import Team
-from resgen.train.parts import MAX_VALUES, Column, Parts, read_parts
+from resgen.train.parts import FEWEST_NUMBERS, MAX_VALUES, Column, Parts, read_parts
 
 CLASSES = ("narrow", "wide")  # how wide the bar is
 COLOURS = {"narrow": ("#ff0000", "#400000", "#0000ff"), "wide": ("#ffffff", "#ff0000")}
@@ -83,7 +83,7 @@ def parts(table: Path, data: ImageSet) -> Parts:
 def meant(parts: Parts, z: Tensor, labels: Tensor) -> list[tuple[int, str, str]]:
     """Label, colour and bar that rows of noise stand for."""
     colour, bar = parts.columns
-    blocks = z.split([colour.size, bar.size], dim=1)
+    blocks = pixel_norm(z).split([colour.size, bar.size], dim=1)
 
     def value(column: Column, block: Tensor, label: int) -> str:
         cells = column.cells[label]
@@ -103,6 +103,15 @@ def test_noise_stands_for_parts_as_often_as_they_occur(parts: Parts, told: list[
         assert rows.count((label, colour, bar)) / len(rows) == pytest.approx(expected, abs=0.02)
 
 
+def test_a_single_part_of_two_occurs_as_often_as_in_the_table(data: ImageSet, tmp_path: Path) -> None:
+    """Normed noise of one number would be either 1 or -1: each part half of the time."""
+    (column,) = read_parts(write_table(tmp_path / "hat.csv", {"hat": ["on" if place % 5 == 0 else "off" for place in range(300)]}), data).columns
+    z = pixel_norm(torch.randn(6000, column.size))
+    for cells in column.cells:
+        drawn = (z @ cells.anchors.T + cells.offsets).argmax(dim=1)
+        assert (drawn == cells.values.index("on")).float().mean() == pytest.approx(0.2, abs=0.02)
+
+
 def test_the_rarest_part_of_an_image_says_how_often_it_is_learned(data: ImageSet, parts: Parts, told: list[tuple[int, str, str]]) -> None:
     def share(label: int, part: int, value: str) -> float:
         own = [row for row in told if row[0] == label]
@@ -120,7 +129,7 @@ def test_like_colours_are_like_noise_and_nothing_is_far_from_something(parts: Pa
     assert [found for _, found, _ in meant(parts, z, torch.ones(3, dtype=torch.long))][::2] == ["#ff0000", "#ffffff"], "from dark to light"
     z[:, colour.size] = torch.tensor([-3.0, 3.0, 3.0])
     assert [bool(found) for *_, found in meant(parts, z, torch.zeros(3, dtype=torch.long))] == [False, True, True]
-    assert bar.size == 2
+    assert bar.size == FEWEST_NUMBERS - 3
 
 
 CONFIG = TrainConfig((), "bars", images=4000, batch=16, group=1, widths=(24, 16), lr=3e-3, loss="parts", table="parts.csv")
@@ -173,9 +182,11 @@ def test_a_seed_is_drawn_as_what_it_stands_for(parts: Parts, trained: Checkpoint
 
 def test_between_two_parts_pictures_change_smoothly(trained: Checkpoint) -> None:
     generator = trained.build()
-    ends = torch.randn(2, generator.config.z_dim, generator=torch.Generator().manual_seed(3))
+    z = torch.randn(20, generator.config.z_dim, generator=torch.Generator().manual_seed(3))
     walk = torch.linspace(0, 1, 8000)[:, None]
     with torch.no_grad():
+        of_z = generator.map(z, torch.eye(2)[:1].expand(20, -1))[:, 0]
+        ends = z[0], z[int((of_z - of_z[0]).norm(dim=1).argmax())]  # of other parts
         w = generator.map(ends[0] * (1 - walk) + ends[1] * walk, torch.eye(2)[:1].expand(8000, -1))[:, 0]
     assert (w[1:] - w[:-1]).norm(dim=1).max() < 0.1 * (w[-1] - w[0]).norm()
 

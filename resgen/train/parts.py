@@ -1,26 +1,27 @@
 """Pictures put together of parts that a table tells, and the noise that stands for them.
 
 Of a drawn face a table may tell all: style of hair, colour of skin, which glasses. Each column has a block of z of its own, cut into one cell for
-each of its values, as probable under the normal distribution as the value is in the table. So noise z drawn as ever stands for parts as often as
+each of its values, as probable as the value is in the table where z is drawn as a generator takes it: normal, and then normed. So noise stands for parts as often as
 they occur, and a picture is known for every z: a generator can learn to draw it, without anything that judges (Dosovitskiy et al. 2015, arXiv
 1411.5928, drew chairs by what is known of them).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resgen.blocks import PartMapping, PartsMapping
+from resgen.blocks import PartMapping, PartsMapping, pixel_norm
 from resgen.data import ImageSet, natural
 from resgen.errors import DataError
 from resgen.train.table import is_colour, read_rows, rgb
 
 MAX_VALUES = 256  # of a column, in one class
 MAX_SIZE = 10  # of a block of z, for words
+FEWEST_NUMBERS = 16  # of z: normed, fewer would hardly vary in size, and a single one would be either 1 or -1
 ABSENT = 2.0  # how far from the middle a block's first number is, of words that may be missing: below it is nothing, above it one of them
 NEVER = -10_000.0  # offset of a cell that a class has no value for
 SAMPLES, ROUNDS = 8192, 200  # of noise that cells are measured on, and of their correction
@@ -113,10 +114,28 @@ def read_parts(table: Path, data: ImageSet) -> Parts:
     varied = [column for column in columns if any(len(cells.values) > 1 for cells in column.cells)]
     if not varied:
         raise DataError(f"{table} tells of no part that differs between images of one class.")
-    return Parts(tuple(varied))
+    return Parts(_in_proportion(varied, labels))
+
+
+def _in_proportion(columns: list[Column], labels: Tensor) -> tuple[Column, ...]:
+    """Columns whose cells are as large as their values are common; the last one's block is made longer where z would have too few numbers."""
+    *others, last = columns
+    idle = max(0, FEWEST_NUMBERS - sum(column.size for column in columns))
+    columns = [*others, replace(last, cells=tuple(replace(cells, anchors=F.pad(cells.anchors, (0, idle))) for cells in last.cells))]
+    sizes = [column.size for column in columns]
+    noise = pixel_norm(torch.randn(SAMPLES, sum(sizes), generator=torch.Generator().manual_seed(1))).split(sizes, dim=1)
+    return tuple(_fitted(column, block, labels) for column, block in zip(columns, noise, strict=True))
+
+
+def _fitted(column: Column, block: Tensor, labels: Tensor) -> Column:
+    """A column whose cells hold of its ``block`` of noise [samples, size] the shares that their values have."""
+    counts = [column.numbers[labels == label].bincount(minlength=len(cells.values)) for label, cells in enumerate(column.cells)]
+    fitted = (replace(cells, offsets=_offsets(block, cells.anchors, count / count.sum())) for cells, count in zip(column.cells, counts, strict=True))
+    return replace(column, cells=tuple(fitted))
 
 
 def _column(name: str, values: list[str], labels: Tensor, classes: int) -> Column:
+    """A column with equal cells."""
     in_class = [sorted({value for value, label in zip(values, labels.tolist(), strict=True) if label == own}, key=natural) for own in range(classes)]
     if (most := max(map(len, in_class))) > MAX_VALUES:
         raise DataError(
@@ -124,10 +143,7 @@ def _column(name: str, values: list[str], labels: Tensor, classes: int) -> Colum
         )
     numbers = torch.tensor([in_class[label].index(value) for value, label in zip(values, labels.tolist(), strict=True)])
     anchors = _anchors_of_colours(in_class) if any(map(is_colour, values)) else _anchors_of_words(in_class)
-    cells = [
-        Cells(tuple(found), places, _offsets(places, numbers[labels == label].bincount(minlength=len(found)) / (labels == label).sum()))
-        for label, (found, places) in enumerate(zip(in_class, anchors, strict=True))
-    ]
+    cells = (Cells(tuple(found), places, torch.zeros(len(found))) for found, places in zip(in_class, anchors, strict=True))
     return Column(name, tuple(cells), numbers)
 
 
@@ -164,11 +180,11 @@ def _spread(count: int, size: int) -> Tensor:
     return points * size**0.5
 
 
-def _offsets(anchors: Tensor, shares: Tensor) -> Tensor:
-    """Offsets [values] with which the cells have these shares [values] of normal noise."""
-    dots = torch.randn(SAMPLES, anchors.shape[1], generator=torch.Generator().manual_seed(1)) @ anchors.T
+def _offsets(noise: Tensor, anchors: Tensor, shares: Tensor) -> Tensor:
+    """Offsets [values] with which the cells have these shares [values] of noise [samples, size]."""
+    dots = noise @ anchors.T
     offsets = -anchors.square().sum(dim=1) / 2
     for turn in range(ROUNDS):
-        found = (dots + offsets).argmax(dim=1).bincount(minlength=len(anchors)) / SAMPLES
+        found = (dots + offsets).argmax(dim=1).bincount(minlength=len(anchors)) / len(noise)
         offsets = offsets + 0.98**turn * len(anchors) ** 0.5 * (shares - found)
     return offsets
