@@ -26,7 +26,7 @@ from resgen.efficientnet import PretrainedEyes
 from resgen.errors import FileError, ResGenError
 from resgen.features import FeatureResNet, load_features, to_float
 from resgen.files import cache_folder, whole_file
-from resgen.latents import locate
+from resgen.precision import quick_dtype
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
 from resgen.statistics import fit_ridge
@@ -70,18 +70,29 @@ def evaluate(
         raise ResGenError("Measuring needs torch-fidelity: pip install 'resgen[evaluate]', or pip install -e '.[evaluate]' in this folder.")
     network = load_inception(sampler.device) if inception else None
     fake = draw_samples(sampler, samples, progress)
-    figures = {"samples": len(fake.labels)}
+    figures: dict[str, Any] = {}
     for prefix, judge in judges.items():
         figures |= compare(fake, train, test, judge, prefix)
     return figures | compare_inception(fake, train, test, network) if network else figures
 
 
 def draw_samples(sampler: Sampler, samples: int, progress: Progress | None = None) -> ImageSet:
-    """``samples`` images of a checkpoint at truncation 1, seeds 0.., classes in equal shares. Raises ResGenError."""
+    """``samples`` images [N, 3, H, W] of a checkpoint at truncation 1, seeds 0.., classes in equal shares. Raises ResGenError.
+
+    No two classes have a seed in common: what a seed draws is alike in all of them, and images that are alike are no fair sample.
+    """
     classes = sampler.card.classes
-    recipe = Recipe(seeds=tuple(range(samples // max(1, len(classes)))), classes=classes)
-    images, labels = sampler.render(recipe, progress), locate(recipe, sampler.checkpoint).labels.numpy()
-    return ImageSet(images.transpose(0, 3, 1, 2), labels, classes)
+    each = samples // max(1, len(classes))
+    drawn: list[np.ndarray] = []
+
+    def tell(done: int, of: int) -> None:
+        if progress:
+            progress(len(drawn) * each + done, max(1, len(classes)) * of)
+
+    for place in range(max(1, len(classes))):
+        own = Recipe(seeds=tuple(range(place * each, (place + 1) * each)), classes=classes[place : place + 1])
+        drawn.append(sampler.render(own, tell))
+    return ImageSet(np.concatenate(drawn).transpose(0, 3, 1, 2), np.repeat(np.arange(len(drawn)), each), classes)
 
 
 def put_on_card(path: Path, figures: dict[str, Any]) -> None:
@@ -94,8 +105,9 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
     """One judge's figures of generated images, and the same of the test set, each name beginning with ``prefix``.
 
     `accuracy`: share whose intended class the judge names; `deviation`: pixel standard deviation within a class
-    over the real one, of a generator without classes that of all images; `near_copies`: share nearer to a training image than all but the nearest 1 % of the test images; `judge_test_accuracy`:
-    share of the test images whose class the judge names; and `likeness`.
+    over the real one, of a generator without classes that of all images; `near_copies`: share nearer to a training image, or to its mirror image,
+    than all but the nearest 1 % of the test images; `judge_test_accuracy`: share of the test images whose class the judge names; and `likeness`
+    of `samples` images of either: distances shrink as sets grow, so both are as large.
     Of a generator without classes there is no accuracy. Raises ResGenError where the judge, the test images or the generator know other classes.
     """
     if isinstance(judge, FeatureResNet) and judge.classes not in ((), train.classes):
@@ -109,18 +121,21 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
     fake, train, test = shuffled(fake), shuffled(train), shuffled(test)
     reference, held_out = (judge_real(judge, data.images) for data in (train, test))
     generated = judge_all(judge, fake.images)
+    count = min(len(generated), len(held_out))
     name_classes = (
         (lambda seen: judge.classify(seen.to(judge.classify.weight.device))) if isinstance(judge, FeatureResNet) else fit_classifier(reference, train)
     )
-    figures = {f"{prefix}judge_test_accuracy": round(_accuracy(name_classes, held_out, test), 4)}
+    figures = {f"{prefix}samples": count, f"{prefix}judge_test_accuracy": round(_accuracy(name_classes, held_out, test), 4)}
     within = bool(fake.classes)  # a generator without classes varies as all of the data do
-    limit = float(nearest(held_out, reference)[0][:, 0].quantile(NEAR_QUANTILE))
-    for source, data, features in ((prefix, fake, generated), (f"real_test_{prefix}", test, held_out)):
+    apart = [_apart(judge, data.images, features, reference) for data, features in ((fake, generated), (test, held_out))]
+    limit = apart[1].quantile(NEAR_QUANTILE)
+    sources = (prefix, f"real_test_{prefix}")
+    for source, data, features, distances in zip(sources, (fake, test), (generated, held_out), apart, strict=True):
         found = {
             **({"accuracy": _accuracy(name_classes, features, data)} if data.classes else {}),
             "deviation": pixel_deviation(data, within) / pixel_deviation(train, within),
-            **likeness(reference, features),
-            "near_copies": float((nearest(features, reference)[0][:, 0] < limit).float().mean()),
+            **likeness(reference, features[:count]),
+            "near_copies": float((distances < limit).float().mean()),
         }
         figures |= {source + name: round(value, 4) for name, value in found.items()}
     return figures
@@ -135,7 +150,7 @@ def likeness(real: Tensor, fake: Tensor) -> dict[str, float]:
     """How alike two sets of features [N, D] and [M, D] are, as torch-fidelity measures it.
 
     `frechet`: Frechet distance (Heusel et al. 2017); `kernel`: kernel distance (Binkowski et al. 2018); `precision` and
-    `recall`: k = 3 nearest-neighbour manifolds of the first `MANIFOLD_SAMPLES` of each (Kynkaanniemi et al. 2019).
+    `recall`: k = 3 nearest-neighbour manifolds of the first `MANIFOLD_SAMPLES` of each, or as many as both have (Kynkaanniemi et al. 2019).
     """
     from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
@@ -145,7 +160,8 @@ def likeness(real: Tensor, fake: Tensor) -> dict[str, float]:
     frechet = fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
     subset = min(1000, len(real), len(fake))
     kernel = kid_features_to_metric(fake, real, kid_subsets=KERNEL_SUBSETS, kid_subset_size=subset, verbose=False)[KEY_METRIC_KID_MEAN]
-    manifolds = prc_features_to_metric(fake[:MANIFOLD_SAMPLES], real[:MANIFOLD_SAMPLES], verbose=False)
+    equal = min(MANIFOLD_SAMPLES, len(real), len(fake))
+    manifolds = prc_features_to_metric(fake[:equal], real[:equal], verbose=False)
     return {"frechet": frechet, "kernel": kernel, "precision": manifolds["precision"], "recall": manifolds["recall"]}
 
 
@@ -172,6 +188,12 @@ def compare_inception(fake: ImageSet, train: ImageSet, test: ImageSet, network: 
     reference = look(train)
     sets = {"inception_": fake, "real_test_inception_": test}
     return {prefix + name: round(value, 4) for prefix, data in sets.items() for name, value in likeness(reference, look(data)).items()}
+
+
+def _apart(judge: Judge, images: np.ndarray, features: Tensor, among: Tensor) -> Tensor:
+    """Distance [N] of each image, of these ``features``, to the nearest of ``among``, as it is or mirrored: training may have mirrored what it learned from."""
+    mirrored = judge_all(judge, np.flip(images, axis=3).copy())
+    return torch.minimum(*(nearest(seen, among)[0][:, 0] for seen in (features, mirrored)))
 
 
 def shuffled(data: ImageSet) -> ImageSet:
@@ -209,7 +231,9 @@ def judge_real(judge: Judge, images: np.ndarray) -> Tensor:
     told = hashlib.sha256(images.tobytes())
     for value in judge.state_dict().values():
         told.update(value.cpu().flatten().float().numpy().tobytes())
-    path = cache_folder() / "judged" / f"{told.hexdigest()[:32]}-{getattr(judge, 'side', 0)}.safetensors"
+    device = next(iter(judge.state_dict().values())).device
+    how = f"{getattr(judge, 'side', 0)}-{str(quick_dtype(device.type)).removeprefix('torch.')}"  # the processor's precision, which moves figures a little
+    path = cache_folder() / "judged" / f"{told.hexdigest()[:32]}-{how}.safetensors"
     try:
         return load_file(path)["features"]
     except (OSError, SafetensorError, KeyError):
@@ -228,4 +252,5 @@ def _accuracy(name_classes: Callable[[Tensor], Tensor], features: Tensor, data: 
 def pixel_deviation(data: ImageSet, within: bool = True) -> float:
     """Standard deviation of each pixel ``within`` its class, or of all images, averaged over pixels and classes, in 0..255."""
     labels = data.labels if within else np.zeros_like(data.labels)
-    return float(np.mean([data.images[labels == c].astype(np.float32).std(axis=0).mean() for c in np.unique(labels)]))
+    alike = (data.images[labels == c].astype(np.float32) for c in np.unique(labels))
+    return float(np.mean([images.std(axis=0, ddof=min(1, len(images) - 1)).mean() for images in alike]))

@@ -18,6 +18,9 @@ HEADER = "resgen-features"
 _NO_NETWORK = (CheckpointError, OSError, ValueError, TypeError, KeyError, RecursionError)  # what reading a file that is none may raise
 
 
+FAR = 1.5  # from black or white on, where 1 is: what no picture needs
+
+
 @dataclass(frozen=True)
 class FeatureConfig:
     """Shape of a `FeatureResNet`: ``widths[0]`` channels at full resolution, each further stage at half of the last."""
@@ -158,11 +161,25 @@ def to_float(images: Tensor) -> Tensor:
 
 
 def as_shown(images: Tensor) -> Tensor:
-    """A generator's images as they are shown, black -1 to white 1; what reaches beyond has no gradient.
+    """A generator's images as they are shown, black -1 to white 1; what reaches beyond has no gradient, until it is `FAR` and would be led back.
 
     Whoever compares them with real ones must not see what no visitor sees: a black of -1.2 tells a drawn image from a photograph at once.
+    Were all that is beyond led back, and never further out, the noise of the gradient would take the contrast away.
     """
-    return images.clamp(-1, 1)
+    return _Shown.apply(images)  # type: ignore[return-value]
+
+
+class _Shown(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor) -> Tensor:
+        ctx.save_for_backward(images)
+        return images.clamp(-1, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (images,), (gradient,) = ctx.saved_tensors, gradients
+        passes = (images.abs() <= 1) | ((images.abs() > FAR) & (images * gradient > 0))
+        return gradient * passes
 
 
 def half(value: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ def invert(
             w = best_w[None].clone().requires_grad_(True)
             optimiser = torch.optim.Adam([w], betas=(0.9, 0.99))
         optimiser.param_groups[0]["lr"] = LR * min(1.0, (step + 1) / 10) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
-        drawn = sampler.generator.synthesise(w).expand(-1, 3, -1, -1)
+        drawn = _as_far_as_seen(sampler.generator.synthesise(w).expand(-1, 3, -1, -1), image)
         error = (drawn - image).square().mean(dim=(1, 2, 3))
         loss = error + 0.1 * _feature_error(features, drawn, wanted) if features is not None and looking_around else error
         least = error.detach().min().item()
@@ -99,6 +99,12 @@ def invert(
     recipe = _recipe(sampler, best_w)
     found = sampler.render(recipe)[0]
     return Inversion(recipe, found, psnr(found, target), tuple(losses))
+
+
+def _as_far_as_seen(drawn: Tensor, image: Tensor) -> Tensor:
+    """Images without what reaches beyond black where ``image`` is black, and beyond white where it is white: nobody sees that it does."""
+    drawn = torch.where(image <= -1, drawn.clamp(min=-1), drawn)
+    return torch.where(image >= 1, drawn.clamp(max=1), drawn)
 
 
 def _recipe(sampler: Sampler, w: Tensor) -> Recipe:

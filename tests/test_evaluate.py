@@ -16,6 +16,7 @@ from resgen.errors import ResGenError
 from resgen.evaluate import (
     compare,
     compare_inception,
+    draw_samples,
     evaluate,
     fit_classifier,
     judge_real,
@@ -26,6 +27,8 @@ from resgen.evaluate import (
     put_on_card,
 )
 from resgen.features import FeatureConfig, FeatureResNet, save_features
+from resgen.library import Library
+from resgen.recipe import Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +65,27 @@ def test_deviation_is_within_classes() -> None:
     images = np.zeros((4, 3, 2, 2), np.uint8)
     images[2:] = 200
     assert pixel_deviation(ImageSet(images, np.array([0, 0, 1, 1]), ("a", "b"))) == 0
-    assert pixel_deviation(ImageSet(images, np.array([0, 1, 0, 1]), ("a", "b"))) == 100
+    assert pixel_deviation(ImageSet(images, np.array([0, 1, 0, 1]), ("a", "b"))) == pytest.approx(100 * 2**0.5), "of two, with Bessel's correction"
+    assert pixel_deviation(ImageSet(images[:1], np.array([0]), ("a",))) == 0
+
+
+def test_no_two_classes_have_a_seed_in_common(tiny_folder: Path) -> None:
+    sampler = Library(tiny_folder, device="cpu").sampler("tiny")
+    told: list[tuple[int, int]] = []
+    drawn = draw_samples(sampler, 6, lambda *how_far: told.append(how_far))
+    expected = [sampler.render(Recipe(seeds=(seed,), classes=(sampler.card.classes[seed // 2],)))[0] for seed in range(6)]
+    assert np.array_equal(drawn.images, np.stack(expected).transpose(0, 3, 1, 2))
+    assert drawn.labels.tolist() == [0, 0, 1, 1, 2, 2] and told[-1] == (6, 6) and told == sorted(told)
+
+
+def test_sets_are_compared_that_are_as_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else more images would be nearer, whatever they show."""
+    seen: list[int] = []
+    monkeypatch.setattr("resgen.evaluate.likeness", lambda real, fake: seen.append(len(fake)) or {})
+    generator = np.random.default_rng(0)
+    train, test, fake = (ImageSet(generator.integers(0, 256, (n, 3, 8, 8), np.uint8), np.arange(n) % 2, ("a", "b")) for n in (60, 40, 50))
+    figures = compare(fake, train, test, FeatureResNet(FeatureConfig(2, (4, 8))))
+    assert seen == [40, 40] and figures["samples"] == 40
 
 
 def test_of_a_generator_without_classes_all_that_varies_counts() -> None:
@@ -110,8 +133,9 @@ def test_copies_are_told_from_what_is_far_and_names_from_other_names() -> None:
     )
     far = ImageSet(255 - train.images, labels, train.classes)
     judge = PretrainedEyes("lite2", 112)
-    copied, other = (compare(fake, train, test, judge) for fake in (train, far))
-    assert copied["near_copies"] == 1 and other["near_copies"] < 0.2
+    mirrored = ImageSet(train.images[..., ::-1], labels, train.classes)
+    copied, turned, other = (compare(fake, train, test, judge) for fake in (train, mirrored, far))
+    assert copied["near_copies"] == turned["near_copies"] == 1 and other["near_copies"] < 0.2
     assert copied["accuracy"] > 0.9 > 0.5 > other["accuracy"], "light is named dark, and dark light"
 
 

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,15 @@ def test_the_best_step_is_kept_and_not_the_last(tiny: Sampler, target: np.ndarra
     monkeypatch.setattr(module, "LR", 30)  # steps that lead away
     found = finish(invert(target, tiny, steps=8))
     assert found.losses[-1] > 2 * min(found.losses) and found.psnr > 10 * np.log10(4 / min(found.losses)) - 0.5
+
+
+def test_what_nobody_sees_does_not_count(tiny: Sampler) -> None:
+    """Of a generator that reaches far beyond black and white, as far as its pictures do."""
+    weights = {name: value * 4 if name.startswith("to_image") and ".2." in name else value for name, value in tiny.checkpoint.weights.items()}
+    stark = Sampler(replace(tiny.checkpoint, weights=weights), "cpu")
+    target = stark.render(Recipe(checkpoint="tiny", seeds=(5000,)))[0]
+    assert np.isin(target, (0, 255)).mean() > 0.3
+    assert finish(invert(target, stark, steps=40)).psnr > 11, "7 where the search brings back what lies beyond"
 
 
 def test_the_nearest_image_so_far_is_shown(tiny: Sampler, target: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from resgen.cli import main
 from resgen.data import ImageSet, load_images
 from resgen.efficientnet import is_installed
 from resgen.errors import CheckpointError, DataError, ResGenError
-from resgen.features import FeatureConfig, FeatureResNet, PretrainedResNet50, load_features, save_features
+from resgen.features import FeatureConfig, FeatureResNet, PretrainedResNet50, as_shown, load_features, save_features
 from resgen.train.classifier import train_features
 from resgen.train.command import open_eyes, train_generator
 from resgen.train.config import TrainConfig
@@ -175,6 +175,15 @@ def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp
     with pytest.raises(CheckpointError, match=f"lacks {STATE}"):
         train(resume=True)
     assert (tmp_path / "shapes.safetensors").read_bytes() == trained
+
+
+def test_what_is_far_beyond_black_and_white_is_led_back_and_nothing_further_out() -> None:
+    images = torch.tensor([-3.0, -1.2, 0.5, 1.2, 3.0], requires_grad=True)
+    shown = as_shown(images)
+    assert shown.tolist() == [-1, -1, 0.5, 1, 1]
+    (brighter,) = torch.autograd.grad(-shown.sum(), images, retain_graph=True)  # a step down this gradient is one up
+    (darker,) = torch.autograd.grad(shown.sum(), images)
+    assert (-brighter).tolist() == [1, 0, 1, 0, 0] and (-darker).tolist() == [0, 0, -1, 0, -1]
 
 
 def test_drift_carries_a_collapsed_sample_to_the_whole_of_the_data() -> None:

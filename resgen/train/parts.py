@@ -96,7 +96,8 @@ class Parts:
         w_dim = mapping.embed.shape[1]
         nn.init.normal_(mapping.embed, std=0.5)
         for column, part in self.beside(mapping):
-            directions = torch.randn(column.size, w_dim) * (2 / column.size / len(self.columns)) ** 0.5
+            used = max(int(cells.anchors.any(dim=0).sum()) for cells in column.cells)  # numbers of the block; the rest are idle
+            directions = torch.randn(column.size, w_dim) * (2 / used / len(self.columns)) ** 0.5
             values = part.values.unflatten(0, (len(column.cells), -1))
             for label, cells in enumerate(column.cells):
                 values[label, : len(cells.values)] = cells.anchors @ directions

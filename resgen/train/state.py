@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 STATE = "state.safetensors"
 HISTORY = "history.csv"
 HEADER = "resgen-training"
-VERSION = 3  # of what a step does
+VERSION = 4  # of what a step does
 ADJUSTABLE = {"data", "images", "lr", "guidance", "save_every", "drift_share", "clarity"}  # settings that may change on the way
-UNSAID = {"data", "save_every"}  # of these, what does not begin a new stage
+UNSAID = {"data"}  # of these, what does not begin a new stage: the same images elsewhere; a save empties memories, so how often there is one counts
 ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it remembers of a parameter
 
 
@@ -97,7 +97,7 @@ def load_state(trainer: "Trainer", path: Path) -> None:
 
 
 def take_adversary(trainer: "Trainer", path: Path) -> None:
-    """Begin with the adversary of the run whose state is at ``path``, if there is one, and it looks through the same eyes at as many classes.
+    """Begin with the adversary of the run whose state is at ``path``, if there is one, and it looks through the same eyes at the same classes.
 
     Raises CheckpointError where the file is damaged.
     """
@@ -108,7 +108,9 @@ def take_adversary(trainer: "Trainer", path: Path) -> None:
     except Exception as error:
         raise CheckpointError(f"{path}, beside the checkpoint of --init, is damaged: move it away to begin with a new adversary.") from error
     weights, own = _part(state.tensors, "adversary"), trainer.contest.adversary
-    if state.header["config"].get("features") == trainer.config.features and layout_of(weights) == layout_of(own.state_dict()):
+    header = state.header
+    knows_these = (header["config"].get("features"), header.get("classes")) == (trainer.config.features, list(trainer.classes))
+    if knows_these and layout_of(weights) == layout_of(own.state_dict()):
         own.load_state_dict(weights)
         _fill(trainer.contest.optimiser, _part(state.tensors, "heads"))
 
