@@ -91,7 +91,7 @@ def pack_vector(values: Sequence[float]) -> str:
     """Numbers -> URL-safe text of their half-precision bytes. Raises RecipeError for a number that half precision cannot hold."""
     try:
         return base64.urlsafe_b64encode(struct.pack(f"<{len(values)}e", *values)).decode().rstrip("=")
-    except (OverflowError, struct.error) as error:
+    except OverflowError as error:
         raise RecipeError("A latent holds numbers too large to be written down.") from error
 
 

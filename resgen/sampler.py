@@ -5,6 +5,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +14,11 @@ from torch.nn import functional as F
 
 from resgen.architecture import Architecture
 from resgen.checkpoint import Checkpoint
-from resgen.errors import ResGenError
+from resgen.errors import RecipeError, ResGenError
 from resgen.folded import FoldedGenerator, Memory, Remembering
 from resgen.generator import ResNetGenerator
-from resgen.latents import Points, locate
-from resgen.recipe import Recipe
+from resgen.latents import Points, find_direction, locate
+from resgen.recipe import Recipe, pack_vector
 from resgen.work import Progress, Work, finish
 
 # Convolution libraries choose their algorithm by batch size, and with it the last bits of a result.
@@ -85,6 +86,20 @@ class Sampler:
     def latents(self, recipe: Recipe) -> np.ndarray:
         """The w of each image of a recipe, float32 [N, blocks, w_dim], truncation and directions included. Raises RecipeError."""
         return self.map(locate(recipe, self.checkpoint)).numpy()
+
+    def direction(self, name: str) -> np.ndarray:
+        """What a step of one standard deviation along a direction adds to w, float32 [w_dim]. Raises RecipeError where there is none of that name."""
+        return find_direction(name, Recipe(), self.checkpoint).numpy()
+
+    def recipe(self, w: np.ndarray, **fields: Any) -> Recipe:
+        """The recipe of images by their w, [N, blocks, w_dim] as `latents` gives it, in half precision; ``fields`` are others of a `Recipe`.
+
+        Raises RecipeError.
+        """
+        shape = len(self.card.arch.block_resolutions), self.card.arch.w_dim
+        if w.shape[1:] != shape:
+            raise RecipeError(f"Latents of {self.card.name} have the shape [images, {shape[0]}, {shape[1]}], and not {list(w.shape)}.")
+        return Recipe(checkpoint=self.card.name, latents=tuple(pack_vector(own.ravel().tolist()) for own in w), **fields)
 
     def stand(self, recipe: Recipe) -> Stand:
         """Where the images of a recipe stand, and what draws and moves them. Raises RecipeError."""

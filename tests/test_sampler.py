@@ -137,6 +137,19 @@ def test_the_latents_given_out_draw_the_same_images(tiny: Sampler) -> None:
     assert abs(again.astype(int) - tiny.render(recipe)).max() <= 2  # half precision
 
 
+def test_what_was_done_to_w_is_a_recipe_again(tiny: Sampler) -> None:
+    recipe = Recipe(checkpoint="tiny", seeds=(3, 4), truncation=0.6)
+    moved = tiny.recipe(tiny.latents(recipe) + 2 * tiny.direction("pc1"), columns=1)
+    by_dial = tiny.render(recipe.changed(directions=(("pc1", 2.0),)))
+    assert moved.columns == 1 and np.abs(tiny.render(moved).astype(int) - by_dial).max() <= 2, "latents keep half precision"
+    with pytest.raises(RecipeError, match=r"shape \[images, \d, \d+\]"):
+        tiny.recipe(tiny.latents(recipe)[0])
+    with pytest.raises(RecipeError, match="too large"):
+        tiny.recipe(tiny.latents(recipe) + 1e6)
+    with pytest.raises(RecipeError, match="no direction"):
+        tiny.direction("kindness")
+
+
 def test_anatomy_tells_what_each_block_does(tiny: Sampler) -> None:
     """What a block changes: the image with its branch less that without it, grey where they are equal, its largest change 1."""
     recipe = Recipe(checkpoint="tiny", seeds=(7,), residual_gains=(1.0, 0.5, 1.0))
