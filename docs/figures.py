@@ -8,6 +8,7 @@ from resgen.card import Card, read_card
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 ROWS = {
+    "images of each that are compared": "samples",
     "named as meant": "accuracy",
     "pixel deviation within a class, of real": "deviation",
     "Fréchet distance (judge's features)": "frechet",
@@ -15,7 +16,7 @@ ROWS = {
     "recall": "recall",
     "near copies of training images": "near_copies",
 }
-PERCENT = {"accuracy": ".1%", "near_copies": ".2%"}
+FORMATS = {"samples": ",d", "accuracy": ".1%", "near_copies": ".2%"}
 TABLE = re.compile(r"^\| figure .*?(?=^$)", re.M | re.S)
 
 
@@ -30,7 +31,7 @@ def table(cards: list[Card]) -> str:
 def _said(card: Card, figure: str, real: bool) -> str:
     judged = f"lite2_{figure}" if f"lite2_{figure}" in card.metrics else figure
     value = card.metrics[f"real_test_{judged}" if real else judged]
-    return format(value, PERCENT.get(figure, ".2f" if abs(value) < 10 else ".0f"))
+    return format(value, FORMATS.get(figure, ".2f" if abs(value) < 10 else ".0f"))
 
 
 def main() -> None:

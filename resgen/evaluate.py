@@ -125,13 +125,14 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
     name_classes = (
         (lambda seen: judge.classify(seen.to(judge.classify.weight.device))) if isinstance(judge, FeatureResNet) else fit_classifier(reference, train)
     )
-    figures = {f"{prefix}samples": count, f"{prefix}judge_test_accuracy": round(_accuracy(name_classes, held_out, test), 4)}
+    figures = {f"{prefix}judge_test_accuracy": round(_accuracy(name_classes, held_out, test), 4)}
     within = bool(fake.classes)  # a generator without classes varies as all of the data do
     apart = [_apart(judge, data.images, features, reference) for data, features in ((fake, generated), (test, held_out))]
     limit = apart[1].quantile(NEAR_QUANTILE)
     sources = (prefix, f"real_test_{prefix}")
     for source, data, features, distances in zip(sources, (fake, test), (generated, held_out), apart, strict=True):
         found = {
+            "samples": count,
             **({"accuracy": _accuracy(name_classes, features, data)} if data.classes else {}),
             "deviation": pixel_deviation(data, within) / pixel_deviation(train, within),
             **likeness(reference, features[:count]),

@@ -15,6 +15,7 @@ from resgen.studio.renderer import GridView, Renderer
 FIGURES = {
     "accuracy": ("Named as meant", "share of images whose class a judge names"),
     "deviation": ("Variety in a class", "pixel deviation within a class, or of all images where there are none, over that of real images"),
+    "samples": ("Images compared", "of each: distances shrink as sets grow, so both are as large"),
     "frechet": ("Fréchet distance", "of the judge's features to those of real images; less is better"),
     "kernel": ("Kernel distance", "the same without assuming Gaussians; less is better"),
     "precision": ("Precision", "share of images among real ones"),
@@ -125,8 +126,12 @@ def figures_table(card: Card) -> list[list[str]]:
         for key, (name, meaning) in FIGURES.items():
             if (figure := metrics.get(prefix + key)) is not None:
                 real = metrics.get(f"real_test_{prefix}{key}")
-                rows.append([name + judge, f"{figure:.3g}", "" if real is None else f"{real:.3g}", meaning])
+                rows.append([name + judge, *("" if value is None else _said(value) for value in (figure, real)), meaning])
     return rows or [["Not measured yet", "", "", "run `resgen evaluate --card`"]]
+
+
+def _said(figure: float) -> str:
+    return f"{figure:,}" if isinstance(figure, int) else f"{figure:.3g}"
 
 
 def history_table(card: Card) -> pd.DataFrame:
