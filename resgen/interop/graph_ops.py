@@ -86,17 +86,37 @@ def _conv(inputs: list[Any], attributes: Attributes) -> Tensor:
 
 
 def _conv_transpose(inputs: list[Any], attributes: Attributes) -> Tensor:
+    """What is padded differently on two sides, as where an output's size is said, is cut off afterwards."""
     x, weight, bias = _three(inputs)
-    if attributes.get("auto_pad", "NOTSET") != "NOTSET" or "output_shape" in attributes:
-        raise GraphError("a transposed convolution of it has no pads of its own")
-    strides, more = attributes.get("strides", [1, 1]), attributes.get("output_padding", [0, 0])
-    sides = [(size - 1) * stride + kernel for size, stride, kernel in zip(x.shape[2:], strides, weight.shape[2:], strict=True)]
+    strides, dilations, more = (attributes.get(name, [usual] * 2) for name, usual in (("strides", 1), ("dilations", 1), ("output_padding", 0)))
+    sides = [
+        (size - 1) * stride + (kernel - 1) * dilation + 1 + end
+        for size, stride, kernel, dilation, end in zip(x.shape[2:], strides, weight.shape[2:], dilations, more, strict=True)
+    ]
     bounded([x.shape[0], weight.shape[1] * attributes.get("group", 1), *sides])
-    pads = _pairs(attributes.get("pads", [0] * 4), 2)
-    if any(begin != end for begin, end in pads):
-        raise GraphError("a transposed convolution of it is padded on one side")
-    padding = [begin for begin, _ in pads]
-    return F.conv_transpose2d(x, weight, bias, strides, padding, more, attributes.get("group", 1), attributes.get("dilations", 1))
+    pads = _transposed_pads(attributes, sides, [size * stride for size, stride in zip(x.shape[2:], strides, strict=True)])
+    if min(min(pair) for pair in pads) < 0:
+        raise GraphError("a transposed convolution of it makes less than it says")
+    even = all(begin == end for begin, end in pads)
+    left = [side - begin - end for side, (begin, end) in zip(sides, pads, strict=True)]
+    if not even and math.prod(sides) > MAX_PADDED * max(SMALL, math.prod(left)):
+        raise GraphError(f"it cuts {' x '.join(map(str, sides))} pixels to {' x '.join(map(str, left))}")
+    padding = [begin for begin, _ in pads] if even else 0
+    y = F.conv_transpose2d(x, weight, bias, strides, padding, more, attributes.get("group", 1), dilations)
+    return y if even else F.pad(y, _flat([(-begin, -end) for begin, end in pads]))
+
+
+def _transposed_pads(attributes: Attributes, sides: list[int], usual: list[int]) -> list[tuple[int, int]]:
+    """What is cut off a transposed convolution's result of these ``sides``: as said, or so much that a said or ``usual`` size is left."""
+    kind: str = attributes.get("auto_pad", "NOTSET")
+    if "output_shape" in attributes:
+        wanted = attributes["output_shape"][-2:]
+    elif kind in ("SAME_UPPER", "SAME_LOWER"):
+        wanted = usual
+    else:
+        return _pairs(attributes.get("pads", [0] * 4), 2)
+    much = [side - size for side, size in zip(sides, wanted, strict=True)]
+    return [(cut // 2, cut - cut // 2) if kind == "SAME_UPPER" else (cut - cut // 2, cut // 2) for cut in much]
 
 
 def _batch_norm(inputs: list[Any], attributes: Attributes) -> Tensor:
@@ -330,6 +350,7 @@ OPERATORS: dict[str, Operator] = {
     "Sin": _unary(torch.sin), "Softplus": _unary(F.softplus), "Sqrt": _unary(torch.sqrt), "Tanh": _unary(torch.tanh),
     "Identity": _unary(lambda x: x), "Dropout": _unary(lambda x: x),
     "Add": _binary(torch.add), "Sub": _binary(torch.sub), "Mul": _binary(torch.mul), "Div": _binary(_divide), "Pow": _binary(torch.pow),
+    "Mod": lambda inputs, attributes: _binary(torch.fmod if attributes.get("fmod") else torch.remainder)(inputs, attributes),
     "Equal": _binary(torch.eq), "Max": _binary(torch.maximum), "Min": _binary(torch.minimum),
     "Where": lambda inputs, attributes: torch.where(*inputs),
     "PRelu": _binary(lambda x, slope: torch.where(x < 0, x * slope, x)),

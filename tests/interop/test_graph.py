@@ -157,6 +157,7 @@ def drawn_by_onnxruntime(operator: str, x: Tensor, inputs: dict[str, Tensor], at
 
 POOL = {"kernel_shape": [3, 3], "strides": [2, 2]}
 TWICE = {"roi": torch.zeros(0), "scales": torch.tensor([1.0, 1, 2, 2])}
+TRANSPOSED = {"weight": torch.randn(4, 3, 3, 4, generator=torch.Generator().manual_seed(2)), "bias": torch.ones(3)}
 THRICE = {"roi": torch.zeros(0), "scales": torch.tensor([1.0, 1, 3, 3])}
 
 
@@ -183,8 +184,27 @@ THRICE = {"roi": torch.zeros(0), "scales": torch.tensor([1.0, 1, 3, 3])}
         ("Resize", TWICE, {"mode": "cubic"}),
         ("Pad", {"pads": torch.tensor([0, 0, 1, 2, 0, 0, 2, 1])}, {"mode": "reflect"}),
         ("Pad", {"pads": torch.tensor([0, 0, 1, 2, 0, 0, 2, 1]), "value": torch.tensor(3.0)}, {}),
+        *(
+            ("ConvTranspose", TRANSPOSED, {"strides": [2, 2], **attributes})
+            for attributes in (
+                {"pads": [1, 1, 1, 1]},
+                {"pads": [0, 1, 1, 0]},
+                {"pads": [1, 1, 1, 1], "output_padding": [1, 1]},
+                {"pads": [0, 1, 1, 0], "output_padding": [1, 0]},
+                {"pads": [0, 2, 1, 0], "dilations": [2, 1]},
+                {"output_shape": [16, 17]},
+                {"output_shape": [15, 18], "auto_pad": "SAME_UPPER"},
+                {"output_shape": [15, 18], "auto_pad": "SAME_LOWER"},
+                {"output_shape": [17, 16], "output_padding": [1, 1]},
+                {"output_shape": [20, 20]},
+                {"auto_pad": "SAME_UPPER"},
+                {"auto_pad": "SAME_LOWER"},
+                {"auto_pad": "VALID"},
+            )
+        ),
         ("DepthToSpace", {}, {"blocksize": 2}),
         ("DepthToSpace", {}, {"blocksize": 2, "mode": "CRD"}),
+        ("Mod", {"of": torch.tensor([0.7])}, {"fmod": 1}),
         ("Softmax", {}, {}),
         ("ReduceMean", {}, {"axes": [2, 3], "keepdims": 0}),
         ("LeakyRelu", {}, {"alpha": 0.2}),
@@ -195,6 +215,6 @@ def test_an_operator_does_what_it_does_elsewhere_or_is_refused(operator: str, in
     try:
         ours = operated(operator, [x, *(value if value.numel() else None for value in inputs.values())], attributes)
     except GraphError:
-        assert "ceil_mode" in attributes or "dilations" in attributes or operator == "Resize"
+        assert "ceil_mode" in attributes or "dilations" in attributes or operator == "Resize" or attributes.get("output_shape") == [20, 20]
         return
     assert torch.allclose(ours, drawn_by_onnxruntime(operator, x, inputs, attributes), atol=1e-5)
