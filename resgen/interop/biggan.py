@@ -7,8 +7,9 @@ from torch import Tensor
 
 from resgen.interop.bottleneck import BottleneckConfig
 from resgen.interop.reading import ImportOptions, Reading
-from resgen.interop.states import State, layer, named, pick
+from resgen.interop.states import State, before_tanh, layer, named, pick
 
+SETTINGS: tuple[str, ...] = ()
 BASE = 4
 EPSILON = 1e-4
 SHOWN = 3  # channels of the last convolution that are an image
@@ -35,7 +36,9 @@ def read(state: State, asked: ImportOptions) -> Reading:
         enlarging=tuple(index % 2 == 1 for index in range(len(blocks))),  # as in all that were published
         attention=tuple(blocks.index(place - 1) for place in places if place not in blocks),
     )
-    weights: State = {"embed": classes.float().T.contiguous()} | named("to_image", _shown(layer(state, "generator.conv_to_rgb")))
+    weights: State = {"embed": classes.float().T.contiguous()} | named(
+        "to_image", before_tanh(_shown(layer(state, "generator.conv_to_rgb")), asked.output)
+    )
     project = {"weight": stem, "bias": state["generator.gen_z.bias"].float()}
     weights |= named("project", {name: _channels_first(value, width) for name, value in project.items()})
     for index, place in enumerate(blocks):

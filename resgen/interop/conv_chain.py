@@ -1,7 +1,7 @@
 """A row of convolutions, as DCGAN is one (Radford et al. 2016): transposed, plain, or after an enlargement; norms are folded into them."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ class ConvChainConfig(Described):
     strides: tuple[int, ...] = (1,)
     paddings: tuple[int, ...] = (0,)
     activations: tuple[str, ...] = ("tanh",)
+    output_paddings: tuple[int, ...] = ()  # of transposed ones: pixels added at the end of a side; (): none anywhere
 
     family: ClassVar[str] = "dcgan"
     residual = False
@@ -40,7 +41,7 @@ class ConvChainConfig(Described):
 
     def __post_init__(self) -> None:
         layers = len(self.widths)
-        lists = (self.kinds, self.kernels, self.strides, self.paddings, self.activations)
+        lists = (self.kinds, self.kernels, self.strides, self.paddings, self.activations, self.ends)
         if any(len(entries) != layers for entries in lists) or {*self.kinds} - {*KINDS} or {self.stem_activation, *self.activations} - {*ACTIVATIONS}:
             raise CheckpointError("The configuration of this row of convolutions contradicts itself: each layer needs one entry of each known kind.")
         sizes = [
@@ -54,16 +55,22 @@ class ConvChainConfig(Described):
             *((kernel, 1, 64) for kernel in self.kernels),
             *((stride, 1, 8) for stride in self.strides),
             *((padding, 0, 32) for padding in self.paddings),
+            *((end, 0, stride - 1 if kind == TRANSPOSED else 0) for end, stride, kind in zip(self.ends, self.strides, self.kinds, strict=True)),
         ]
         check_sizes(self.image_channels, sizes)
         check_sizes(self.widths[-1], [(side, 1, MAX_RESOLUTION) for side in self.block_resolutions])
 
     @property
+    def ends(self) -> tuple[int, ...]:
+        """The output padding of each layer."""
+        return self.output_paddings or (0,) * len(self.widths)
+
+    @property
     def block_resolutions(self) -> tuple[int, ...]:
         sides, side = list[int](), self.base_resolution
-        for kind, kernel, stride, padding in zip(self.kinds, self.kernels, self.strides, self.paddings, strict=True):
+        for kind, kernel, stride, padding, end in zip(self.kinds, self.kernels, self.strides, self.paddings, self.ends, strict=True):
             if kind == TRANSPOSED:
-                side = (side - 1) * stride - 2 * padding + kernel
+                side = (side - 1) * stride - 2 * padding + kernel + end
             else:
                 side = ((side * 2 if kind == ENLARGED else side) + 2 * padding - kernel) // stride + 1
             sides.append(side)
@@ -72,6 +79,10 @@ class ConvChainConfig(Described):
     @property
     def w_dim(self) -> int:
         return self.z_dim + self.embedding
+
+    def to_dict(self) -> dict[str, Any]:
+        """Without output paddings where there are none, as before there were any: what identifies a checkpoint is made of this."""
+        return {name: value for name, value in super().to_dict().items() if name != "output_paddings" or value}
 
     def build(self) -> "ConvChain":
         return ConvChain(self)
@@ -86,8 +97,11 @@ class ConvChain(StagedGenerator):
         self.embed = nn.Parameter(torch.zeros(config.num_classes, config.embedding)) if config.embedding else None
         self.project = nn.Linear(config.w_dim, config.stem_width * config.base_resolution**2) if config.stem_width else None
         befores = (config.stem_width or config.w_dim, *config.widths[:-1])
-        shapes = zip(config.kinds, befores, config.widths, config.kernels, config.strides, config.paddings, strict=True)
-        self.layers = nn.ModuleList((nn.ConvTranspose2d if kind == TRANSPOSED else nn.Conv2d)(*shape) for kind, *shape in shapes)
+        shapes = zip(befores, config.widths, config.kernels, config.strides, config.paddings, strict=True)
+        self.layers = nn.ModuleList(
+            nn.ConvTranspose2d(*shape, output_padding=end) if kind == TRANSPOSED else nn.Conv2d(*shape)
+            for kind, shape, end in zip(config.kinds, shapes, config.ends, strict=True)
+        )
 
     def stem(self, w: Tensor) -> Tensor:
         if self.project is None:

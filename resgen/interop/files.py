@@ -6,6 +6,7 @@ command of its own that its user started: the studio reads such a file only wher
 
 import io
 import pickletools
+import re
 import warnings
 import zipfile
 from collections.abc import Generator
@@ -23,6 +24,7 @@ from resgen.fields import is_table
 from resgen.files import open_plain
 from resgen.interop.states import State
 
+ARCHIVE = b"PK"  # how a zip file begins
 MAX_BYTES = 1 << 33  # of a file
 MAX_PARTS = 100_000  # of an archive
 MAX_DIRECTORY = 1 << 24  # bytes of an archive's list of parts
@@ -36,7 +38,12 @@ TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
 PICKLE_SUFFIX, ONNX_SUFFIX, EXPORTED = ".pkl", ".onnx", ".pt2"
 FOREIGN = (*TORCH_SUFFIXES, PICKLE_SUFFIX, ONNX_SUFFIX, EXPORTED)  # endings of what is read beside .safetensors, or told why not
 AVERAGED = ("g_ema", "ema", "params_ema", "generator_ema", "netg_ema")  # what others call the generator to draw with, best first
+AVERAGES = {"ema", "running", "average", "averaged", "avg"}  # words of other names for it, such as state_dict_ema or g_running
 PLAIN = ("g", "netg", "generator", "gen", "model_state_dict", "state_dict", "model", "params")
+ADVERSARIES = {"d", "netd", "disc", "discriminator", "critic"}  # what others call what a generator is trained with, where one table holds both
+WRAPPED = re.compile(r"(?:module\.|_orig_mod\.)*")  # what parallel training, averaging and compiling put before names
+COUNTED = "n_averaged"  # beside the tensors of torch's AveragedModel
+TORCH_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # of what torch.save wrote before it wrote archives
 
 
 def check_start(path: Path) -> bytes:
@@ -55,21 +62,26 @@ def check_start(path: Path) -> bytes:
     return start
 
 
-def read_states(path: Path) -> list[State]:
-    """The state dicts in a file, those of an averaged generator first. Raises CheckpointError."""
+def is_saved_by_torch(path: Path) -> bool:
+    """Whether a file begins as torch.save writes it, whatever it is called. Raises CheckpointError."""
+    return check_start(path).startswith((ARCHIVE, TORCH_START))
+
+
+def read_states(path: Path) -> list[tuple[str, State]]:
+    """The state dicts in a file and their places in it, as a.b, those of an averaged generator first. Raises CheckpointError."""
     start = check_start(path)
     if path.suffix.lower() == ".safetensors":
         content = _read_safetensors(path)
-    elif path.suffix.lower() in TORCH_SUFFIXES:
-        content = _read_torch(path, zipped=start.startswith(b"PK"))
+    elif path.suffix.lower() in (*TORCH_SUFFIXES, PICKLE_SUFFIX):
+        content = _read_torch(path, zipped=start.startswith(ARCHIVE))
     else:
         raise CheckpointError(
             f"{path.name} is of a kind that is not read; there are {', '.join((*TORCH_SUFFIXES, PICKLE_SUFFIX, '.safetensors', ONNX_SUFFIX))}."
         )
-    states = [state for raw in _tables(content) if (state := _clean(raw))]
+    states = [(place, state) for name, raw in _tables(content) for place, state in _apart(name, _clean(raw)) if state]
     if not states:
         raise CheckpointError(f"{path.name} holds no tensors by name; give a generator's state dict.")
-    _check_claims(path, states)
+    _check_claims(path, [state for _, state in states])
     return states
 
 
@@ -176,8 +188,8 @@ def _taken(stack: list[int | None], kinds: list[pickletools.StackObject]) -> lis
     return taken + [stack.pop() or 0 for _ in range(more)]
 
 
-def _tables(content: object) -> list[dict[Any, Any]]:
-    """The dictionaries in a file, the best names first. One that is in several places, as within itself, counts once, by the best of its names."""
+def _tables(content: object) -> list[tuple[str, dict[Any, Any]]]:
+    """The dictionaries in a file and their places, the best names first. One that is in several places, as within itself, counts once, by the best of its names."""
     found, level = dict[int, tuple[tuple[int, str], dict[Any, Any]]](), [("", content)] if is_table(content) else []
     for _ in range(MAX_DEPTH + 1):
         below = list[tuple[str, dict[Any, Any]]]()
@@ -188,22 +200,50 @@ def _tables(content: object) -> list[dict[Any, Any]]:
             if known is None or rank[0] < known[0][0]:  # a better rank is that of all within, too
                 below += [(f"{name}.{str(key)[:MAX_WORD]}", value) for key, value in table.items() if is_table(value)]
         level = below
-    return [table for _, table in sorted(found.values(), key=lambda pair: pair[0])]
+    return [(name.removeprefix("."), table) for (_, name), table in sorted(found.values(), key=lambda pair: pair[0])]
 
 
 def _rank(name: str) -> tuple[int, str]:
+    """How good the name of a table is: first those of an averaged generator, then none at all, then those of any generator, then all others."""
     words = [word.lower() for word in name.split(".") if word]
-    for rank, known in enumerate((*AVERAGED, *PLAIN)):
+    for rank, known in enumerate(AVERAGED):
         if known in words:
             return rank, name
-    return len(AVERAGED) + len(PLAIN) * bool(words), name
+    if any(_is_average(word) for word in words):
+        return len(AVERAGED), name
+    for rank, known in enumerate(PLAIN, len(AVERAGED) + 1):
+        if known in words:
+            return rank, name
+    return len(AVERAGED) + 1 + len(PLAIN) * bool(words), name
+
+
+def _is_average(word: str) -> bool:
+    return not AVERAGES.isdisjoint(re.findall("[a-z]+", word))
 
 
 def _clean(raw: dict[Any, Any]) -> State:
-    """The dense tensors of a table by name, without what parallel training puts before names."""
+    """The dense tensors of a table by name, without what a network is wrapped in."""
     dense = {key: value for key, value in raw.items() if isinstance(key, str) and type(value) in (Tensor, torch.nn.Parameter) and _is_dense(value)}
-    prefix = next((prefix for prefix in ("module.", "_orig_mod.") if dense and all(key.startswith(prefix) for key in dense)), "")
-    return {key.removeprefix(prefix): value.detach() for key, value in dense.items()}
+    return _unwrapped({key: value.detach() for key, value in dense.items()})
+
+
+def _unwrapped(state: State) -> State:
+    names = [name for name in state if name != COUNTED]
+    prefix = min((wrapped[0] for name in names if (wrapped := WRAPPED.match(name))), key=len, default="")
+    prefix = prefix if all(name.startswith(prefix) for name in names) else ""
+    return {name.removeprefix(prefix): state[name] for name in names}
+
+
+def _apart(place: str, state: State) -> list[tuple[str, State]]:
+    """The networks that a table holds under names of one with dots, as those of a whole training, the best first; then the table itself."""
+    parts = dict[str, State]()
+    for name, value in state.items():
+        part, _, within = name.partition(".")
+        parts.setdefault(part, {})[within] = value
+    if not any(part.lower() in ADVERSARIES or _is_average(part.lower()) for part in parts):
+        return [(place, state)]
+    generators = [part for part in parts if part.lower() in (*AVERAGED, *PLAIN) or _is_average(part.lower())]
+    return [*((f"{place}.{part}".removeprefix("."), _unwrapped(parts[part])) for part in sorted(generators, key=_rank)), (place, state)]
 
 
 def _is_dense(value: Tensor) -> bool:

@@ -4,8 +4,9 @@ import math
 
 from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.resnet import ResNetConfig
-from resgen.interop.states import State, layer, named, plain_norm
+from resgen.interop.states import State, before_tanh, layer, named, plain_norm
 
+SETTINGS: tuple[str, ...] = ()
 EPSILON = 1e-5  # torch's default
 
 
@@ -37,7 +38,7 @@ def read(state: State, asked: ImportOptions) -> Reading:
             weights |= named(f"blocks.{index}.{ours}", _norm(state, f"{theirs}.{norm}"))
         for conv, ours in (("c1", "conv1"), ("c2", "conv2"), ("c_sc", "skip")):
             weights |= named(f"blocks.{index}.{ours}", layer(state, f"{theirs}.{conv}"))
-    weights |= named("norm", plain_norm(state, f"b{last}", EPSILON)) | named("to_image", layer(state, f"c{last}"))
+    weights |= named("norm", plain_norm(state, f"b{last}", EPSILON)) | named("to_image", before_tanh(layer(state, f"c{last}"), asked.output))
     return Reading(config, weights)
 
 

@@ -149,8 +149,6 @@ def _table(module: Plain, kind: str) -> dict[Any, Any]:
 
 def _check_start(name: str, start: bytes, size: int) -> None:
     """Refuse what is no pickle by its first bytes. Raises CheckpointError."""
-    if start.startswith(b"PK"):
-        raise CheckpointError(f"{name} is a zip archive and not a pickle of networks; unpack it and choose the .pkl file within.")
     if len(start) < 2 or start[0] != 0x80 or start[1] > 5:
         raise CheckpointError(f"{name} is not a pickle of networks; choose a .pkl file that StyleGAN's training wrote.")
     if size > MAX_BYTES:

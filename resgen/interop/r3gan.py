@@ -11,9 +11,10 @@ from torch.nn import functional as F
 from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, check_sizes
 from resgen.budget import MAX_BLOCKS
 from resgen.interop.layers import ACTIVATIONS, StagedGenerator
-from resgen.interop.reading import ImportOptions, Reading
+from resgen.interop.reading import ImportOptions, Reading, refuse_sigmoid
 from resgen.interop.states import State
 
+SETTINGS: tuple[str, ...] = ()
 BASE = 4
 
 
@@ -138,6 +139,7 @@ def sniff(state: State) -> bool:
 
 
 def read(state: State, asked: ImportOptions) -> Reading:
+    refuse_sigmoid(asked)
     places = sorted(
         {(int(a[1]), int(a[2])) for name in state if (a := re.match(r"Model\.MainLayers\.(\d{1,2})\.Layers\.(\d{1,2})\.LinearLayer1\.", name))}
     )

@@ -1,24 +1,24 @@
 """Any file of another program -> a network of ours: the readers there are, and the one way to use them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from resgen.errors import CheckpointError
-from resgen.interop import biggan, dcgan, mimicry, pytorch_gan, r3gan, studiogan, stylegan2, stylegan3
-from resgen.interop.files import ONNX_SUFFIX, PICKLE_SUFFIX, check_start, read_states
-from resgen.interop.onnx_files import read_onnx
+from resgen.interop import biggan, dcgan, mimicry, onnx_files, programs, pytorch_gan, r3gan, studiogan, stylegan2, stylegan3
+from resgen.interop.files import ONNX_SUFFIX, PICKLE_SUFFIX, is_saved_by_torch, read_states
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
-from resgen.interop.programs import is_program, read_program
-from resgen.interop.reading import ImportOptions, Reading
-from resgen.interop.states import State, older_names
+from resgen.interop.reading import ImportOptions, Reading, refuse_sigmoid
+from resgen.interop.states import State, Watched, older_names
 from resgen.tensors import are_finite, weightless
 
 
 class Reader(Protocol):
     """A module that reads one kind of state dict."""
 
+    SETTINGS: tuple[str, ...] | None  # what a configuration may say of it, beside `ALWAYS`; None: all that its own training's says
     sniff: Callable[[State], bool]
     read: Callable[[State, ImportOptions], Reading]
 
@@ -40,6 +40,7 @@ READERS: dict[str, Reader] = {
 }  # pyright: ignore[reportAssignmentType]
 PICKLED: dict[str, PickleReader] = {"stylegan2": stylegan2, "stylegan3": stylegan3}  # pyright: ignore[reportAssignmentType]
 MAX_MEANS = 1 << 25  # numbers of the mean latents of all classes
+ALWAYS = ("classes",)  # settings that go with any file
 GRAPH, PROGRAM = "onnx", "program"
 KINDS = (*READERS, *PICKLED, GRAPH)
 
@@ -48,22 +49,36 @@ def read_file(path: Path, asked: ImportOptions, wanted: str = "") -> tuple[str, 
     """The kind of a file, and the network in it; ``wanted`` names the kind where it must not be guessed. Raises CheckpointError."""
     if wanted and wanted not in KINDS:
         raise CheckpointError(f"There is no reader {wanted[:40]!r}; there are {', '.join(KINDS)}.")
-    check_start(path)
-    if path.suffix.lower() == PICKLE_SUFFIX:
+    if not is_saved_by_torch(path) and path.suffix.lower() == PICKLE_SUFFIX:
         return _read_pickled(path, asked, wanted)
-    if is_program(path):
-        return PROGRAM, check(read_program(path, asked), path)
+    if programs.is_program(path):
+        return PROGRAM, check(programs.read_program(path, asked), path)
     if path.suffix.lower() == ONNX_SUFFIX:
-        return GRAPH, _read(partial(read_onnx, path, asked), path, _malformed)
+        return GRAPH, _read(partial(onnx_files.read_onnx, path, asked), path, _malformed)
     return _read_states(path, read_states(path), asked, wanted)
 
 
-def _read_states(path: Path, states: list[State], asked: ImportOptions, wanted: str) -> tuple[str, Reading]:
-    for state in map(older_names, states):
+def _read_states(path: Path, states: list[tuple[str, State]], asked: ImportOptions, wanted: str) -> tuple[str, Reading]:
+    for place, raw in states:
+        state = older_names(raw)
         for name, reader in READERS.items():
             if wanted in ("", name) and reader.sniff(state):
-                return name, _read(partial(reader.read, state, asked), path)
+                if reader.SETTINGS is not None:
+                    asked.check_settings((*reader.SETTINGS, *ALWAYS))
+                reading = _read(partial(_read_whole, path, name, reader, state, asked), path)
+                return name, replace(reading, remarks=(*([f"It is read from {place[:100]!r}."] if place else []), *reading.remarks))
     raise CheckpointError(f"{path.name} is not recognised as any of: {wanted or ', '.join(KINDS)}; export the network to ONNX and import that.")
+
+
+def _read_whole(path: Path, name: str, reader: Reader, state: State, asked: ImportOptions) -> Reading:
+    """What a reader makes of all of a state dict. Raises CheckpointError where it leaves tensors out, and whatever the reader trips over."""
+    watched = Watched(state)
+    reading = reader.read(watched, asked)
+    if left := watched.unread:
+        raise CheckpointError(
+            f"{path.name} looks like {name}, but also holds {', '.join(left[:3])}, which would be left out; export its network to ONNX and import that."
+        )
+    return reading
 
 
 def _read_pickled(path: Path, asked: ImportOptions, wanted: str) -> tuple[str, Reading]:
@@ -73,8 +88,10 @@ def _read_pickled(path: Path, asked: ImportOptions, wanted: str) -> tuple[str, R
         raise CheckpointError(f"{path.name} holds no network called G_ema or G; choose a .pkl file that a training wrote.")
     for name, reader in PICKLED.items():
         if wanted in ("", name) and reader.sniff(whole):
+            asked.check_settings(ALWAYS)
+            refuse_sigmoid(asked)
             return name, _read(partial(reader.read, whole), path)
-    return _read_states(path, [tensors(whole)], asked, wanted)
+    return _read_states(path, [("", tensors(whole))], asked, wanted)
 
 
 def _lacking(error: Exception) -> str:

@@ -1,13 +1,36 @@
 """State dicts of others, read layer by layer: spectral norms folded, batch norms as `LinearNorm`, names made ours."""
 
 import re
+from typing import Any
 
 import torch
 from torch import Tensor
 
 State = dict[str, Tensor]
+_IDLE = re.compile(r"(^|\.)(num_batches_tracked|Kernel)$")  # what a norm counts; R3GAN's filters, which are those of its paper
 _PARTS = {"original": "orig", "0._u": "u", "0._v": "v"}  # torch.nn.utils.parametrizations.spectral_norm, torch.nn.utils.spectral_norm
 _PARAMETRIZED = re.compile(r"\bparametrizations\.(\w+)\.(original|0\._u|0\._v)$")
+
+
+class Watched(dict[str, Tensor]):
+    """A state dict that knows which of its tensors have been read."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self._read = set[str]()
+
+    def __getitem__(self, name: str) -> Tensor:
+        self._read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self._read.add(name)
+        return super().get(name, default)
+
+    @property
+    def unread(self) -> list[str]:
+        """The names of those that change what a network draws, and have not been read."""
+        return [name for name in self if name not in self._read and not _IDLE.search(name)]
 
 
 def older_names(state: State) -> State:
@@ -43,3 +66,8 @@ def named(prefix: str, tensors: State) -> State:
 def layer(state: State, name: str) -> State:
     """Weight and bias of a linear layer or a convolution."""
     return {"weight": pick(state, f"{name}.weight"), "bias": state[f"{name}.bias"].float()}
+
+
+def before_tanh(layer: State, output: str) -> State:
+    """The layer of an image that ours end with tanh, where theirs may be said to end with sigmoid: 2 sigmoid(x) - 1 = tanh(x / 2)."""
+    return {name: value / 2 for name, value in layer.items()} if output == "sigmoid" else layer

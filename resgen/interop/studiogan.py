@@ -15,8 +15,9 @@ from resgen.fields import is_table
 from resgen.interop.bottleneck import BottleneckConfig
 from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.resnet import ResNetConfig
-from resgen.interop.states import State, layer, named, pick, plain_norm
+from resgen.interop.states import State, before_tanh, layer, named, pick, plain_norm
 
+SETTINGS = None  # its own configuration, most of which is about training
 BASE = 4
 EPSILON = 1e-4
 ACTIVATION_NAMES = {"ReLU": "relu", "Leaky_ReLU": "leaky_relu_0.1", "ELU": "elu", "GELU": "gelu"}
@@ -44,7 +45,7 @@ def read(state: State, asked: ImportOptions) -> Reading:
     config, weights = read_them(state, blocks, {"attention": attention, "activation": ACTIVATION_NAMES[wanted]}, asked.settings)
     for place in (place for place in places if place not in blocks):
         weights |= named(f"attention.{blocks.index(place - 1)}", _attention(state, f"blocks.{place}.0"))
-    weights |= named("norm", plain_norm(state, "bn4", EPSILON)) | named("to_image", layer(state, "conv2d5"))
+    weights |= named("norm", plain_norm(state, "bn4", EPSILON)) | named("to_image", before_tanh(layer(state, "conv2d5"), asked.output))
     return Reading(config, weights)
 
 

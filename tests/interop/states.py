@@ -6,6 +6,9 @@ import zlib
 import torch
 from torch import Tensor
 
+from resgen.architecture import Generator
+from resgen.interop.reading import Reading
+
 LATENTS = 32
 
 
@@ -34,6 +37,14 @@ def _numbers(name: str, shape: tuple[int, ...]) -> Tensor:
     if len(shape) < 2 or "running_mean" in leaf:
         return 0.2 * drawn + (1.0 if leaf == "weight" else 0.0)
     return drawn if leaf == "Basis" else drawn / math.sqrt(math.prod(shape[1:]))
+
+
+def made_of(reading: Reading) -> Generator:
+    """The network that was read."""
+    with torch.device("meta"):
+        generator = reading.config.build().eval()
+    generator.load_state_dict(reading.weights, assign=True)
+    return generator
 
 
 def latents(z_dim: int, classes: int) -> tuple[Tensor, Tensor]:

@@ -17,13 +17,13 @@ from resgen.errors import CheckpointError
 from resgen.interop.readers import READERS, check, read_file
 from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.resnet import ResNetConfig
-from tests.interop.states import filled, latents, picked
+from tests.interop.states import filled, latents, made_of, picked
 
 DRAWN = sorted((Path(__file__).parent / "drawn").glob("*.npz"))
 
 
 def test_every_reader_is_compared() -> None:
-    assert {path.stem.partition("-")[0] for path in DRAWN} == {*READERS} - {"pytorch-gan"}
+    assert {path.stem.partition("-")[0] for path in DRAWN} == {*READERS} - {"pytorch-gan"}  # which `test_rows.py` compares
 
 
 @pytest.mark.parametrize("path", DRAWN, ids=lambda path: path.stem)
@@ -33,9 +33,7 @@ def test_what_the_original_drew_is_drawn(path: Path, tmp_path: Path) -> None:
     torch.save({"g_ema": filled({name: tuple(shape) for name, shape in about["shapes"].items()})}, tmp_path / "theirs.pth")
     kind, reading = read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh", settings=about["settings"]))
     assert kind == path.stem.partition("-")[0]
-    with torch.device("meta"):
-        generator = reading.config.build().eval()
-    generator.load_state_dict(reading.weights, assign=True)
+    generator = made_of(reading)
     classes = reading.config.num_classes
     z, labels = latents(reading.config.z_dim, classes)
     weights = torch.eye(classes)[labels] if classes else None
@@ -80,8 +78,7 @@ def test_spectral_norms_of_both_kinds_are_folded(norm: Callable[[nn.Module], nn.
         network(torch.randn(16, 8, 1, 1))
     torch.save(network.state_dict(), tmp_path / "theirs.pth")
     kind, reading = read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh"))
-    generator = reading.config.build().eval()
-    generator.load_state_dict(reading.weights, assign=True)
+    generator = made_of(reading)
     z = torch.randn(4, 8)
     with torch.no_grad():
         drawn = network.eval()(z[:, :, None, None])
@@ -126,3 +123,70 @@ def test_what_a_file_does_not_say_is_asked_for(tmp_path: Path) -> None:
     torch.save(filled({name: tuple(shape) for name, shape in about["shapes"].items()}), tmp_path / "theirs.pth")
     with pytest.raises(CheckpointError, match="--output tanh or --output sigmoid"):
         read_file(tmp_path / "theirs.pth", ImportOptions())
+
+
+@pytest.mark.parametrize("name", ["mimicry-sngan-32", "biggan-128", "studiogan-resnet", "studiogan-deep_legacy"])
+def test_an_output_that_is_said_is_drawn(name: str, tmp_path: Path) -> None:
+    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == name))["about"]))
+    torch.save(filled({key: tuple(shape) for key, shape in about["shapes"].items()}), tmp_path / "theirs.pth")
+    tanh, sigmoid = (made_of(read_file(tmp_path / "theirs.pth", ImportOptions(output=output))[1]) for output in ("", "sigmoid"))
+    z, labels = latents(tanh.config.z_dim, tanh.config.num_classes)
+    weights = torch.eye(tanh.config.num_classes)[labels[:2]] if tanh.config.num_classes else None
+    with torch.no_grad():
+        drawn, other = (network(z[:2], weights).double() for network in (tanh, sigmoid))
+    within = drawn.abs() < 0.999
+    assert within.float().mean() > 0.5 and (other - (2 * torch.sigmoid(torch.atanh(drawn)) - 1))[within].abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("name", ["r3gan-64", "skip-classes-32.pkl"])
+def test_a_sigmoid_that_cannot_be_is_refused(name: str, tmp_path: Path) -> None:
+    path = Path(__file__).parent / "stylegan" / name
+    if not path.exists():
+        about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == name))["about"]))
+        path = tmp_path / "theirs.pth"
+        torch.save(filled({key: tuple(shape) for key, shape in about["shapes"].items()}), path)
+    read_file(path, ImportOptions(output="tanh"))
+    with pytest.raises(CheckpointError, match="leave --output out"):
+        read_file(path, ImportOptions(output="sigmoid"))
+
+
+def test_an_output_that_there_is_not_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="tanh or sigmoid, not 'relu'"):
+        ImportOptions(output="relu")
+
+
+@pytest.mark.parametrize("name", ["mimicry-sngan-32", "dcgan-plain", "r3gan-64", "biggan-128", "skip-classes-32.pkl"])
+def test_what_a_configuration_says_of_another_kind_is_refused(name: str, tmp_path: Path) -> None:
+    path = Path(__file__).parent / "stylegan" / name
+    if not path.exists():
+        about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == name))["about"]))
+        path = tmp_path / "theirs.pth"
+        torch.save(filled({key: tuple(shape) for key, shape in about["shapes"].items()}), path)
+    with pytest.raises(CheckpointError, match=r"The configuration's activations says nothing of such a file; .*classes\."):
+        read_file(path, ImportOptions(output="tanh", settings={"classes": [], "activations": "elu"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("mimicry-sngan-32", ("block2.c1.sn_u", "block2.c1.sn_sigma")),
+        ("mimicry-sngan-32", ("attn_block.theta.weight",)),
+        ("studiogan-resnet", ("blocks.0.0.conv2d9.weight",)),
+        ("dcgan-plain", ("main.0.mask",)),
+    ],
+)
+def test_tensors_that_would_be_left_out_are_told(name: str, more: tuple[str, ...], tmp_path: Path) -> None:
+    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == name))["about"]))
+    state = filled({key: tuple(shape) for key, shape in about["shapes"].items()})
+    torch.save(state | {key: torch.ones(4) for key in more}, tmp_path / "theirs.pth")
+    with pytest.raises(CheckpointError, match="export its network to ONNX") as refused:
+        read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh"))
+    assert all(key in str(refused.value) for key in more)
+
+
+def test_what_a_network_only_counts_is_no_part_of_its_picture(tmp_path: Path) -> None:
+    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == "r3gan-64"))["about"]))
+    state = filled({key: tuple(shape) for key, shape in about["shapes"].items()})
+    filters = {"Model.MainLayers.1.Layers.0.Resampler.Kernel": torch.ones(4, 4) / 16}
+    torch.save(state | filters | {"n_averaged": torch.tensor(3), "x.num_batches_tracked": torch.tensor(5)}, tmp_path / "theirs.pth")
+    assert read_file(tmp_path / "theirs.pth", ImportOptions())[0] == "r3gan"
