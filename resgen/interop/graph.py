@@ -90,7 +90,7 @@ class GraphConfig(Described):
             if not (isinstance(operator, str) and _are_words(inputs) and _are_words(outputs) and is_table(attributes)):
                 raise CheckpointError("A node of this graph is not an operator with names of inputs and outputs.")
             if operator not in OPERATORS:
-                raise CheckpointError(f"This graph needs the operator {operator[:40]!r}, which ResGen does not know.")
+                raise CheckpointError(f"This graph needs the operator {operator[:40]!r}, which ResGen does not know; export its network without it.")
             found.append(Node(operator, tuple(inputs), tuple(outputs), attributes))
         return found
 

@@ -1,6 +1,9 @@
 """Reader of ONNX files: any generator z [N, D] or [N, D, 1, 1], and a class if there is one, -> image, made of operators that are known here."""
 
 import json
+import operator
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,14 @@ from resgen.errors import CheckpointError
 from resgen.interop.graph import INDEX, MAX_STEERING, NONE, WEIGHTS, GraphConfig
 from resgen.interop.reading import ImportOptions, Reading, asked_output
 
-ENDS = {"Tanh": False, "Sigmoid": True}  # whether an image that ends so is in 0..1
+SETTINGS = ("noise_input",)
+NOISE = {"z", "noise", "latent", "latents"}  # words of the name of an input that is noise
+FLOATS = (0, 1, 10, 11, 16)  # ONNX's numbers of types: unsaid, and fractions
+LIMITS = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}  # between which an image is that is said to end so
+BYTES = (0.0, 255.0)  # limits of an image that only has to be divided
+ENDS = {"Tanh": LIMITS["tanh"], "Sigmoid": LIMITS["sigmoid"]}
+SHAPING = {"Cast", "Identity", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"}  # operators that leave numbers as they are
+SCALING: dict[str, Callable[[float, float], float]] = {"Add": operator.add, "Sub": operator.sub, "Mul": operator.mul, "Div": operator.truediv}
 STEERED = {"Resize", "Upsample", "Clip", "Pad"}  # operators whose further inputs say sizes and limits
 MAX_ONNX = 1 << 31  # bytes: protocol buffers hold no more
 
@@ -22,30 +32,35 @@ def read_onnx(path: Path, asked: ImportOptions) -> Reading:
     graph = model.graph
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(graph)):
         raise CheckpointError(f"{path.name} keeps its weights in other files, which are not opened; save it with all its data inside.")
-    if model.functions or any(opset.domain not in ("", "ai.onnx") for opset in model.opset_import) or len(graph.sparse_initializer):
+    if model.functions or any(node.domain not in ("", "ai.onnx") for node in graph.node) or len(graph.sparse_initializer):
         raise CheckpointError(f"{path.name} uses operators beyond those of ONNX itself; export its network with plain operators.")
-    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    nodes = _nodes(graph, values, onnx)
-    inputs = [value for value in graph.input if value.name not in values]
-    noise, label = _inputs(inputs, path)
-    constants, weights = _constants(values, graph)
+    values = _values(graph, onnx, path)
+    noise, label, remarks = _inputs([value for value in graph.input if value.name not in values], asked, path)
     classes = 0 if label is None else _classes(label, graph, values, path)
-    if len(graph.output) != 1:
-        raise CheckpointError(f"{path.name} has {len(graph.output)} outputs; a generator has one, the image.")
-    config = GraphConfig(
-        num_classes=classes,
-        image_channels=_channels(_dims(graph.output[0]), path),
-        noise_shape=tuple(_dims(noise)[1:]),
-        noise_input=noise.name,
-        class_input="" if label is None else label.name,
-        class_kind=NONE if label is None else WEIGHTS if _is_float(label) else INDEX,
-        output=graph.output[0].name,
-        zero_to_one=_zero_to_one(graph, values, asked, path),
-        batch=1 if _dims(noise)[0] == 1 else 0,
-        nodes=nodes,
-        constants=constants,
-    )
-    return Reading(config, weights)
+    kind = NONE if label is None else WEIGHTS if _is_float(label) or _mixed(label, graph, values) else INDEX
+    channels = _channels(graph, path, onnx)
+    zero_to_one = _zero_to_one(graph, values, asked, path, onnx)
+    constants, weights = _constants(values, graph)
+    images = _dims(noise)[0]
+    try:
+        config = GraphConfig(
+            num_classes=classes,
+            image_channels=channels,
+            noise_shape=tuple(_dims(noise)[1:]),
+            noise_input=noise.name,
+            class_input="" if label is None else label.name,
+            class_kind=kind,
+            output=graph.output[0].name,
+            zero_to_one=zero_to_one,
+            batch=1 if images == 1 else 0,
+            nodes=_nodes(graph, onnx),
+            constants=constants,
+        )
+    except CheckpointError as error:
+        if images > 1:
+            raise CheckpointError(f"{path.name} makes {images} images at once: export it with one image's noise, or any number's.") from error
+        raise
+    return Reading(config, weights, remarks=remarks)
 
 
 def _parse(path: Path) -> tuple[Any, Any]:
@@ -64,16 +79,25 @@ def _tensors(graph: Any) -> list[Any]:
     return [*graph.initializer, *(tensor for attribute in attributes for tensor in (attribute.t, *attribute.tensors))]
 
 
-def _nodes(graph: Any, values: dict[str, np.ndarray], onnx: Any) -> tuple[str, ...]:
-    """The nodes as JSON; those that are constants go into ``values``."""
+def _values(graph: Any, onnx: Any, path: Path) -> dict[str, np.ndarray]:
+    """The constants by name. Raises CheckpointError for a graph that has others within it."""
+    if any(attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for node in graph.node for attribute in node.attribute):
+        raise CheckpointError(f"{path.name} branches or loops while it runs; export its network with fixed shapes (dynamo=True).")
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    return values | {node.output[0]: _constant(_attributes(node, onnx), onnx) for node in graph.node if node.op_type == "Constant"}
+
+
+def _attributes(node: Any, onnx: Any) -> dict[str, Any]:
+    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def _nodes(graph: Any, onnx: Any) -> tuple[str, ...]:
+    """The nodes as JSON, but for constants."""
     found = list[str]()
     for node in graph.node:
-        attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
-        if node.op_type == "Constant":
-            values[node.output[0]] = _constant(attributes, onnx)
-            continue
-        plain = {name: _plain(value, onnx) for name, value in attributes.items()}
-        found.append(json.dumps([node.op_type, list(node.input), list(node.output), plain]))
+        if node.op_type != "Constant":
+            plain = {name: _plain(value, onnx) for name, value in _attributes(node, onnx).items()}
+            found.append(json.dumps([node.op_type, list(node.input), list(node.output), plain]))
     return tuple(found)
 
 
@@ -85,7 +109,7 @@ def _constant(attributes: dict[str, Any], onnx: Any) -> np.ndarray:
 
 
 def _plain(value: Any, onnx: Any) -> Any:
-    """An attribute as JSON. Raises ValueError for one that holds a graph of its own."""
+    """An attribute as JSON."""
     if isinstance(value, onnx.TensorProto):
         return onnx.numpy_helper.to_array(value).reshape(-1)[:1].tolist()
     if isinstance(value, bytes):
@@ -115,25 +139,49 @@ def _dims(value: Any) -> list[int]:
     return [dim.dim_value for dim in value.type.tensor_type.shape.dim]
 
 
-def _channels(dims: list[int], path: Path) -> int:
-    """Of an image [N, C, R, R], where the file says them, else 3. Raises CheckpointError."""
-    if len(dims) == 4 and dims[3] in (1, 3) and dims[1] not in (0, 1, 3):
-        raise CheckpointError(f"{path.name} makes images with their channels last; export its network with channels first, [N, {dims[3]}, R, R].")
+def _channels(graph: Any, path: Path, onnx: Any) -> int:
+    """Of an image [N, C, R, R], where the file says them, else 3; one whose channels are last gets them first. Raises CheckpointError."""
+    if len(graph.output) != 1:
+        raise CheckpointError(f"{path.name} has {len(graph.output)} outputs; a generator has one, the image.")
+    if graph.output[0].type.tensor_type.elem_type not in FLOATS:
+        raise CheckpointError(f"{path.name} makes whole numbers; export its network before its images are made bytes.")
+    dims = _dims(graph.output[0])
+    if len(dims) == 4 and dims[3] in (1, 3) and dims[1] not in (1, 3):
+        _append(graph, onnx.helper.make_node("Transpose", [graph.output[0].name], ["channels first"], perm=[0, 3, 1, 2]))
+        return dims[3]
     return dims[1] or 3 if len(dims) == 4 else 3
+
+
+def _append(graph: Any, node: Any) -> None:
+    """Let a node make the image of what was the image."""
+    graph.node.append(node)
+    graph.output[0].name = node.output[0]
 
 
 def _is_float(value: Any) -> bool:
     return value.type.tensor_type.elem_type in (1, 10, 11)
 
 
-def _inputs(inputs: list[Any], path: Path) -> tuple[Any, Any | None]:
-    """Noise, and a class if there is one."""
-    noise = [value for value in inputs if _is_float(value) and len(_dims(value)) in (2, 3, 4) and all(_dims(value)[1:])]
+def _inputs(inputs: list[Any], asked: ImportOptions, path: Path) -> tuple[Any, Any | None, tuple[str, ...]]:
+    """Noise, a class if there is one, and which is which where both could be noise. Raises CheckpointError."""
+    told = {value.name: f"{value.name[:40]!r} {_dims(value)[1:]}" for value in inputs}
+    noise = {value.name: value for value in inputs if _is_float(value) and len(_dims(value)) in (2, 3, 4) and all(_dims(value)[1:])}
     if not noise or len(inputs) > 2:
-        shapes = "; ".join(f"{value.name} {_dims(value)}" for value in inputs)
-        raise CheckpointError(f"{path.name} is no generator of noise, with a class or without: its inputs are {shapes or 'none'}.")
-    label = next((value for value in inputs if value.name != noise[0].name), None)
-    return noise[0], label
+        raise CheckpointError(
+            f"{path.name} has the inputs {', '.join(told.values()) or 'none'}, of one image; export its network with noise alone, or noise and a class."
+        )
+    name = noise_of(list(noise), asked)
+    label = next((value for value in inputs if value.name != name), None)
+    unsaid = label is not None and label.name in noise and "noise_input" not in asked.settings
+    return noise[name], label, (f"Its noise is taken to be {told[name]}, its class {told[label.name]}.",) if label is not None and unsaid else ()
+
+
+def noise_of(names: Sequence[str], asked: ImportOptions) -> str:
+    """Which input is noise: the one that is said, else one that is called so, else the first. Raises CheckpointError where there is none."""
+    said = asked.settings.get("noise_input")
+    if said is not None and said not in names:
+        raise CheckpointError(f"The configuration's noise_input must be one of: {', '.join(names)}.")
+    return said or next((name for name in names if not NOISE.isdisjoint(re.findall("[a-z]+", name.lower()))), names[0])
 
 
 def _classes(label: Any, graph: Any, values: dict[str, np.ndarray], path: Path) -> int:
@@ -147,18 +195,75 @@ def _classes(label: Any, graph: Any, values: dict[str, np.ndarray], path: Path) 
     raise CheckpointError(f"{path.name} does not say how many classes its input {label.name} knows; export it with class weights [N, classes].")
 
 
-def _zero_to_one(graph: Any, values: dict[str, np.ndarray], asked: ImportOptions, path: Path) -> bool:
-    """Whether the image is in 0..1: what its last operator says, else what a person says."""
+def _mixed(label: Any, graph: Any, values: dict[str, np.ndarray]) -> bool:
+    """Whether weights could take the place of a class's index, since all that it does is to look up rows of tables: these are mixed, then."""
+    readers = [node for node in graph.node if label.name in node.input]
+    looked_up = all(node.op_type == "Gather" and not any(attribute.i for attribute in node.attribute) for node in readers)  # along the first axis
+    tables = [values.get(node.input[0]) for node in readers]
+    if not looked_up or any(table is None or table.ndim != 2 or not np.issubdtype(table.dtype, np.floating) for table in tables):
+        return False
+    if len({len(table) for table in tables if table is not None}) != 1:
+        return False
+    for node in readers:
+        node.op_type, node.input[:] = "MatMul", [label.name, node.input[0]]
+        del node.attribute[:]
+    return True
+
+
+def _zero_to_one(graph: Any, values: dict[str, np.ndarray], asked: ImportOptions, path: Path, onnx: Any) -> bool:
+    """Whether the image is in 0..1: what its last operators say, else what a person says; one in 0..255 is divided. Raises CheckpointError."""
+    limits = _limits(graph, values, path)
+    if limits is not None and np.allclose(limits, BYTES, atol=0.5):
+        values["largest byte"] = np.array(BYTES[1], np.float32)  # names with spaces are no exporter's
+        _append(graph, onnx.helper.make_node("Div", [graph.output[0].name, "largest byte"], ["image in 0..1"]))
+        limits = LIMITS["sigmoid"]
+    known = next((output for output, usual in LIMITS.items() if limits is not None and np.allclose(limits, usual, atol=0.01)), "")
+    if known and asked.output not in ("", known):
+        low, high = LIMITS[known]
+        raise CheckpointError(f"{path.name} makes images in {low:g}..{high:g}, as its last operators say; leave --output out.")
+    return (known or asked_output(asked)) == "sigmoid"
+
+
+def _limits(graph: Any, values: dict[str, np.ndarray], path: Path) -> tuple[float, float] | None:
+    """Between which numbers the image is, where its last operators say it. Raises CheckpointError for one made of itself."""
     made_by = {name: node for node in graph.node for name in node.output}
-    name, passed = graph.output[0].name, set[str]()
-    while (last := made_by.get(name)) is not None and last.op_type in ("Cast", "Identity"):
+    name, passed, scales = graph.output[0].name, set[str](), list[Callable[[float], float]]()
+    while (last := made_by.get(name)) is not None:
         if name in passed:
             raise CheckpointError(f"{path.name} is no generator: its image is made of itself.")
         passed.add(name)
-        name = last.input[0]
-    if asked.output or last is None or last.op_type not in (*ENDS, "Clip"):
-        return asked_output(asked) == "sigmoid"
-    if last.op_type != "Clip":
-        return ENDS[last.op_type]
-    lowest = values.get(last.input[1]) if len(last.input) > 1 else None
-    return asked_output(asked) == "sigmoid" if lowest is None or float(lowest) not in (-1, 0) else float(lowest) == 0
+        if last.op_type in SHAPING:
+            name = last.input[0]
+        elif (scaled := _scaled(last, values)) is not None:
+            name = scaled[0]
+            scales.append(scaled[1])
+        else:
+            break
+    limits = None if last is None else _clipped(last, values) if last.op_type == "Clip" else ENDS.get(last.op_type)
+    for scale in reversed(scales if limits else []):
+        low, high = sorted(map(scale, limits or ()))
+        limits = low, high
+    return limits
+
+
+def _scaled(node: Any, values: dict[str, np.ndarray]) -> tuple[str, Callable[[float], float]] | None:
+    """What a node scales or shifts by a number, and how."""
+    if node.op_type not in SCALING or len(node.input) != 2:
+        return None
+    first, second = (values.get(name) for name in node.input)
+    calculate = SCALING[node.op_type]
+    if first is None and second is not None and second.size == 1:
+        number = float(second.reshape(())[()])
+        return node.input[0], lambda x: calculate(x, number)
+    if second is None and first is not None and first.size == 1 and node.op_type != "Div":
+        number = float(first.reshape(())[()])
+        return node.input[1], lambda x: calculate(number, x)
+    return None
+
+
+def _clipped(node: Any, values: dict[str, np.ndarray]) -> tuple[float, float] | None:
+    """Both limits of a Clip, which are inputs, and were attributes."""
+    said = {attribute.name: attribute.f for attribute in node.attribute}
+    low, high = (values.get(name) for name in (*node.input[1:], "", "")[:2])
+    low, high = (said.get(name) if limit is None else float(limit) for name, limit in (("min", low), ("max", high)))
+    return None if low is None or high is None else (low, high)

@@ -52,8 +52,10 @@ def read_file(path: Path, asked: ImportOptions, wanted: str = "") -> tuple[str, 
     if not is_saved_by_torch(path) and path.suffix.lower() == PICKLE_SUFFIX:
         return _read_pickled(path, asked, wanted)
     if programs.is_program(path):
+        asked.check_settings((*programs.SETTINGS, *ALWAYS))
         return PROGRAM, check(programs.read_program(path, asked), path)
     if path.suffix.lower() == ONNX_SUFFIX:
+        asked.check_settings((*onnx_files.SETTINGS, *ALWAYS))
         return GRAPH, _read(partial(onnx_files.read_onnx, path, asked), path, _malformed)
     return _read_states(path, read_states(path), asked, wanted)
 

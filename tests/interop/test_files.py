@@ -230,6 +230,24 @@ def onnx_of_many_parts(path: Path) -> None:
     path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [z], [image], [])).SerializeToString())
 
 
+def onnx_that_makes_bytes(path: Path) -> None:
+    import onnx
+
+    node = onnx.helper.make_node("Cast", ["z"], ["image"], to=onnx.TensorProto.UINT8)
+    z, image = (onnx.helper.make_tensor_value_info(name, kind, ["n", 3, 8, 8]) for name, kind in (("z", 1), ("image", onnx.TensorProto.UINT8)))
+    path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [z], [image], [])).SerializeToString())
+
+
+def onnx_that_branches(path: Path) -> None:
+    import onnx
+
+    z, image, branched = (onnx.helper.make_tensor_value_info(name, 1, ["n", 3, 8, 8]) for name in ("z", "image", "branched"))
+    branch = onnx.helper.make_graph([onnx.helper.make_node("Tanh", ["z"], ["branched"])], "b", [], [branched])
+    node = onnx.helper.make_node("If", ["truth"], ["image"], then_branch=branch, else_branch=branch)
+    truth = onnx.helper.make_tensor("truth", onnx.TensorProto.BOOL, [], [True])
+    path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [z], [image], [truth])).SerializeToString())
+
+
 def of_ours(path: Path) -> None:
     shutil.copyfile(SHIPPED / "fashion-mnist.safetensors", path)
 
@@ -262,6 +280,8 @@ FILES: dict[tuple[str, Callable[[Path], None]], str] = {
     (".onnx", onnx_that_pads): "cannot be followed",
     (".onnx", onnx_of_many_images_that_are_none): "cannot be followed",
     (".onnx", onnx_of_many_parts): "more parts",
+    (".onnx", onnx_that_makes_bytes): "made bytes",
+    (".onnx", onnx_that_branches): "branches or loops",
     (".onnx", truncated): "cannot be read as ONNX",
     (".pth", empty): "is empty",
     (".pkl", old_pickle_that_runs_code): "may be harmful",

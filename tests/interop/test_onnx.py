@@ -1,4 +1,4 @@
-"""Files of ONNX that are made wrong: each is refused in one sentence, and soon."""
+"""Files of ONNX: what they draw is what onnxruntime draws, or their module; those that are made wrong are refused in one sentence, and soon."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import torch
 from onnx.helper import make_graph, make_model, make_node, make_tensor, make_tensor_value_info
 from onnx.numpy_helper import from_array
+from torch import Tensor, nn
 
 from resgen.errors import CheckpointError
+from resgen.interop.graph import INDEX, WEIGHTS
 from resgen.interop.readers import GRAPH, read_file
-from resgen.interop.reading import ImportOptions
+from resgen.interop.reading import ImportOptions, OutputUnsaidError
+from tests.interop.states import made_of
 
 SECONDS = 10.0  # that reading any of these may take; it takes none
 
@@ -36,11 +41,19 @@ def at_most(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def write(path: Path, *nodes: Any, given: tuple[Any, ...] = (), label: tuple[str, ...] | None = None) -> None:
+def write(
+    path: Path,
+    *nodes: Any,
+    given: tuple[Any, ...] = (),
+    label: tuple[str, ...] | None = None,
+    image: tuple[Any, ...] = ("n", 3, 4, 4),
+    more: Any = None,
+) -> None:
     """A file with noise z [n, 3, 4, 4], an image as large, and between them what is said."""
-    z, image = (make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 3, 4, 4]) for name in ("z", "image"))
+    shapes = {"z": ("n", 3, 4, 4), "image": image}
+    z, made = (make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items())
     labels = [] if label is None else [make_tensor_value_info("label", onnx.TensorProto.INT64, label)]
-    path.write_bytes(make_model(make_graph(list(nodes), "g", [z, *labels], [image], list(given))).SerializeToString())
+    path.write_bytes(make_model(make_graph(list(nodes), "g", [z, *labels], [made], list(given)), **(more or {})).SerializeToString())
 
 
 def floats(name: str, shape: list[int], *numbers: float) -> Any:
@@ -112,3 +125,182 @@ def test_what_ends_an_image_is_found_behind_nodes_that_change_nothing(tmp_path: 
     write(tmp_path / "theirs.onnx", *nodes)
     kind, reading = read_file(tmp_path / "theirs.onnx", ImportOptions())
     assert kind == GRAPH and getattr(reading.config, "zero_to_one", False)
+
+
+def number(name: str, value: float) -> Any:
+    return floats(name, [], value)
+
+
+HALF, ONE, BYTE = number("half", 0.5), number("one", 1), number("byte", 127.5)
+ENDS: dict[str, tuple[list[Any], tuple[float, float]]] = {
+    "tanh": ([make_node("Tanh", ["z"], ["image"])], (-1, 1)),
+    "sigmoid, reshaped": (
+        [make_node("Sigmoid", ["z"], ["a"]), make_node("Flatten", ["a"], ["b"]), make_node("Reshape", ["b", "shape"], ["image"])],
+        (0, 1),
+    ),
+    "tanh, squeezed": (
+        [make_node("Tanh", ["z"], ["a"]), make_node("Unsqueeze", ["a", "axis"], ["b"]), make_node("Squeeze", ["b", "axis"], ["image"])],
+        (-1, 1),
+    ),
+    "tanh brought to 0..1": ([make_node("Tanh", ["z"], ["a"]), make_node("Add", ["one", "a"], ["b"]), make_node("Mul", ["b", "half"], ["image"])], (0, 1)),
+    "tanh brought to 0..1 by a quotient": (
+        [make_node("Tanh", ["z"], ["a"]), make_node("Neg", ["a"], ["c"]), make_node("Tanh", ["z"], ["d"]), make_node("Add", ["d", "one"], ["b"]),
+         make_node("Div", ["b", "two"], ["image"])],
+        (0, 1),
+    ),
+    "sigmoid turned about": ([make_node("Sigmoid", ["z"], ["a"]), make_node("Sub", ["one", "a"], ["image"])], (0, 1)),
+    "bytes": ([make_node("Tanh", ["z"], ["a"]), make_node("Add", ["a", "one"], ["b"]), make_node("Mul", ["b", "byte"], ["image"])], (0, 255)),
+    "clipped bytes": ([make_node("Mul", ["z", "byte"], ["a"]), make_node("Clip", ["a", "zero", "most"], ["image"])], (0, 255)),
+    "clipped to 0..1": ([make_node("Clip", ["z", "zero", "one"], ["image"])], (0, 1)),
+    "clipped to -1..1": ([make_node("Clip", ["z", "minus", "one"], ["image"])], (-1, 1)),
+}  # fmt: skip
+NUMBERS = (
+    *(HALF, ONE, BYTE, number("zero", 0), number("minus", -1), number("two", 2), number("most", 255)),
+    *(from_array(np.array([0, 3, 4, 4]), "shape"), from_array(np.array([0]), "axis")),
+)
+
+
+def drawn_by_onnxruntime(path: Path, **inputs: Tensor) -> Tensor:
+    return torch.from_numpy(onnxruntime.InferenceSession(path).run(None, {name: value.numpy() for name, value in inputs.items()})[0])
+
+
+@pytest.mark.parametrize(("nodes", "limits"), ENDS.values(), ids=ENDS)
+def test_what_a_file_says_of_its_limits_is_believed(nodes: list[Any], limits: tuple[float, float], tmp_path: Path) -> None:
+    """And no question asked: the image is drawn in -1..1, whatever a network's own limits are."""
+    path = tmp_path / "theirs.onnx"
+    write(path, *nodes, given=NUMBERS, more={"opset_imports": [onnx.helper.make_opsetid("", 17)], "ir_version": 8})
+    generator = made_of(read_file(path, ImportOptions())[1])
+    z, (low, high) = torch.randn(5, 48, generator=torch.Generator().manual_seed(0)), limits
+    wanted = (drawn_by_onnxruntime(path, z=z.view(5, 3, 4, 4)) - low) * 2 / (high - low) - 1
+    assert (generator(z) - wanted).abs().max() < 1e-5 and wanted.std() > 0.2
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("tanh", "sigmoid"), ("sigmoid turned about", "tanh"), ("bytes", "tanh"), ("tanh brought to 0..1", "tanh")]
+)
+def test_what_is_said_against_a_file_is_refused(name: str, said: str, tmp_path: Path) -> None:
+    write(tmp_path / "theirs.onnx", *ENDS[name][0], given=NUMBERS)
+    with pytest.raises(CheckpointError, match=r"makes images in .*\.\..*; leave --output out"):
+        read_file(tmp_path / "theirs.onnx", ImportOptions(output=said))
+
+
+@pytest.mark.parametrize("nodes", [
+    [make_node("Neg", ["z"], ["image"])], [make_node("Clip", ["z", "zero"], ["image"])], [make_node("Clip", ["z", "", "one"], ["image"])],
+    [make_node("Tanh", ["z"], ["a"]), make_node("Mul", ["a", "two"], ["image"])], [make_node("Tanh", ["z"], ["a"]), make_node("Add", ["a", "a"], ["image"])],
+    [make_node("Sigmoid", ["z"], ["a"]), make_node("Div", ["one", "a"], ["image"])],
+])  # fmt: skip
+def test_what_a_file_does_not_say_is_asked(nodes: list[Any], tmp_path: Path) -> None:
+    write(tmp_path / "theirs.onnx", *nodes, given=NUMBERS)
+    with pytest.raises(OutputUnsaidError, match=r"-1\.\.1 \(tanh\) or 0\.\.1 \(sigmoid\)"):
+        read_file(tmp_path / "theirs.onnx", ImportOptions())
+    for output in ("tanh", "sigmoid"):
+        assert getattr(read_file(tmp_path / "theirs.onnx", ImportOptions(output=output))[1].config, "zero_to_one", None) == (output == "sigmoid")
+
+
+class Classed(nn.Module):
+    """Noise z [N, 6] and the class's weights or label -> image [N, 3, 8, 8]; what is joined to the noise, or multiplied, is the class's embedding."""
+
+    def __init__(self, multiplied: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed, self.multiplied = nn.Embedding(5, 6), multiplied
+        self.main = nn.Sequential(
+            nn.Linear(6 if multiplied else 12, 12 * 4), nn.ReLU(), nn.Unflatten(1, (12, 2, 2)), nn.ConvTranspose2d(12, 3, 4, 4), nn.Tanh()
+        )
+
+    def embedded(self, z: Tensor, embedding: Tensor) -> Tensor:
+        return self.main(z * embedding if self.multiplied else torch.cat([z, embedding], dim=1))
+
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        return self.embedded(z, self.embed(label))
+
+
+class WeightsFirst(Classed):
+    def forward(self, y: Tensor, z: Tensor) -> Tensor:  # type: ignore[override]
+        return self.embedded(z, y @ self.embed.weight)
+
+
+def exported(network: nn.Module, path: Path, *inputs: Tensor, names: tuple[str, ...]) -> None:
+    axes = {name: {0: "n"} for name in names}
+    torch.onnx.export(network.eval(), inputs, str(path), dynamo=False, input_names=list(names), dynamic_axes=axes, opset_version=17)
+
+
+@pytest.mark.parametrize("multiplied", [False, True])
+def test_an_index_of_a_class_draws_as_it_did_and_classes_mix(multiplied: bool, tmp_path: Path) -> None:
+    network = Classed(multiplied)
+    exported(network, tmp_path / "theirs.onnx", torch.randn(2, 6), torch.tensor([0, 1]), names=("z", "label"))
+    reading = read_file(tmp_path / "theirs.onnx", ImportOptions())[1]
+    generator, z = made_of(reading), torch.randn(5, 6)
+    assert reading.config.num_classes == 5 and getattr(reading.config, "class_kind", "") == WEIGHTS
+    with torch.no_grad():
+        wanted = network(z, torch.arange(5))
+        assert (generator(z, torch.eye(5)) - wanted).abs().max() < 1e-5 and wanted.std() > 0.1
+        mixed = torch.tensor([[0.25, 0.75, 0, 0, 0]]).expand(5, -1)
+        wanted = network.embedded(z, mixed @ network.embed.weight)
+        assert (generator(z, mixed) - wanted).abs().max() < 1e-5
+
+
+def test_an_index_that_does_more_than_to_look_up_stays_one(tmp_path: Path) -> None:
+    """Its class is that of the greatest weight."""
+
+    class Counted(Classed):
+        def forward(self, z: Tensor, label: Tensor) -> Tensor:
+            return self.embedded(z * (1 + label[:, None]), self.embed(label))
+
+    network = Counted()
+    exported(network, tmp_path / "theirs.onnx", torch.randn(2, 6), torch.tensor([0, 1]), names=("z", "label"))
+    reading = read_file(tmp_path / "theirs.onnx", ImportOptions())[1]
+    z = torch.randn(5, 6)
+    with torch.no_grad():
+        assert getattr(reading.config, "class_kind", "") == INDEX
+        assert (made_of(reading)(z, torch.eye(5)) - network(z, torch.arange(5))).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "told"),
+    [(("y", "z"), {}, "noise is taken to be 'z'"), (("class", "my_noise"), {}, "'my_noise'"), (("a", "b"), {"noise_input": "b"}, "")],
+)
+def test_noise_is_found_behind_a_class(names: tuple[str, str], settings: dict[str, str], told: str, tmp_path: Path) -> None:
+    network = WeightsFirst()
+    exported(network, tmp_path / "theirs.onnx", torch.randn(2, 5), torch.randn(2, 6), names=names)
+    reading = read_file(tmp_path / "theirs.onnx", ImportOptions(settings=settings))[1]
+    z, weights = torch.randn(5, 6), torch.eye(5)
+    with torch.no_grad():
+        assert (reading.config.z_dim, reading.config.num_classes) == (6, 5)
+        assert (made_of(reading)(z, weights) - network(weights, z)).abs().max() < 1e-5
+    assert told in str(reading.remarks) and bool(told) == bool(reading.remarks)
+
+
+def test_which_input_is_taken_for_noise_is_told_and_can_be_said(tmp_path: Path) -> None:
+    exported(WeightsFirst(), tmp_path / "theirs.onnx", torch.randn(2, 5), torch.randn(2, 6), names=("a", "b"))
+    assert read_file(tmp_path / "theirs.onnx", ImportOptions())[1].remarks == ("Its noise is taken to be 'a' [5], its class 'b' [6].",)
+    for settings, says in (({"noise_input": "c"}, "one of: a, b"), ({"num_classes": 5}, "num_classes says nothing of such a file")):
+        with pytest.raises(CheckpointError, match=says):
+            read_file(tmp_path / "theirs.onnx", ImportOptions(settings=settings))
+
+
+@pytest.mark.parametrize("sides", [(4, 4), ("h", "w")])
+def test_channels_may_be_last(sides: tuple[Any, Any], tmp_path: Path) -> None:
+    nodes = make_node("Tanh", ["z"], ["a"]), make_node("Transpose", ["a"], ["image"], perm=[0, 2, 3, 1])
+    write(tmp_path / "theirs.onnx", *nodes, image=("n", *sides, 3))
+    z = torch.randn(2, 48)
+    assert torch.equal(made_of(read_file(tmp_path / "theirs.onnx", ImportOptions())[1])(z), z.view(2, 3, 4, 4).tanh())
+
+
+def test_operators_that_are_not_used_may_be_named(tmp_path: Path) -> None:
+    """As TensorFlow's converter always does."""
+    domains = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("ai.onnx.ml", 2)]
+    write(tmp_path / "theirs.onnx", make_node("Tanh", ["z"], ["image"]), more={"opset_imports": domains})
+    assert read_file(tmp_path / "theirs.onnx", ImportOptions())[0] == GRAPH
+    write(tmp_path / "theirs.onnx", make_node("Scaler", ["z"], ["image"], domain="ai.onnx.ml"), more={"opset_imports": domains})
+    with pytest.raises(CheckpointError, match="operators beyond those of ONNX itself"):
+        read_file(tmp_path / "theirs.onnx", ImportOptions())
+
+
+def test_many_images_at_once_are_told_from_other_faults(tmp_path: Path) -> None:
+    z, image = (make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in (("z", [16, 48]), ("image", [16, 3, 4, 4])))
+    nodes = [make_node("Reshape", ["z", "shape"], ["a"]), make_node("Tanh", ["a"], ["image"])]
+    model = make_model(make_graph(nodes, "g", [z], [image], [from_array(np.array([16, 3, 4, 4]), "shape")]))
+    (tmp_path / "theirs.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match="16 images at once: export it with one image's noise"):
+        read_file(tmp_path / "theirs.onnx", ImportOptions())
