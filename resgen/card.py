@@ -111,7 +111,9 @@ def has_card(path: Path) -> bool:
 def parse_card(metadata: dict[str, str], path: Path) -> Card:
     """The card in a file's metadata, which may come from a stranger. Raises CheckpointError."""
     if HEADER not in metadata:
-        raise CheckpointError(f"{path.name} is a safetensors file, but not a ResGen checkpoint: its header has no card.")
+        raise CheckpointError(
+            f"{path.name} is a safetensors file, but not a ResGen checkpoint: its header has no card. Of another program, import it: resgen import {path.name}"
+        )
     try:
         header = json.loads(metadata[HEADER])
         if not is_table(header):

@@ -80,7 +80,9 @@ def export(sampler: Sampler, kind: str, path: Path, half: bool = False) -> int:
 def refuse_graph(card: Card) -> None:
     """Raises CheckpointError for what was imported as a graph."""
     if card.arch.family == GraphConfig.family:
-        raise CheckpointError(f"{card.name} was imported as a graph: use {card.source.get('file', 'that file')}, or export it --to {PYTHON}.")
+        raise CheckpointError(
+            f"{card.name} was imported as a graph of ONNX's operators, which goes on --to {PYTHON} alone; or use {card.source.get('file', 'its file')} itself."
+        )
 
 
 def to_onnx(module: nn.Module, inputs: tuple[Tensor, ...], names: Sequence[str], output: str) -> torch.onnx.ONNXProgram:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resgen.architecture import Generator
+from resgen.architecture import Architecture, Generator
 from resgen.budget import MAX_HEADER
 from resgen.card import HEADER, LABEL, NAME, Card, has_card, parse_card
 from resgen.checkpoint import Checkpoint, file_hash
 from resgen.errors import CheckpointError, why
 from resgen.fields import is_list, is_table
+from resgen.interop.graph import GraphConfig
 from resgen.interop.graph_ops import GraphError
 from resgen.interop.readers import read_file
 from resgen.interop.reading import ImportOptions
 from resgen.statistics import latent_statistics
 
 MAX_SETTINGS = 1 << 20  # bytes of a configuration file
+FAR = 8  # times as far from 0 as an image's numbers reach: no image, though a network's last layer may pass them a little
 
 
-def import_file(path: Path, name: str, asked: ImportOptions, kind: str = "", device: str = "cpu") -> Checkpoint:
+def import_file(
+    path: Path, name: str, asked: ImportOptions, kind: str = "", device: str = "cpu", tell: Callable[[str], object] = lambda sentence: None
+) -> Checkpoint:
     """The generator in a file, with its measured mean w and directions; ``kind`` names the reader where it must not be guessed.
 
-    Raises CheckpointError for what cannot be read, with what to do.
+    ``tell`` is given sentences on what was taken for granted. Raises CheckpointError for what cannot be read, with what to do.
     """
     check_name(name)
     if has_card(path):
@@ -42,7 +46,9 @@ def import_file(path: Path, name: str, asked: ImportOptions, kind: str = "", dev
     empty = torch.zeros(max(1, arch.num_classes), arch.w_dim)
     checkpoint = Checkpoint(card, reading.weights, empty, empty[:0])
     generator = checkpoint.build().to(device)
-    mean_w, names, directions = _tried(generator, path, torch.device(device))
+    images, (mean_w, names, directions) = _tried(generator, path, torch.device(device))
+    for remark in (*reading.remarks, *_doubts(images, arch, asked, path)):
+        tell(remark)
     mean_w = mean_w.cpu() if reading.mean_w is None else reading.mean_w
     made = Checkpoint(replace(card, direction_names=names), reading.weights, mean_w, directions.cpu())
     _check_readable(made, path)
@@ -102,9 +108,19 @@ def _classes(told: Sequence[str], count: int, settings: dict[str, Any]) -> tuple
     return tuple(names)
 
 
+def _doubts(images: Tensor, arch: Architecture, asked: ImportOptions, path: Path) -> tuple[str, ...]:
+    """What the numbers of images say against what was said of a graph's. Raises CheckpointError where no image has them."""
+    if not isinstance(arch, GraphConfig):
+        return ()
+    if images.abs().max() > FAR:
+        raise CheckpointError(f"{path.name} draws numbers far beyond -1..1 and 0..1: export its network so that its images are in one of these.")
+    pale = asked.output == "tanh" and images.min() >= 0
+    return ("Nothing that it draws is below 0: its images may be in 0..1 (sigmoid), not in -1..1 (tanh).",) if pale else ()
+
+
 @torch.no_grad()
-def _tried(generator: Generator, path: Path, device: torch.device) -> tuple[Tensor, tuple[str, ...], Tensor]:
-    """The `latent_statistics` of a generator that has drawn two images. Raises CheckpointError where they are none."""
+def _tried(generator: Generator, path: Path, device: torch.device) -> tuple[Tensor, tuple[Tensor, tuple[str, ...], Tensor]]:
+    """Two images of a generator, and its `latent_statistics`. Raises CheckpointError where they are none."""
     arch = generator.config
     noise = torch.randn(2, arch.z_dim, generator=torch.Generator("cpu").manual_seed(0))
     weights = F.one_hot(torch.tensor([0, arch.num_classes - 1], device=device), arch.num_classes).float() if arch.num_classes else None
@@ -112,6 +128,6 @@ def _tried(generator: Generator, path: Path, device: torch.device) -> tuple[Tens
         images = generator(noise.to(device), weights)
         if tuple(images.shape) != (2, arch.image_channels, arch.resolution, arch.resolution) or not images.isfinite().all():
             raise CheckpointError(f"{path.name} could be read, but what its network draws is no image.")
-        return latent_statistics(generator, device)
+        return images, latent_statistics(generator, device)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError, GraphError) as error:
         raise CheckpointError(f"{path.name} could be read, but its network cannot be run: {why(error)}.") from error

@@ -168,6 +168,40 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert ended.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
+def test_the_command_line_tells_what_was_taken_for_granted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, _ = their_file("dcgan-plain", tmp_path)
+    torch.save({"raw": {}, "g\x1bema": torch.load(path)}, path)
+    with pytest.raises(SystemExit) as ended:
+        main(["import", str(path), "--as", "mine", "--output", "tanh", "--to", str(tmp_path)])
+    said = capsys.readouterr().out.splitlines()
+    assert not ended.value.code and len(said) == 4 and "dcgan" in said[0]
+    assert said[1] == r"It is read from 'g\x1bema'."
+    assert "activation relu, relu, relu, relu; strides 1, 2, 2, 2, 2; paddings 0, 1, 1, 1, 1." in said[2]
+    assert "--config" in said[3] and "ONNX" in said[3]
+
+
+def written_graph(path: Path, operator: str, factor: float) -> Path:
+    """An image that is noise, behind an operator, times a factor."""
+    z, image = (onnx.helper.make_tensor_value_info(name, 1, ["n", 3, 8, 8]) for name in ("z", "image"))
+    nodes = [onnx.helper.make_node(operator, ["z"], ["a"]), onnx.helper.make_node("Mul", ["a", "factor"], ["image"])]
+    given = [onnx.helper.make_tensor("factor", 1, [], [factor])]
+    path.write_bytes(onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [z], [image], given)).SerializeToString())
+    return path
+
+
+def test_numbers_that_no_image_has_are_refused(tmp_path: Path) -> None:
+    for output in ("tanh", "sigmoid"):
+        with pytest.raises(CheckpointError, match="far beyond"):
+            import_file(written_graph(tmp_path / "x.onnx", "Abs", 100.0), "x", ImportOptions(output=output))
+
+
+@pytest.mark.parametrize(("operator", "output", "doubted"), [("Abs", "tanh", True), ("Abs", "sigmoid", False), ("Neg", "tanh", False)])
+def test_images_without_dark_are_doubted(operator: str, output: str, doubted: bool, tmp_path: Path) -> None:
+    told = list[str]()
+    import_file(written_graph(tmp_path / "x.onnx", operator, 1.0), "x", ImportOptions(output=output), tell=told.append)
+    assert any("0..1 (sigmoid), not in -1..1 (tanh)" in sentence for sentence in told) == doubted
+
+
 def test_the_command_line_reads_pickles_and_refuses_harm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["import", str(STYLEGAN / "skip-classes-32.pkl"), "--as", "faces", "--to", str(tmp_path)])

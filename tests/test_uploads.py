@@ -41,6 +41,13 @@ def test_what_a_file_does_not_say_is_assumed_and_told(shelf: Library, tmp_path: 
     assert name == "skip-classes-32" and "assumed" not in told
 
 
+def test_what_a_page_cannot_be_told_is_said_with_who_can(shelf: Library, tmp_path: Path) -> None:
+    torch.save({"a.weight": torch.zeros(8, 8, 7, 7), "b.weight": torch.zeros(8, 3, 7, 7)}, tmp_path / "net.pth")
+    with pytest.raises(CheckpointError, match=r"strides, paddings.*A page cannot be told that; resgen import can"):
+        keep_upload(tmp_path / "net.pth", shelf)
+    assert not [*shelf.folder.iterdir()]
+
+
 def test_a_file_is_kept_once_and_never_in_the_place_of_another(shelf: Library, tmp_path: Path) -> None:
     first = dcgan(tmp_path / "a", "net.pth")
     assert keep_upload(first, shelf)[0] == "net"

@@ -40,7 +40,7 @@ def import_(
     config: Annotated[
         Path | None, typer.Option(help="What the file does not say, in YAML or JSON: StudioGAN's configuration, names of classes.")
     ] = None,
-    output: Annotated[str, typer.Option(help="What the network ends with, where the file does not say it: tanh or sigmoid.")] = "",
+    output: Annotated[str, typer.Option(help="Where its images are, if the file does not say it: tanh (-1..1) or sigmoid (0..1).")] = "",
     trust: Annotated[bool, typer.Option("--trust", help="Run the file where it is a program: TorchScript or torch.export.")] = False,
     to: Annotated[Path | None, typer.Option(help="The folder of the checkpoint; default: that of the shipped ones.")] = None,
     device: Device = "cpu",
@@ -49,7 +49,6 @@ def import_(
     from resgen.checkpoint import save_checkpoint
     from resgen.files import check_place
     from resgen.imports import check_name, import_file, own_name, read_settings
-    from resgen.interop.conv_chain import ConvChainConfig
     from resgen.interop.reading import ImportOptions
     from resgen.library import SHIPPED
     from resgen.sampler import pick_device
@@ -62,14 +61,18 @@ def import_(
         raise CheckpointError(f"There is a checkpoint {name} in {path.parent} already: say another name with --as.")
     check_place(path)
     asked = ImportOptions(output, trust, read_settings(config) if config else {})
+    told = list[str]()
     with waiting(f"Reading {file.name}, and measuring what its latents do"):
-        made = import_file(file, name, asked, arch, pick_device(device))
+        made = import_file(file, name, asked, arch, pick_device(device), told.append)
     save_checkpoint(made, path, whole=True)
     side = made.card.arch.resolution
     print(f"{path}: {made.card.source['kind']}, {side} x {side} pixels, {made.card.blocks_in_words}, {len(made.classes) or 'no'} classes.")
-    if isinstance(made.card.arch, ConvChainConfig):
-        told = f"activations ({', '.join(dict.fromkeys(made.card.arch.activations))}) and strides ({', '.join(map(str, made.card.arch.strides))})"
-        print(f"Such a file does not tell its {told}: where the pictures look wrong, say others in --config, or import it as ONNX.")
+    if told:
+        print(
+            *told,
+            "Where the pictures look wrong, say what you know in --config or with --output, or export the network to ONNX and import that.",
+            sep="\n",
+        )
 
 
 def export(

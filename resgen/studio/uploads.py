@@ -11,11 +11,12 @@ from resgen.files import whole_file
 from resgen.imports import import_file, own_name
 from resgen.interop.files import FOREIGN
 from resgen.interop.programs import is_program
-from resgen.interop.reading import ImportOptions, OutputUnsaidError
+from resgen.interop.reading import ImportOptions, OutputUnsaidError, UnsaidError
 from resgen.library import Library
 
 SUFFIXES = (*FOREIGN, ".safetensors")
 ASSUMED = "tanh"  # what most generators end with
+LOOK_WRONG = "Where its images look wrong, say what you know to resgen import."
 _placing = Lock()  # whoever has it knows which names are free, and what was brought
 
 
@@ -59,12 +60,15 @@ def _keep(path: Path, made: Checkpoint | None, target: Path) -> None:
 
 def _converted(path: Path, device: str) -> tuple[Checkpoint, str]:
     """The checkpoint made of a file, and what was assumed of it."""
-    name = own_name(path)
+    name, told = own_name(path), list[str]()
     try:
-        return import_file(path, name, ImportOptions(), device=device), ""
+        made = import_file(path, name, ImportOptions(), device=device, tell=told.append)
     except OutputUnsaidError:
-        told = f" Its file does not say what it ends with: {ASSUMED} is assumed. Where its images look wrong, say what you know to resgen import."
-        return import_file(path, name, ImportOptions(output=ASSUMED), device=device), told
+        told = [f"Its file does not say what it ends with: {ASSUMED} is assumed."]
+        made = import_file(path, name, ImportOptions(output=ASSUMED), device=device, tell=told.append)
+    except UnsaidError as error:
+        raise CheckpointError(f"{error} A page cannot be told that; resgen import can, where you have ResGen yourself.") from error
+    return made, "".join(f" {sentence}" for sentence in [*told, LOOK_WRONG] if told)
 
 
 def _brought_before(path: Path, digest: str, library: Library) -> str | None:
