@@ -58,7 +58,7 @@ def read_onnx(path: Path, asked: ImportOptions) -> Reading:
         )
     except CheckpointError as error:
         if images > 1:
-            raise CheckpointError(f"{path.name} makes {images} images at once: export it with one image's noise, or any number's.") from error
+            raise CheckpointError(f"{error} {path.name} makes {images} images at once: export it with one image's noise, or any number's.") from error
         raise
     return Reading(config, weights, remarks=remarks)
 

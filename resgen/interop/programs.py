@@ -23,12 +23,12 @@ from torch.nn import functional as F
 from resgen.architecture import MAX_CLASSES, MAX_WIDTH
 from resgen.errors import CheckpointError, why
 from resgen.fields import is_list
+from resgen.interop import onnx_files
 from resgen.interop.files import EXPORTED, open_archive
-from resgen.interop.onnx_files import noise_of, read_onnx
 from resgen.interop.reading import ImportOptions, Reading, UnsaidError
 from resgen.tensors import weightless
 
-SETTINGS = ("num_classes", "noise", "noise_input")
+OF_SCRIPTS = ("num_classes", "noise")  # settings; what torch.export wrote says them itself
 OPSETS = {True: 18, False: 17}  # of the exporter of torch.export, and of the older one, which knows TorchScript
 TRIED = 2  # noises
 
@@ -40,6 +40,11 @@ def is_program(path: Path) -> bool:
     with suppress(zipfile.BadZipFile, OSError, ValueError, NotImplementedError), open_archive(path) as archive:
         return any(name.endswith("/constants.pkl") or "/code/" in name for name in archive.namelist())
     return False
+
+
+def known_settings(path: Path) -> tuple[str, ...]:
+    """What a configuration may say of a program."""
+    return onnx_files.SETTINGS if path.suffix.lower() == EXPORTED else (*onnx_files.SETTINGS, *OF_SCRIPTS)
 
 
 def read_program(path: Path, asked: ImportOptions) -> Reading:
@@ -59,11 +64,13 @@ def _read_script(path: Path, asked: ImportOptions) -> Reading:
     program = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
     names = [argument.name for argument in program.forward.schema.arguments[1:]]
     classes = asked.settings.get("num_classes", 0)
+    if len(names) == 1 and classes != 0:
+        raise CheckpointError(f"{path.name} takes noise alone, which is {names[0]}; leave num_classes out of the configuration.")
     if len(names) not in (1, 2) or (len(names) == 2 and not (type(classes) is int and 0 < classes <= MAX_CLASSES)):
         raise UnsaidError(
             f"{path.name} takes {len(names)} inputs; a generator takes noise, and class weights or labels, whose num_classes a --config file says."
         )
-    place, failed = names.index(noise_of(names, asked)), ""
+    place, failed = names.index(onnx_files.noise_of(names, asked)), ""
     for noise, *labels in itertools.product(_noises(program, asked), *([_labels(classes)] if len(names) == 2 else [])):
         inputs = (*labels, noise) if place else (noise, *labels)
         try:
@@ -108,7 +115,7 @@ def _read_exported(path: Path, asked: ImportOptions) -> Reading:
     noises = [name for name, value in zip(names, inputs, strict=True) if value.is_floating_point()]
     if not noises or not _is_image(program.module()(*inputs), len(inputs[0])):
         raise CheckpointError(f"{path.name} does not make square images of noise.")
-    return _by_onnx(path, program, inputs, names.index(noise_of(noises, asked)), asked, dynamo=True)
+    return _by_onnx(path, program, inputs, names.index(onnx_files.noise_of(noises, asked)), asked, dynamo=True)
 
 
 def _like(known: Tensor) -> Tensor:
@@ -132,7 +139,7 @@ def _by_onnx(path: Path, program: Any, inputs: tuple[Tensor, ...], place: int, a
         made = torch.onnx.export(program, inputs, None if dynamo else str(file), dynamo=dynamo, opset_version=OPSETS[dynamo], verbose=False, **more)
         if made is not None:
             made.save(file, external_data=False)
-        reading = read_onnx(file, asked if dynamo else replace(asked, settings={"noise_input": "z"}))
+        reading = onnx_files.read_onnx(file, asked if dynamo else replace(asked, settings={"noise_input": "z"}))
     _compare(path, reading, program.module() if dynamo else program, inputs, place)
     return reading
 

@@ -52,7 +52,7 @@ def read_file(path: Path, asked: ImportOptions, wanted: str = "") -> tuple[str, 
     if not is_saved_by_torch(path) and path.suffix.lower() == PICKLE_SUFFIX:
         return _read_pickled(path, asked, wanted)
     if programs.is_program(path):
-        asked.check_settings((*programs.SETTINGS, *ALWAYS))
+        asked.check_settings((*programs.known_settings(path), *ALWAYS))
         return PROGRAM, check(programs.read_program(path, asked), path)
     if path.suffix.lower() == ONNX_SUFFIX:
         asked.check_settings((*onnx_files.SETTINGS, *ALWAYS))
@@ -87,7 +87,9 @@ def _read_pickled(path: Path, asked: ImportOptions, wanted: str) -> tuple[str, R
     """StyleGAN's by what its objects say of themselves; of others, trained with its code, the tensors tell enough."""
     whole = averaged_generator(read_pickle(path))
     if whole is None:
-        raise CheckpointError(f"{path.name} holds no network called G_ema or G; choose a .pkl file that a training wrote.")
+        raise CheckpointError(
+            f"{path.name} holds no network called G_ema or G; choose a .pkl file that a training wrote, or save the generator's state_dict() with torch.save."
+        )
     for name, reader in PICKLED.items():
         if wanted in ("", name) and reader.sniff(whole):
             asked.check_settings(ALWAYS)

@@ -106,7 +106,9 @@ def test_torchscript_is_read(network: type[nn.Module], scripted: bool, tmp_path:
     made = network().eval()
     program = torch.jit.script(made) if scripted else torch.jit.trace(made, inputs_of(made, 2))  # type: ignore[no-untyped-call]
     torch.jit.save(program, tmp_path / "theirs.pt")  # type: ignore[no-untyped-call]
-    assert drawn_alike(made, tmp_path / "theirs.pt", noise=[Z_DIM, 1, 1] if network is Pixel else [Z_DIM], num_classes=CLASSES)
+    settings: dict[str, Any] = {"noise": [Z_DIM, 1, 1] if network is Pixel else [Z_DIM]}
+    settings |= {"num_classes": CLASSES} if len(inputs_of(made, 2)) == 2 else {}
+    assert drawn_alike(made, tmp_path / "theirs.pt", **settings)
 
 
 def test_the_noise_of_torchscript_is_found_by_its_first_layer(tmp_path: Path) -> None:
@@ -131,6 +133,15 @@ def test_what_torchscript_needs_is_asked(settings: dict[str, Any], says: str, tm
     torch.jit.save(torch.jit.script(Labelled()), tmp_path / "theirs.pt")  # type: ignore[no-untyped-call]
     with pytest.raises(CheckpointError, match=says):
         read_file(tmp_path / "theirs.pt", ImportOptions(trusted=True, settings=settings))
+
+
+def test_what_a_program_says_itself_is_not_to_be_said(tmp_path: Path) -> None:
+    made = Plain().eval()
+    torch.jit.save(torch.jit.script(made), tmp_path / "theirs.pt")  # type: ignore[no-untyped-call]
+    torch.export.save(torch.export.export(made, inputs_of(made, 1)), tmp_path / "theirs.pt2")
+    for suffix, says in (("pt", "takes noise alone, which is z"), ("pt2", "num_classes says nothing of such a file")):
+        with pytest.raises(CheckpointError, match=says):
+            read_file(tmp_path / f"theirs.{suffix}", ImportOptions(trusted=True, settings={"num_classes": CLASSES}))
 
 
 def test_a_question_is_one_that_a_person_can_answer(tmp_path: Path) -> None:
