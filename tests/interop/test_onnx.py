@@ -1,6 +1,7 @@
 """Files of ONNX: what they draw is what onnxruntime draws, or their module; those that are made wrong are refused in one sentence, and soon."""
 
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -221,7 +222,9 @@ class WeightsFirst(Classed):
 
 def exported(network: nn.Module, path: Path, *inputs: Tensor, names: tuple[str, ...]) -> None:
     axes = {name: {0: "n"} for name in names}
-    torch.onnx.export(network.eval(), inputs, str(path), dynamo=False, input_names=list(names), dynamic_axes=axes, opset_version=17)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the older exporter, which many files are of
+        torch.onnx.export(network.eval(), inputs, str(path), dynamo=False, input_names=list(names), dynamic_axes=axes, opset_version=17)
 
 
 @pytest.mark.parametrize("multiplied", [False, True])
