@@ -79,7 +79,7 @@ class Generator {
   }
 
   async close() {
-    await Promise.all(this.#sessions.splice(0).map((session) => session.release()));
+    await Promise.allSettled(this.#sessions.splice(0).map((session) => session.release())); // of a GPU that is lost none can be
   }
 
   /** Draw one image, so that what is compiled at the first use is ready, and a backend that cannot is known. */

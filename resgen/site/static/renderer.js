@@ -35,7 +35,9 @@ export class Renderer {
     const all = Object.values(this.#started ? graphs : sources).reduce((sum, { bytes }) => sum + bytes, 0);
     let arrived = 0;
     const told = (bytes) => progress((arrived += bytes), all);
-    const { backend, latents } = await this.#ask("open", { checkpoint, sources }, [], told);
+    const opening = this.#ask("open", { checkpoint, sources }, [], told);
+    opening.catch(() => (this.#started = false));
+    const { backend, latents } = await opening;
     this.#started = true;
     return { checkpoint: { ...checkpoint, latents: readLatents(latents, checkpoint) }, backend };
   }
@@ -74,6 +76,11 @@ export class Renderer {
     }
   }
 
+  /** Let go of all that was loaded; who waits for something is told. What is asked next begins anew. */
+  close() {
+    this.#fail("What draws was stopped.");
+  }
+
   #begin() {
     const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     worker.addEventListener("message", ({ data }) => this.#hear(data));
@@ -105,7 +112,7 @@ export class Renderer {
   #fail(sentence) {
     for (const { reject } of this.#asked.values()) reject(new Error(sentence));
     this.#asked.clear();
-    this.#worker.terminate();
+    this.#worker?.terminate();
     [this.#worker, this.#started] = [null, false];
   }
 }

@@ -173,7 +173,7 @@ async function save() {
   link.href = URL.createObjectURL(new Blob([data], { type: "image/png" }));
   link.download = `${checkpoint}-${screen}.png`;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href)); // once the download has begun
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // once the download has begun: iOS asks first
 }
 
 // The film.
