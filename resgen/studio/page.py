@@ -350,7 +350,7 @@ def tell(elem_id: str, event: str) -> gr.HTML:
 
 def draws_here(elem_id: str) -> gr.HTML:
     """What draws in the page while a hand turns a dial, and the switch for it, which stands beside a grid's status."""
-    return component("here", elem_id, begins=("common", "view"), width=PLANE_WIDTH, height=PLANE_HEIGHT)
+    return component("here", elem_id, begins=("common", "view", "worth"), width=PLANE_WIDTH, height=PLANE_HEIGHT)
 
 
 def _dial_words(dial: Dial) -> dict[str, float]:

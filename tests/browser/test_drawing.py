@@ -1,18 +1,36 @@
 """What follows the hand while a dial is turned, in a real Chromium, drawn by the page or asked for: it is what is drawn once the hand lets go."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from resgen.composite import Walk, read_query
 from resgen.recipe import Recipe, pack_vector
 from resgen.site import runtime
-from tests.browser.conftest import App, Visit, colours, href, library, number, painted, pixels, redrawn, runtime_at_hand, settled, shown, until
+from tests.browser.conftest import (
+    PATIENCE,
+    App,
+    Visit,
+    colours,
+    enter,
+    href,
+    library,
+    number,
+    painted,
+    pixels,
+    redrawn,
+    runtime_at_hand,
+    settled,
+    shown,
+)  # fmt: skip
+from tests.conftest import until
 
 NAME = "fashion-mnist"  # the smallest
 NEAR = {"page": 3, "server": 0}  # 255ths by which what is drawn there may differ from what is drawn once the hand lets go; both are enlarged
@@ -27,6 +45,18 @@ FORBIDDEN = """
 for (const kind of ["localStorage", "sessionStorage"]) Object.defineProperty(window, kind, { get() { throw new Error(`${kind} is forbidden`); } });
 Object.defineProperty(navigator, "connection", { value: { saveData: true } });  // nothing is fetched before it is chosen
 """
+# A visitor who has chosen nothing, with a GPU, far from the server.
+UNDECIDED = """
+localStorage.removeItem("resgen-draw-here");
+Object.defineProperty(navigator, "gpu", { value: { requestAdapter: async () => ({ info: {} }) } });
+const since = performance.now.bind(performance);
+performance.now = () => 1000 * since();
+"""
+# What hangs on the picture has come.
+AT_REST = """() => {
+  const anatomy = document.querySelector(".rg-blocks").dataset.painted;
+  return anatomy && JSON.parse(new URLSearchParams(anatomy).get("anatomy")).recipe.seeds === /seeds=(\\d+)/.exec(location.search)[1];
+}"""
 PINNED = json.loads((Path(runtime.__file__).parent / "package.json").read_text())["dependencies"][runtime.PACKAGE]
 
 
@@ -144,12 +174,82 @@ def test_where_storage_is_forbidden_and_a_generator_fails_once_the_page_still_dr
     start = pixels(page)
     settled(page, 0)
     switch(page).click()
-    expect(switch(page)).to_be_hidden()  # these images cannot be drawn here
+    expect(switch(page)).to_have_attribute("title", re.compile("^This device could not"))  # of these images
+    expect(switch(page)).to_have_attribute("aria-checked", "false")
     redrawn(page, lambda: page.click("#next"))
     settled(page, 1)
     ready(page, "page")
     assert redrawn(page, lambda: page.click("#undo")) == start
     settled(page, 0)
+
+
+def test_nothing_is_fetched_before_a_dial_was_turned(visit: Visit, app: App) -> None:
+    """However slow the server and fast the GPU."""
+    page = visit("about:blank", wait=False)
+    page.add_init_script(UNDECIDED)
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.goto(f"{app.url}/?{Recipe(checkpoint=NAME, seeds=tuple(range(6)), columns=3).to_query()}")
+    shown(page)
+    ready(page, "server")
+    page.wait_for_function("document.querySelector('.rg-blocks').dataset.painted", timeout=PATIENCE)  # all that hangs on the picture has come
+    assert not [path for path in asked if path.startswith("/drawing/generators")]
+    with page.expect_request("**/drawing/generators/*"):
+        redrawn(page, lambda: enter(number(page, "truncation"), "0.5"))
+
+
+def test_what_is_being_fetched_can_be_stopped(visit: Visit, app: App) -> None:
+    page = visit(f"?{Recipe(checkpoint=NAME, seeds=tuple(range(6)), columns=3).to_query()}")
+    ready(page, "server")
+    page.route("**/drawing/graphs/**", lambda route: None)  # it never comes
+    with page.expect_request("**/drawing/graphs/**", timeout=WRITING):
+        switch(page).click()
+    expect(switch(page)).to_have_attribute("data-news", re.compile("fetching"))
+    switch(page).click()
+    until(lambda: bool(page.evaluate("true") and not page.workers), 20)  # who fetches is gone
+    ready(page, "server")
+    expect(switch(page)).to_have_attribute("data-news", "")
+    assert page.evaluate("localStorage.getItem('resgen-draw-here')") == "no"
+    page.unroute("**/drawing/graphs/**")
+    switch(page).click()
+    ready(page, "page")
+
+
+def test_what_has_failed_twice_is_tried_again_only_when_asked_for(visit: Visit, app: App) -> None:
+    page = visit("about:blank", wait=False, here=True)
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.url) if "/drawing/generators/" in request.url else None)
+    page.route("**/drawing/generators/*", lambda route: route.fulfill(json={}), times=2)
+    page.goto(f"{app.url}/?{Recipe(checkpoint=NAME, seeds=tuple(range(6)), columns=3).to_query()}")
+    shown(page)
+    for tries in (1, 2, 2):
+        page.wait_for_function(AT_REST, timeout=PATIENCE)
+        until(lambda tries=tries: page.evaluate("true") and len(asked) >= tries, 20)
+        ready(page, "server")
+        expect(switch(page)).to_have_attribute("title", re.compile("^This device could not"))
+        assert len(asked) == tries
+        redrawn(page, lambda: page.click("#next"))
+    switch(page).click()
+    ready(page, "page")
+
+
+@pytest.mark.parametrize("place", ["server"], indirect=True)
+def test_a_picture_asked_for_before_does_not_undo_what_the_hand_turns_now(page: Page, place: str) -> None:
+    held(page, page.locator("#truncation input[type=range]"), 0.3, place)
+    waiting, is_slow = list[Route](), True
+    page.route("**/gradio_api/queue/join*", lambda route: waiting.append(route) if is_slow else route.continue_())
+    page.mouse.up()
+    until(lambda: bool(page.evaluate("true") and waiting), 20)
+    held(page, page.locator("#direction-1 input[type=range]"), 0.9, place)
+    before, is_slow = shown(page), False
+    with page.expect_request(lambda request: "/drawing/picture" in request.url and json.loads(request.post_data or "{}")["query"] != before) as again:
+        for route in waiting:
+            route.continue_()
+    page.unroute("**/gradio_api/queue/join*")
+    told = json.loads(again.value.post_data or "{}")
+    assert list(told["turned"]) == ["directions"] and "truncation=" in told["query"], "the picture that came, and what is held"
+    redrawn(page, page.mouse.up)
+    painted(page, "truncation=.*&directions=|directions=.*&truncation=")
 
 
 @pytest.mark.parametrize("place", ["page"], indirect=True)

@@ -242,10 +242,10 @@ async function show() {
   lay();
   paint();
   find(".rg-status").textContent = view.status;
-  if (settings.wanders) window.dispatchEvent(new CustomEvent("resgen-came", { detail: view }));
+  const isOld = settings.wanders && !window.dispatchEvent(new CustomEvent("resgen-came", { detail: view, cancelable: true })); // a hand has turned on since
   tellAtRest();
   share();
-  doWhatWaits();
+  if (!isOld) doWhatWaits();
 }
 
 const share = () => say(view);

@@ -5,26 +5,36 @@
 // one of these ways; "resgen-drawn" gives the grid its images. "resgen-film" brings a film, of which the server draws few frames a second;
 // "resgen-film-drawn" gives it all of them, drawn by the page.
 const CHOICE = "resgen-draw-here"; // "yes" or "no" of the visitor; else it is measured
-const SLOW = 600; // milliseconds of the server from which what draws on a processor is worth fetching: it takes as long
 const AGAIN = 5000; // milliseconds until a generator that is being prepared is asked for again
-const base = new URL("drawing/", document.baseURI).href;
+const TRIES = 2; // failures from which on it is tried again only when that is asked for
+const HUNG = 15_000; // milliseconds beyond ten times the usual until nothing more is expected of this device
+const REST = 400; // milliseconds without another film
+const WORDS = "While a dial is turned, this device draws, not the server; it fetches about 35 MB once";
+const FAILED = "This device could not do it, so the server draws; press to try again";
+const GETTING_READY = ": getting ready …";
+const { pathname } = new URL(window.gradio_config?.root ?? ".", document.baseURI); // of the studio, which the page's own address may lack the last stroke of
+const base = new URL(`${pathname.replace(/\/$/, "")}/drawing/`, document.baseURI).href;
 const settings = element.querySelector(".rg-plane-size").dataset;
 const button = element.querySelector(".rg-here");
 let preview = null; // the module
 let opened = null; // the generator that draws here: { sha256, each: milliseconds that an image takes, loaded: a promise of itself }, with what preview.js opens
 let turn = null; // of the view on screen: { view, link: its query, rest: where its dials stood, told: what was turned, source: what is drawn from here, from: the image that the next drawing begins with, ... }
-let isHeld = false; // whether a pointer is down: without one a dial is let go at once
-let trip = 0; // milliseconds to the server and back
+let held = null; // what was turned by the pointer that is down; null where none is: a dial is let go at once then
+let hasTurned = false; // whether a dial was turned: for who only looks nothing is fetched
+let trip = Infinity; // milliseconds to the server and back, as far as it is known
+let failures = 0;
 let isFollowing = false; // on the way to be ready
+let fetching = ""; // words of how far that has come
 let later = 0; // the timer of the next try
 let isDrawing = false;
 let filmed = null; // the view of the film on screen
+let filming = new AbortController(); // ends what is asked for it
 
 const there = () => trip + turn.view.milliseconds; // what a picture takes there
 const isSooner = ({ generator: { each }, stand: { count } }) => recall(CHOICE) === "yes" || (recall(CHOICE) === "" && each > 0 && each * count < there());
 
-async function ask(address, body = null) {
-  const response = await fetch(new URL(address, base), body === null ? {} : { method: "POST", body });
+async function ask(address, body = null, signal = null) {
+  const response = await fetch(new URL(address, base), body === null ? {} : { method: "POST", body, signal });
   if (response.status === 202) return null;
   if (!response.ok) throw new Error(`${address} is answered with ${response.status}`);
   return response.json();
@@ -43,13 +53,10 @@ async function follow(of) {
 }
 
 async function prepare(of) {
-  const { view } = of;
-  const began = performance.now();
-  let told = trip ? null : await ask("stand", view.query);
-  trip ||= performance.now() - began;
   button.hidden = false;
-  if (!(await isWorthwhile(there()))) return;
-  told ||= await ask("stand", view.query);
+  if (of.hasFailed || !(await isWorthwhile(there()))) return;
+  const told = await standOf(of.view);
+  if (!(await isWorthwhile(there()))) return; // as is known now
   const generator = await open(of.link.get("checkpoint"), told.sha256);
   if (turn !== of) return;
   if (!generator) {
@@ -61,19 +68,39 @@ async function prepare(of) {
   if (!generator.each) await measure(of);
 }
 
-// The server draws these images, as it did; what cannot be drawn here cannot be chosen either. The next ones are tried anew.
-function giveUp(of) {
-  if (of.source) forget(of.source.generator);
-  of.source = null;
-  if (turn === of) button.hidden = true;
+async function standOf(view) {
+  const began = performance.now();
+  const told = await ask("stand", view.query);
+  trip = Math.min(trip, performance.now() - began); // longer ones waited for what hangs on the picture, or for a server that woke up
+  return told;
 }
 
-// Of what the server takes so many milliseconds for; 0 where nobody waits for it.
+// The server draws these images, as it did. The next ones are tried anew, but not for ever.
+function giveUp(of) {
+  if (of.source?.generator === opened) stop();
+  of.source = null;
+  if (recall(CHOICE) === "no") return; // it was stopped
+  failures++;
+  of.hasFailed = true;
+  if (turn === of) showChoice();
+}
+
+// What draws here is not wanted any more, fetched or on its way.
+function stop() {
+  opened = null;
+  preview?.close();
+}
+
+// Where the server takes so many milliseconds: as the visitor has chosen; else once a dial was turned, if it is worth what is fetched.
 async function isWorthwhile(milliseconds) {
   if (recall(CHOICE) === "no") return false;
+  if (recall(CHOICE) === "" && (!hasTurned || isMetered(navigator.connection, window.matchMedia("(pointer: coarse)").matches))) return false;
+  await fetchScripts();
+  return recall(CHOICE) === "yes" || isSlow(milliseconds, await preview.hasGpu());
+}
+
+async function fetchScripts() {
   preview ||= await import(new URL("studio/static/preview.js", base).href);
-  if (recall(CHOICE) === "yes") return true;
-  return !navigator.connection?.saveData && (milliseconds > SLOW || preview.hasGpu());
 }
 
 // Once, however often it is asked for while it is loaded; anew where that failed. Null where it is being prepared.
@@ -88,21 +115,24 @@ function open(name, sha256) {
 async function load(name, generator) {
   try {
     const served = await ask(`generators/${encodeURIComponent(name)}`);
-    return served && Object.assign(generator, await preview.openGenerator(served, base));
+    return served && Object.assign(generator, await preview.openGenerator(served, base, tellProgress));
   } finally {
-    if (!generator.renderer) forget(generator);
+    fetching = "";
+    if (!generator.renderer && opened === generator) opened = null;
   }
 }
 
-function forget(generator) {
-  if (opened === generator) opened = null;
+function tellProgress(arrived, all) {
+  const [some, whole] = [arrived, all].map((bytes) => Math.round(bytes / 1e6));
+  fetching = arrived < all ? `: fetching ${some} of ${whole} MB …` : GETTING_READY;
+  showChoice();
 }
 
 function restingOf(view) {
   const link = new URLSearchParams(view.query);
   const gains = (link.get("residual_gains") || "").split(",").filter(Boolean).map(Number);
   const rest = { truncation: Number(link.get("truncation") ?? 1), gains, directions: pairsOf(link.get("directions") || "") };
-  return { view, link, rest, told: {}, source: null, from: 0, isWanted: false, isRefused: false };
+  return { view, link, rest, told: {}, source: null, from: 0, isWanted: false, isRefused: false, hasFailed: failures >= TRIES };
 }
 
 // "a=1,b=-0.5" -> { a: 1, b: -0.5 }, as fields.py writes it.
@@ -159,21 +189,28 @@ function pointsOf({ view: { columns, rows }, link, source }, plane) {
 // A dial is turned: { truncation }, { gains }, { directions } by name, or { plane }, a window of the seed plane. False where the studio has to draw it.
 function take(told) {
   if (!turn || (told.directions && turn.link.has("sweep")) || (told.plane && !canWander(turn))) return false;
-  if (!isHere({ ...turn, told }) && (!isHeld || turn.isRefused)) return false;
-  Object.assign(turn.told, told, told.directions && { directions: { ...turn.told.directions, ...told.directions } });
+  if (!isHere({ ...turn, told }) && (!held || turn.isRefused)) return false;
+  turn.told = together(turn.told, told);
   turn.isWanted = true;
   draw(turn);
   return true;
 }
 
+const together = (one, other) => ({ ...one, ...other, ...(other.directions && { directions: { ...one.directions, ...other.directions } }) });
+
 async function draw(of) {
   if (isDrawing) return;
   isDrawing = true;
   of.isWanted = false;
-  if (isHere(of)) await drawHere(of).catch(() => giveUp(of));
+  if (isHere(of)) await drawHere(of).catch(() => leaveToServer(of));
   else await drawThere(of).catch(() => (of.isRefused = true));
   isDrawing = false;
   if (turn.isWanted) draw(turn); // what was turned last is drawn last
+}
+
+function leaveToServer(of) {
+  giveUp(of);
+  of.isWanted = true;
 }
 
 const tell = (detail) => window.dispatchEvent(new CustomEvent("resgen-drawn", { detail: { parts: [], status: "", ...detail } }));
@@ -187,19 +224,25 @@ async function drawThere(of) {
 }
 
 async function drawHere(of) {
+  const { stand, generator } = of.source;
+  const hung = setTimeout(stop, HUNG + 10 * generator.each * stand.count);
+  await drawPieces(of).finally(() => clearTimeout(hung));
+}
+
+async function drawPieces(of) {
   const { view, source, told: { plane } } = of;
   const began = performance.now();
-  const held = [];
+  const drawn = [];
   for await (const { first, pixels } of pieces(of)) {
     if (turn !== of) return;
     const part = { first, images: preview.imagesOf(pixels, source.generator.checkpoint.resolution) };
-    held.push(part);
+    drawn.push(part);
     of.from = (first + part.images.length) % source.stand.count;
     if (plane) continue;
     tell({ view, parts: [part] });
     if (of.isWanted) return;
   }
-  tell({ view, parts: plane ? held : [], plane, status: words(source, performance.now() - began) });
+  tell({ view, parts: plane ? drawn : [], plane, status: words(source, performance.now() - began) });
   of.from = 0;
 }
 
@@ -210,14 +253,18 @@ function words({ stand, generator }, milliseconds) {
 
 // All frames of a film, where they are drawn sooner than it plays.
 async function film(view) {
-  if (!(await isWorthwhile(0)) || filmed !== view) return;
-  const told = await ask("film", view.query);
-  if (told.count <= view.frames) return;
+  if (!isForFilms()) return;
+  const told = await ask("film", view.query, filming.signal);
+  if (told.count <= view.frames || !isForFilms(told.sha256)) return;
+  await fetchScripts();
   const generator = await open(told.checkpoint, told.sha256);
   if (filmed !== view) return;
   if (generator) await drawFilm(view, told, generator);
   else setTimeout(() => filmed === view && beginFilm(view), AGAIN);
 }
+
+// For a film alone no generator is fetched unasked.
+const isForFilms = (sha256 = opened?.sha256) => recall(CHOICE) === "yes" || (opened !== null && opened.sha256 === sha256);
 
 async function drawFilm(view, told, generator) {
   const { resolution } = generator.checkpoint;
@@ -234,29 +281,47 @@ async function drawFilm(view, told, generator) {
   window.dispatchEvent(new CustomEvent("resgen-film-drawn", { detail: { view, images, stops: told.stops, status } }));
 }
 
-// What cannot be drawn here stays as the server drew it.
+// What cannot be drawn here stays as the server drew it; while stops are dragged about, so does each film.
 function beginFilm(view) {
   filmed = view;
-  film(view).catch(() => {});
+  filming.abort();
+  filming = new AbortController();
+  setTimeout(() => filmed === view && film(view).catch(() => {}), REST);
 }
 
 // What the visitor has chosen, else what was measured.
-const isOn = () => (recall(CHOICE) ? recall(CHOICE) === "yes" : Boolean(turn.source && isSooner(turn.source)));
+function isOn() {
+  if (turn?.hasFailed) return false;
+  return recall(CHOICE) ? recall(CHOICE) === "yes" : Boolean(turn?.source && isSooner(turn.source));
+}
 
 function showChoice() {
+  const isBusy = isFollowing || (isOn() && !turn?.source); // also until the next try
   button.setAttribute("aria-checked", String(isOn()));
-  button.setAttribute("aria-busy", String(isFollowing || (isOn() && !turn.source))); // also until the next try
+  button.setAttribute("aria-busy", String(isBusy));
+  button.title = turn?.hasFailed ? FAILED : WORDS;
+  button.dataset.news = fetching || (isBusy && isOn() ? GETTING_READY : "");
 }
 
 button.addEventListener("click", () => {
   keep(CHOICE, isOn() ? "no" : "yes");
+  if (recall(CHOICE) === "no") stop();
+  failures = 0;
+  turn.hasFailed = false;
   showChoice();
   if (!isFollowing) follow(turn);
 });
-window.addEventListener("resgen-came", ({ detail }) => (turn = restingOf(detail)));
+window.addEventListener("resgen-came", (event) => {
+  turn = restingOf(event.detail);
+  if (held && Object.keys(held).length && take(held)) event.preventDefault(); // it was asked for before the hand turned this
+});
 window.addEventListener("resgen-rests", () => turn && follow(turn));
 window.addEventListener("resgen-film", ({ detail }) => beginFilm(detail));
-window.addEventListener("resgen-turning", (event) => take(event.detail) && event.preventDefault());
-window.addEventListener("pointerdown", () => (isHeld = true), true);
-for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => (isHeld = false), true);
+window.addEventListener("resgen-turning", (event) => {
+  hasTurned = true;
+  if (held) held = together(held, event.detail);
+  if (take(event.detail)) event.preventDefault();
+});
+window.addEventListener("pointerdown", ({ button: pressed }) => (held = pressed ? null : {}), true);
+for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => (held = null), true);
 when("#grid .rg-status-line", (line) => line.append(button));

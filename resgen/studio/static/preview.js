@@ -20,11 +20,17 @@ let only = null; // renderer: one for all generators, of which it has one at a t
  * The generator that draws here from now on, once it is loaded.
  * @param {{checkpoint, graphs, runtime}} served as `drawing.Drawing` says, its addresses relative to `base`
  * @param {string} base
+ * @param {(arrived: number, all: number) => void} progress as of `Renderer.open`
  */
-export async function openGenerator({ checkpoint, graphs, runtime }, base) {
+export async function openGenerator({ checkpoint, graphs, runtime }, base, progress) {
   only ||= new Renderer(withAddresses(runtime, base));
-  const { backend, checkpoint: opened } = await only.open(checkpoint, withAddresses(graphs, base), () => {});
+  const { backend, checkpoint: opened } = await only.open(checkpoint, withAddresses(graphs, base), progress);
   return { renderer: only, backend, checkpoint: opened };
+}
+
+/** Let go of the generator that draws here, or that is being loaded. */
+export function close() {
+  only?.close();
 }
 
 /**
