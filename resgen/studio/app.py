@@ -57,7 +57,8 @@ SESSIONS_KEPT = 500  # of which Gradio keeps what their components are; a page s
 LARGE = 20_000_000  # bytes of a generator that is not read at once
 PICTURES = (".png", ".mp4", ".gif", ".webp", ".json")  # files that may hold a recipe
 WITHOUT_RECIPE = ("invert", "about")  # screens that a link names, since no recipe says them
-OPENED = f"(link, narrow, ...more) => [window.location.search + window.location.hash, window.matchMedia('{NARROW}').matches, ...more]"
+LINK = "[location.search, location.hash].map((part) => part.slice(1)).filter(Boolean).join('&')"  # '?' may say how the page looks, '#' what it shows
+OPENED = f"(link, narrow, ...more) => [{LINK}, window.matchMedia('{NARROW}').matches, ...more]"
 
 
 class Studio:
@@ -172,7 +173,7 @@ class Studio:
         return {self.tabs: gr.update(selected=screen)} if screen and recipe == self.invert.read({self.invert.kept: found}) else self.show(recipe)
 
     def _read(self, link: str, narrow: bool) -> AnyRecipe:
-        """The recipe of the address's part after '?' or '#'; where it says nothing, the first picture; where no checkpoint, the best."""
+        """The recipe of the address's parts after '?' and '#'; where it says nothing, the first picture; where no checkpoint, the best."""
         recipe = read_query(str(link or "").lstrip("?#"))
         if not isinstance(recipe, Recipe) or recipe.checkpoint:
             return recipe

@@ -134,6 +134,11 @@ def test_a_link_too_long_for_a_server_opens_behind_a_hash(visit: Visit) -> None:
     draws(page, recipe)
 
 
+def test_a_link_may_say_what_it_shows_behind_what_it_says_of_the_page(visit: Visit) -> None:
+    recipe = Recipe(checkpoint="fruits", seeds=(5, 6))
+    draws(visit("?__theme=dark#" + recipe.to_query()), recipe)
+
+
 def test_a_link_of_seeds_alone_is_followed(visit: Visit) -> None:
     page = visit("?seeds=3")
     recipe = linked(page)
