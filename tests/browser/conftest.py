@@ -30,6 +30,9 @@ from tests.conftest import until
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 PATIENCE = 60_000  # milliseconds; what is waited for comes much sooner
+RESTS = (
+    "document.querySelector('#address span').dataset.settled === location.search + location.hash"  # what comes next is another entry of the history
+)
 TELL_TOASTS = """(() => {
   const told = new WeakSet();
   new MutationObserver(() => {
@@ -279,15 +282,17 @@ def href(page: Page) -> str:
 
 
 def settled(page: Page, step: int) -> None:
-    """Wait until what is on screen is an entry of the history, at ``step`` of it."""
+    """Wait until what is on screen is an entry of the history of its own, at ``step`` of it."""
     page.wait_for_function(
-        "step => (history.state?.step || 0) === step && document.querySelector('#undo').disabled === (step === 0)", arg=step, timeout=PATIENCE
+        f"step => (history.state?.step || 0) === step && document.querySelector('#undo').disabled === (step === 0) && {RESTS}",
+        arg=step,
+        timeout=PATIENCE,
     )
 
 
 def settled_beyond(page: Page, step: int) -> None:
     """The same at ``step`` or later: on a slow machine a picture on the way may have been an entry of its own."""
-    page.wait_for_function("step => (history.state?.step || 0) >= step", arg=step, timeout=PATIENCE)
+    page.wait_for_function(f"step => (history.state?.step || 0) >= step && {RESTS}", arg=step, timeout=PATIENCE)
 
 
 # What a hand does.

@@ -6,7 +6,22 @@ from playwright.sync_api import Page, expect
 
 from resgen.composite import StyleMix, Walk
 from resgen.notes import sign
-from tests.browser.conftest import PATIENCE, choose_generator, enter, linked, number, open_tab, pin, pixels, redrawn, settled, shown, text
+from tests.browser.conftest import (
+    PATIENCE,
+    choose_generator,
+    enter,
+    href,
+    linked,
+    number,
+    open_tab,
+    painted,
+    pin,
+    pixels,
+    redrawn,
+    settled,
+    shown,
+    text,
+)
 
 
 def test_undo_and_redo_go_through_what_was_shown(page: Page) -> None:
@@ -30,6 +45,34 @@ def test_undo_and_redo_go_through_what_was_shown(page: Page) -> None:
     redrawn(page, lambda: enter(number(page, "truncation"), "0.5"))
     settled(page, 2)
     expect(page.locator("#redo")).to_be_disabled()  # what was undone is forgotten
+
+
+def test_whoever_goes_back_at_once_finds_what_was_there_before(page: Page) -> None:
+    start = pixels(page)
+    settled(page, 0)
+    redrawn(page, lambda: page.click("#next"))
+    redrawn(page, lambda: page.click("#next"))  # in a row: one entry
+    assert redrawn(page, page.go_back) == start
+    settled(page, 0)
+    page.go_forward()
+    painted(page, "seeds=48-71")
+    settled(page, 1)
+
+
+def test_panels_of_gradio_keep_neither_the_address_nor_the_way_back(page: Page) -> None:
+    settled(page, 0)
+    redrawn(page, lambda: page.click("#next"))
+    settled(page, 1)
+    link = href(page)
+    page.get_by_role("button", name="Settings").click()
+    page.wait_for_function("history.state === null && location.search.includes('view=settings')")
+    page.locator(".api-docs .backdrop").click(position={"x": 5, "y": 5})
+    page.wait_for_function("history.state === null && !location.search.includes('view')")
+    redrawn(page, lambda: page.click("#undo"))
+    settled(page, 0)
+    redrawn(page, lambda: page.click("#redo"))
+    settled(page, 1)
+    assert href(page) == link
 
 
 def test_the_last_of_many_changes_in_a_row_is_shown(page: Page) -> None:

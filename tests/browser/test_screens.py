@@ -207,7 +207,9 @@ def test_a_picture_is_found_again_and_can_be_pinned(visit: Visit, tmp_path: Path
     target = library.sampler("fruits").render(Recipe(checkpoint="fruits", seeds=(77,)))[0]
     path = tmp_path / "photo.png"
     Image.fromarray(target).save(path)
+    settled(page, 0)
     open_tab(page, "Invert")
+    settled(page, 1)
     page.set_input_files("#invert-photo input[type=file]", path)
     expect(page.locator("#invert-photo")).to_contain_text("photo")
     enter(number(page, "invert-steps"), "40")
@@ -219,9 +221,9 @@ def test_a_picture_is_found_again_and_can_be_pinned(visit: Visit, tmp_path: Path
     expect(page.locator("#tray .rg-pin")).to_have_count(1)
     found = linked(page)
     assert isinstance(found, Recipe) and found.latents
-    settled(page, 1)
-    open_tab(page, "Explore")
     settled(page, 2)
+    open_tab(page, "Explore")
+    settled(page, 3)
     page.go_back()
     expect(page.get_by_role("tab", name="Invert")).to_have_attribute("aria-selected", "true", timeout=PATIENCE)
     expect(page.locator("#invert-grid .rg-tiles button")).to_have_count(2)  # as it was left
