@@ -59,6 +59,7 @@ function tell(pin, index) {
 
 function makeMovable(open, index) {
   open.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
     open.setPointerCapture(event.pointerId);
     lifted = { index, x: event.clientX, y: event.clientY, moved: false };
   });

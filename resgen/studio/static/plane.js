@@ -49,6 +49,7 @@ function show() {
 }
 
 pad.addEventListener("pointerdown", (event) => {
+  if (event.button) return;
   pad.setPointerCapture(event.pointerId);
   from = { x: event.clientX, y: event.clientY, plane: place() || FIRST };
 });
