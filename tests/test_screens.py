@@ -118,6 +118,11 @@ def held(values: dict[Any, Any], updates: dict[Any, Any]) -> dict[Any, Any]:
     return values
 
 
+def test_each_answer_of_explore_is_another_value_though_the_picture_is_the_same(studio: Studio) -> None:
+    one, other = (studio.explore.draw(Recipe(checkpoint="tiny")) for _ in range(2))
+    assert one != other and one["src"] == other["src"]
+
+
 @EXAMPLES
 @given(recipe=drawable())
 def test_explore_reads_what_it_wrote(studio: Studio, recipe: Recipe) -> None:

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from typing import Any
 
 import gradio as gr
@@ -57,6 +58,7 @@ class Explore:
 
     def __init__(self, renderer: Renderer) -> None:
         self.renderer, self.library = renderer, renderer.library
+        self._answers = count()
         self.controls = Controls(self.library)
         with gr.Row(elem_id="workbench"):
             with gr.Column(elem_id="picture"):
@@ -135,7 +137,7 @@ class Explore:
     def connect(self) -> None:
         """Attach every listener."""
         c = self.controls
-        redraw(self, c.live, self.renderer.view)
+        redraw(self, c.live, self.draw)
         self._on(c.checkpoint.input, self.change_checkpoint)
         self._on(c.plane.release, self.rest)
         self._on(partial(gr.on, [c.seeds.submit, c.seeds.blur]), self.change_seeds)
@@ -161,6 +163,10 @@ class Explore:
         )
         cancelling(self.cancel, [curating], self.curating)
         rewrite(curating.success, self.open_found, self.found, self.outputs)
+
+    def draw(self, recipe: Recipe) -> dict[str, Any]:
+        """The view of a recipe, as an answer of its own: Gradio tells of no value twice, and what was on screen already may be painted over by a hand."""
+        return {**self.renderer.view(recipe), "answer": next(self._answers)}
 
     def _on(self, event: Any, change: Any, more: set[Any] | None = None) -> None:
         """At ``event``, show the recipe that ``change`` makes of what the controls show."""

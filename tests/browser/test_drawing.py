@@ -147,6 +147,25 @@ def test_what_is_pinned_and_copied_while_a_dial_is_held_is_what_the_dial_is_left
     assert isinstance(left, Recipe) and isinstance(kept, Recipe) and kept.seeds == (1,) and kept.truncation == left.truncation < 0.9
 
 
+def test_a_dial_that_is_back_where_it_was_keeps_nothing_waiting(page: Page, place: str) -> None:
+    page.locator("#grid .rg-tiles button").nth(1).click()
+    dial = page.locator("#truncation input[type=range]")
+    held(page, dial, 0.3, place)
+    with page.expect_response("**/drawing/stand") if place == "page" else nullcontext():
+        before = redrawn(page, page.mouse.up)
+    ready(page, place)
+    box = dial.bounding_box()
+    assert box
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 5)
+    followed(page, colours(before), place)
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 5)
+    page.mouse.up()
+    page.keyboard.press("p")
+    expect(page.locator("#tray .rg-pin")).to_have_count(1, timeout=4000)  # sooner than what waits for a picture that does not come
+    assert (colours(pixels(page)) == colours(before)).all(), "the studio's picture is on screen again"
+
+
 def test_a_grid_follows_the_window_of_the_seed_plane_while_it_is_dragged(page: Page, place: str) -> None:
     tiles = page.locator("#grid .rg-tiles")
     for _ in range(2):  # from seeds to the plane, and on it

@@ -204,6 +204,17 @@ def test_before_is_shown_while_the_key_is_held(visit: Visit) -> None:
     assert pixels(page) not in (start, turned)
 
 
+def test_before_a_strip_is_that_strip(visit: Visit) -> None:
+    page = visit()
+    for name in OPENING.direction_names[:2]:
+        start = redrawn(page, lambda name=name: strip(page, name))
+        page.locator("#grid .rg-tiles button").first.focus()
+        page.keyboard.down("b")
+        expect(page.locator("#grid .rg-before")).to_be_visible()
+        assert pixels(page) == start, f"nothing was turned along {name}"
+        page.keyboard.up("b")
+
+
 def test_nothing_is_called_before_until_it_is_there(visit: Visit) -> None:
     """While the server has not answered, what is on screen is what was turned."""
     page = visit()

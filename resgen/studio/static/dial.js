@@ -25,10 +25,23 @@ function makeDial({ id, name, low, high, step, changed, left }) {
     changed(value);
     window.dispatchEvent(new CustomEvent("resgen-turned"));
   };
-  range.addEventListener("input", () => turn(range.value));
-  range.addEventListener("change", () => left());
-  range.addEventListener("pointerdown", () => (dial.held = true));
-  for (const end of ["pointerup", "pointercancel"]) range.addEventListener(end, () => (dial.held = false));
+  let isTurned = false; // since it was left last
+  const leave = () => {
+    if (isTurned) left();
+    isTurned = false;
+  };
+  range.addEventListener("input", () => {
+    isTurned = true;
+    turn(range.value);
+  });
+  range.addEventListener("change", leave);
+  range.addEventListener("pointerdown", (event) => (dial.held = !event.button));
+  for (const end of ["pointerup", "pointercancel"]) {
+    range.addEventListener(end, () => {
+      dial.held = false;
+      setTimeout(leave); // of a dial that is back where it was taken no change is told
+    });
+  }
   const turnTo = (text) => {
     turn(text);
     left();

@@ -155,17 +155,21 @@ function tellChosen() {
 
 // What is done with an image whose dials are being turned is done once the view says what it is by then.
 let waiting = null; // what was asked for meanwhile; null where the view says what is on screen
-let lateness = 0; // the timer of the first of it: a dial that is back where it was brings no other view
+let lateness = 0; // the timer of its end: a picture that is refused brings no view
 
 function onceSaid(deed) {
   if (!waiting) return deed();
-  lateness ||= setTimeout(doWhatWaits, LATEST);
-  return waiting.push(deed);
+  waiting.push(deed);
+  return waitOn();
+}
+
+function waitOn() {
+  clearTimeout(lateness);
+  lateness = setTimeout(doWhatWaits, LATEST);
 }
 
 function doWhatWaits() {
   clearTimeout(lateness);
-  lateness = 0;
   const deeds = waiting ?? [];
   waiting = null;
   for (const deed of deeds) deed();
@@ -175,6 +179,7 @@ function doWhatWaits() {
 function takeDrawn({ view: of, picture, parts, plane, status }) {
   if (of !== view) return;
   waiting ??= [];
+  if (waiting.length) waitOn();
   if (picture) sprite = picture;
   if (parts.length && !(sprite instanceof HTMLCanvasElement)) sprite = copyOf(sprite);
   for (const { first, images } of parts) images.forEach((image, place) => putImage(sprite, view.columns, image, first + place));
@@ -454,7 +459,13 @@ closeUp.addEventListener("keydown", (event) => {
 let original = null; // { view, picture } of the images before anything was turned
 let comparing = false;
 
-const isOriginal = () => JSON.stringify(original?.view.keys) === JSON.stringify(view.keys); // of what is shown
+// What stays of all images, turned or not; of a strip that is also what it goes along.
+function imagesOf(shown) {
+  const link = new URLSearchParams(shown.query);
+  return JSON.stringify([shown.keys, link.get("sweep"), link.get("own_directions")]);
+}
+
+const isOriginal = () => original !== null && imagesOf(original.view) === imagesOf(view); // of what is shown
 
 function compare(on) {
   if (comparing === on || !view) return;
