@@ -1,9 +1,11 @@
 // All generators side by side: the value is a list of { name, view, facts }; view is null where one cannot be drawn with.
 const shelf = element.querySelector(".rg-shelf");
+let newest = 0; // number of the shelf that is being laid, or is on screen
 
 async function card({ name, view, facts }) {
   const made = Object.assign(document.createElement("section"), { className: "rg-shelved" });
-  if (view) made.append(await samples(name, view));
+  const shown = view && (await samples(name, view).catch(() => null)); // a picture that cannot be shown takes no other with it
+  if (shown) made.append(shown);
   const list = document.createElement("ul");
   list.append(...facts.map((fact) => Object.assign(document.createElement("li"), { textContent: fact })));
   made.append(Object.assign(document.createElement("h3"), { textContent: name }), list);
@@ -24,7 +26,10 @@ async function samples(name, view) {
 }
 
 async function show() {
-  if (Array.isArray(props.value)) shelf.replaceChildren(...(await Promise.all(props.value.map(card))));
+  if (!Array.isArray(props.value)) return;
+  const number = ++newest;
+  const cards = await Promise.all(props.value.map(card));
+  if (number === newest) shelf.replaceChildren(...cards);
 }
 
 watch("value", show);
