@@ -67,12 +67,13 @@ function tellOutside(query) {
 const plays = (query) => new URLSearchParams(query).has("compare") && document.querySelector("#play-training")?.textContent.trim() === "Pause";
 
 function showSteps() {
-  const set = (id, disabled) => {
-    const button = document.querySelector(id);
-    if (button) button.disabled = disabled;
-  };
-  set("#undo", at === 0);
-  set("#redo", at >= last());
+  const [undo, redo] = ["#undo", "#redo"].map((id) => document.querySelector(id));
+  if (!undo || !redo) return;
+  const held = document.activeElement;
+  undo.disabled = at === 0;
+  redo.disabled = at >= last();
+  if (held === undo && undo.disabled) redo.focus(); // what is off keeps no focus
+  if (held === redo && redo.disabled) undo.focus();
 }
 
 window.addEventListener("resgen-shown", ({ detail: { query } }) => {

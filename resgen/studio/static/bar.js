@@ -83,7 +83,10 @@ function hint(main) {
     next();
   };
   for (const [name] of HINTS) window.addEventListener(name, () => follow(name));
-  enough.addEventListener("click", () => follow(...HINTS.map(([name]) => name)));
+  enough.addEventListener("click", () => {
+    follow(...HINTS.map(([name]) => name));
+    main.querySelector(".rg-tiles [tabindex='0']")?.focus(); // the button is gone
+  });
   main.querySelector(".rg-status-line").before(shown);
   next();
 }

@@ -106,11 +106,12 @@ function move(from, to) {
 }
 
 function draw() {
+  const held = document.activeElement;
   lifted = null;
   hint.textContent = emptyWords;
   hint.hidden = current.length > 0;
   clear.hidden = !current.length;
-  const held = document.activeElement;
+  if (held === clear && clear.hidden) focusOn(null);
   const place = [...list.children].findIndex((item) => item.contains(held));
   list.replaceChildren(...current.map(lay));
   if (place >= 0) focusOn(list.children[Math.min(place, current.length - 1)], held.className);
