@@ -122,9 +122,11 @@ def test_a_grid_follows_a_held_dial_beside_the_queue(page: Page, place: str) -> 
         drawn = held(page, page.locator(f"{dial} input[type=range]"), 0.8, place)
         assert drawing[0] not in asked, dial
         assert shown(page) == before and href(page) == link, dial
+        expect(page.locator("#grid .rg-status")).to_have_attribute("aria-live", "off")  # nobody is told of each picture under the hand
         with page.expect_response("**/drawing/stand") if place == "page" else nullcontext():
             let_go = colours(redrawn(page, page.mouse.up))
         assert drawing[0] in asked, dial
+        expect(page.locator("#grid .rg-status")).to_have_attribute("aria-live", "polite")
         assert abs(drawn - let_go).max() <= NEAR[place], dial
         ready(page, place)
     page.locator("#own-1 input[type=range]").dblclick(position={"x": 20, "y": 5})

@@ -168,6 +168,37 @@ def test_what_is_drawn_follows_the_hand_before_the_next_picture_comes(visit: Vis
     moved = page.eval_on_selector("#grid .rg-canvas", "canvas => new DOMMatrix(getComputedStyle(canvas).transform).m41")
     tile = page.locator("#grid .rg-tiles button").first.bounding_box()
     assert tile and moved == pytest.approx(0.5 * (tile["width"] + 2), abs=2)
+    page.mouse.up()
+    page.wait_for_function(FOLLOWED)  # what does not come is not waited for for ever
+
+
+def test_what_the_pad_asks_for_is_not_shown_where_the_hand_on_the_picture_left_it(visit: Visit) -> None:
+    page = visit("?" + Recipe(checkpoint="fruits", seeds=(0,), plane=(40.0, 30.0, 0.2), plane_rows=4, columns=6).to_query())
+    held, is_slow = list[Route](), True
+    for where in ("**/gradio_api/queue/join*", "**/drawing/picture"):
+        page.route(where, lambda route: held.append(route) if is_slow else route.continue_())
+    drag(page, 1, 0)
+    assert not page.evaluate(FOLLOWED)
+    page.locator(".rg-pad").press("ArrowRight")
+    is_slow = False
+    for route in held:
+        route.continue_()
+    painted(page, "plane=39[.]9%2C30%2C")
+    assert page.evaluate(FOLLOWED)
+    page.unroute("**/gradio_api/queue/join*")
+    page.unroute("**/drawing/picture")
+
+
+def test_a_finger_scrolls_what_it_cannot_drag(visit: Visit) -> None:
+    touched = "() => getComputedStyle(document.querySelector('#grid .rg-tiles')).touchAction"
+    page = visit(
+        "?" + Recipe(checkpoint="fashion-mnist", seeds=(0, 1), classes=tuple(library.card("fashion-mnist").classes[:2]), columns=2).to_query(),
+        width="phone",
+    )
+    assert page.evaluate(touched) == "auto"
+    choose_generator(page, "fruits")
+    redrawn(page, lambda: page.click("#random"))
+    page.wait_for_function(f"({touched})() === 'none'")
 
 
 def test_the_wheel_zooms_about_the_pointer(visit: Visit) -> None:
@@ -362,6 +393,43 @@ def test_a_hint_is_gone_once_it_was_followed_and_does_not_come_back(visit: Visit
     later.goto(href(page))
     shown(later)
     expect(later.locator(".rg-hint")).to_be_hidden()
+
+
+def test_the_keyboard_stays_beside_what_goes_under_it(visit: Visit) -> None:
+    page = visit()
+    settled(page, 0)
+    page.get_by_role("button", name="No more hints").press("Enter")
+    expect(page.locator("#grid .rg-tiles button").first).to_be_focused()
+    page.keyboard.press("p")
+    page.keyboard.press("Enter")
+    page.keyboard.press("p")
+    page.get_by_role("button", name="Clear", exact=True).press("Enter")
+    expect(page.locator("#tray .rg-pins-title")).to_be_focused()
+    redrawn(page, lambda: page.click("#next"))
+    settled(page, 1)
+    redrawn(page, lambda: page.locator("#undo").press("Enter"))
+    expect(page.locator("#redo")).to_be_focused()
+    redrawn(page, lambda: page.keyboard.press("Enter"))
+    expect(page.locator("#undo")).to_be_focused()
+
+
+def test_where_the_pad_rests_is_said(visit: Visit) -> None:
+    page = visit()
+    for x in ("0.10", "0.20"):
+        redrawn(page, lambda: page.locator(".rg-pad").press("ArrowRight"))
+        expect(page.locator(".rg-plane [role=status]")).to_have_text(f"x {x}, y 0.00")
+
+
+def test_what_is_looked_at_large_is_of_the_images_on_screen(visit: Visit) -> None:
+    page = visit()
+    look = page.locator("#blocks .rg-look:visible").first
+    page.wait_for_function("document.querySelector('.rg-blocks').dataset.painted", timeout=PATIENCE)
+    look.focus()
+    large = "() => document.querySelector('#grid .rg-close-up canvas').toDataURL()"
+    before = page.evaluate(large)
+    redrawn(page, lambda: page.keyboard.press("r"))
+    page.wait_for_function(f"before => ({large})() !== before", arg=before, timeout=PATIENCE)
+    expect(page.locator("#grid .rg-close-up figcaption")).to_contain_text("The image so far")
 
 
 def test_who_wants_no_hints_gets_none(visit: Visit) -> None:

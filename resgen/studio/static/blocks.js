@@ -9,6 +9,7 @@ const SIDE = 96; // pixels a side of a picture
 let laid = "";
 let blocks = [];
 let anatomy = null;
+let looked = null; // () => what is looked at large
 
 const state = () => ({ names: [], gains: [], dials: true, ...props.value });
 
@@ -54,18 +55,28 @@ function lay(name, place) {
 
 // While a picture is pointed at, or has the focus, it is shown large; a finger that taps one points at nothing afterwards.
 function connectLook(look, row, place, name) {
-  const tell = (detail) => window.dispatchEvent(new CustomEvent("resgen-look", { detail }));
-  const start = () => anatomy && tell({ ...anatomy, index: indexOf(row, place), caption: `${ROWS[row]}: ${name}` });
+  const start = () => {
+    looked = () => ({ ...anatomy, index: indexOf(row, place), caption: `${ROWS[row]}: ${name}` });
+    if (anatomy) tell("resgen-look", looked());
+  };
   for (const begin of ["focus", "click"]) look.addEventListener(begin, start);
-  look.addEventListener("blur", () => tell(null));
+  look.addEventListener("blur", lookAway);
   look.addEventListener("pointerenter", (event) => event.pointerType !== "touch" && start());
-  look.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && tell(null));
+  look.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && lookAway());
 }
+
+function lookAway() {
+  looked = null;
+  tell("resgen-look", null);
+}
+
+const tell = (event, detail) => window.dispatchEvent(new CustomEvent(event, { detail }));
 
 function show() {
   const { names, gains, dials } = state();
   if (JSON.stringify([names, dials]) !== laid) {
     laid = JSON.stringify([names, dials]);
+    if (looked) lookAway(); // it goes
     blocks = names.map(lay);
     list.replaceChildren(...blocks.map((block) => block.root));
     list.style.setProperty("--count", names.length);
@@ -83,6 +94,7 @@ async function takeAnatomy(view) {
   if (!picture) return;
   anatomy = { view, picture };
   paintAnatomy();
+  if (looked) tell("resgen-look-again", looked());
   element.querySelector(".rg-blocks").dataset.painted = view.query;
 }
 

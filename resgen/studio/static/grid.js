@@ -42,6 +42,7 @@ function lay() {
   label(find(".rg-columns"), view.columnLabels);
   const beside = view.rowLabels.length ? find(".rg-rows").offsetWidth + 8 : 0;
   const above = view.columnLabels.length ? find(".rg-columns").offsetHeight : 0;
+  stage.classList.toggle("rg-labelled", beside + above > 0);
   tile = fit(pane.clientWidth - beside, pane.clientHeight - above, columns, rows(), GAP, LEAST, MOST);
   stage.style.width = find(".rg-columns").style.width = `${columns * (tile + GAP)}px`;
   stage.style.height = `${rows() * (tile + GAP)}px`;
@@ -84,6 +85,11 @@ function paintCloseUp() {
     button.disabled = action === "close" ? !shown : chosen < 0 || !view.tiles[chosen];
     if (action === "more" || action === "less") button.setAttribute("aria-pressed", String(chosen >= 0 && marks.get(keyOf(chosen))?.kind === action));
   });
+}
+
+function look(picture) {
+  looked = picture;
+  paintCloseUp();
 }
 
 // As renderer.py makes it: a pin travels with all that hangs on it.
@@ -188,7 +194,14 @@ function takeDrawn({ view: of, picture, parts, plane, status }) {
     spreadOut();
   }
   paint();
-  if (status) find(".rg-status").textContent = status;
+  if (status) tellStatus(status, "off");
+}
+
+// While a hand turns something, a screen reader is told nothing: what the turn is left at is said.
+function tellStatus(words, live) {
+  const status = find(".rg-status");
+  status.ariaLive = live;
+  status.textContent = words;
 }
 
 function copyOf(picture) {
@@ -246,7 +259,7 @@ async function show() {
   stage.hidden = false;
   lay();
   paint();
-  find(".rg-status").textContent = view.status;
+  tellStatus(view.status, "polite");
   const isOld = settings.wanders && !window.dispatchEvent(new CustomEvent("resgen-came", { detail: view, cancelable: true })); // a hand has turned on since
   tellAtRest();
   share();
@@ -297,6 +310,8 @@ let spread = null; // the view that is as wide as the window that comes in its p
 const fingers = new Map(); // pointers that are down
 let drag = null; // { from: where it began, an event, start: the window, right, down, moved } of one finger
 let wanted = null; // the window that was asked for last
+let asked = new Set(); // all of those on the way to it, and where that began, as text
+let giving = 0; // the timer after which it is not expected any more
 let wasDragged = false; // whether this gesture has moved the window: the server is told at its end, and its click is no choice
 
 // The window that is on screen; of seeds, the one in which the image at a pointer stays where it is.
@@ -318,13 +333,28 @@ function tileAt(event) {
 }
 
 function wander(plane, rests = false) {
-  if (plane) wanted = onPlane(plane, Number(settings.width), Number(settings.height));
+  if (plane) want(onPlane(plane, Number(settings.width), Number(settings.height)));
   window.dispatchEvent(new CustomEvent("resgen-wander", { detail: { plane, rests } }));
+}
+
+function want(plane) {
+  if (!wanted) asked = new Set([String(planeOf(view))]);
+  wanted = plane;
+  asked.add(String(plane));
+  clearTimeout(giving);
+  giving = setTimeout(giveUp, LATEST);
+}
+
+// What was asked for was refused.
+function giveUp() {
+  wanted = null;
+  shift();
 }
 
 // Move what is painted to where it lies in the window that is wanted.
 function shift() {
   const plane = view && planeOf(view);
+  if (!asked.has(String(plane))) wanted = null; // another control has moved it
   if (plane && wanted && Math.abs(plane[2] - wanted[2]) < 1e-4) {
     const [right, down] = [0, 1].map((axis) => (plane[axis] - wanted[axis]) / plane[2]);
     if (Math.abs(right) + Math.abs(down) < 1e-3) wanted = null;
@@ -495,10 +525,8 @@ if (settings.wanders) {
   window.addEventListener("blur", () => compare(false)); // of a key that is let go elsewhere nothing is told
   window.addEventListener("resgen-before", ({ detail }) => takeOriginal(detail));
   window.addEventListener("resgen-hold", ({ detail }) => compare(detail));
-  window.addEventListener("resgen-look", ({ detail }) => {
-    looked = detail;
-    paintCloseUp();
-  });
+  window.addEventListener("resgen-look", ({ detail }) => look(detail));
+  window.addEventListener("resgen-look-again", ({ detail }) => looked && look(detail)); // unless it was closed since
   window.addEventListener("resgen-clear-marks", clearMarks);
   window.addEventListener("resgen-once-said", ({ detail }) => onceSaid(detail));
   window.addEventListener("resgen-drawn", ({ detail }) => takeDrawn(detail));

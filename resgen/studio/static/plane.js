@@ -34,8 +34,10 @@ function rest() {
   if (!isAsked) trigger("input");
   isAsked = true;
   trigger("release");
+  now.querySelector(".rg-pad-rest").textContent = inWords(place() || FIRST); // to who cannot see where it goes, where it rests
 }
 
+const inWords = ([x, y]) => `x ${x.toFixed(2)}, y ${y.toFixed(2)}`;
 const move = (plane) => set(onPlane(plane, width, height));
 
 function show() {
@@ -44,7 +46,7 @@ function show() {
   pad.querySelector(".rg-pad-words").hidden = Boolean(plane);
   const [x, y, step] = plane || FIRST;
   pad.style.backgroundPosition = `${-x * PIXELS}px ${-y * PIXELS}px`;
-  now.querySelector(".rg-pad-place").textContent = `x ${x.toFixed(2)}, y ${y.toFixed(2)}`;
+  now.querySelector(".rg-pad-place").textContent = inWords([x, y]);
   if (!dial.held) dial.show(within(step, low, high, dialStep));
 }
 
