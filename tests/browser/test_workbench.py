@@ -368,6 +368,32 @@ def test_the_theme_is_kept_and_the_sheet_of_keys_opens(visit: Visit) -> None:
     expect(later.locator(".rg-keys")).to_be_hidden()
 
 
+def test_who_strikes_letters_unawares_switches_them_off(visit: Visit) -> None:
+    page = visit()
+    page.keyboard.press("?")
+    page.get_by_label("Letter keys and ? are on").uncheck()
+    page.keyboard.press("Escape")
+    later = page.context.new_page()
+    later.goto(href(page))
+    before = shown(later)
+    for key in "?r":
+        later.keyboard.press(key)
+    expect(later.locator(".rg-keys")).to_be_hidden()
+    later.get_by_role("button", name="Keys").click()
+    later.get_by_label("Letter keys and ? are on").check()
+    later.keyboard.press("Escape")
+    assert shown(later) == before
+    asked = later.evaluate(
+        """() => new Promise((done) => {
+          let asked = 0;
+          document.querySelector("#random").addEventListener("click", () => asked++);
+          for (const repeat of [false, true, true]) document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "r", repeat, bubbles: true }));
+          done(asked);
+        })"""
+    )
+    assert asked == 1, "once while it is held"
+
+
 def test_who_has_chosen_light_keeps_it_at_dusk(visit: Visit) -> None:
     page = visit()
     page.emulate_media(color_scheme="light")

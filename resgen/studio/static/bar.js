@@ -1,6 +1,8 @@
 // What belongs to the whole page: light or dark, full screen, the sheet of keys, and on a phone the group of controls that is shown.
 const THEME = "resgen-theme";
 const GROUPS = { seeds: "Seeds", class: "Class", change: "Change", blocks: "Blocks" };
+const LETTERS = "resgen-letters"; // "off" where letters do nothing
+const letters = element.querySelector(".rg-letters");
 const theme = element.querySelector(".rg-theme");
 const keys = element.querySelector(".rg-keys");
 
@@ -21,12 +23,22 @@ function toggleFull() {
 }
 
 window.addEventListener("keydown", (event) => {
-  if (!isCommand(event)) return;
+  if (!isShortcut(event)) return;
   if (event.key.toLowerCase() === "f") toggleFull();
   if (event.key === "?") keys.showModal();
 });
 element.querySelector(".rg-full").addEventListener("click", toggleFull);
 element.querySelector(".rg-help").addEventListener("click", () => keys.showModal());
+
+function setLetters(isOn) {
+  document.body.classList.toggle("rg-no-letters", !isOn);
+  letters.checked = isOn;
+}
+
+letters.addEventListener("change", () => {
+  setLetters(letters.checked);
+  keep(LETTERS, letters.checked ? "" : "off");
+});
 
 // The button "Before" counts while it is held, by a pointer or by a key.
 function connectBefore(button) {
@@ -98,5 +110,6 @@ window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ({ 
 });
 
 setTheme(recall(THEME) || (document.body.classList.contains("dark") ? "dark" : "light"));
+setLetters(recall(LETTERS) !== "off");
 when("#before", connectBefore);
 when("#actions", placeGroups);

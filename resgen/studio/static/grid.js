@@ -510,7 +510,7 @@ async function takeOriginal(shown) {
 }
 
 function command(event) {
-  if (!element.offsetParent || !isCommand(event)) return;
+  if (!element.offsetParent || !isShortcut(event)) return;
   const key = event.key.toLowerCase(); // as with the capitals locked
   if (key === "p") onceSaid(pin.bind(null, chosen));
   if (!settings.wanders) return;
