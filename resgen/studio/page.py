@@ -34,6 +34,7 @@ LONG: dict[str, Any] = {"concurrency_limit": 3, "concurrency_id": "slow"}
 LIVE: dict[str, Any] = {**RAW, "trigger_mode": "always_last", **RENDER}
 BESIDE: dict[str, Any] = {**LAST, "concurrency_limit": 3, "concurrency_id": "beside"}  # what hangs on a picture
 SLOW: dict[str, Any] = {**QUIET, **LONG}
+GRID = ("view", "fit", "keys", "waits")  # scripts that a grid begins with
 ASK: Any = object()  # what `write` gives a grid or player that is to be drawn, once all that is written with it is in the page
 SAVED_SIDE = 2048  # pixels up to which a single image is enlarged, eight times at most
 TOLD_EVERY = 0.25  # seconds between two words of long work; it ends at such a moment when it is cancelled
@@ -296,9 +297,8 @@ def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (
 
     ``wanders``: dragging it moves the window of the seed plane.
     """
-    begins = ("view", "fit", "keys")
     words = {"waiting": waiting, "actions": json.dumps(actions), "wanders": "yes" if wanders else "", "narrow": NARROW, **_PLANE}
-    return component("grid", elem_id, begins=begins, **words)
+    return component("grid", elem_id, begins=GRID, **words)
 
 
 def player(elem_id: str, waiting: str) -> gr.HTML:

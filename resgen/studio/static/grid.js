@@ -11,6 +11,7 @@ const closeUp = find(".rg-close-up");
 const largeCanvas = closeUp.querySelector("canvas");
 const caption = closeUp.querySelector("figcaption");
 const narrow = window.matchMedia(settings.narrow);
+const waits = makeWaits(LATEST);
 const marks = new Map(); // an image's key -> { kind: "more" or "less", query }
 const LARGE = 512; // pixels a side of the chosen image
 const GAP = 2;
@@ -159,33 +160,10 @@ function tellChosen() {
   told = which;
 }
 
-// What is done with an image whose dials are being turned is done once the view says what it is by then.
-let waiting = null; // what was asked for meanwhile; null where the view says what is on screen
-let lateness = 0; // the timer of its end: a picture that is refused brings no view
-
-function onceSaid(deed) {
-  if (!waiting) return deed();
-  waiting.push(deed);
-  return waitOn();
-}
-
-function waitOn() {
-  clearTimeout(lateness);
-  lateness = setTimeout(doWhatWaits, LATEST);
-}
-
-function doWhatWaits() {
-  clearTimeout(lateness);
-  const deeds = waiting ?? [];
-  waiting = null;
-  for (const deed of deeds) deed();
-}
-
 // While a hand turns a dial, a picture of all images, or some that the page has drawn itself, take the place of those of the view.
 function takeDrawn({ view: of, picture, parts, plane, status }) {
   if (of !== view) return;
-  waiting ??= [];
-  if (waiting.length) waitOn();
+  waits.begin();
   if (picture) sprite = picture;
   if (parts.length && !(sprite instanceof HTMLCanvasElement)) sprite = copyOf(sprite);
   for (const { first, images } of parts) images.forEach((image, place) => putImage(sprite, view.columns, image, first + place));
@@ -263,7 +241,7 @@ async function show() {
   const isOld = settings.wanders && !window.dispatchEvent(new CustomEvent("resgen-came", { detail: view, cancelable: true })); // a hand has turned on since
   tellAtRest();
   share();
-  if (!isOld) doWhatWaits();
+  if (!isOld) waits.end();
 }
 
 const share = () => say(view);
@@ -462,7 +440,7 @@ closeUp.addEventListener("click", (event) => {
   const action = event.target.closest("button")?.dataset.action;
   if (!action) return;
   if (action === "close") leave();
-  else onceSaid(act.bind(null, action, chosen));
+  else waits.once(act.bind(null, action, chosen));
 });
 
 function act(action, place) {
@@ -512,7 +490,7 @@ async function takeOriginal(shown) {
 function command(event) {
   if (!element.offsetParent || !isShortcut(event)) return;
   const key = event.key.toLowerCase(); // as with the capitals locked
-  if (key === "p") onceSaid(pin.bind(null, chosen));
+  if (key === "p") waits.once(pin.bind(null, chosen));
   if (!settings.wanders) return;
   if (key === "r") document.querySelector("#random")?.click();
   if (key === "b") compare(true);
@@ -528,7 +506,7 @@ if (settings.wanders) {
   window.addEventListener("resgen-look", ({ detail }) => look(detail));
   window.addEventListener("resgen-look-again", ({ detail }) => looked && look(detail)); // unless it was closed since
   window.addEventListener("resgen-clear-marks", clearMarks);
-  window.addEventListener("resgen-once-said", ({ detail }) => onceSaid(detail));
+  window.addEventListener("resgen-once-said", ({ detail }) => waits.once(detail));
   window.addEventListener("resgen-drawn", ({ detail }) => takeDrawn(detail));
 }
 
