@@ -12,7 +12,7 @@ const largeCanvas = closeUp.querySelector("canvas");
 const caption = closeUp.querySelector("figcaption");
 const narrow = window.matchMedia(settings.narrow);
 const waits = makeWaits(LATEST);
-const marks = new Map(); // an image's key -> { kind: "more" or "less", query }
+const marks = makeMarks();
 const LARGE = 512; // pixels a side of the chosen image
 const GAP = 2;
 const LEAST = 16; // CSS pixels a side that an image is shown at, however many there are
@@ -84,7 +84,7 @@ function paintCloseUp() {
   closeUp.querySelectorAll("[data-action]").forEach((button) => {
     const { action } = button.dataset;
     button.disabled = action === "close" ? !shown : chosen < 0 || !view.tiles[chosen];
-    if (action === "more" || action === "less") button.setAttribute("aria-pressed", String(chosen >= 0 && marks.get(keyOf(chosen))?.kind === action));
+    if (action === "more" || action === "less") button.setAttribute("aria-pressed", String(chosen >= 0 && marks.kindOf(view, chosen) === action));
   });
 }
 
@@ -116,7 +116,7 @@ function layTiles() {
     tiles.append(button);
   }
   [...tiles.children].forEach((button, index) => {
-    const kind = marks.get(keyOf(index))?.kind;
+    const kind = marks.kindOf(view, index);
     const words = kind ? `${view.captions[index]}, marked ${kind}` : view.captions[index];
     button.setAttribute("aria-label", words || "empty");
     button.title = words;
@@ -252,22 +252,14 @@ function pin(place) {
   window.dispatchEvent(new CustomEvent("resgen-pin", { detail }));
 }
 
-// What stays of an image while dials are turned. Along a strip it is another image at each step; the one at 0 is that of a plain grid.
-function keyOf(index) {
-  const step = view.columnLabels[index % view.columns] || "0";
-  return step === "0" ? view.keys[index] : JSON.stringify([view.keys[index], new URLSearchParams(view.query).get("sweep"), step]);
-}
-
 function mark(kind, place) {
   if (!view.tiles[place]) return;
-  const key = keyOf(place);
-  if (marks.get(key)?.kind === kind) marks.delete(key);
-  else marks.set(key, { kind, query: view.tiles[place] });
+  marks.mark(view, place, kind);
   showMarks();
 }
 
 function clearMarks() {
-  if (!marks.size) return;
+  if (marks.isEmpty()) return;
   marks.clear();
   showMarks();
 }
@@ -275,8 +267,7 @@ function clearMarks() {
 function showMarks() {
   layTiles();
   paintCloseUp();
-  const marked = (wanted) => [...marks.values()].filter(({ kind }) => kind === wanted).map(({ query }) => query);
-  tell("like", { more: marked("more"), less: marked("less") });
+  tell("like", marks.told());
 }
 
 // Wandering: the picture is dragged, the window of the seed plane moves the other way. What is drawn already goes with the hand
