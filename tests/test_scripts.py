@@ -14,7 +14,7 @@ from resgen.studio.app import build
 SCRIPTS = Path(__file__).with_name("scripts")
 
 
-@pytest.mark.parametrize("name", ["answers", "fit", "marks", "renderer", "shelf", "site", "waits", "worth"])
+@pytest.mark.parametrize("name", ["answers", "before", "fit", "marks", "renderer", "shelf", "site", "waits", "worth"])
 def test_the_sums_of_the_pages_scripts(name: str) -> None:
     assert node(["--test", str(SCRIPTS / f"{name}.test.mjs")]) == 0
 

@@ -13,6 +13,7 @@ const caption = closeUp.querySelector("figcaption");
 const narrow = window.matchMedia(settings.narrow);
 const waits = makeWaits(LATEST);
 const marks = makeMarks();
+const before = makeBefore({ ask: () => trigger("undo"), repaint: paint });
 const LARGE = 512; // pixels a side of the chosen image
 const GAP = 2;
 const LEAST = 16; // CSS pixels a side that an image is shown at, however many there are
@@ -50,8 +51,7 @@ function lay() {
   layTiles();
 }
 
-// What is on screen: while before and after are compared, and the one before has come, that.
-const seen = () => (comparing && isOriginal() ? original : { view, picture: sprite });
+const seen = () => before.seen(view) ?? { view, picture: sprite };
 
 function paint() {
   if (!view) return;
@@ -66,7 +66,7 @@ function paint() {
     if (words) paintImage(context, picture, shown, index, (index % columns) * step, Math.floor(index / columns) * step, size); // else an empty corner
   });
   canvas.dataset.painted = shown.query;
-  stage.classList.toggle("rg-before", comparing && isOriginal()); // not before it has come
+  stage.classList.toggle("rg-before", before.seen(view) !== null); // not before it has come
   shift();
   paintCloseUp();
 }
@@ -358,9 +358,9 @@ function startDrag(event) {
 
 function followDrag(event) {
   if (!fingers.has(event.pointerId)) return;
-  const before = apart();
+  const wide = apart();
   fingers.set(event.pointerId, event);
-  if (before && apart()) wasDragged = zoom(event, before / apart()) || wasDragged;
+  if (wide && apart()) wasDragged = zoom(event, wide / apart()) || wasDragged;
   if (!drag?.start) return;
   [drag.right, drag.down] = [event.clientX - drag.from.clientX, event.clientY - drag.from.clientY];
   if (!drag.moved && Math.hypot(drag.right, drag.down) < 6) return;
@@ -453,29 +453,12 @@ closeUp.addEventListener("keydown", (event) => {
   if (event.key === "Escape") leave();
 });
 
-// Before and after: while the key or the button is held, the same images without what was turned.
-
-let original = null; // { view, picture } of the images before anything was turned
-let comparing = false;
-
-// What stays of all images, turned or not; of a strip that is also what it goes along.
-function imagesOf(shown) {
-  const link = new URLSearchParams(shown.query);
-  return JSON.stringify([shown.keys, link.get("sweep"), link.get("own_directions")]);
-}
-
-const isOriginal = () => original !== null && imagesOf(original.view) === imagesOf(view); // of what is shown
-
 function compare(on) {
-  if (comparing === on || !view) return;
-  comparing = on;
-  if (on && !isOriginal()) trigger("undo");
-  paint();
+  if (view) before.hold(on, view);
 }
 
 async function takeOriginal(shown) {
-  original = { view: shown, picture: await pictureOf(shown) };
-  if (comparing) paint();
+  before.take({ view: shown, picture: await pictureOf(shown) });
 }
 
 function command(event) {
