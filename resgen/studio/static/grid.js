@@ -4,50 +4,37 @@ const LATEST = 6000; // milliseconds that something may wait for the studio's vi
 const settings = element.querySelector(".rg-view").dataset;
 const find = (selector) => element.querySelector(selector);
 const pane = find(".rg-pane");
-const stage = find(".rg-stage");
-const canvas = find(".rg-canvas");
 const tiles = find(".rg-tiles");
 const closeUp = find(".rg-close-up");
 const largeCanvas = closeUp.querySelector("canvas");
 const caption = closeUp.querySelector("figcaption");
-const narrow = window.matchMedia(settings.narrow);
+const sheet = makeSheet({
+  pane,
+  stage: find(".rg-stage"),
+  canvas: find(".rg-canvas"),
+  rowLabels: find(".rg-rows"),
+  columnLabels: find(".rg-columns"),
+  narrow: window.matchMedia(settings.narrow),
+});
 const waits = makeWaits(LATEST);
 const marks = makeMarks();
 const before = makeBefore({ ask: () => trigger("undo"), repaint: paint });
 const LARGE = 512; // pixels a side of the chosen image
-const GAP = 2;
-const LEAST = 16; // CSS pixels a side that an image is shown at, however many there are
-const MOST = 512;
 const REST = 400; // milliseconds in which no hand moves a control and no picture comes: what hangs on one is drawn then, and keeps no other waiting
 find(".rg-view").told = {};
 let sprite = new Image();
 let view = null;
 let chosen = -1;
-let columns = 1; // as laid out here: a phone may show others than were asked for
-let tile = LEAST; // CSS pixels a side of an image
 let told = ""; // which image the ends of directions were asked for
 let toldTile = null; // the image that others were told to go by
 let rested = null; // the view that was told to be at rest
 let resting = 0; // timer of the next such word
 let looked = null; // a picture of the strip that is looked at
 
-const rows = () => Math.ceil(view.captions.length / columns);
 const isPlain = () => !view.rowLabels.length && !view.columnLabels.length && !planeOf(view) && spread !== view && settings.wanders;
 
-// Whether images in the columns that were asked for can be so small that all of them are in sight.
-const isSeenWhole = () => (Math.ceil(view.captions.length / view.columns) * (LEAST + GAP)) <= pane.clientHeight;
-
 function lay() {
-  columns = view.columns;
-  if (isPlain() && (narrow.matches || !isSeenWhole())) columns = columnsFor(pane.clientWidth, pane.clientHeight, columns, view.captions.length, GAP);
-  label(find(".rg-rows"), view.rowLabels);
-  label(find(".rg-columns"), view.columnLabels);
-  const beside = view.rowLabels.length ? find(".rg-rows").offsetWidth + 8 : 0;
-  const above = view.columnLabels.length ? find(".rg-columns").offsetHeight : 0;
-  stage.classList.toggle("rg-labelled", beside + above > 0);
-  tile = fit(pane.clientWidth - beside, pane.clientHeight - above, columns, rows(), GAP, LEAST, MOST);
-  stage.style.width = find(".rg-columns").style.width = `${columns * (tile + GAP)}px`;
-  stage.style.height = `${rows() * (tile + GAP)}px`;
+  sheet.lay(view, isPlain());
   layTiles();
 }
 
@@ -55,18 +42,7 @@ const seen = () => before.seen(view) ?? { view, picture: sprite };
 
 function paint() {
   if (!view) return;
-  const { view: shown, picture } = seen();
-  const ratio = Math.min(window.devicePixelRatio || 1, 2);
-  const step = Math.round((tile + GAP) * ratio);
-  const size = step - Math.round(GAP * ratio);
-  canvas.width = columns * step;
-  canvas.height = rows() * step;
-  const context = canvas.getContext("2d");
-  shown.captions.forEach((words, index) => {
-    if (words) paintImage(context, picture, shown, index, (index % columns) * step, Math.floor(index / columns) * step, size); // else an empty corner
-  });
-  canvas.dataset.painted = shown.query;
-  stage.classList.toggle("rg-before", before.seen(view) !== null); // not before it has come
+  sheet.paint(seen(), before.seen(view) !== null); // not before it has come
   shift();
   paintCloseUp();
 }
@@ -105,8 +81,8 @@ function thumbnail(index) {
 const placeOf = (index) => (new URLSearchParams(view.query).has("sweep") ? Math.floor(index / view.columns) : index);
 
 function layTiles() {
-  tiles.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
-  tiles.style.gridTemplateRows = `repeat(${rows()}, 1fr)`;
+  tiles.style.gridTemplateColumns = `repeat(${sheet.columns()}, 1fr)`;
+  tiles.style.gridTemplateRows = `repeat(${sheet.rows()}, 1fr)`;
   find(".rg-view").dataset.place = placeOf(chosen);
   if (chosen >= 0) find(".rg-view").dataset.last = placeOf(chosen);
   while (tiles.children.length > view.captions.length) tiles.lastChild.remove();
@@ -124,12 +100,6 @@ function layTiles() {
     button.setAttribute("aria-pressed", String(index === chosen));
     button.tabIndex = index === Math.max(chosen, 0) ? 0 : -1;
   });
-}
-
-function label(place, words) {
-  place.replaceChildren(...words.map((text) => Object.assign(document.createElement("span"), { textContent: text, title: text })));
-  place.style.setProperty("--count", words.length);
-  place.hidden = !words.length;
 }
 
 function layActions() {
@@ -216,9 +186,8 @@ function clear() {
   undecode();
   view = null;
   chosen = -1;
-  stage.hidden = true;
+  sheet.clear();
   find(".rg-loading").hidden = false;
-  for (const words of ["rows", "columns"]) find(`.rg-${words}`).hidden = true;
   find(".rg-status").textContent = "";
   paintCloseUp();
 }
@@ -234,7 +203,6 @@ async function show() {
   view = next;
   if (chosen >= view.captions.length) chosen = -1;
   find(".rg-loading").hidden = true;
-  stage.hidden = false;
   lay();
   paint();
   tellStatus(view.status, "polite");
@@ -288,17 +256,11 @@ function windowAt(event) {
   const plane = planeOf(view);
   if (plane) return plane;
   if (view.rowLabels.length || view.columnLabels.length) return null; // the plane has other neighbours than a strip or rows of classes
-  const [column, row] = tileAt(event).map((place, axis) => Math.max(0, Math.min([columns, rows()][axis] - 1, Math.floor(place))));
-  const query = new URLSearchParams(view.tiles[Math.min(row * columns + column, view.tiles.length - 1)]);
+  const [column, row] = sheet.tileAt(event).map((place, axis) => Math.max(0, Math.min([sheet.columns(), sheet.rows()][axis] - 1, Math.floor(place))));
+  const query = new URLSearchParams(view.tiles[Math.min(row * sheet.columns() + column, view.tiles.length - 1)]);
   const seed = Number(query.get("seeds"));
   if (!query.has("seeds") || query.has("variation_of")) return null;
-  return windowAround([seed % Number(settings.width), Math.floor(seed / Number(settings.width))], column, row, columns, rows(), ENTRY_STEP);
-}
-
-// A pointer's place on the grid, in images.
-function tileAt(event) {
-  const box = stage.getBoundingClientRect();
-  return [((event.clientX - box.left) / box.width) * columns, ((event.clientY - box.top) / box.height) * rows()];
+  return windowAround([seed % Number(settings.width), Math.floor(seed / Number(settings.width))], column, row, sheet.columns(), sheet.rows(), ENTRY_STEP);
 }
 
 function wander(plane, rests = false) {
@@ -327,14 +289,15 @@ function shift() {
   if (plane && wanted && Math.abs(plane[2] - wanted[2]) < 1e-4) {
     const [right, down] = [0, 1].map((axis) => (plane[axis] - wanted[axis]) / plane[2]);
     if (Math.abs(right) + Math.abs(down) < 1e-3) wanted = null;
-    canvas.style.transform = wanted && Math.abs(right) < columns && Math.abs(down) < columns ? `translate(${right * (tile + GAP)}px, ${down * (tile + GAP)}px)` : "";
-  } else canvas.style.transform = drag?.moved && !plane ? `translate(${drag.right}px, ${drag.down}px)` : "";
+    const isInSight = wanted && Math.max(Math.abs(right), Math.abs(down)) < sheet.columns();
+    sheet.move(...(isInSight ? [right * sheet.pitch(), down * sheet.pitch()] : [0, 0]));
+  } else sheet.move(...(drag?.moved && !plane ? [drag.right, drag.down] : [0, 0]));
 }
 
 // A window is as wide as the grid of seeds that it is entered from, however a phone shows that: its images move to where those of the window will be.
 function spreadOut() {
   spread = view;
-  if (columns === view.columns) return;
+  if (sheet.columns() === view.columns) return;
   lay();
   paint();
 }
@@ -343,8 +306,8 @@ function spreadOut() {
 function zoom(event, factor) {
   if (!windowAt(event)) return false;
   spreadOut();
-  const [column, row] = tileAt(event);
-  wander(zoomed(wanted || windowAt(event), factor, column - columns / 2, row - rows() / 2, Number(settings.low), Number(settings.high)));
+  const [column, row] = sheet.tileAt(event);
+  wander(zoomed(wanted || windowAt(event), factor, column - sheet.columns() / 2, row - sheet.rows() / 2, Number(settings.low), Number(settings.high)));
   return true;
 }
 
@@ -370,7 +333,7 @@ function followDrag(event) {
     drag.start = windowAt(drag.from);
   }
   drag.moved = wasDragged = true;
-  wander(dragged(drag.start, drag.right / (tile + GAP), drag.down / (tile + GAP)));
+  wander(dragged(drag.start, drag.right / sheet.pitch(), drag.down / sheet.pitch()));
   shift();
 }
 
@@ -417,7 +380,7 @@ tiles.addEventListener("click", (event) => {
 
 tiles.addEventListener("keydown", (event) => {
   if (!isCommand(event)) return;
-  const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
+  const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -sheet.columns(), ArrowDown: sheet.columns() };
   const from = [...tiles.children].indexOf(document.activeElement);
   const to = from + (moves[event.key] || 0);
   if (event.key === "Escape") choose(-1);
