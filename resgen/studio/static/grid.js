@@ -19,6 +19,18 @@ const sheet = makeSheet({
 const waits = makeWaits(LATEST);
 const marks = makeMarks();
 const before = makeBefore({ ask: () => trigger("undo"), repaint: paint });
+const [width, height, low, high] = ["width", "height", "low", "high"].map((name) => Number(settings[name]));
+const wander = makeWander({
+  sheet,
+  width,
+  height,
+  low,
+  high,
+  latest: LATEST,
+  viewOf: () => view,
+  repaint: refresh,
+  tell: (plane, rests) => window.dispatchEvent(new CustomEvent("resgen-wander", { detail: { plane, rests } })),
+});
 const LARGE = 512; // pixels a side of the chosen image
 const REST = 400; // milliseconds in which no hand moves a control and no picture comes: what hangs on one is drawn then, and keeps no other waiting
 find(".rg-view").told = {};
@@ -31,11 +43,16 @@ let rested = null; // the view that was told to be at rest
 let resting = 0; // timer of the next such word
 let looked = null; // a picture of the strip that is looked at
 
-const isPlain = () => !view.rowLabels.length && !view.columnLabels.length && !planeOf(view) && spread !== view && settings.wanders;
+const isPlain = () => !view.rowLabels.length && !view.columnLabels.length && !wander.planeOf(view) && !wander.isSpread(view) && settings.wanders;
 
 function lay() {
   sheet.lay(view, isPlain());
   layTiles();
+}
+
+function refresh() {
+  lay();
+  paint();
 }
 
 const seen = () => before.seen(view) ?? { view, picture: sprite };
@@ -43,7 +60,7 @@ const seen = () => before.seen(view) ?? { view, picture: sprite };
 function paint() {
   if (!view) return;
   sheet.paint(seen(), before.seen(view) !== null); // not before it has come
-  shift();
+  wander.shift();
   paintCloseUp();
 }
 
@@ -137,10 +154,7 @@ function takeDrawn({ view: of, picture, parts, plane, status }) {
   if (picture) sprite = picture;
   if (parts.length && !(sprite instanceof HTMLCanvasElement)) sprite = copyOf(sprite);
   for (const { first, images } of parts) images.forEach((image, place) => putImage(sprite, view.columns, image, first + place));
-  if (plane) {
-    wandered = { view, plane };
-    spreadOut();
-  }
+  if (plane) wander.takeDrawn(view, plane);
   paint();
   if (status) tellStatus(status, "off");
 }
@@ -203,8 +217,7 @@ async function show() {
   view = next;
   if (chosen >= view.captions.length) chosen = -1;
   find(".rg-loading").hidden = true;
-  lay();
-  paint();
+  refresh();
   tellStatus(view.status, "polite");
   const isOld = settings.wanders && !window.dispatchEvent(new CustomEvent("resgen-came", { detail: view, cancelable: true })); // a hand has turned on since
   tellAtRest();
@@ -238,144 +251,23 @@ function showMarks() {
   tell("like", marks.told());
 }
 
-// Wandering: the picture is dragged, the window of the seed plane moves the other way. What is drawn already goes with the hand
-// until what lies there now comes.
-
-const planeOf = (shown) => (wandered?.view === shown ? wandered.plane : new URLSearchParams(shown.query).get("plane")?.split(",").map(Number));
-let wandered = null; // { view, plane }: the window of which the page has drawn a view's images since
-let spread = null; // the view that is as wide as the window that comes in its place, also on a phone
-const fingers = new Map(); // pointers that are down
-let drag = null; // { from: where it began, an event, start: the window, right, down, moved } of one finger
-let wanted = null; // the window that was asked for last
-let asked = new Set(); // all of those on the way to it, and where that began, as text
-let giving = 0; // the timer after which it is not expected any more
-let wasDragged = false; // whether this gesture has moved the window: the server is told at its end, and its click is no choice
-
-// The window that is on screen; of seeds, the one in which the image at a pointer stays where it is.
-function windowAt(event) {
-  const plane = planeOf(view);
-  if (plane) return plane;
-  if (view.rowLabels.length || view.columnLabels.length) return null; // the plane has other neighbours than a strip or rows of classes
-  const [column, row] = sheet.tileAt(event).map((place, axis) => Math.max(0, Math.min([sheet.columns(), sheet.rows()][axis] - 1, Math.floor(place))));
-  const query = new URLSearchParams(view.tiles[Math.min(row * sheet.columns() + column, view.tiles.length - 1)]);
-  const seed = Number(query.get("seeds"));
-  if (!query.has("seeds") || query.has("variation_of")) return null;
-  return windowAround([seed % Number(settings.width), Math.floor(seed / Number(settings.width))], column, row, sheet.columns(), sheet.rows(), ENTRY_STEP);
-}
-
-function wander(plane, rests = false) {
-  if (plane) want(onPlane(plane, Number(settings.width), Number(settings.height)));
-  window.dispatchEvent(new CustomEvent("resgen-wander", { detail: { plane, rests } }));
-}
-
-function want(plane) {
-  if (!wanted) asked = new Set([String(planeOf(view))]);
-  wanted = plane;
-  asked.add(String(plane));
-  clearTimeout(giving);
-  giving = setTimeout(giveUp, LATEST);
-}
-
-// What was asked for was refused.
-function giveUp() {
-  wanted = null;
-  shift();
-}
-
-// Move what is painted to where it lies in the window that is wanted.
-function shift() {
-  const plane = view && planeOf(view);
-  if (!asked.has(String(plane))) wanted = null; // another control has moved it
-  if (plane && wanted && Math.abs(plane[2] - wanted[2]) < 1e-4) {
-    const [right, down] = [0, 1].map((axis) => (plane[axis] - wanted[axis]) / plane[2]);
-    if (Math.abs(right) + Math.abs(down) < 1e-3) wanted = null;
-    const isInSight = wanted && Math.max(Math.abs(right), Math.abs(down)) < sheet.columns();
-    sheet.move(...(isInSight ? [right * sheet.pitch(), down * sheet.pitch()] : [0, 0]));
-  } else sheet.move(...(drag?.moved && !plane ? [drag.right, drag.down] : [0, 0]));
-}
-
-// A window is as wide as the grid of seeds that it is entered from, however a phone shows that: its images move to where those of the window will be.
-function spreadOut() {
-  spread = view;
-  if (sheet.columns() === view.columns) return;
-  lay();
-  paint();
-}
-
-// Whether there is a window to zoom.
-function zoom(event, factor) {
-  if (!windowAt(event)) return false;
-  spreadOut();
-  const [column, row] = sheet.tileAt(event);
-  wander(zoomed(wanted || windowAt(event), factor, column - sheet.columns() / 2, row - sheet.rows() / 2, Number(settings.low), Number(settings.high)));
-  return true;
-}
-
-function startDrag(event) {
-  if (!view || event.button) return;
-  if (event.isPrimary) fingers.clear(); // of another one the end is not told where a picture of fewer images took its button away
-  fingers.set(event.pointerId, event);
-  drag = fingers.size === 1 ? { from: event, start: windowAt(event), right: 0, down: 0, moved: false } : null;
-  if (drag) wasDragged = false;
-}
-
-function followDrag(event) {
-  if (!fingers.has(event.pointerId)) return;
-  const wide = apart();
-  fingers.set(event.pointerId, event);
-  if (wide && apart()) wasDragged = zoom(event, wide / apart()) || wasDragged;
-  if (!drag?.start) return;
-  [drag.right, drag.down] = [event.clientX - drag.from.clientX, event.clientY - drag.from.clientY];
-  if (!drag.moved && Math.hypot(drag.right, drag.down) < 6) return;
-  if (!drag.moved) {
-    tiles.setPointerCapture(event.pointerId);
-    spreadOut();
-    drag.start = windowAt(drag.from);
-  }
-  drag.moved = wasDragged = true;
-  wander(dragged(drag.start, drag.right / sheet.pitch(), drag.down / sheet.pitch()));
-  shift();
-}
-
-// How far two fingers are apart, 0 where there are not two.
-function apart() {
-  const [one, two] = [...fingers.values()];
-  return two ? Math.hypot(one.clientX - two.clientX, one.clientY - two.clientY) : 0;
-}
-
-function endDrag(event) {
-  if (!fingers.delete(event.pointerId)) return;
-  drag = null;
-  if (wasDragged && !fingers.size) wander(null, true);
-}
-
 if (settings.wanders) {
-  let pausing = 0;
-  tiles.addEventListener("pointerdown", startDrag);
-  tiles.addEventListener("pointermove", followDrag);
-  for (const end of ["pointerup", "pointercancel"]) tiles.addEventListener(end, endDrag);
+  const on = (name, hand, options) => tiles.addEventListener(name, (event) => view && hand(event), options);
+  on("pointerdown", wander.start);
+  on("pointermove", wander.follow);
+  for (const end of ["pointerup", "pointercancel"]) on(end, wander.end);
+  on("wheel", wander.turnWheel, { passive: false });
   tiles.addEventListener("dragstart", (event) => event.preventDefault());
-  tiles.addEventListener(
-    "wheel",
-    (event) => {
-      if (!view || event.ctrlKey || !zoom(event, 1.0015 ** event.deltaY)) return;
-      event.preventDefault();
-      clearTimeout(pausing);
-      pausing = setTimeout(() => wander(null, true), 300);
-    },
-    { passive: false },
-  );
 }
 
 // Choosing, by mouse, touch and keys.
 
 tiles.addEventListener("click", (event) => {
   const index = [...tiles.children].indexOf(event.target.closest("button"));
-  if (index >= 0 && !wasDragged) {
+  if (!wander.endsDrag() && index >= 0) {
     choose(index === chosen ? -1 : index);
     tiles.children[index].focus({ preventScroll: true }); // for the keys: Safari does not focus what is clicked
   }
-  wasDragged = false; // Enter on an image is a click as well
 });
 
 tiles.addEventListener("keydown", (event) => {
@@ -449,8 +341,7 @@ if (settings.wanders) {
 
 new ResizeObserver(() => {
   if (!view || !pane.clientWidth) return;
-  lay();
-  paint();
+  refresh();
 }).observe(pane);
 whenSeen(share);
 window.addEventListener("input", tellAtRest, true);
