@@ -4,7 +4,6 @@ const LATEST = 6000; // milliseconds that something may wait for the studio's vi
 const settings = element.querySelector(".rg-view").dataset;
 const find = (selector) => element.querySelector(selector);
 const pane = find(".rg-pane");
-const tiles = find(".rg-tiles");
 const closeUp = find(".rg-close-up");
 const largeCanvas = closeUp.querySelector("canvas");
 const caption = closeUp.querySelector("figcaption");
@@ -16,6 +15,7 @@ const sheet = makeSheet({
   columnLabels: find(".rg-columns"),
   narrow: window.matchMedia(settings.narrow),
 });
+const tiles = makeTiles({ root: find(".rg-tiles"), choose });
 const waits = makeWaits(LATEST);
 const marks = makeMarks();
 const before = makeBefore({ ask: () => trigger("undo"), repaint: paint });
@@ -98,25 +98,11 @@ function thumbnail(index) {
 const placeOf = (index) => (new URLSearchParams(view.query).has("sweep") ? Math.floor(index / view.columns) : index);
 
 function layTiles() {
-  tiles.style.gridTemplateColumns = `repeat(${sheet.columns()}, 1fr)`;
-  tiles.style.gridTemplateRows = `repeat(${sheet.rows()}, 1fr)`;
-  find(".rg-view").dataset.place = placeOf(chosen);
-  if (chosen >= 0) find(".rg-view").dataset.last = placeOf(chosen);
-  while (tiles.children.length > view.captions.length) tiles.lastChild.remove();
-  while (tiles.children.length < view.captions.length) {
-    const button = document.createElement("button");
-    button.type = "button";
-    tiles.append(button);
-  }
-  [...tiles.children].forEach((button, index) => {
-    const kind = marks.kindOf(view, index);
-    const words = kind ? `${view.captions[index]}, marked ${kind}` : view.captions[index];
-    button.setAttribute("aria-label", words || "empty");
-    button.title = words;
-    button.dataset.mark = kind || "";
-    button.setAttribute("aria-pressed", String(index === chosen));
-    button.tabIndex = index === Math.max(chosen, 0) ? 0 : -1;
-  });
+  const root = find(".rg-view");
+  root.dataset.place = placeOf(chosen);
+  if (chosen >= 0) root.dataset.last = placeOf(chosen);
+  const { captions } = view;
+  tiles.lay({ captions, kinds: captions.map((_, index) => marks.kindOf(view, index)), columns: sheet.columns(), rows: sheet.rows(), chosen });
 }
 
 function layActions() {
@@ -251,36 +237,17 @@ function showMarks() {
   tell("like", marks.told());
 }
 
+const over = find(".rg-tiles");
+over.addEventListener("click", (event) => wander.endsDrag() || tiles.click(event));
+over.addEventListener("keydown", (event) => isCommand(event) && tiles.press(event));
 if (settings.wanders) {
-  const on = (name, hand, options) => tiles.addEventListener(name, (event) => view && hand(event), options);
+  const on = (name, hand, options) => over.addEventListener(name, (event) => view && hand(event), options);
   on("pointerdown", wander.start);
   on("pointermove", wander.follow);
   for (const end of ["pointerup", "pointercancel"]) on(end, wander.end);
   on("wheel", wander.turnWheel, { passive: false });
-  tiles.addEventListener("dragstart", (event) => event.preventDefault());
+  over.addEventListener("dragstart", (event) => event.preventDefault());
 }
-
-// Choosing, by mouse, touch and keys.
-
-tiles.addEventListener("click", (event) => {
-  const index = [...tiles.children].indexOf(event.target.closest("button"));
-  if (!wander.endsDrag() && index >= 0) {
-    choose(index === chosen ? -1 : index);
-    tiles.children[index].focus({ preventScroll: true }); // for the keys: Safari does not focus what is clicked
-  }
-});
-
-tiles.addEventListener("keydown", (event) => {
-  if (!isCommand(event)) return;
-  const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -sheet.columns(), ArrowDown: sheet.columns() };
-  const from = [...tiles.children].indexOf(document.activeElement);
-  const to = from + (moves[event.key] || 0);
-  if (event.key === "Escape") choose(-1);
-  if (from < 0 || to === from || to < 0 || to >= view.captions.length) return;
-  event.preventDefault();
-  choose(to);
-  tiles.children[to].focus();
-});
 
 closeUp.addEventListener("click", (event) => {
   const action = event.target.closest("button")?.dataset.action;
@@ -300,7 +267,7 @@ function act(action, place) {
 
 // No image is chosen any more; the keyboard's focus goes to the one that was, since the buttons beside it can't keep it.
 function leave() {
-  tiles.children[chosen]?.focus();
+  tiles.focus(chosen);
   choose(-1);
 }
 
