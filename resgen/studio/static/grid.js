@@ -4,9 +4,6 @@ const LATEST = 6000; // milliseconds that something may wait for the studio's vi
 const settings = element.querySelector(".rg-view").dataset;
 const find = (selector) => element.querySelector(selector);
 const pane = find(".rg-pane");
-const closeUp = find(".rg-close-up");
-const largeCanvas = closeUp.querySelector("canvas");
-const caption = closeUp.querySelector("figcaption");
 const sheet = makeSheet({
   pane,
   stage: find(".rg-stage"),
@@ -16,6 +13,7 @@ const sheet = makeSheet({
   narrow: window.matchMedia(settings.narrow),
 });
 const tiles = makeTiles({ root: find(".rg-tiles"), choose });
+const closeUp = makeCloseUp({ root: find(".rg-close-up"), actions: JSON.parse(settings.actions) });
 const waits = makeWaits(LATEST);
 const marks = makeMarks();
 const before = makeBefore({ ask: () => trigger("undo"), repaint: paint });
@@ -31,7 +29,6 @@ const wander = makeWander({
   repaint: refresh,
   tell: (plane, rests) => window.dispatchEvent(new CustomEvent("resgen-wander", { detail: { plane, rests } })),
 });
-const LARGE = 512; // pixels a side of the chosen image
 const REST = 400; // milliseconds in which no hand moves a control and no picture comes: what hangs on one is drawn then, and keeps no other waiting
 find(".rg-view").told = {};
 let sprite = new Image();
@@ -41,17 +38,12 @@ let told = ""; // which image the ends of directions were asked for
 let toldTile = null; // the image that others were told to go by
 let rested = null; // the view that was told to be at rest
 let resting = 0; // timer of the next such word
-let looked = null; // a picture of the strip that is looked at
 
 const isPlain = () => !view.rowLabels.length && !view.columnLabels.length && !wander.planeOf(view) && !wander.isSpread(view) && settings.wanders;
 
-function lay() {
+function refresh() {
   sheet.lay(view, isPlain());
   layTiles();
-}
-
-function refresh() {
-  lay();
   paint();
 }
 
@@ -61,29 +53,12 @@ function paint() {
   if (!view) return;
   sheet.paint(seen(), before.seen(view) !== null); // not before it has come
   wander.shift();
-  paintCloseUp();
+  showChosen();
 }
 
-function paintCloseUp() {
-  const shown = looked || (chosen >= 0 && { ...seen(), index: chosen, caption: view.captions[chosen] });
-  largeCanvas.hidden = !shown;
-  find(".rg-nothing").hidden = Boolean(shown);
-  closeUp.classList.toggle("rg-open", Boolean(shown));
-  caption.textContent = shown ? shown.caption : "";
-  if (shown) {
-    largeCanvas.width = largeCanvas.height = LARGE;
-    paintImage(largeCanvas.getContext("2d"), shown.picture, shown.view, shown.index, 0, 0, LARGE);
-  }
-  closeUp.querySelectorAll("[data-action]").forEach((button) => {
-    const { action } = button.dataset;
-    button.disabled = action === "close" ? !shown : chosen < 0 || !view.tiles[chosen];
-    if (action === "more" || action === "less") button.setAttribute("aria-pressed", String(chosen >= 0 && marks.kindOf(view, chosen) === action));
-  });
-}
-
-function look(picture) {
-  looked = picture;
-  paintCloseUp();
+function showChosen() {
+  const isAlone = chosen >= 0 && Boolean(view.tiles[chosen]);
+  closeUp.show(chosen < 0 ? null : { ...seen(), index: chosen, caption: view.captions[chosen], isAlone, kind: marks.kindOf(view, chosen) });
 }
 
 // As renderer.py makes it: a pin travels with all that hangs on it.
@@ -103,17 +78,6 @@ function layTiles() {
   if (chosen >= 0) root.dataset.last = placeOf(chosen);
   const { captions } = view;
   tiles.lay({ captions, kinds: captions.map((_, index) => marks.kindOf(view, index)), columns: sheet.columns(), rows: sheet.rows(), chosen });
-}
-
-function layActions() {
-  const actions = JSON.parse(settings.actions);
-  closeUp.hidden = !actions.length;
-  const buttons = [...actions, ["close", "Close", "Back to the grid"]].map(([action, text, help]) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: text, title: help, disabled: true });
-    button.dataset.action = action;
-    return button;
-  });
-  find(".rg-actions").replaceChildren(...buttons);
 }
 
 const checkpointOf = (shown) => new URLSearchParams(shown.query).get("checkpoint");
@@ -173,10 +137,10 @@ function tellRested() {
 
 function choose(index) {
   chosen = index;
-  looked = null;
+  closeUp.look(null);
   layTiles();
   if (index >= 0) window.dispatchEvent(new CustomEvent("resgen-chosen"));
-  paintCloseUp();
+  showChosen();
   tellChosen();
   tellAtRest();
 }
@@ -189,7 +153,7 @@ function clear() {
   sheet.clear();
   find(".rg-loading").hidden = false;
   find(".rg-status").textContent = "";
-  paintCloseUp();
+  showChosen();
 }
 
 async function show() {
@@ -233,9 +197,11 @@ function clearMarks() {
 
 function showMarks() {
   layTiles();
-  paintCloseUp();
+  showChosen();
   tell("like", marks.told());
 }
+
+// Hands and keys.
 
 const over = find(".rg-tiles");
 over.addEventListener("click", (event) => wander.endsDrag() || tiles.click(event));
@@ -249,7 +215,7 @@ if (settings.wanders) {
   over.addEventListener("dragstart", (event) => event.preventDefault());
 }
 
-closeUp.addEventListener("click", (event) => {
+find(".rg-close-up").addEventListener("click", (event) => {
   const action = event.target.closest("button")?.dataset.action;
   if (!action) return;
   if (action === "close") leave();
@@ -271,7 +237,7 @@ function leave() {
   choose(-1);
 }
 
-closeUp.addEventListener("keydown", (event) => {
+find(".rg-close-up").addEventListener("keydown", (event) => {
   if (event.key === "Escape") leave();
 });
 
@@ -299,19 +265,17 @@ if (settings.wanders) {
   window.addEventListener("blur", () => compare(false)); // of a key that is let go elsewhere nothing is told
   window.addEventListener("resgen-before", ({ detail }) => takeOriginal(detail));
   window.addEventListener("resgen-hold", ({ detail }) => compare(detail));
-  window.addEventListener("resgen-look", ({ detail }) => look(detail));
-  window.addEventListener("resgen-look-again", ({ detail }) => looked && look(detail)); // unless it was closed since
+  window.addEventListener("resgen-look", ({ detail }) => closeUp.look(detail));
+  window.addEventListener("resgen-look-again", ({ detail }) => closeUp.isLooking() && closeUp.look(detail)); // unless it was closed since
   window.addEventListener("resgen-clear-marks", clearMarks);
   window.addEventListener("resgen-once-said", ({ detail }) => waits.once(detail));
   window.addEventListener("resgen-drawn", ({ detail }) => takeDrawn(detail));
 }
 
 new ResizeObserver(() => {
-  if (!view || !pane.clientWidth) return;
-  refresh();
+  if (view && pane.clientWidth) refresh();
 }).observe(pane);
 whenSeen(share);
 window.addEventListener("input", tellAtRest, true);
-layActions();
 watch("value", show);
 show();
