@@ -33,6 +33,7 @@ const REST = 400; // milliseconds in which no hand moves a control and no pictur
 find(".rg-view").told = {};
 let sprite = new Image();
 let view = null;
+let isTurned = false; // whether a dial was turned since the view came
 let chosen = -1;
 let told = ""; // which image the ends of directions were asked for
 let toldTile = null; // the image that others were told to go by
@@ -156,15 +157,20 @@ function clear() {
   showChosen();
 }
 
+// Where no hand has done anything, the same picture is no news.
+const isSaidAgain = (next) => view !== null && !isTurned && next?.query === view.query && next.src === view.src;
+
 async function show() {
   const next = props.value;
   if (!next && view) clear();
+  if (isSaidAgain(next)) return undecode();
   const picture = await decode(next);
   if (!picture) return;
   if (view && checkpointOf(next) !== checkpointOf(view)) clearMarks();
   if (view && JSON.stringify(next.keys) !== JSON.stringify(view.keys)) delete find(".rg-view").dataset.last; // these are other images
   sprite = picture;
   view = next;
+  isTurned = false;
   if (chosen >= view.captions.length) chosen = -1;
   find(".rg-loading").hidden = true;
   refresh();
@@ -269,6 +275,7 @@ if (settings.wanders) {
   window.addEventListener("resgen-look-again", ({ detail }) => closeUp.isLooking() && closeUp.look(detail)); // unless it was closed since
   window.addEventListener("resgen-clear-marks", clearMarks);
   window.addEventListener("resgen-once-said", ({ detail }) => waits.once(detail));
+  window.addEventListener("resgen-turning", () => (isTurned = true));
   window.addEventListener("resgen-drawn", ({ detail }) => takeDrawn(detail));
 }
 
