@@ -26,11 +26,12 @@ from resgen.efficientnet import PretrainedEyes
 from resgen.errors import FileError, ResGenError
 from resgen.features import FeatureResNet, load_features, to_float
 from resgen.files import cache_folder, whole_file
+from resgen.latents import join, locate
 from resgen.precision import quick_dtype
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
 from resgen.statistics import fit_ridge
-from resgen.work import Progress
+from resgen.work import Progress, finish
 
 MANIFOLD_SAMPLES = 2000  # images a side for precision and recall
 KERNEL_SUBSETS = 20  # of up to 1000 images, that the kernel distance is averaged over
@@ -82,17 +83,12 @@ def draw_samples(sampler: Sampler, samples: int, progress: Progress | None = Non
     No two classes have a seed in common: what a seed draws is alike in all of them, and images that are alike are no fair sample.
     """
     classes = sampler.card.classes
-    each = samples // max(1, len(classes))
-    drawn: list[np.ndarray] = []
-
-    def tell(done: int, of: int) -> None:
-        if progress:
-            progress(len(drawn) * each + done, max(1, len(classes)) * of)
-
-    for place in range(max(1, len(classes))):
-        own = Recipe(seeds=tuple(range(place * each, (place + 1) * each)), classes=classes[place : place + 1])
-        drawn.append(sampler.render(own, tell))
-    return ImageSet(np.concatenate(drawn).transpose(0, 3, 1, 2), np.repeat(np.arange(len(drawn)), each), classes)
+    groups = max(1, len(classes))
+    each = samples // groups
+    recipes = [Recipe(seeds=tuple(range(place * each, (place + 1) * each)), classes=classes[place : place + 1]) for place in range(groups)]
+    points = join([locate(recipe, sampler.checkpoint) for recipe in recipes])
+    images = finish(sampler.draw(points), progress)
+    return ImageSet(images.transpose(0, 3, 1, 2), points.labels.numpy(), classes)
 
 
 def put_on_card(path: Path, figures: dict[str, Any]) -> None:
@@ -127,10 +123,10 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
     )
     figures = {f"{prefix}judge_test_accuracy": round(_accuracy(name_classes, held_out, test), 4)}
     within = bool(fake.classes)  # a generator without classes varies as all of the data do
-    apart = [_apart(judge, data.images, features, reference) for data, features in ((fake, generated), (test, held_out))]
-    limit = apart[1].quantile(NEAR_QUANTILE)
-    sources = (prefix, f"real_test_{prefix}")
-    for source, data, features, distances in zip(sources, (fake, test), (generated, held_out), apart, strict=True):
+    from_train, held_out_from_train = _apart(judge_all, judge, fake, generated, reference), _apart(judge_real, judge, test, held_out, reference)
+    limit = held_out_from_train.quantile(NEAR_QUANTILE)
+    sources = (prefix, fake, generated, from_train), (f"real_test_{prefix}", test, held_out, held_out_from_train)
+    for source, data, features, distances in sources:
         found = {
             "samples": count,
             **({"accuracy": _accuracy(name_classes, features, data)} if data.classes else {}),
@@ -191,9 +187,9 @@ def compare_inception(fake: ImageSet, train: ImageSet, test: ImageSet, network: 
     return {prefix + name: round(value, 4) for prefix, data in sets.items() for name, value in likeness(reference, look(data)).items()}
 
 
-def _apart(judge: Judge, images: np.ndarray, features: Tensor, among: Tensor) -> Tensor:
-    """Distance [N] of each image, of these ``features``, to the nearest of ``among``, as it is or mirrored: training may have mirrored what it learned from."""
-    mirrored = judge_all(judge, np.flip(images, axis=3).copy())
+def _apart(look: Callable[[Judge, np.ndarray], Tensor], judge: Judge, data: ImageSet, features: Tensor, among: Tensor) -> Tensor:
+    """Distance [N] of each image, whose ``features`` are known, to the nearest of ``among``, as it is or mirrored: training may have mirrored what it learned from."""
+    mirrored = look(judge, np.flip(data.images, axis=3).copy())
     return torch.minimum(*(nearest(seen, among)[0][:, 0] for seen in (features, mirrored)))
 
 
@@ -220,7 +216,7 @@ def nearest(points: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tens
 @torch.inference_mode()
 def judge_all(judge: Judge, images: np.ndarray, batch: int = 250) -> Tensor:
     """Pooled features [N, D], on the CPU, of uint8 images [N, 3, H, W]."""
-    device = next(iter(judge.state_dict().values())).device
+    device = _device_of(judge)
     return torch.cat([judge.pooled(to_float(part.to(device))).cpu() for part in torch.from_numpy(images).split(batch)])
 
 
@@ -232,8 +228,8 @@ def judge_real(judge: Judge, images: np.ndarray) -> Tensor:
     told = hashlib.sha256(images.tobytes())
     for value in judge.state_dict().values():
         told.update(value.cpu().flatten().float().numpy().tobytes())
-    device = next(iter(judge.state_dict().values())).device
-    how = f"{getattr(judge, 'side', 0)}-{str(quick_dtype(device.type)).removeprefix('torch.')}"  # the processor's precision, which moves figures a little
+    precision = str(quick_dtype(_device_of(judge).type)).removeprefix("torch.")  # the processor's, which moves figures a little
+    how = f"{getattr(judge, 'side', 0)}-{precision}"
     path = cache_folder() / "judged" / f"{told.hexdigest()[:32]}-{how}.safetensors"
     try:
         return load_file(path)["features"]
@@ -242,6 +238,10 @@ def judge_real(judge: Judge, images: np.ndarray) -> Tensor:
     with suppress(FileError, SafetensorError), whole_file(path) as partial:  # a cache that cannot be written is no reason to stop
         save_file({"features": features.contiguous()}, partial)
     return features
+
+
+def _device_of(judge: Judge) -> torch.device:
+    return next(iter(judge.state_dict().values())).device
 
 
 def _accuracy(name_classes: Callable[[Tensor], Tensor], features: Tensor, data: ImageSet) -> float:

@@ -16,7 +16,7 @@ from resgen.data import on_white, open_picture
 from resgen.errors import DataError
 from resgen.features import FeatureResNet
 from resgen.latents import locate
-from resgen.recipe import Recipe, pack_vector
+from resgen.recipe import Recipe
 from resgen.sampler import Sampler, to_pixels
 from resgen.work import Work
 
@@ -109,7 +109,7 @@ def _as_far_as_seen(drawn: Tensor, image: Tensor) -> Tensor:
 
 def _recipe(sampler: Sampler, w: Tensor) -> Recipe:
     """Of one image, the latent w [blocks, w_dim]."""
-    return Recipe(checkpoint=sampler.card.name, latents=(pack_vector(w.cpu().ravel().tolist()),), columns=1)
+    return sampler.recipe(w[None].cpu().numpy(), columns=1)
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,6 +1,5 @@
 """A file of another program becomes a checkpoint with which everything works that makes sense."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -22,29 +21,24 @@ from resgen.plates import draw
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
 from resgen.work import finish
-from tests.interop.states import filled
+from tests.interop.states import PICKLES, their_file, told_of
 from tests.interop.test_files import nested_classes_that_run_code
 
-DRAWN, STYLEGAN = (Path(__file__).parent / "interop" / folder for folder in ("drawn", "stylegan"))
 KINDS = (
     *("mimicry-cgan_pd-32", "mimicry-sngan-32", "dcgan-plain", "studiogan-big_resnet", "studiogan-deep_legacy", "r3gan-classes-32"),
     *("resnet-32.pkl", "skip-classes-32.pkl", "t-classes-32.pkl"),
 )
 
 
-def their_file(name: str, folder: Path) -> tuple[Path, ImportOptions]:
-    if name.endswith(".pkl"):
-        return STYLEGAN / name, ImportOptions()
-    about = json.loads(str(np.load(DRAWN / f"{name}.npz")["about"]))
-    torch.save(filled({key: tuple(shape) for key, shape in about["shapes"].items()}), folder / "theirs.pth")
-    return folder / "theirs.pth", ImportOptions(output="tanh", settings=about["settings"])
+def asked_of(name: str) -> ImportOptions:
+    return ImportOptions() if name.endswith(".pkl") else ImportOptions(output="tanh", settings=told_of(name)["settings"])
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sampler:
     folder = tmp_path_factory.mktemp("imported")
-    path, asked = their_file(request.param, folder)
-    save_checkpoint(import_file(path, "x", asked), folder / "x.safetensors", whole=True)
+    made = import_file(their_file(request.param, folder), "x", asked_of(request.param))
+    save_checkpoint(made, folder / "x.safetensors", whole=True)
     return Sampler(load_checkpoint(folder / "x.safetensors"), "cpu")
 
 
@@ -153,7 +147,7 @@ def test_a_date_that_is_none_is_no_configuration(tmp_path: Path) -> None:
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path, _ = their_file("mimicry-cgan_pd-32", tmp_path)
+    path = their_file("mimicry-cgan_pd-32", tmp_path)
     (tmp_path / "config.yaml").write_text("classes: [a, b, c, d, e]")
     with pytest.raises(SystemExit) as ended:
         main(["import", str(path), "--as", "mine", "--config", str(tmp_path / "config.yaml"), "--to", str(tmp_path)])
@@ -169,7 +163,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_command_line_tells_what_was_taken_for_granted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path, _ = their_file("dcgan-plain", tmp_path)
+    path = their_file("dcgan-plain", tmp_path)
     torch.save({"raw": {}, "g\x1bema": torch.load(path)}, path)
     with pytest.raises(SystemExit) as ended:
         main(["import", str(path), "--as", "mine", "--output", "tanh", "--to", str(tmp_path)])
@@ -204,7 +198,7 @@ def test_images_without_dark_are_doubted(operator: str, output: str, doubted: bo
 
 def test_the_command_line_reads_pickles_and_refuses_harm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["import", str(STYLEGAN / "skip-classes-32.pkl"), "--as", "faces", "--to", str(tmp_path)])
+        main(["import", str(PICKLES / "skip-classes-32.pkl"), "--as", "faces", "--to", str(tmp_path)])
     assert not ended.value.code and "stylegan2, 32 x 32 pixels, 4 blocks, 3 classes" in capsys.readouterr().out
     nested_classes_that_run_code(tmp_path / "theirs.pkl")
     with pytest.raises(SystemExit) as ended:

@@ -17,8 +17,8 @@ from resgen.recipe import Recipe
 from resgen.studio import uploads as module
 from resgen.studio.app import build
 from resgen.studio.uploads import keep_upload
+from tests.interop.states import PICKLES, their_file
 from tests.interop.test_files import nested_classes_that_run_code
-from tests.test_imports import STYLEGAN, their_file
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def shelf(tmp_path: Path) -> Library:
 
 def dcgan(folder: Path, called: str) -> Path:
     folder.mkdir(exist_ok=True)
-    path, _ = their_file("dcgan-plain", folder)
+    path = their_file("dcgan-plain", folder)
     return path.rename(folder / called)
 
 
@@ -37,7 +37,7 @@ def test_what_a_file_does_not_say_is_assumed_and_told(shelf: Library, tmp_path: 
     name, told = keep_upload(dcgan(tmp_path, "my net (2).pth"), shelf)
     assert name == "my-net-2-" and "dcgan" in told and "tanh is assumed" in told
     assert shelf.sampler(name).render(Recipe(seeds=(0, 1))).std() > 5
-    name, told = keep_upload(STYLEGAN / "skip-classes-32.pkl", shelf)
+    name, told = keep_upload(PICKLES / "skip-classes-32.pkl", shelf)
     assert name == "skip-classes-32" and "assumed" not in told
 
 
@@ -52,7 +52,7 @@ def test_a_file_is_kept_once_and_never_in_the_place_of_another(shelf: Library, t
     first = dcgan(tmp_path / "a", "net.pth")
     assert keep_upload(first, shelf)[0] == "net"
     assert keep_upload(first.rename(tmp_path / "again.pth"), shelf) == ("net", "again.pth is here already, as net.")
-    shutil.copy(STYLEGAN / "resnet-32.pkl", tmp_path / "Net.pkl")
+    shutil.copy(PICKLES / "resnet-32.pkl", tmp_path / "Net.pkl")
     assert keep_upload(tmp_path / "Net.pkl", shelf)[0] == "Net-2" and set(shelf.names()) == {"net", "Net-2"}
 
 
@@ -70,7 +70,7 @@ def test_what_is_brought_at_once_under_one_name_is_kept_as_if_one_came_after_the
     monkeypatch.setattr(module, "_converted", convert_together)
     first, second = dcgan(tmp_path / "a", "net.pth"), tmp_path / "b" / ("net.pth" if same else "net.pkl")
     second.parent.mkdir()
-    shutil.copy(first if same else STYLEGAN / "resnet-32.pkl", second)
+    shutil.copy(first if same else PICKLES / "resnet-32.pkl", second)
     with ThreadPoolExecutor(2) as visitors:
         told = [name for name, _ in visitors.map(lambda path: keep_upload(path, shelf), (first, second))]
     kept = {"net"} if same else {"net", "net-2"}

@@ -242,7 +242,7 @@ def _apart(place: str, state: State) -> list[tuple[str, State]]:
         parts.setdefault(part, {})[within] = value
     if not any(part.lower() in ADVERSARIES or _is_average(part.lower()) for part in parts):
         return [(place, state)]
-    generators = [part for part in parts if part.lower() in (*AVERAGED, *PLAIN) or _is_average(part.lower())]
+    generators = [part for part in parts if part.lower() in PLAIN or _is_average(part.lower())]
     return [*((f"{place}.{part}".removeprefix("."), _unwrapped(parts[part])) for part in sorted(generators, key=_rank)), (place, state)]
 
 

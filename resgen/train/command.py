@@ -69,7 +69,7 @@ def train_generator(
     for place in (path, out / STATE):
         check_place(place)
     trainer = _make_trainer(config, data, features, device, command, team, begun)
-    if begun_at is not None:
+    if begun_at is not None and not resume:  # a run that goes on has its own
         take_adversary(trainer, begun_at.with_name(STATE))
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:

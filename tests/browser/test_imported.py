@@ -13,8 +13,9 @@ from resgen.composite import Comparison, read_query
 from resgen.imports import import_file
 from resgen.recipe import Recipe
 from tests.browser.conftest import PATIENCE, Visit, choose, enter, number, open_tab, painted, redrawn, serving, shown, text, toast
+from tests.interop.states import their_file
 from tests.interop.test_files import nested_classes_that_run_code
-from tests.test_imports import their_file
+from tests.test_imports import asked_of
 
 NETWORKS = {"mimicry": "mimicry-cgan_pd-32", "dcgan": "dcgan-plain", "stylegan2": "skip-classes-32.pkl"}
 
@@ -24,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of imported checkpoints."""
     folder = tmp_path_factory.mktemp("imported")
     for name, theirs in NETWORKS.items():
-        path, asked = their_file(theirs, folder)
+        path, asked = their_file(theirs, folder), asked_of(theirs)
         save_checkpoint(import_file(path, name, asked), folder / f"{name}.safetensors", whole=True)
     return folder
 

@@ -1,8 +1,12 @@
 """State dicts whose numbers follow from names and shapes, so that a test and an original implementation can fill the same network."""
 
+import json
 import math
 import zlib
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,6 +14,26 @@ from resgen.architecture import Generator
 from resgen.interop.reading import Reading
 
 LATENTS = 32
+PICKLES = Path(__file__).parent / "stylegan"
+ORIGINALS = Path(__file__).parent / "drawn"  # what `draw_originals.py` drew with networks of others
+
+
+def told_of(name: str) -> dict[str, Any]:
+    """What is known of a network whose pictures were drawn: `shapes` of its tensors, and `settings`."""
+    return json.loads(str(np.load(ORIGINALS / f"{name}.npz")["about"]))
+
+
+def original(name: str) -> dict[str, Tensor]:
+    """The state dict of a network whose pictures were drawn."""
+    return filled({key: tuple(shape) for key, shape in told_of(name)["shapes"].items()})
+
+
+def their_file(name: str, folder: Path) -> Path:
+    """A network of others as they save it: a pickle that is kept, or the `original` of that name, in the folder."""
+    if name.endswith(".pkl"):
+        return PICKLES / name
+    torch.save(original(name), folder / "theirs.pth")
+    return folder / "theirs.pth"
 
 
 def filled(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:

@@ -1,6 +1,5 @@
 """Networks of others, filled with numbers, against what their original implementations drew of them: see `draw_originals.py`."""
 
-import json
 import pickle
 import sys
 from collections.abc import Callable
@@ -17,9 +16,9 @@ from resgen.errors import CheckpointError
 from resgen.interop.readers import READERS, check, read_file
 from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.resnet import ResNetConfig
-from tests.interop.states import filled, latents, made_of, picked
+from tests.interop.states import ORIGINALS, latents, made_of, original, picked, their_file, told_of
 
-DRAWN = sorted((Path(__file__).parent / "drawn").glob("*.npz"))
+DRAWN = sorted(ORIGINALS.glob("*.npz"))
 
 
 def test_every_reader_is_compared() -> None:
@@ -28,10 +27,8 @@ def test_every_reader_is_compared() -> None:
 
 @pytest.mark.parametrize("path", DRAWN, ids=lambda path: path.stem)
 def test_what_the_original_drew_is_drawn(path: Path, tmp_path: Path) -> None:
-    kept = np.load(path)
-    about = json.loads(str(kept["about"]))
-    torch.save({"g_ema": filled({name: tuple(shape) for name, shape in about["shapes"].items()})}, tmp_path / "theirs.pth")
-    kind, reading = read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh", settings=about["settings"]))
+    torch.save({"g_ema": original(path.stem)}, tmp_path / "theirs.pth")
+    kind, reading = read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh", settings=told_of(path.stem)["settings"]))
     assert kind == path.stem.partition("-")[0]
     generator = made_of(reading)
     classes = reading.config.num_classes
@@ -39,14 +36,13 @@ def test_what_the_original_drew_is_drawn(path: Path, tmp_path: Path) -> None:
     weights = torch.eye(classes)[labels] if classes else None
     with torch.no_grad():
         images = torch.cat([generator(a, b) for a, b in zip(z.split(8), weights.split(8) if weights is not None else [None] * 4, strict=True)])
-    wanted = torch.from_numpy(kept["images"].astype(np.float32))
+    wanted = torch.from_numpy(np.load(path)["images"].astype(np.float32))
     assert (picked(images) - wanted).abs().max() < 1 / 255 and wanted.std() > 0.05
 
 
 def test_r3gan_is_read_from_what_its_training_pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its modules are pickled by the names of their classes, without source."""
-    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == "r3gan-classes-32"))["about"]))
-    state = filled({name: tuple(shape) for name, shape in about["shapes"].items()})
+    state = original("r3gan-classes-32")
     kinds = [type(name, (nn.Module,), {"__module__": place}) for place, name in (("training.networks", "Generator"), ("R3GAN.Networks", "Stage"))]
     for kind in kinds:
         for name in (kind.__module__.partition(".")[0], kind.__module__):
@@ -87,8 +83,7 @@ def test_spectral_norms_of_both_kinds_are_folded(norm: Callable[[nn.Module], nn.
 
 def test_layers_are_in_their_order_however_a_file_sorts_them(tmp_path: Path) -> None:
     """Safetensors has main.10 before main.2."""
-    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == "dcgan-plain"))["about"]))
-    state = filled({name: tuple(shape) for name, shape in about["shapes"].items()})
+    state = original("dcgan-plain")
     torch.save(state, tmp_path / "theirs.pth")
     save_file(state, tmp_path / "theirs.safetensors")
     (_, plain), (kind, sorted_) = (read_file(tmp_path / f"theirs{suffix}", ImportOptions(output="tanh")) for suffix in (".pth", ".safetensors"))
@@ -98,8 +93,7 @@ def test_layers_are_in_their_order_however_a_file_sorts_them(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("suffix", [".PTH", ".PT"])
 def test_endings_may_be_written_large(suffix: str, tmp_path: Path) -> None:
-    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == "dcgan-plain"))["about"]))
-    torch.save(filled({name: tuple(shape) for name, shape in about["shapes"].items()}), tmp_path / f"theirs{suffix}")
+    torch.save(original("dcgan-plain"), tmp_path / f"theirs{suffix}")
     assert read_file(tmp_path / f"theirs{suffix}", ImportOptions(output="tanh"))[0] == "dcgan"
 
 
@@ -111,24 +105,22 @@ def test_more_classes_than_means_can_be_kept_of_are_refused(tmp_path: Path) -> N
 
 
 def test_a_generator_that_lacks_a_layer_is_refused(tmp_path: Path) -> None:
-    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == "mimicry-sngan-32"))["about"]))
-    state = filled({name: tuple(shape) for name, shape in about["shapes"].items() if name != "block3.c2.bias"})
+    state = original("mimicry-sngan-32")
+    del state["block3.c2.bias"]
     torch.save(state, tmp_path / "theirs.pth")
     with pytest.raises(CheckpointError, match=r"lacks block3\.c2\.bias"):
         read_file(tmp_path / "theirs.pth", ImportOptions())
 
 
 def test_what_a_file_does_not_say_is_asked_for(tmp_path: Path) -> None:
-    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == "dcgan-plain"))["about"]))
-    torch.save(filled({name: tuple(shape) for name, shape in about["shapes"].items()}), tmp_path / "theirs.pth")
+    torch.save(original("dcgan-plain"), tmp_path / "theirs.pth")
     with pytest.raises(CheckpointError, match="--output tanh or --output sigmoid"):
         read_file(tmp_path / "theirs.pth", ImportOptions())
 
 
 @pytest.mark.parametrize("name", ["mimicry-sngan-32", "biggan-128", "studiogan-resnet", "studiogan-deep_legacy"])
 def test_an_output_that_is_said_is_drawn(name: str, tmp_path: Path) -> None:
-    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == name))["about"]))
-    torch.save(filled({key: tuple(shape) for key, shape in about["shapes"].items()}), tmp_path / "theirs.pth")
+    torch.save(original(name), tmp_path / "theirs.pth")
     tanh, sigmoid = (made_of(read_file(tmp_path / "theirs.pth", ImportOptions(output=output))[1]) for output in ("", "sigmoid"))
     z, labels = latents(tanh.config.z_dim, tanh.config.num_classes)
     weights = torch.eye(tanh.config.num_classes)[labels[:2]] if tanh.config.num_classes else None
@@ -140,11 +132,7 @@ def test_an_output_that_is_said_is_drawn(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["r3gan-64", "skip-classes-32.pkl"])
 def test_a_sigmoid_that_cannot_be_is_refused(name: str, tmp_path: Path) -> None:
-    path = Path(__file__).parent / "stylegan" / name
-    if not path.exists():
-        about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == name))["about"]))
-        path = tmp_path / "theirs.pth"
-        torch.save(filled({key: tuple(shape) for key, shape in about["shapes"].items()}), path)
+    path = their_file(name, tmp_path)
     read_file(path, ImportOptions(output="tanh"))
     with pytest.raises(CheckpointError, match="leave --output out"):
         read_file(path, ImportOptions(output="sigmoid"))
@@ -157,11 +145,7 @@ def test_an_output_that_there_is_not_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["mimicry-sngan-32", "dcgan-plain", "r3gan-64", "biggan-128", "skip-classes-32.pkl"])
 def test_what_a_configuration_says_of_another_kind_is_refused(name: str, tmp_path: Path) -> None:
-    path = Path(__file__).parent / "stylegan" / name
-    if not path.exists():
-        about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == name))["about"]))
-        path = tmp_path / "theirs.pth"
-        torch.save(filled({key: tuple(shape) for key, shape in about["shapes"].items()}), path)
+    path = their_file(name, tmp_path)
     with pytest.raises(CheckpointError, match=r"The configuration's activations says nothing of such a file; .*classes\."):
         read_file(path, ImportOptions(output="tanh", settings={"classes": [], "activations": "elu"}))
 
@@ -176,8 +160,7 @@ def test_what_a_configuration_says_of_another_kind_is_refused(name: str, tmp_pat
     ],
 )
 def test_tensors_that_would_be_left_out_are_told(name: str, more: tuple[str, ...], tmp_path: Path) -> None:
-    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == name))["about"]))
-    state = filled({key: tuple(shape) for key, shape in about["shapes"].items()})
+    state = original(name)
     torch.save(state | {key: torch.ones(4) for key in more}, tmp_path / "theirs.pth")
     with pytest.raises(CheckpointError, match="export its network to ONNX") as refused:
         read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh"))
@@ -185,8 +168,7 @@ def test_tensors_that_would_be_left_out_are_told(name: str, more: tuple[str, ...
 
 
 def test_what_a_network_only_counts_is_no_part_of_its_picture(tmp_path: Path) -> None:
-    about = json.loads(str(np.load(next(path for path in DRAWN if path.stem == "r3gan-64"))["about"]))
-    state = filled({key: tuple(shape) for key, shape in about["shapes"].items()})
+    state = original("r3gan-64")
     filters = {"Model.MainLayers.1.Layers.0.Resampler.Kernel": torch.ones(4, 4) / 16}
     torch.save(state | filters | {"n_averaged": torch.tensor(3), "x.num_batches_tracked": torch.tensor(5)}, tmp_path / "theirs.pth")
     assert read_file(tmp_path / "theirs.pth", ImportOptions())[0] == "r3gan"
