@@ -12,6 +12,8 @@ SOURCE = re.compile(rf"({REPOSITORY.pattern})(?::([\w.-]+))?", re.ASCII)  # and 
 SUFFIX = ".safetensors"
 TIMEOUT = 10.0  # seconds that the Hub may take to say what it holds
 CARD, PICTURE = "README.md", "samples.png"  # beside a checkpoint
+OF_SPACES = ("checkpoints/", "resgen/")  # the folders of a Space in which nothing stays but what is put there
+NOT_OURS = {"__pycache__", "node_modules"}  # folders that Python and npm make beside the program's files
 
 
 def fetch(source: str) -> Path:
@@ -53,7 +55,7 @@ def _find_kept(repository: str, wanted: str | None, failed: Exception) -> Path:
     from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
 
     try:
-        folder = Path(snapshot_download(repository, local_files_only=True))  # nosec B615: what was fetched before
+        folder = Path(snapshot_download(repository, local_files_only=True))  # nosec B615
     except Exception:
         if isinstance(failed, OSError) and failed.strerror:  # of this machine's disk; those of the network have numbers of their own
             raise CheckpointError(f"{repository} cannot be kept here: {failed.strerror}.") from failed
@@ -76,13 +78,17 @@ def push(repository: str, path: Path, card: str, picture: bytes, private: bool =
     return _upload(repository, {path.name: path, CARD: card.encode(), PICTURE: picture}, f"{path.stem}, by ResGen", private=private)
 
 
-def deploy(repository: str, files: dict[str, Path], private: bool = False) -> str:
-    """Put the program on the Hub as a Space, files by their names there; the address of the page. Raises ResGenError."""
-    return _upload(repository, files, "ResGen", repo_type="space", space_sdk="gradio", private=private)
+def deploy(repository: str, files: Mapping[str, Path | bytes], private: bool = False) -> str:
+    """Put the program on the Hub as a Space, files by their names there, in place of what an earlier one left; the address of the page.
+
+    Raises ResGenError.
+    """
+    return _upload(repository, files, "ResGen", OF_SPACES, repo_type="space", space_sdk="gradio", private=private)
 
 
-def _upload(repository: str, files: Mapping[str, Path | bytes], message: str, **kind: Any) -> str:
-    from huggingface_hub import CommitOperationAdd, HfApi, get_token
+def _upload(repository: str, files: Mapping[str, Path | bytes], message: str, emptied: tuple[str, ...] = (), **kind: Any) -> str:
+    """One commit that adds ``files``, and of a Space's folders ``emptied`` removes all others."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 
     if not REPOSITORY.fullmatch(repository):
         raise ResGenError(f"{repository[:80]!r} cannot be a place on the Hub; write owner/name.")
@@ -91,22 +97,25 @@ def _upload(repository: str, files: Mapping[str, Path | bytes], message: str, **
     api = HfApi()
     try:
         address = api.create_repo(repository, exist_ok=True, **kind)
+        there = [file.rfilename for file in api.space_info(repository, timeout=TIMEOUT).siblings or ()] if emptied else []
         added = [CommitOperationAdd(name, content) for name, content in files.items()]
-        api.create_commit(repository, added, commit_message=message, repo_type=kind.get("repo_type"))
+        removed = [CommitOperationDelete(name) for name in there if name.startswith(emptied) and name not in files]
+        api.create_commit(repository, [*added, *removed], commit_message=message, repo_type=kind.get("repo_type"))
     except Exception as error:  # the Hub's client passes on the errors of many layers
         raise ResGenError(f"{repository} could not be written on the Hub: {why(error)}") from error
     return str(address)
 
 
-def space_files(checkout: Path, checkpoints: Path, names: Sequence[str]) -> dict[str, Path]:
+def space_files(checkout: Path, checkpoints: Path, names: Sequence[str]) -> dict[str, Path | bytes]:
     """What a Space needs, by its name there: the program, and of a folder of checkpoints these, with their feature networks and snapshots.
 
     Raises FileError where ``checkout`` is no checkout of the program.
     """
-    own = [checkout / name for name in ("app.py", "requirements.txt", CARD)]
+    own = [checkout / name for name in ("app.py", "requirements.txt", "LICENSE", CARD)]
     if missing := [path.name for path in own if not path.is_file()]:
         raise FileError(f"{missing[0]} is not in {checkout}: a Space is made from a clone of ResGen's repository.")
-    files = {path.name: path for path in own} | _files_below(checkout / "resgen", "resgen")
+    files: dict[str, Path | bytes] = {**{path.name: path for path in own}, **_files_below(checkout / "resgen", "resgen")}
+    files[CARD] = _space_page((checkout / CARD).read_text(encoding="utf-8")).encode()
     for name in names:
         wanted = {f"{name}{SUFFIX}": checkpoints / f"{name}{SUFFIX}", f"features/{name}{SUFFIX}": checkpoints / "features" / f"{name}{SUFFIX}"}
         files |= {f"checkpoints/{inside}": path for inside, path in wanted.items() if path.is_file()}
@@ -114,7 +123,12 @@ def space_files(checkout: Path, checkpoints: Path, names: Sequence[str]) -> dict
     return files
 
 
+def _space_page(readme: str) -> str:
+    """Of the project's page the Space's settings, the title and what it is: all that follows leads to files that a Space does not have."""
+    return "\n\n".join(readme.split("\n\n")[:3]) + "\n"
+
+
 def _files_below(folder: Path, called: str) -> dict[str, Path]:
-    """The files of a folder that are not made by Python itself."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    """The files of a folder that no tool made there."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not NOT_OURS & set(path.parts))
     return {f"{called}/{path.relative_to(folder).as_posix()}": path for path in paths}

@@ -7,12 +7,16 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from resgen.hub import CARD, PICTURE, space_files
 from resgen.library import SHIPPED, Library
@@ -44,7 +48,7 @@ class Requests(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         for name, files in self.repositories.items():
-            if path == f"/api/models/{name}":
+            if path in (f"/api/models/{name}", f"/api/spaces/{name}"):
                 siblings = [{"rfilename": file} for file in files]
                 return self.answer(json.dumps({"id": name, "sha": COMMIT, "siblings": siblings}).encode())
             for file, content in files.items():
@@ -68,6 +72,8 @@ class Requests(BaseHTTPRequestHandler):
         for line in map(json.loads, body.splitlines()):
             if line["key"] == "file":
                 self.repositories[name][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            elif line["key"] == "deletedFile":
+                del self.repositories[name][line["value"]["path"]]
         self.answer(json.dumps({"commitUrl": f"http://{self.headers['Host']}/{name}/commit/{COMMIT}", "commitOid": COMMIT, "success": True}).encode())
 
     def answer(self, content: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
@@ -183,10 +189,49 @@ def test_a_card_is_text_on_the_page_of_a_repository(tiny_folder: Path, tmp_path:
 
 def test_a_space_is_all_that_the_app_needs(tmp_path: Path) -> None:
     files = space_files(ROOT, SHIPPED, ["cifar10"])
-    assert {"app.py", "requirements.txt", "README.md", "resgen/studio/static/grid.js", "checkpoints/cifar10.safetensors"} <= files.keys()
-    assert not any("__pycache__" in name or "fruits" in name for name in files)
-    for name, path in files.items():
+    assert {"app.py", "requirements.txt", "LICENSE", "README.md", "resgen/studio/static/grid.js", "checkpoints/cifar10.safetensors"} <= files.keys()
+    assert not any("fruits" in name for name in files)
+    for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, tmp_path / name)
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.read_bytes())
     program = "from resgen.library import Library; print(*Library(device='cpu').names())"
     assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True).stdout == "cifar10\n"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A clone in which tools have been at work, and that Python does not take its modules from (PYTHONSAFEPATH)."""
+    for name in ("app.py", "requirements.txt", "LICENSE", CARD):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("module.py", "__pycache__/module.pyc", "site/node_modules/other/index.js"):
+        (tmp_path / "resgen" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "resgen" / name).write_text("x = 1")
+    return tmp_path
+
+
+def test_what_is_deployed_takes_the_place_of_what_was_there(
+    resgen: Hub, checkout: Path, repositories: dict[str, dict[str, bytes]], tiny_folder: Path
+) -> None:
+    words = ("deploy", "ann/studio", "--checkpoint", "tiny", "--checkpoints", tiny_folder)
+    listed = resgen(*words, "--dry-run", PYTHONSAFEPATH="1")
+    assert listed.returncode == 0 and "checkpoints/tiny.safetensors" in listed.stdout and "8 files" in listed.stdout, listed.stderr
+    assert not repositories, "nothing was put there"
+    repositories["ann/studio"] = {"checkpoints/old.safetensors": b"old", "resgen/old.py": b"old", ".gitattributes": b"theirs"}
+    deployed = resgen(*words, PYTHONSAFEPATH="1")
+    assert deployed.returncode == 0 and deployed.stdout.strip().endswith("/ann/studio"), deployed.stderr
+    there, wanted = repositories["ann/studio"], ("tiny.safetensors", "features/tiny.safetensors", "snapshots/tiny/500.safetensors")
+    assert there.keys() == {
+        "app.py", "requirements.txt", "LICENSE", CARD, ".gitattributes", "resgen/module.py", *(f"checkpoints/{name}" for name in wanted),
+    }  # fmt: skip
+    assert there["checkpoints/tiny.safetensors"] == (tiny_folder / "tiny.safetensors").read_bytes()
+
+
+def test_the_page_of_a_space_has_its_settings_and_leads_to_nothing_that_is_not_there() -> None:
+    page = space_files(ROOT, SHIPPED, [])[CARD]
+    assert isinstance(page, bytes)
+    _, settings, words = page.decode().split("---\n", 2)
+    told = yaml.safe_load(settings)
+    requirement = next(line for line in map(Requirement, (ROOT / "requirements.txt").read_text().split()) if line.name == told["sdk"])
+    assert told["sdk_version"] in requirement.specifier and (ROOT / told["app_file"]).is_file()
+    assert told["python_version"] in SpecifierSet(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"])
+    assert words.startswith("\n# ResGen\n\nExplore image generators") and "](" not in words

@@ -144,10 +144,11 @@ def deploy(
     shelf = library(checkpoints)
     names = [shelf.card(name).name for name in chosen] if chosen else [card.name for card in shelf.cards()]
     files = hub.space_files(Path.cwd(), shelf.folder, names)
+    sizes = {name: len(content) if isinstance(content, bytes) else content.stat().st_size for name, content in files.items()}
     table = Table("file", "size", show_edge=False)
-    for name, path in files.items():
-        table.add_row(escape(name), decimal(path.stat().st_size))
+    for name, size in sizes.items():
+        table.add_row(escape(name), decimal(size))
     Console().print(table)
-    print(f"{len(files)} files, {decimal(sum(path.stat().st_size for path in files.values()))}")
+    print(f"{len(files)} files, {decimal(sum(sizes.values()))}")
     if not dry_run:
         print(hub.deploy(place, files, private))
