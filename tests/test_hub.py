@@ -167,7 +167,10 @@ def test_what_is_pushed_comes_back(resgen: Hub, load: Callable[[str], str], repo
     assert files["tiny.safetensors"] == (tiny_folder / "tiny.safetensors").read_bytes()
     page = files[CARD].decode()
     assert page.startswith("---\n") and "library_name: resgen" in page and "disc, square, stripes" in page
+    assert "license" not in page, "whoever pushes it says which"
     assert load("ann/pushed") == "tiny"
+    resgen("push", "tiny", "ann/pushed", "--license", "cc-by-4.0", "--checkpoints", tiny_folder)
+    assert "\nlicense: cc-by-4.0\n" in files[CARD].decode().split("---\n")[1]
     told = resgen("push", "tiny", "ann/pushed", "--checkpoints", tiny_folder, HF_TOKEN="")
     assert told.returncode == 2 and told.stderr == "resgen: The Hub must know who you are: log in with `hf auth login`.\n"
 

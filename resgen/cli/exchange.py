@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SITE = "site"
 Place = Annotated[str, typer.Argument(help="Where on the Hub: owner/name.")]
+Licence = Annotated[str, typer.Option("--license", help="The licence that the page names, by the Hub's name for it, such as mit; default: none.")]
 Private = Annotated[bool, typer.Option("--private", help="Create a private repository.")]
 SAMPLE_SEEDS = 24  # of the picture on a model card
 
@@ -100,7 +101,7 @@ def export(
         print(f"{out}: draws as {name} does, within {difference}/255.")
 
 
-def push(checkpoint: CheckpointArgument, place: Place, private: Private = False, checkpoints: Folder = None) -> None:
+def push(checkpoint: CheckpointArgument, place: Place, licence: Licence = "", private: Private = False, checkpoints: Folder = None) -> None:
     """Put a checkpoint on the Hugging Face Hub, with a model card made of its own card and a picture."""
     from resgen import hub
     from resgen.grid import draw_png
@@ -109,17 +110,21 @@ def push(checkpoint: CheckpointArgument, place: Place, private: Private = False,
     shelf = library(checkpoints)
     name = shelf.add(checkpoint)
     recipe = Recipe(checkpoint=name, seeds=tuple(range(SAMPLE_SEEDS)), scale=enlargement(96, shelf.card(name).arch.resolution))
-    print(hub.push(place, shelf.path(name), model_card(shelf.card(name), place), draw_png(recipe, shelf.sampler), private))
+    print(hub.push(place, shelf.path(name), model_card(shelf.card(name), place, licence), draw_png(recipe, shelf.sampler), private))
 
 
-def model_card(card: "Card", place: str) -> str:
-    """A checkpoint's card as the page of a repository on the Hub. What it tells may come from a stranger, and stays text."""
+def model_card(card: "Card", place: str, licence: str = "") -> str:
+    """A checkpoint's card as the page of a repository on the Hub. What it tells may come from a stranger, and stays text.
+
+    It names the ``licence`` that whoever puts it there gives it: that of the data, which the card tells, need not be the weights' own.
+    """
     from huggingface_hub import ModelCardData
 
     from resgen.card import plain
     from resgen.hub import PICTURE
 
-    head = ModelCardData(library_name="resgen", pipeline_tag="unconditional-image-generation", tags=["image-generation", "resnet"])
+    tags = ["image-generation", "resnet"]
+    head = ModelCardData(license=licence or None, library_name="resgen", pipeline_tag="unconditional-image-generation", tags=tags)
     facts = "".join(f"| {plain(what)} | {plain(words)} |\n" for what, words in describe(card))
     figures = "".join(f"| {plain(name)} | {value:g} |\n" for name, value in card.metrics.items())
     measured = f"\n## Measured\n\n| figure | value |\n| --- | --- |\n{figures}" if figures else ""
