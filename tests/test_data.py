@@ -2,14 +2,49 @@ import io
 import os
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torchvision import datasets
 
 from resgen import data as module
-from resgen.data import ImageSet, load_images, open_picture
+from resgen.data import DOWNLOADED, ImageSet, load_images, open_picture
 from resgen.errors import DataError
+
+
+@pytest.mark.parametrize("name", DOWNLOADED)
+def test_a_downloaded_set_keeps_its_split_labels_and_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five images in place of the download, as torchvision holds those of each set."""
+    asked: list[bool] = []
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+
+    def colour(folder: Path, train: bool, download: bool) -> Any:
+        asked.append(train)
+        return SimpleNamespace(data=pixels, targets=[3, 0, 1, 3, 2], classes=["airplane", "automobile", "bird", "cat"])
+
+    def grey(folder: Path, train: bool, download: bool) -> Any:
+        asked.append(train)
+        classes = ["T-shirt/top", "Trouser", "Pullover", "Ankle boot"]
+        return SimpleNamespace(data=torch.from_numpy(pixels[:, :28, :28, 0].copy()), targets=torch.tensor([3, 0, 1, 3, 2]), classes=classes)
+
+    monkeypatch.setattr(datasets, "CIFAR10", colour)
+    monkeypatch.setattr(datasets, "FashionMNIST", grey)
+    train, test, small = load_images([name]), load_images([name], train=False), load_images([name], resolution=16)
+    is_grey, side = name == "fashion-mnist", 28 if name == "fashion-mnist" else 32
+    assert asked == [True, False, True] and train.labels.tolist() == test.labels.tolist() == [3, 0, 1, 3, 2] and train.labels.dtype == np.int64
+    assert train.classes == (("t-shirt", "trouser", "pullover", "ankle-boot") if is_grey else ("airplane", "automobile", "bird", "cat"))
+    assert train.images.shape == (5, 3, side, side) and train.is_grey == is_grey and small.images.shape == (5, 3, 16, 16)
+    assert np.array_equal(train.images[:, 0], pixels[:, :side, :side, 0])
+
+
+def test_a_set_that_cannot_be_downloaded_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "CIFAR10", lambda *_, **__: (_ for _ in ()).throw(OSError("no route")))
+    with pytest.raises(DataError, match="cifar10 could not be downloaded; check the network"):
+        load_images(["cifar10"])
 
 
 def test_a_zip_of_class_folders(shapes_zip: Path) -> None:
