@@ -68,6 +68,21 @@ def untrained_features(seed: int) -> FeatureResNet:
     return network
 
 
+def grows_evenly(work: Callable[[int], object], size: int) -> None:
+    """Assert that four times the size takes ``work`` less than eight times as long: in time that grows by the square, it would take sixteen."""
+
+    def seconds(size: int) -> float:
+        times = list[float]()
+        for _ in range(3):
+            begun = time.process_time()
+            work(size)
+            times.append(time.process_time() - begun)
+        return min(times)
+
+    small, large = seconds(size), seconds(4 * size)
+    assert large < 8 * small, f"{small:.4f} s, then {large:.4f} s"
+
+
 def until(holds: Callable[[], bool], seconds: float) -> None:
     """Wait until ``holds`` does."""
     end = time.monotonic() + seconds

@@ -23,8 +23,6 @@ def test_an_odd_side_is_padded_alike_on_both_sides() -> None:
 
 @pytest.mark.parametrize("kind", ["lite0", "lite2"])
 def test_eyes_from_imagenet(kind: str) -> None:
-    if not efficientnet.is_installed(kind):
-        pytest.skip("an extra: resgen[train]")
     eyes = PretrainedEyes(kind, 64).freeze()
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     maps = eyes.maps(images.requires_grad_(True))

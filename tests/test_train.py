@@ -27,7 +27,6 @@ from torchvision.models._api import WeightsEnum
 from resgen.checkpoint import load_checkpoint
 from resgen.cli import main
 from resgen.data import ImageSet, load_images
-from resgen.efficientnet import is_installed
 from resgen.errors import CheckpointError, DataError, ResGenError
 from resgen.features import FeatureConfig, FeatureResNet, PretrainedResNet50, as_shown, load_features, save_features
 from resgen.train.classifier import train_features
@@ -429,8 +428,7 @@ def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
 def test_eyes_by_name(eyes: Path) -> None:
     """Their side is a setting; what is no name is a file."""
     assert isinstance(open_eyes(eyes), FeatureResNet)
-    if is_installed("lite0"):
-        assert [open_eyes(Path(name)).side for name in ("lite0", "lite0@64")] == [96, 64]  # type: ignore[union-attr]
+    assert [open_eyes(Path(name)).side for name in ("lite0", "lite0@64")] == [96, 64]  # type: ignore[union-attr]
     with pytest.raises(CheckpointError):
         open_eyes(Path("lite0@nonsense"))
 
