@@ -37,7 +37,12 @@ def import_(
         Path, typer.Argument(help="A state dict (.pth, .pt, .bin, .safetensors), a pickled StyleGAN (.pkl), or an .onnx, .pt2 or TorchScript file.")
     ],
     name: Annotated[str, typer.Option("--as", help="What it is called here; default: the file's name.")] = "",
-    arch: Annotated[str, typer.Option(help="The kind of its network, where it must not be guessed.")] = "",
+    arch: Annotated[
+        str,
+        typer.Option(
+            help="The kind of its network, where it must not be guessed: mimicry, biggan, studiogan, r3gan, pytorch-gan, dcgan, stylegan2, stylegan3 or onnx."
+        ),
+    ] = "",
     config: Annotated[
         Path | None, typer.Option(help="What the file does not say, in YAML or JSON: StudioGAN's configuration, names of classes.")
     ] = None,
@@ -77,7 +82,9 @@ def import_(
 
 
 def export(
-    names: Annotated[list[str], typer.Argument(metavar="CHECKPOINT...", help="A name, a .safetensors file or a Hub repository; of a site, several.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="CHECKPOINT...", help="A name, a .safetensors file or a Hub repository; several with --to site.")
+    ],
     out: Annotated[Path, typer.Option(help="The file; of python, its weights lie beside it as .pt; of a site, the folder.")],
     to: Annotated[str, typer.Option(help="onnx, torchscript, pt2, python, or site: a page that draws in the visitor's browser.")] = "onnx",
     half: Annotated[bool, typer.Option("--half", help="ONNX in half precision, as that of a site always is.")] = False,

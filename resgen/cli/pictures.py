@@ -297,7 +297,7 @@ def invert(
     checkpoint: CheckpointArgument,
     photo: Annotated[Path, typer.Argument(help="A picture of any size: PNG, JPEG, WebP, GIF, BMP or TIFF.")],
     out: OutPng,
-    steps: Annotated[int, typer.Option(help="Of the search.", min=1)] = USUAL_STEPS,
+    steps: Annotated[int, typer.Option(help="Steps of the search.", min=1)] = USUAL_STEPS,
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:

@@ -38,9 +38,7 @@ def studio(
     share: Annotated[bool, typer.Option("--share", help="Also open a public link for a week.")] = False,
     mcp: Annotated[bool, typer.Option("--mcp", help="Also serve agents, by the Model Context Protocol.")] = False,
     public: Annotated[bool, typer.Option("--public", help="For strangers: smaller limits, and refused requests in the log.")] = False,
-    limit: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=NUMBER", help="Another limit, such as images=100; docs/security.md has all.")
-    ] = None,
+    limit: Annotated[list[str] | None, typer.Option(metavar="NAME=NUMBER", help="Another limit, such as images=100; a wrong name lists all.")] = None,
     allow_import: Annotated[bool, typer.Option("--allow-import", help="Let visitors drop generators on the page; they stay in the folder.")] = False,
 ) -> None:
     """Open the studio: explore generators in the browser."""

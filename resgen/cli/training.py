@@ -83,7 +83,8 @@ def train(
     features: Annotated[
         Path | None,
         typer.Option(
-            help="Eyes: lite0, lite0@64 (pixels a side), resnet50 (a download) or a network of train-features; default: lite0 for an adversary."
+            help="Eyes: lite0, lite0@64 (pixels a side), resnet50 (a download) or a network of train-features; "
+            "default: lite0 for an adversary, for drift alone the shipped one of cifar10."
         ),
     ] = None,
     loss: Annotated[str, typer.Option(help="drift, adversary, drift+adversary, parts, or parts+adversary.")] = TrainConfig.loss,
@@ -164,7 +165,7 @@ def train_features(
 def evaluate(
     checkpoint: CheckpointArgument,
     data: DataOption,
-    test_data: Annotated[list[str], typer.Option(help="Held-out images, for the floor of every figure.")],
+    test_data: Annotated[list[str], typer.Option(help="Held-out images; the same figures are measured for them, for comparison.")],
     judge: Annotated[
         list[str], typer.Option(help="lite2, or a network of `resgen train-features` that this checkpoint was not trained with; again for more.")
     ],
