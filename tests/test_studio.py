@@ -19,7 +19,7 @@ from resgen import grid
 from resgen.card import Card
 from resgen.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_dict
-from resgen.errors import CheckpointError, RecipeError
+from resgen.errors import RecipeError
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.library import Library
 from resgen.notes import read_recipe
@@ -80,11 +80,6 @@ def test_render_gives_the_picture_of_the_recipe(client: Client, tiny_folder: Pat
     assert read_recipe(Path(path))[0] == recipe
 
 
-def test_the_example_of_the_readme_works(client: Client) -> None:
-    path = client.predict(checkpoint="tiny", seeds="0-3", classes="disc", truncation=0.8, api_name="/render")
-    assert read_recipe(Path(path))[0] == Recipe(checkpoint="tiny", seeds=(0, 1, 2, 3), classes=("disc",), truncation=0.8)
-
-
 def test_bad_requests_get_one_sentence(client: Client) -> None:
     for checkpoint, seeds in (("tiny", "3-"), ("../tiny", "1"), ("tiny", "0-99999")):
         with pytest.raises(Exception, match=r"Seeds|no checkpoint|at most 400"):
@@ -137,16 +132,6 @@ def test_curating_without_a_feature_network_says_so(client: Client) -> None:
 
 
 # The renderer.
-
-
-def test_a_damaged_checkpoint_is_listed_last_and_refused_when_chosen(tiny_folder: Path, tmp_path: Path) -> None:
-    shutil.copy(tiny_folder / "tiny.safetensors", tmp_path)
-    (tmp_path / "aaa-cut.safetensors").write_bytes(b"short")
-    renderer = Renderer(Library(tmp_path, "cpu"))
-    assert renderer.library.names() == ["tiny", "aaa-cut"]
-    with pytest.raises(CheckpointError, match="damaged"):
-        renderer.view(Recipe(checkpoint="aaa-cut"))
-    assert renderer.view(Recipe(checkpoint="tiny"))["captions"][1].endswith("seed 1")
 
 
 @pytest.fixture
@@ -214,15 +199,6 @@ def test_every_pixel_reaches_the_page_as_it_is(width: int, kind: str, tiny_folde
     head, _, data = view["src"].partition(";base64,")
     assert head == f"data:image/{kind}"
     assert np.array_equal(np.asarray(Image.open(BytesIO(b64decode(data)))), images.reshape(4, width, 3))
-
-
-def test_a_replaced_file_is_loaded_again(tiny_folder: Path, tmp_path: Path) -> None:
-    target = tmp_path / "x.safetensors"
-    shutil.copy(tiny_folder / "tiny.safetensors", target)
-    library = Library(tmp_path, "cpu")
-    assert len(library.sampler("x").card.classes) == 3
-    shutil.copy(tiny_folder / "plain.safetensors", target)
-    assert library.sampler("x").card.classes == ()
 
 
 def test_what_was_shown_is_not_drawn_again_but_by_another_generator(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
