@@ -35,7 +35,7 @@ def generator_config(config: TrainConfig, data: ImageSet, **latents: Any) -> Gen
     while base > 7 and base % 2 == 0:
         base, doublings = base // 2, doublings + 1
     if base > 16:
-        raise CheckpointError(f"Images of {data.images.shape[-1]} pixels cannot be reached by doubling; give --resolution a power of two.")
+        raise CheckpointError(f"Images of {data.images.shape[-1]} pixels cannot be reached by doubling; give --resolution, for example 64 or 128.")
     widths = config.widths or tuple(max(32, min(256, 64 * 2 ** (doublings - depth))) for depth in range(doublings + 1))
     if len(widths) <= doublings:
         raise CheckpointError(f"--widths needs at least {doublings + 1} numbers for images of {data.images.shape[-1]} pixels.")
