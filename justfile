@@ -3,12 +3,13 @@
 default:
     @just --list
 
-# Everything but the tests: style, types, layers, scripts.
+# Everything but the tests: style, types, layers, what looks unsafe, scripts.
 lint:
     ruff check .
     ruff format --check .
     pyright
     lint-imports --no-cache
+    bandit --quiet --configfile pyproject.toml --recursive resgen
     oxlint --deny-warnings resgen/studio/static resgen/site/static
 
 # The tests, as README gives them.
