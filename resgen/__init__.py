@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from resgen.library import list_checkpoints, load
     from resgen.sampler import Sampler
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = ["CheckpointError", "DataError", "FileError", "Recipe", "RecipeError", "ResGenError", "Sampler", "list_checkpoints", "load"]
 
 _HOMES = {"Sampler": "resgen.sampler", "load": "resgen.library", "list_checkpoints": "resgen.library"}
