@@ -1,4 +1,4 @@
-"""What the documents tell to type is there to be typed: commands are understood, and the examples marked as tests run."""
+"""What the documents tell to type is there to be typed: commands are understood, links lead somewhere, and the examples marked as tests run."""
 
 import re
 import shlex
@@ -15,7 +15,7 @@ from resgen.library import SHIPPED
 from resgen.studio.app import build
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md", "data/faces/README.md")] + sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"(<!-- test -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 PORT = "7860"  # of a studio, in the documents
 
@@ -39,7 +39,11 @@ def commands(page: Path) -> Iterator[list[str]]:
                     yield ["studio", *words[2:]]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def called(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=called)
 def test_the_command_line_understands_every_command(page: Path) -> None:
     group: Any = typer.main.get_command(app)
     for name, *words in commands(page):
@@ -47,8 +51,30 @@ def test_the_command_line_understands_every_command(page: Path) -> None:
 
 
 def test_commands_are_found() -> None:
-    found = {page.name: sum(1 for _ in commands(page)) for page in PAGES}
-    assert found["host-it.md"] >= 7 and found["call-it.md"] >= 2 and found["README.md"] >= 10 and found["export.md"] >= 5
+    found = {called(page): sum(1 for _ in commands(page)) for page in PAGES}
+    least = {"README.md": 9, "docs/host-it.md": 7, "docs/call-it.md": 2, "docs/export.md": 5, "docs/train.md": 13, "data/faces/README.md": 4}
+    assert all(found[page] >= count for page, count in least.items()), found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=called)
+def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
+    for place, heading in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", page.read_text()):
+        target = page.parent / place if place else page
+        assert target.exists(), place
+        assert not heading or heading in anchors(target), f"{place}#{heading}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What a page's headings are called in links, where it is shown as a page."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_example_of_the_readme_runs() -> None:
+    (example,) = [text for marked, language, text in blocks(ROOT / "README.md") if marked and language == "python"]
+    values: dict[str, Any] = {}
+    exec(example, values)
+    assert values["images"].shape == (3, 32, 32, 3)
 
 
 def test_examples_of_calls_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
