@@ -26,6 +26,7 @@ from benchmarks.web import CHROMIUM, WITHOUT_GPU, free_port, running, wait_until
 from resgen.composite import AnyRecipe, read_query
 from resgen.errors import SiteError
 from resgen.library import SHIPPED, Library
+from resgen.recipe import Recipe
 from tests.conftest import until
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -274,6 +275,13 @@ def linked(page: Page) -> AnyRecipe:
     """The recipe that the address says."""
     link = urlsplit(href(page))
     return read_query(link.fragment or link.query)
+
+
+def explored(page: Page) -> Recipe:
+    """The same of Explore."""
+    recipe = linked(page)
+    assert isinstance(recipe, Recipe)
+    return recipe
 
 
 def href(page: Page) -> str:

@@ -3,13 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from resgen.recipe import Recipe
-from tests.browser.conftest import OPENING, Visit, choose_generator, enter, linked, number, painted, pixels, redrawn, settled
-
-
-def explored(page: Page) -> Recipe:
-    recipe = linked(page)
-    assert isinstance(recipe, Recipe)
-    return recipe
+from tests.browser.conftest import OPENING, Visit, choose_generator, enter, explored, number, painted, pixels, redrawn, settled
 
 
 def pick(page: Page, label: str, option: str) -> None:

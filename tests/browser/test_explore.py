@@ -485,18 +485,6 @@ def test_curating_keeps_some_of_many(visit: Visit) -> None:
     expect(page.locator("#curating")).to_contain_text("The best 24 are shown")
 
 
-def test_four_actions_from_opening_to_sharing(page: Page) -> None:
-    """A newcomer's path: a picture they like, changed, shared."""
-    redrawn(page, lambda: page.click("#random"))  # 1: until they like one
-    page.locator("#grid .rg-tiles button").nth(4).click()  # 2: closer
-    show_group(page, "Change")
-    redrawn(page, lambda: enter(number(page, "direction-1"), "3"))  # 3: changed
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.click("#copy-link")  # 4: shared
-    expect(page.locator("#copy-link")).to_have_text("Link copied")
-    assert page.evaluate("navigator.clipboard.readText()") == href(page)
-
-
 def test_pins_are_kept_for_the_next_visit_and_removed(page: Page) -> None:
     pin(page, 1, 4, 6)
     later = page.context.new_page()

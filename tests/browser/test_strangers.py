@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from resgen.checkpoint import save_checkpoint
 from resgen.studio.app import build
-from tests.browser.conftest import open_tab, shown
+from tests.browser.conftest import Visit, open_tab, shown
 from tests.conftest import untrained
 
 HOST = "198.51.100.7"
@@ -32,8 +32,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     demo.close()
 
 
-def test_a_card_is_shown_as_text_and_asks_nothing_of_others(browser: Browser, url: str) -> None:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+def test_a_card_is_shown_as_text_and_asks_nothing_of_others(visit: Visit, url: str) -> None:
+    page = visit("about:blank", wait=False)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{url}/?checkpoint=turned")

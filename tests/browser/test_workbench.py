@@ -14,9 +14,9 @@ from tests.browser.conftest import (
     choose_generator,
     colours,
     enter,
+    explored,
     href,
     library,
-    linked,
     number,
     open_tab,
     painted,
@@ -35,12 +35,6 @@ PLACES = """() => Object.fromEntries(["#grid .rg-stage", "#grid .rg-pane", "#act
   const box = document.querySelector(where).getBoundingClientRect();
   return [where, [box.x, box.y, box.width, box.height]];
 }))"""
-
-
-def explored(page: Page) -> Recipe:
-    recipe = linked(page)
-    assert isinstance(recipe, Recipe)
-    return recipe
 
 
 @pytest.fixture(params=list(WINDOWS))
@@ -401,7 +395,8 @@ def test_who_has_chosen_light_keeps_it_at_dusk(visit: Visit) -> None:
     page.locator(".rg-theme").click()
     expect(page.locator(".rg-theme")).to_have_text("Dark")
     page.emulate_media(color_scheme="dark")
-    page.wait_for_timeout(200)
+    page.wait_for_function("matchMedia('(prefers-color-scheme: dark)').matches")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")  # by then the page has heard of it
     assert not page.evaluate("document.body.classList.contains('dark')")
 
 
