@@ -11,7 +11,8 @@ import pytest
 import typer
 
 from resgen.cli import app
-from resgen.library import SHIPPED
+from resgen.library import SHIPPED, Library
+from resgen.notes import read_recipe
 from resgen.studio.app import build
 
 ROOT = Path(__file__).parent.parent
@@ -75,6 +76,12 @@ def test_the_example_of_the_readme_runs() -> None:
     values: dict[str, Any] = {}
     exec(example, values)
     assert values["images"].shape == (3, 32, 32, 3)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(SHIPPED.glob("*.safetensors"))])
+def test_the_pictures_of_the_readme_are_by_the_checkpoints_that_are_shipped(name: str) -> None:
+    recipe, sha256 = read_recipe(ROOT / "docs" / f"{name}.png")
+    assert (recipe.checkpoint, sha256) == (name, Library().sha256(name))
 
 
 def test_examples_of_calls_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
