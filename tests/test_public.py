@@ -31,11 +31,12 @@ from resgen.budget import OWN, PUBLIC
 from resgen.curate import CONFIDENCE
 from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import Recipe
-from resgen.studio import place
+from resgen.studio import guard, place
 from resgen.studio.app import build
 from resgen.studio.guard import COMING, UNREAD_SECONDS, Reserved, _forget_unread, bound_queue, check_disk
 from resgen.studio.page import friendly
 from resgen.studio.place import own_place
+from resgen.studio.renderer import Renderer
 from resgen.studio.turns import Turns
 from resgen.work import Work, finish
 from tests.conftest import until
@@ -315,7 +316,7 @@ def test_uploads_under_way_have_the_room_they_may_need(served: gr.Blocks, tmp_pa
             asked.send(large[1000:])
     answers = [asked.getresponse() for asked in together]
     assert sorted(answer.status for answer in answers) == [200, 200, 429, 429, 429, 429]
-    assert all("bytes of files kept for visitors" in answer.read().decode() for answer in answers if answer.status == 429)
+    assert all("Other files are being sent: try again in a moment." in answer.read().decode() for answer in answers if answer.status == 429)
 
     def status(data: bytes) -> int:
         asked = begin_upload(served, data, len(data))
@@ -329,6 +330,57 @@ def test_uploads_under_way_have_the_room_they_may_need(served: gr.Blocks, tmp_pa
         until(lambda: status(large) == 200, 20)
 
 
+@pytest.mark.parametrize("bytes_each", [0, 1])
+def test_an_upload_that_does_not_come_on_is_ended_and_gives_its_room_back(
+    served: gr.Blocks, monkeypatch: pytest.MonkeyPatch, bytes_each: int
+) -> None:
+    """Also one that comes by single bytes, so as never to be silent."""
+    monkeypatch.setattr(guard, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(guard, "reserved", coming := Reserved())
+    asked = begin_upload(served, part(b"")[:-2], SMALL.upload_bytes)
+    until(lambda: coming.bytes == SMALL.upload_bytes, 20)
+    while not select.select([asked.sock], [], [], 0.1)[0]:
+        asked.send(bytes(bytes_each))
+    answer = asked.getresponse()
+    assert answer.status == 408 and "send it again" in answer.read().decode()
+    until(lambda: coming.bytes == 0, 20)
+
+
+def test_a_body_may_take_its_time_as_long_as_it_comes_on(served: gr.Blocks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "SILENT_SECONDS", 2.0)
+    data = part(bytes(100_000)) + b"--x--\r\n"
+    asked = begin_upload(served, data[:1], len(data))
+    for start in range(1, len(data), 25_000):
+        time.sleep(0.8)
+        asked.send(data[start : start + 25_000])
+    assert asked.getresponse().status == 200
+
+
+def test_uploads_under_way_leave_room_for_what_is_drawn(served: gr.Blocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(guard, "reserved", coming := Reserved())
+    coming.add(SMALL.disk // 2)
+    with httpx.Client(base_url=served.local_url or "", timeout=20) as web:
+        refused = web.post("/gradio_api/upload", files={"files": ("picture.png", picture())})
+        assert refused.status_code == 429 and refused.json()["detail"] == "Other files are being sent: try again in a moment."
+        number = web.post("/gradio_api/call/render", json={"data": ["tiny", "1", *LONG_WORK["render"][2:]]}).json()["event_id"]
+        assert "picture.png" in web.get(f"/gradio_api/call/render/{number}").text
+
+
+def test_nothing_is_drawn_for_which_there_is_no_room(served: gr.Blocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = list[Recipe]()
+    monkeypatch.setattr(Renderer, "png", lambda _, recipe: drawn.append(recipe) or b"")
+    monkeypatch.setattr(Renderer, "film", lambda _, walk, suffix: drawn.append(walk))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with (tmp_path / "kept").open("wb") as file:
+        file.truncate(SMALL.disk)
+    client = Client(served.local_url or "", verbose=False)
+    for name in ("/render", "/explore", "/walk"):
+        with pytest.raises(AppError, match="bytes of files kept for visitors"):
+            client.predict(checkpoint="tiny", api_name=name)
+    assert not drawn
+
+
 def test_files_that_are_coming_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a file is made meanwhile, too."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
@@ -340,8 +392,10 @@ def test_files_that_are_coming_count_once(tmp_path: Path, monkeypatch: pytest.Mo
     coming.add(15_000)
     most = replace(OWN, disk=30_000)
     check_disk(most, 5_000)
-    with pytest.raises(RecipeError, match="bytes of files kept for visitors"):
+    with pytest.raises(RecipeError, match="Other files are being sent"):
         check_disk(most, 5_001)
+    with pytest.raises(RecipeError, match="bytes of files kept for visitors"):
+        check_disk(most, 20_001)
 
 
 def test_files_for_which_there_is_no_room_are_refused_and_those_there_are_stay(
@@ -462,8 +516,6 @@ def picture() -> bytes:
 
 
 def test_a_fault_is_told_by_its_number_alone(served: gr.Blocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    from resgen.studio.renderer import Renderer
-
     def fail(*_: object) -> bytes:
         raise KeyError(f"/etc/secret \x1b[2J {tempfile.gettempdir()}")
 

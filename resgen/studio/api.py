@@ -25,7 +25,7 @@ from resgen.files import write_atomically
 from resgen.invert import invert as search
 from resgen.invert import load_photo
 from resgen.recipe import CALLED, Recipe, enlargement, parse_seeds
-from resgen.studio.guard import check_disk
+from resgen.studio.guard import PAGE, check_disk
 from resgen.studio.page import LONG, RENDER, friendly, uploaded
 from resgen.studio.renderer import Renderer
 from resgen.words import follow
@@ -63,11 +63,14 @@ class Api:
         """The checkpoint that is drawn with where none is named. Raises CheckpointError where there is none."""
         return self.library.first()
 
-    def _hand_out(self, name: str, data: bytes) -> FileData:
-        """A file for a visitor. Gradio copies it as soon as it has it, and keeps the copy for a while: what was handed out before may go."""
+    def _hand_out(self, name: str, make: Callable[[], bytes]) -> FileData:
+        """A file for a visitor, made if there is room. Gradio copies it as soon as it has it, and keeps the copy for a while: what was handed out before
+        may go."""
         with self._handing:
             while self._handed and time.monotonic() - self._handed[0][0] > HANDED_SECONDS:
                 shutil.rmtree(self._handed.popleft()[1].parent, ignore_errors=True)
+        check_disk(self.renderer.budget, PAGE)
+        data = make()
         check_disk(self.renderer.budget, len(data))
         path = Path(tempfile.mkdtemp(dir=self._folder.name)) / name
         write_atomically(path, data)
@@ -88,7 +91,7 @@ class Api:
         wanted = self.library.named(read(recipe) if recipe else Recipe(**fields), checkpoint)
         if isinstance(wanted, Walk):
             raise RecipeError("A walk is a film: ask /walk for it.")
-        return self._hand_out("picture.png", self.renderer.png(wanted))
+        return self._hand_out("picture.png", lambda: self.renderer.png(wanted))
 
     def explore(self, words: str = "", checkpoint: str = "", seeds: str = "0-11") -> FileData:
         """Draw a grid of generated images, changed as words say: to go on, say all that was said before and what comes now.
@@ -103,7 +106,8 @@ class Api:
         """
         card = self.library.card(checkpoint or self.first)
         recipe = Recipe(checkpoint=card.name, seeds=parse_seeds(seeds), columns=4, scale=enlargement(TILE, card.arch.resolution))
-        return self._hand_out("picture.png", self.renderer.png(follow(recipe, words, card.direction_names, card.classes)))
+        changed = follow(recipe, words, card.direction_names, card.classes)
+        return self._hand_out("picture.png", lambda: self.renderer.png(changed))
 
     def _walk(self, stops: str = "1,2,3", checkpoint: str = "", truncation: float = 1.0, format: str = "mp4", **fields: Any) -> FileData:
         """Make a film that passes through images.
@@ -124,7 +128,7 @@ class Api:
         )
         if not isinstance(wanted, Walk):
             raise RecipeError("Stops: this recipe is not a walk; ask /render for it.")
-        return self._hand_out(f"walk.{format}", finish(self.renderer.film(wanted, f".{format}")))
+        return self._hand_out(f"walk.{format}", lambda: finish(self.renderer.film(wanted, f".{format}")))
 
     def invert(self, image: FileData, checkpoint: str = "", steps: int = USUAL_STEPS) -> dict[str, Any]:
         """Find the latent that draws an image.

@@ -16,7 +16,7 @@ from typing import Any, cast
 import gradio as gr
 import gradio.routes
 import gradio.utils
-from anyio import to_thread
+from anyio import move_on_after, to_thread
 from fastapi import HTTPException
 from gradio.context import LocalContext
 from gradio.route_utils import upload_fn
@@ -28,6 +28,9 @@ from resgen.errors import RecipeError
 
 EACH = 2  # requests of one visitor under way in one line
 UNREAD_SECONDS = 15.0  # that an answer waits for who asked
+SILENT_SECONDS = 30.0  # that a body may pause, and that it may be behind the slowest that is waited for
+SLOWEST = 10_000  # bytes a second, on the whole
+BEING_SENT = "Other files are being sent: try again in a moment."
 PAGE = 4096  # bytes that the smallest file takes of a disk
 COMING = "coming-"  # how the folders begin in which files lie that are still being sent
 PAUSE = 0.01  # seconds between two looks at an empty queue; Gradio's thousandth keeps a tenth of a core busy for nobody
@@ -59,8 +62,8 @@ def put_in_place(owner: Any, name: str, ours: Any) -> None:
 
 
 class Guard:
-    """An ASGI middleware: refuses bodies beyond the budget, as soon as they are announced or have come so far, files that find the disk full, and
-    functions other than those of ``names``, of which Gradio knows no better than to fail; answers `/healthz`."""
+    """An ASGI middleware: refuses bodies beyond the budget, as soon as they are announced or have come so far, and those that do not come on, files
+    that find the disk full, and functions other than those of ``names``, of which Gradio knows no better than to fail; answers `/healthz`."""
 
     def __init__(self, app: Any, budget: Budget, names: Collection[str]) -> None:
         self.app, self.budget, self.names = app, budget, names
@@ -82,9 +85,11 @@ class Guard:
         """Let the app answer, if there is room for what may come, beside what is kept and what other uploads under way may bring."""
         most = self.budget.upload_bytes
         more = min(_announced(scope) or most, most)
-        coming = reserved.add(more)
+        others = reserved.add(more) - more
         try:
-            self.budget.check("disk", coming + await to_thread.run_sync(_kept))
+            if others and others + more > self.budget.disk // 2:  # the other half is for what is drawn
+                raise RecipeError(BEING_SENT)
+            await to_thread.run_sync(_check_room, self.budget, more, others)
         except RecipeError as error:
             await _answer(send, 429, {"detail": str(error)})
         else:
@@ -93,33 +98,65 @@ class Guard:
             reserved.add(-more)
 
     async def _pass_on(self, scope: Scope, receive: Any, send: Any, most: int) -> None:
-        """Let the app answer, unless more than ``most`` bytes are announced or come."""
-        came, begun, over = 0, False, _announced(scope) > most
-
-        async def count() -> Message:
-            nonlocal came, over
-            message = await receive()
-            came += len(message.get("body", b""))
-            over = over or came > most
-            return {"type": "http.disconnect"} if over else message
+        """Let the app answer, unless more than ``most`` bytes are announced or come, or they stop coming."""
+        body, begun = Body(receive, most, _announced(scope)), False
 
         async def watch(message: Message) -> None:
             nonlocal begun
-            if begun or not over:  # what is answered to the half of a body is no answer
+            if begun or not body.refusal:  # what is answered to the half of a body is no answer
                 begun = True
                 await send(message)
 
-        if not over:
+        if not body.refusal:
             with suppress(ClientDisconnect):
-                await self.app(scope, count, watch)
-        if over and not begun:
-            await _answer(send, 413, {"detail": f"There are at most {most:,} bytes possible in such a request here: send less at once."})
+                await self.app(scope, body.receive, watch)
+        if body.refusal and not begun:
+            status, words = body.refusal
+            await _answer(send, status, {"detail": words})
+
+
+class Body:
+    """The body of a request as it comes; one that is refused ends as if its sender had gone."""
+
+    def __init__(self, receive: Any, most: int, announced: int) -> None:
+        self._receive, self._most, self._came, self._begun = receive, most, 0, time.monotonic()
+        self._is_whole = False
+        self.refusal: tuple[int, str] | None = None  # a status and words
+        self._check(announced)
+
+    async def receive(self) -> Message:
+        """The next part, after the last one that the sender has gone."""
+        message: Message = {}
+        with move_on_after(None if self._is_whole else self._patience()):
+            message = await self._receive()
+        if not message:
+            self.refusal = 408, "This stopped coming before it was whole: send it again."
+        self._came += len(message.get("body", b""))
+        self._is_whole = not message.get("more_body", False)
+        self._check(self._came)
+        return {"type": "http.disconnect"} if self.refusal else message
+
+    def _check(self, size: int) -> None:
+        if size > self._most:
+            self.refusal = 413, f"There are at most {self._most:,} bytes possible in such a request here: send less at once."
+
+    def _patience(self) -> float:
+        """Seconds until the next part must have come."""
+        late = time.monotonic() - self._begun - self._came / SLOWEST
+        return SILENT_SECONDS - max(0.0, late)
 
 
 def check_disk(budget: Budget, more: int) -> None:
     """Raise RecipeError where ``more`` bytes are too many beside the files that are kept for visitors, for an hour or two, and those that are coming."""
-    coming = reserved.bytes  # read first, so that what is whole meanwhile counts twice and not never
-    budget.check("disk", more + coming + _kept())
+    _check_room(budget, more, reserved.bytes)
+
+
+def _check_room(budget: Budget, more: int, coming: int) -> None:
+    """`check_disk`, where ``coming`` was counted first, so that what is whole meanwhile counts twice and not never."""
+    kept = _kept()
+    budget.check("disk", more + kept)
+    if more + coming + kept > budget.disk:
+        raise RecipeError(BEING_SENT)
 
 
 def _kept() -> int:
