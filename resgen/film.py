@@ -29,8 +29,7 @@ def write_film(walk: Walk, sampler: Sampler, suffix: str, out: BinaryIO) -> Work
 
     A GIF has at most `MOST_GIF_FPS` frames a second.
     """
-    if suffix not in _ENCODERS:
-        raise RecipeError(f"Films are written as {', '.join(_ENCODERS)}; {suffix[:10] or 'no ending'} is none of them.")
+    check_suffix(suffix)
     drawn = walk.changed(fps=min(walk.fps, MOST_GIF_FPS)) if suffix == ".gif" else walk
     side = sampler.card.arch.resolution * walk.scale
     side += side % 2  # films hold colours at half the resolution, so their sides must be even
@@ -40,6 +39,12 @@ def write_film(walk: Walk, sampler: Sampler, suffix: str, out: BinaryIO) -> Work
     pictures = (_enlarge(frame, side) for frame in stream_frames(drawn, sampler))
     for done, _ in enumerate(_ENCODERS[suffix](pictures, drawn.fps, sign(walk, sampler.checkpoint.sha256), out), start=1):
         yield done, drawn.frames
+
+
+def check_suffix(suffix: str) -> None:
+    """Raise RecipeError where films are not written as files with such an ending."""
+    if suffix not in _ENCODERS:
+        raise RecipeError(f"Films are written as {', '.join(_ENCODERS)}; {suffix[:10] or 'no ending'} is none of them.")
 
 
 def _enlarge(frame: np.ndarray, side: int) -> Image.Image:

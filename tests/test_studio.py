@@ -181,6 +181,14 @@ def test_a_card_is_told_with_each_stage_of_its_training(tiny_folder: Path) -> No
     assert "    resgen train\n    # from image 5 on\n    resgen train --resume" in told
 
 
+def test_nothing_is_kept_of_an_ending_that_no_film_has(tiny_folder: Path) -> None:
+    """Which a stranger may write a million letters of."""
+    renderer = Renderer(Library(tiny_folder, "cpu"))
+    with pytest.raises(RecipeError, match=r"Films are written as .mp4, .gif, .webp; .xxxxxxxxx is none"):
+        finish(renderer.film(Walk(stops=(Recipe(checkpoint="tiny", seeds=(1,)),) * 2), "." + "x" * 1_000_000))
+    assert not renderer.turns._steps
+
+
 def test_a_browser_is_not_asked_to_show_thousands(tiny_folder: Path) -> None:
     renderer = Renderer(Library(tiny_folder, "cpu"))
     for recipe in (

@@ -4,14 +4,19 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from resgen.composite import Walk
+from resgen.errors import ResGenError
 from resgen.library import Library
 from resgen.recipe import Recipe
 from resgen.studio import zerogpu
 from resgen.studio.renderer import Renderer
-from resgen.work import finish
+from resgen.work import Work, finish
 
 SPACES = """
 import multiprocessing, pickle, threading
@@ -78,9 +83,41 @@ def test_a_film_is_drawn_where_the_gpu_is_and_all_else_here(tmp_path: Path, tiny
         env={**os.environ, "SPACES_ZERO_GPU": "true", "PYTHONPATH": os.pathsep.join((str(tmp_path), str(Path(__file__).parent.parent)))},
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert made.stdout == f"cpu _film _film {(walk.frames, walk.frames)} Films are written as .mp4, .gif, .webp; .mov is none of them.\n", made.stderr
+    assert made.stdout == f"cpu _film {(walk.frames, walk.frames)} Films are written as .mp4, .gif, .webp; .mov is none of them.\n", made.stderr
     here = finish(Renderer(Library(tiny_folder, "cpu")).film(walk, ".gif"))
     assert (tmp_path / "film.gif").read_bytes() == here
+
+
+def test_who_waits_for_the_gpu_keeps_nobody_waiting_and_may_leave(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, lent, told = threading.Event(), threading.Event(), list[str]()
+
+    def film(*_: str) -> Iterator[tuple[int, int]]:
+        waits.set()
+        lent.wait(20)
+        while True:
+            yield 1, 2
+
+    def ask() -> None:
+        try:
+            finish(renderer.film(Walk(stops=(Recipe(checkpoint="tiny", seeds=(1,)),) * 2), ".gif"))
+        except ResGenError as error:
+            told.append(str(error))
+
+    def long_work() -> Work[str]:
+        yield 1, 1
+        return "done"
+
+    monkeypatch.setattr(zerogpu, "LENT", True)
+    monkeypatch.setattr(zerogpu, "_film", film)
+    renderer = Renderer(library)
+    asker = threading.Thread(target=ask)
+    asker.start()
+    assert waits.wait(20)
+    assert finish(renderer.turns.share(long_work())) == "done" and not lent.is_set()
+    renderer.turns.left = lambda: True
+    lent.set()
+    asker.join(20)
+    assert told == ["Whoever asked for this has gone."]
 
 
 def test_nothing_is_lent_elsewhere() -> None:

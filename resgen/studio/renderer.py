@@ -18,14 +18,15 @@ from resgen import grid
 from resgen.budget import OWN, Budget
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Walk
 from resgen.errors import ResGenError
+from resgen.film import check_suffix
 from resgen.invert import STARTS
 from resgen.latents import join, locate
 from resgen.library import Library
 from resgen.plates import Plate, draw, name_images
 from resgen.recipe import Recipe
 from resgen.sampler import micro_batch
+from resgen.studio import zerogpu
 from resgen.studio.turns import Turns
-from resgen.studio.zerogpu import make_film
 from resgen.work import Work, finish, timed
 
 COPIES, BATCH_COPIES = 3, 5  # of a request's pixels while they are brought into a file, and of a batch's features while it is drawn
@@ -260,11 +261,13 @@ class Renderer:
 
     def film(self, walk: Walk, suffix: str) -> Work[bytes]:
         """A walk as a film that carries it. Raises ResGenError."""
+        check_suffix(suffix)
         self.check_recipe(walk)
         self._check_memory(_painters(walk))
         self.budget.check("frames", walk.frames)
         self.budget.check("film_pixels", walk.frames * (self._side(walk) * walk.scale) ** 2)
-        return self.turns.share(make_film(walk, self.library, suffix), (suffix, *_kind(walk)))
+        made = zerogpu.make_film(walk, self.library, suffix)
+        return self.turns.beside(made) if zerogpu.LENT else self.turns.share(made, (suffix, *_kind(walk)))
 
     def sha256(self, name: str) -> str:
         """What identifies a checkpoint in files. Raises ResGenError."""

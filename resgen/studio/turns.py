@@ -65,6 +65,19 @@ class Turns:
         finally:
             work.close()
 
+    def beside(self, work: Work[T]) -> Work[T]:
+        """``work`` that is done elsewhere: it takes no turns, and ends as others do where the studio ends or nobody waits for it. Raises ResGenError."""
+        try:
+            while True:
+                self._check_wanted()
+                try:
+                    step = next(work)
+                except StopIteration as end:
+                    return end.value
+                yield step
+        finally:
+            work.close()
+
     def stop(self) -> None:
         """End all work at its next step."""
         with self._changed:
@@ -89,6 +102,13 @@ class Turns:
         may = [ticket for ticket in self._waiting if not (ticket.long and full)] if len(self._running) < DRAWING else []
         return bool(may) and min(may) == mine
 
+    def _check_wanted(self) -> None:
+        """Raise ResGenError where the studio ends, or nobody waits for what the calling thread does."""
+        if self.stopped:
+            raise ResGenError("The studio is being closed; open it again in a moment.")
+        if self.left() or asker_gone.get()():
+            raise ResGenError("Whoever asked for this has gone.")
+
     @contextmanager
     def _turn(self, used: float, long: bool) -> Generator[None]:
         mine = Ticket(time.monotonic() + min(used, PATIENCE), next(self._tickets), long)
@@ -97,10 +117,7 @@ class Turns:
             self._changed.wait_for(lambda: self.stopped or self._is_next(mine))
             self._waiting.remove(mine)
             self._changed.notify_all()
-            if self.stopped:
-                raise ResGenError("The studio is being closed; open it again in a moment.")
-            if self.left() or asker_gone.get()():
-                raise ResGenError("Whoever asked for this has gone.")
+            self._check_wanted()
             self._running.append(mine)
         try:
             yield
