@@ -5,6 +5,7 @@ import io
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Thread, Timer
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from resgen.recipe import Recipe, pack_vector
 from resgen.sampler import to_pixels
 from resgen.studio.drawing import Drawing, turn
 from resgen.studio.renderer import Renderer
+from resgen.work import Work, finish
 from tests.conftest import CLASSES
 
 
@@ -131,6 +133,34 @@ def test_a_films_frames_are_told(
         drawn = to_pixels(sampler.generator.synthesise(torch.tensor(w), torch.tensor(gains)))
     film = np.stack(list(stream_frames(walk.changed(fps=frames // 2), sampler)))
     assert np.abs(drawn.astype(int) - film).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "query"),
+    [
+        ("stand", "checkpoint=tiny&seeds=0"),
+        ("film", Walk(stops=(Recipe(checkpoint="tiny", seeds=(0,)), Recipe(checkpoint="tiny", seeds=(1,)))).to_query()),
+    ],
+)
+def test_where_images_stand_is_told_at_once_also_while_long_work_takes_its_time(library: Library, asked: str, query: str) -> None:
+    renderer, began, free = Renderer(library), Event(), Event()
+
+    def take_long() -> Work[None]:
+        began.set()
+        free.wait(60)
+        yield 1, 1
+
+    with TestClient(Starlette(routes=Drawing(renderer).routes())) as client:
+        client.post(f"/drawing/{asked}", content=query).raise_for_status()  # from now on it is known how long that takes
+        long = Thread(target=lambda: finish(renderer.turns.share(take_long())))
+        long.start()
+        assert began.wait(20)
+        (late := Timer(20, free.set)).start()  # where it is not, this goes on, too late
+        client.post(f"/drawing/{asked}", content=query).raise_for_status()
+    assert not free.is_set()
+    late.cancel()
+    free.set()
+    long.join(20)
 
 
 def test_only_a_walk_is_a_film(web: TestClient) -> None:

@@ -114,7 +114,7 @@ class Drawing:
     def _stand(self, query: str) -> Any:
         recipe = _grid_of(query)
         self.renderer.check(recipe)
-        return finish(self.renderer.turns.share(self._place(recipe)))
+        return finish(self.renderer.turns.share(self._place(recipe), ("stand", recipe.checkpoint)))
 
     def _place(self, recipe: Recipe) -> Work[dict[str, Any]]:
         yield 0, 1
@@ -140,7 +140,7 @@ class Drawing:
             raise RecipeError("Only a walk is a film.")
         self.renderer.check_recipe(walk)
         thinned = walk.thinned(_most_frames(self.library.card(walk.checkpoint).arch))
-        return finish(self.renderer.turns.share(self._place_frames(thinned)))
+        return finish(self.renderer.turns.share(self._place_frames(thinned), ("frames", thinned.checkpoint)))
 
     def _place_frames(self, walk: Walk) -> Work[dict[str, Any]]:
         yield 0, 1
