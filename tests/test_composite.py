@@ -1,10 +1,11 @@
 import json
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from resgen.budget import MAX_NOTE, MAX_QUERY, MAX_SEEDS
+from resgen.budget import MAX_FRAMES, MAX_NOTE, MAX_QUERY, MAX_SEEDS
 from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk, read, read_points, read_query
 from resgen.errors import RecipeError
 from resgen.recipe import Recipe
@@ -124,6 +125,19 @@ def test_a_walk_goes_evenly_from_its_first_image_to_its_last(loop: bool) -> None
     assert walk.positions[0] == 0 and len(walk.positions) == walk.frames == 12
     assert min(steps) > 0 and max(steps) - min(steps) < 1e-9
     assert walk.positions[-1] == pytest.approx(3 - steps[0] if loop else 2)
+
+
+@given(st.floats(0.2, 60), st.integers(1, 60), st.booleans(), st.sampled_from(["even", "eased"]), st.integers(0, 2000))
+def test_a_thinned_walk_goes_the_same_way_in_as_many_frames_as_are_wanted(seconds: float, fps: int, loop: bool, pace: Any, most: int) -> None:
+    assume(seconds * fps <= MAX_FRAMES)
+    stops = tuple(Recipe(checkpoint="c", seeds=(seed,)) for seed in range(3))
+    walk = Walk(stops=stops, seconds=seconds, fps=fps, loop=loop, pace=pace)
+    thin = walk.thinned(most)
+    assert thin.frames == min(walk.frames, max(2, most)) and (thin.stops, thin.loop, thin.pace, thin.path) == (stops, loop, pace, walk.path)
+    legs = 3 if loop else 2
+    even = [legs * frame / (thin.frames - (not loop)) for frame in range(thin.frames)]
+    assert thin.positions == pytest.approx([at if pace == "even" else at // 1 + (at % 1) ** 2 * (3 - 2 * (at % 1)) for at in even])
+    assert thin.positions[0] == walk.positions[0] and (loop or thin.positions[-1] == walk.positions[-1])
 
 
 def test_another_checkpoint_draws_all_parts() -> None:

@@ -135,6 +135,20 @@ def test_a_films_frames_are_told(
     assert np.abs(drawn.astype(int) - film).max() <= 1
 
 
+def test_of_a_long_film_of_large_images_as_much_is_drawn_and_told_as_fits(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = library.card("tiny").arch.resolution ** 2
+    monkeypatch.setattr("resgen.studio.drawing.FILM_PIXELS", 16 * each)
+    renderer = Renderer(library, OWN.with_limits([f"pixels={7 * each}"]))
+    walk = Walk(stops=tuple(Recipe(checkpoint="tiny", seeds=(seed,)) for seed in (3, 4)), seconds=60, loop=False)
+    film = renderer.film_view(walk)
+    assert (film["frames"], film["stops"], film["seconds"]) == (7, [0, 6], 60)
+    with TestClient(Starlette(routes=Drawing(renderer).routes())) as client:
+        told = client.post("/drawing/film", content=walk.to_query()).raise_for_status().json()
+        assert told["count"] == 16 and told["stops"] == [0, 15]
+        picture = Image.open(io.BytesIO(client.get(f"/drawing/link.jpg?{walk.to_query()}").raise_for_status().content))
+        assert picture.size == (1200, 600), "two rows of four"
+
+
 @pytest.mark.parametrize(
     ("asked", "query"),
     [

@@ -130,7 +130,7 @@ class Drawing:
     async def film(self, request: Request) -> Response:
         """Where the frames of a walk stand, whose query is the body: their w and gains, float32 as base64, and the frames at its stops.
 
-        Of a long film, or of large images, fewer frames a second.
+        Of a long film, or of large images, fewer frames.
         """
         return await self._answer(request, self._film, await _body(request))
 

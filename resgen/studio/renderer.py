@@ -186,16 +186,20 @@ class Renderer:
 
     def film_view(self, walk: Walk) -> FilmView:
         """What the page's player shows: at most `PREVIEW_FRAMES` frames of a walk at their own size. Raises ResGenError."""
-        fewer = walk.thinned(min(PREVIEW_FRAMES, self.budget.pixels // self._side(walk) ** 2))
+        fewer = self._thinned(walk, PREVIEW_FRAMES)
         view = self.view(fewer)
         tile, query = view["resolution"] * walk.scale, walk.to_query()
         frames = "frames" if fewer.frames == walk.frames else f"of {walk.frames} frames"
         status = view["status"].replace("images", frames, 1)
         return {**view, "tile": tile, "query": query, "status": status, "frames": fewer.frames, "seconds": walk.seconds, "stops": fewer.stop_frames}
 
+    def _thinned(self, walk: Walk, most: int) -> Walk:
+        """A walk with as many of its frames as are drawn at once, at most ``most``."""
+        return walk.thinned(min(most, self.budget.pixels // self._side(walk) ** 2))
+
     def link_picture(self, recipe: AnyRecipe) -> bytes:
         """A JPEG of at most `LINK_SIDE` pixels a side of what a link shows: of a walk a few frames, of what is very long its beginning. Raises ResGenError."""
-        shown = recipe.thinned(LINK_FRAMES) if isinstance(recipe, Walk) else recipe
+        shown = self._thinned(recipe, LINK_FRAMES) if isinstance(recipe, Walk) else recipe
         plate = finish(self.turns.share(self.plate(shown), _kind(shown)))
         sprite = grid.sprite(replace(plate, columns=LINK_FRAMES // 2) if isinstance(recipe, Walk) else plate)
         most = 4 * min(sprite.size)
