@@ -1,11 +1,14 @@
 """The studio's server side: the renderer, and the public endpoints through gradio_client."""
 
 import shutil
+import zipfile
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import gradio as gr
@@ -16,18 +19,22 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from resgen import grid
+from resgen.budget import OWN
 from resgen.card import Card
 from resgen.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_dict
-from resgen.errors import RecipeError
+from resgen.errors import CheckpointError, RecipeError, ResGenError
 from resgen.generator import GeneratorConfig, ResNetGenerator
+from resgen.latents import Points
 from resgen.library import Library
 from resgen.notes import read_recipe
 from resgen.plates import Plate, draw
 from resgen.recipe import Recipe
+from resgen.studio import renderer as renderer_module
 from resgen.studio.about import describe_fully, history_table
 from resgen.studio.api import Api
 from resgen.studio.app import Studio, build
+from resgen.studio.drawing import Drawing
 from resgen.studio.page import watched
 from resgen.studio.renderer import Renderer, _size
 from resgen.work import Work, finish
@@ -221,6 +228,84 @@ def test_what_was_shown_is_not_drawn_again_but_by_another_generator(tiny_folder:
     renderer.view(recipe.changed(seeds=tuple(range(100))))  # larger than all that may be kept
     renderer.view(recipe.changed(seeds=(3,)))
     assert 0 < sum(map(_size, renderer._views.values())) <= kept + 1
+
+
+@pytest.mark.parametrize("made", ["png", "zip", "view", "ends", "stand", "film"])
+def test_what_is_made_is_signed_by_who_drew_it_though_its_file_is_replaced_meanwhile(tiny_folder: Path, tmp_path: Path, made: str) -> None:
+    """Whoever asks after that is drawn for by the new one."""
+    target = Path(shutil.copy(tiny_folder / "tiny.safetensors", tmp_path / "x.safetensors"))
+    library = Library(tmp_path, "cpu")
+    before = library.sha256("x")
+    renderer, drawing = Renderer(library), library.sampler("x").map
+    recipe = Recipe(checkpoint="x", seeds=(1,))
+    walk = Walk(stops=(recipe, recipe), seconds=0.2, fps=10)
+
+    def ask() -> Any:
+        if made in ("png", "zip"):
+            return getattr(renderer, made)(recipe)
+        if made in ("view", "ends"):
+            return renderer.view(recipe)["src"] if made == "view" else renderer.ends(recipe, ["pc1"], 2.0)["src"]
+        drawing = Drawing(renderer)
+        return drawing._stand(recipe.to_query()) if made == "stand" else drawing._film(walk.to_query())
+
+    def replaced(points: Points) -> torch.Tensor:
+        shutil.copy(tiny_folder / "snapshots" / "tiny" / "500.safetensors", target)
+        return drawing(points)
+
+    library.sampler("x").map = replaced  # type: ignore[method-assign]
+    first, second = ask(), ask()
+    after = library.sha256("x")
+    assert before != after
+    if made in ("view", "ends"):
+        assert first != second, "what was kept of the old one is not shown as the new one's"
+        return
+    for given, sha256 in ((first, before), (second, after)):
+        if made == "zip":
+            given = zipfile.ZipFile(BytesIO(given)).read("recipe.json")
+        told = given["sha256"] if isinstance(given, dict) else given.decode(errors="replace")
+        assert sha256 in told
+
+
+def test_what_many_ask_for_at_once_is_drawn_once(tiny_folder: Path) -> None:
+    """Where who draws it leaves, another does."""
+    library = Library(tiny_folder, "cpu")
+    renderer, recipe, drawn, found = Renderer(library), Recipe(checkpoint="tiny", seeds=(1,)), list[int](), list[Any]()
+    begun, go_on, draw_batch = Event(), Event(), library.sampler("tiny")._draw_batch
+
+    def slow(*values: Any) -> Any:
+        drawn.append(1)
+        begun.set()
+        go_on.wait(20)
+        if len(drawn) == 1:
+            raise ResGenError("Whoever asked for this has gone.")
+        return draw_batch(*values)
+
+    def ask() -> None:
+        with suppress(ResGenError):
+            found.append(renderer.view(recipe))
+
+    library.sampler("tiny")._draw_batch = slow  # type: ignore[method-assign]
+    threads = [Thread(target=ask) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+        assert begun.wait(20)
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert len(drawn) == 2 and len(found) == 4 and all(view is found[0] for view in found)
+
+
+def test_of_large_images_at_the_ends_of_directions_no_more_are_kept_than_are_drawn_at_once(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library(tiny_folder, "cpu")
+    each = library.card("tiny").arch.resolution ** 2
+    renderer, told = Renderer(library, replace(OWN, pixels=2 * each)), list[str]()
+    draw, small = renderer._draw_singles, renderer_module.thumbnail
+    monkeypatch.setattr(renderer, "_draw_singles", lambda *words: told.append("draw") or draw(*words))
+    monkeypatch.setattr(renderer_module, "thumbnail", lambda image: told.append("small") or small(image))
+    assert len(renderer.ends(Recipe(checkpoint="tiny", seeds=(1,)), ["pc1", "pc2"], 2.0)["captions"]) == 4
+    assert told == ["draw", "small", "small"] * 2
 
 
 def test_long_work_ends_where_its_words_are_not_asked_for_any_more() -> None:

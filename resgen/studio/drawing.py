@@ -118,11 +118,12 @@ class Drawing:
 
     def _place(self, recipe: Recipe) -> Work[dict[str, Any]]:
         yield 0, 1
-        stand = self.library.sampler(recipe.checkpoint).stand(recipe)
+        sampler = self.library.sampler(recipe.checkpoint)
+        stand = sampler.stand(recipe)
         own = {name: _packed(np.asarray(unpack_vector(vector))) for name, vector in recipe.own_directions}
         return {
             "count": recipe.count,
-            "sha256": self.renderer.sha256(recipe.checkpoint),
+            "sha256": sampler.checkpoint.sha256,
             "own": own,
             **{name: _packed(values) for name, values in vars(stand).items()},
         }
@@ -147,7 +148,7 @@ class Drawing:
         sampler = self.library.sampler(walk.checkpoint)
         points = frame_points(walk, sampler)
         placed = {"w": _packed(sampler.map(points).numpy()), "gains": _packed(points.gains.numpy())}
-        told = {"count": walk.frames, "stops": walk.stop_frames, "checkpoint": walk.checkpoint, "sha256": self.renderer.sha256(walk.checkpoint)}
+        told = {"count": walk.frames, "stops": walk.stop_frames, "checkpoint": walk.checkpoint, "sha256": sampler.checkpoint.sha256}
         return told | placed
 
     async def _answer(self, request: Request, function: Callable[[str], Any], argument: str) -> Response:

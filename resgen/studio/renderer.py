@@ -3,12 +3,15 @@
 import base64
 import io
 import math
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 from cachetools import LRUCache
@@ -24,7 +27,7 @@ from resgen.latents import join, locate
 from resgen.library import Library
 from resgen.plates import Plate, draw, name_images
 from resgen.recipe import Recipe
-from resgen.sampler import micro_batch
+from resgen.sampler import Sampler, micro_batch
 from resgen.studio import zerogpu
 from resgen.studio.turns import Turns
 from resgen.work import Work, finish, timed
@@ -34,12 +37,14 @@ SEARCH_COPIES = 20  # of the features of all starts of an inversion, which are k
 PREVIEW_FRAMES = 72
 LINK_SIDE, LINK_FRAMES = 1200, 8
 KEPT_BYTES = 32_000_000  # of pictures for the page: pages open with the same, and hands go back
-SAMPLES_KEPT = 64
 THUMBNAIL = 104  # pixels a side: twice of what a pin has on the page
 SAMPLE_SEED = 9  # of the picture that stands for a generator; of those that come along, each can be named
 PNG, WEBP = "PNG", "WEBP"
 FASTEST: dict[str, dict[str, Any]] = {PNG: {"compress_level": 1}, WEBP: {"lossless": True, "method": 0, "quality": 0}}  # encoding without loss
 WEBP_SIDE = 16_383  # pixels: no WebP is longer
+
+Samplers = dict[str, Sampler]  # by the names of their checkpoints
+T = TypeVar("T")
 
 
 class GridView(TypedDict):
@@ -73,15 +78,26 @@ class Renderer:
 
     def __init__(self, library: Library, budget: Budget = OWN) -> None:
         self.library, self.budget, self.turns = library, budget, Turns(budget)
-        self._views: LRUCache[Any, GridView] = LRUCache(KEPT_BYTES, _size)
-        self._keeping, self._sampling = Lock(), Lock()
-        self._samples: LRUCache[str, str] = LRUCache(SAMPLES_KEPT)  # by what identifies a checkpoint
+        self._views: LRUCache[bytes, Any] = LRUCache(KEPT_BYTES, _size)
+        self._drawing: WeakValueDictionary[bytes, Lock] = WeakValueDictionary()  # locks of what is drawn to be kept
+        self._keeping = Lock()
 
     def plate(self, recipe: AnyRecipe) -> Work[Plate]:
         """The images of any recipe, laid out. Raises ResGenError."""
+        return draw(recipe, self._samplers(recipe).__getitem__)
+
+    def _samplers(self, recipe: AnyRecipe) -> Samplers:
+        """What draws a recipe, for all of a work: a file that is replaced meanwhile changes nothing. Raises ResGenError where it would be too much."""
+        self._check(recipe)
+        return self._samplers_of(_painters(recipe))
+
+    def _samplers_of(self, names: Sequence[str]) -> Samplers:
+        return {name: self.library.sampler(name) for name in names}
+
+    def _check(self, recipe: AnyRecipe) -> None:
+        """Raise RecipeError where a recipe, or its images, would be too much."""
         self.check_recipe(recipe)
-        self._check_images(recipe)
-        return draw(recipe, self.library.sampler)
+        self._check_pictures(recipe, self._pictures(recipe))
 
     def check_recipe(self, recipe: AnyRecipe) -> None:
         """Raise RecipeError where a recipe, or what is answered to it, would be too long."""
@@ -93,10 +109,6 @@ class Renderer:
         length = len(recipe.to_query())
         check("characters", length)
         check("reply_characters", length * recipe.count)
-
-    def _check_images(self, recipe: AnyRecipe) -> None:
-        """Raise RecipeError where the images of a recipe would be too many or too large."""
-        self._check_pictures(recipe, self._pictures(recipe))
 
     def _check_pictures(self, like: AnyRecipe, count: int) -> None:
         """Raise RecipeError where ``count`` pictures as those of a recipe would be too many or too large."""
@@ -134,36 +146,48 @@ class Renderer:
 
     def check(self, recipe: AnyRecipe) -> None:
         """Raise ResGenError where a recipe cannot be drawn: too much of it, or names that its checkpoint does not have."""
-        self.plate(recipe).close()
-        for name in _painters(recipe):
+        for name, sampler in self._samplers(recipe).items():
             for part in (recipe,) if isinstance(recipe, Recipe) else recipe.parts():
-                locate(part.with_checkpoint(name), self.library.sampler(name).checkpoint)
+                locate(part.with_checkpoint(name), sampler.checkpoint)
 
     def view(self, recipe: AnyRecipe) -> GridView:
         """What the page's grid shows for a recipe. Raises ResGenError."""
-        key = (*map(self.sha256, _painters(recipe)), recipe.to_query())
-        return self._keep(key, lambda: self._draw_view(recipe))
+        return self._view(recipe)
 
-    def _keep(self, key: Any, make: Callable[[], GridView]) -> GridView:
-        """What was made of ``key`` before, if it is still there."""
-        with self._keeping:
-            found = self._views.get(key)
-        if found is None:
-            found = make()
-            with self._keeping, suppress(ValueError):  # one that is larger than all that is kept
-                self._views[key] = found
+    def _view(self, recipe: AnyRecipe, what: str = "") -> GridView:
+        """The view of a recipe, whose images the status calls ``what``."""
+        return self._keep(_painters(recipe), (recipe.to_query(), what), lambda samplers: self._draw_view(recipe, samplers, what))
+
+    def _keep(self, names: Sequence[str], words: Sequence[object], make: Callable[[Samplers], T]) -> T:
+        """What ``make`` draws with some checkpoints, or has drawn before with the same; ``words`` say what. It is drawn once, however many ask."""
+        asked = _key((*map(self.sha256, names), *words))
+        with self._one_at_a_time(asked):
+            with self._keeping:
+                found = self._views.get(asked)
+            if found is None:
+                samplers = self._samplers_of(names)
+                found = make(samplers)
+                drawn = _key((*(sampler.checkpoint.sha256 for sampler in samplers.values()), *words))
+                with self._keeping, suppress(ValueError):  # one that is larger than all that is kept
+                    self._views[drawn] = found
         return found
 
-    def _draw_view(self, recipe: AnyRecipe) -> GridView:
-        for name in _painters(recipe):
-            self.library.sampler(name)  # loaded now, so that it is not told as drawing to all who are shown what is kept of it
-        plate, seconds = finish(self.turns.share(timed(self.plate(recipe)), _kind(recipe)))
-        milliseconds = seconds * 1000
-        count = len(plate.images)
-        painters: tuple[str, ...] = recipe.checkpoints if isinstance(recipe, Comparison) else ()
-        painter = f"{len(painters)} generators" if len(painters) > 1 else recipe.checkpoint
-        where = self.library.sampler(recipe.checkpoint).shortage or f"on {self.library.device.upper()}"
-        status = f"{count} image{'s' * (count > 1)} by {painter} in {milliseconds:.0f} ms {where}"
+    @contextmanager
+    def _one_at_a_time(self, key: bytes) -> Generator[None]:
+        """Where one draws and others wait for it; the next of them does where it could not."""
+        with self._keeping:
+            drawing = self._drawing.setdefault(key, Lock())
+        with drawing:
+            yield
+
+    def _draw_view(self, recipe: AnyRecipe, samplers: Samplers, what: str) -> GridView:
+        self._check(recipe)
+        plate, seconds = finish(self.turns.share(timed(draw(recipe, samplers.__getitem__)), _kind(recipe)))
+        milliseconds, count = seconds * 1000, len(plate.images)
+        images = what or f"{count} image{'s' * (count > 1)}"
+        painter = f"{len(samplers)} generators" if len(samplers) > 1 else recipe.checkpoint
+        where = samplers[recipe.checkpoint].shortage or f"on {self.library.device.upper()}"
+        status = f"{images} by {painter} in {milliseconds:.0f} ms {where}"
         return {**self.view_plate(plate, recipe, status), "milliseconds": milliseconds}
 
     def view_plate(self, plate: Plate, recipe: AnyRecipe | None, status: str) -> GridView:
@@ -176,7 +200,7 @@ class Renderer:
             "resolution": plate.images.shape[1],
             "captions": plate.captions,
             "tiles": [tile.to_query() if tile else "" for tile in plate.tiles],
-            "keys": [_key(tile) if tile else "" for tile in plate.tiles],
+            "keys": [_lasting(tile) if tile else "" for tile in plate.tiles],
             "rowLabels": plate.row_labels,
             "columnLabels": plate.column_labels,
             "query": recipe.to_query() if recipe else "",
@@ -187,11 +211,9 @@ class Renderer:
     def film_view(self, walk: Walk) -> FilmView:
         """What the page's player shows: at most `PREVIEW_FRAMES` frames of a walk at their own size. Raises ResGenError."""
         fewer = self._thinned(walk, PREVIEW_FRAMES)
-        view = self.view(fewer)
+        view = self._view(fewer, f"{fewer.frames} frames" if fewer == walk else f"{fewer.frames} of {walk.frames} frames")
         tile, query = view["resolution"] * walk.scale, walk.to_query()
-        frames = "frames" if fewer.frames == walk.frames else f"of {walk.frames} frames"
-        status = view["status"].replace("images", frames, 1)
-        return {**view, "tile": tile, "query": query, "status": status, "frames": fewer.frames, "seconds": walk.seconds, "stops": fewer.stop_frames}
+        return {**view, "tile": tile, "query": query, "frames": fewer.frames, "seconds": walk.seconds, "stops": fewer.stop_frames}
 
     def _thinned(self, walk: Walk, most: int) -> Walk:
         """A walk with as many of its frames as are drawn at once, at most ``most``."""
@@ -216,52 +238,58 @@ class Renderer:
 
     def single_images(self, recipes: Sequence[Recipe]) -> list[tuple[str, np.ndarray]]:
         """The caption and image uint8 [H, W, 3] of each of some recipes of one image, of one checkpoint, drawn together. Raises ResGenError."""
-        if not recipes:
-            return []
+        return self._draw_singles(recipes, self.library.sampler(recipes[0].checkpoint)) if recipes else []
+
+    def _draw_singles(self, recipes: Sequence[Recipe], sampler: Sampler) -> list[tuple[str, np.ndarray]]:
         for recipe in recipes:
             self.check_recipe(recipe)
         self._check_pictures(recipes[0], sum(recipe.count for recipe in recipes))
-        sampler = self.library.sampler(recipes[0].checkpoint)
         points = [locate(recipe, sampler.checkpoint) for recipe in recipes]
         captions = [name_images(recipe, one, sampler)[0] for recipe, one in zip(recipes, points, strict=True)]
         return list(zip(captions, finish(self.turns.share(sampler.draw(join(points)), _kind(recipes[0]))), strict=True))
 
     def ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
         """An image at both ends of each direction, at least one, two images a name; kept, since pages open with the same. Raises ResGenError."""
-        key = (self.sha256(recipe.checkpoint), recipe.to_query(), amount, *names)
-        return self._keep(key, lambda: self._draw_ends(recipe, names, amount))
+        words = ("ends", recipe.to_query(), amount, *names)
+        return self._keep(_painters(recipe), words, lambda samplers: self._draw_ends(recipe, names, amount, samplers[recipe.checkpoint]))
 
-    def _draw_ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
+    def _draw_ends(self, recipe: Recipe, names: Sequence[str], amount: float, sampler: Sampler) -> GridView:
         moved = [recipe.changed(directions=((name, sign * amount),)) for name in names for sign in (-1, 1)]
+        captions, images = list[str](), list[np.ndarray]()
         some = max(1, self.budget.pixels // self._side(recipe) ** 2)  # large images are not all drawn at once
-        drawn = [image for first in range(0, len(moved), some) for image in self.single_images(moved[first : first + some])]
-        images = np.stack([np.asarray(thumbnail(image)) for _, image in drawn])
-        return self.view_plate(Plate(images, 2, 1, tuple(caption for caption, _ in drawn), tiles=(None,) * len(drawn)), recipe, "")
+        for first in range(0, len(moved), some):
+            for caption, image in self._draw_singles(moved[first : first + some], sampler):
+                captions.append(caption)
+                images.append(np.asarray(thumbnail(image)))
+        return self.view_plate(Plate(np.stack(images), 2, 1, tuple(captions), tiles=(None,) * len(images)), recipe, "")
 
     def samples(self) -> list[tuple[str, str]]:
         """Each generator that can be read and a picture by it, as a data URI; a picture is drawn once, however many pages open."""
         found: list[tuple[str, str]] = []
         for name in self.library.names():
-            with suppress(ResGenError), self._sampling:
-                sha256 = self.sha256(name)
-                if sha256 not in self._samples:
-                    [(_, image)] = self.single_images([Recipe(checkpoint=name, seeds=(SAMPLE_SEED,), columns=1, scale=1)])
-                    self._samples[sha256] = data_uri(thumbnail(image))
-                found.append((name, self._samples[sha256]))
+            with suppress(ResGenError):
+                found.append((name, self._keep((name,), ("sample",), lambda samplers: self._draw_sample(*samplers.items()))))
         return found
+
+    def _draw_sample(self, named: tuple[str, Sampler]) -> str:
+        name, sampler = named
+        [(_, image)] = self._draw_singles([Recipe(checkpoint=name, seeds=(SAMPLE_SEED,), columns=1, scale=1)], sampler)
+        return data_uri(thumbnail(image))
 
     def png(self, recipe: AnyRecipe) -> bytes:
         """The recipe's picture as a PNG that carries it. Raises ResGenError."""
         scale = getattr(recipe.recipe if isinstance(recipe, Comparison | AnatomyOf) else recipe, "scale", 1)
-        drawing = self.plate(recipe)
+        samplers = self._samplers(recipe)
         self.budget.check("saved_pixels", self._pictures(recipe) * (self._side(recipe) * scale) ** 2)
-        encoding = _encoded(drawing, lambda plate: grid.png_bytes(grid.compose(plate), recipe, self.sha256(recipe.checkpoint)))
-        return finish(self.turns.share(encoding, _kind(recipe)))
+        return self._encode(recipe, samplers, lambda plate: grid.png_bytes(grid.compose(plate), recipe, _sha256(samplers, recipe.checkpoint)))
 
     def zip(self, recipe: AnyRecipe) -> bytes:
         """Each of the recipe's images as a PNG of its own, in a zip. Raises ResGenError."""
-        encoding = _encoded(self.plate(recipe), lambda plate: grid.zip_bytes(plate, recipe, self.sha256))
-        return finish(self.turns.share(encoding, _kind(recipe)))
+        samplers = self._samplers(recipe)
+        return self._encode(recipe, samplers, lambda plate: grid.zip_bytes(plate, recipe, partial(_sha256, samplers)))
+
+    def _encode(self, recipe: AnyRecipe, samplers: Samplers, encode: Callable[[Plate], bytes]) -> bytes:
+        return finish(self.turns.share(_encoded(draw(recipe, samplers.__getitem__), encode), _kind(recipe)))
 
     def film(self, walk: Walk, suffix: str) -> Work[bytes]:
         """A walk as a film that carries it. Raises ResGenError."""
@@ -283,8 +311,13 @@ class Renderer:
         return f"{grid.file_words(name_images(recipe, locate(recipe, sampler.checkpoint), sampler)[0])}.png"
 
 
+def _sha256(samplers: Samplers, name: str) -> str:
+    """What identifies the checkpoint that drew."""
+    return samplers[name].checkpoint.sha256
+
+
 def _kind(recipe: AnyRecipe) -> tuple[str | int, ...]:
-    """What the steps of drawing a recipe take as long as those of another of its kind."""
+    """The same for recipes whose steps take about as long."""
     return (*_painters(recipe), recipe.count)
 
 
@@ -300,12 +333,20 @@ def _painters(recipe: AnyRecipe) -> tuple[str, ...]:
     return recipe.checkpoints if isinstance(recipe, Comparison) else (recipe.checkpoint,)
 
 
-def _size(view: GridView) -> int:
-    """Bytes that keeping a view takes, or a little more."""
-    return 2 * len(view["query"]) + len(view["src"]) + sum(map(len, (*view["tiles"], *view["keys"])))
+def _size(kept: GridView | str | bytes) -> int:
+    """Bytes that keeping something takes, or a little more."""
+    if isinstance(kept, str | bytes):
+        return len(kept)
+    return 2 * len(kept["query"]) + len(kept["src"]) + sum(map(len, (*kept["tiles"], *kept["keys"])))
 
 
-def _key(tile: Recipe) -> str:
+def _key(words: Sequence[object]) -> bytes:
+    """As long for a long recipe as for a short one: what is kept is weighed without its key."""
+    return sha256(repr(words).encode()).digest()
+
+
+def _lasting(tile: Recipe) -> str:
+    """What stays the same of an image when sliders move."""
     return tile.changed(truncation=1.0, directions=(), own_directions=(), edits=(), residual_gains=()).to_query()
 
 
