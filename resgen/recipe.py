@@ -354,6 +354,10 @@ class Recipe(Declared):
         texts: dict[str, Any] = {name: text for name, text in parse_qsl(query) if name in cls.model_fields}
         return cls(**texts)
 
+    def over(self, first: "Recipe") -> "Recipe":
+        """Itself where it names a checkpoint; else what it says, and ``first`` in all that it does not."""
+        return self if self.checkpoint else first.changed(**self.told() | {"checkpoint": first.checkpoint})
+
     def with_checkpoint(self, name: str) -> "Recipe":
         """The same, drawn by another generator."""
         return self.changed(checkpoint=name)

@@ -24,7 +24,7 @@ from resgen.sampler import to_pixels
 from resgen.studio.drawing import Drawing, turn
 from resgen.studio.renderer import Renderer
 from resgen.work import Work, finish
-from tests.conftest import CLASSES
+from tests.conftest import CLASSES, until
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +92,9 @@ def test_a_window_that_is_entered_from_seeds_has_the_columns_and_rows_that_are_s
 )  # fmt: skip
 def test_what_no_dial_tells_is_refused_in_a_sentence(web: TestClient, turned: dict[str, object]) -> None:
     answer = web.post("/drawing/picture", json={"query": "checkpoint=tiny&seeds=0", "turned": turned})
-    assert answer.status_code == 404 and answer.json()["detail"].endswith((".", "?")), answer.text
+    assert answer.status_code in (404, 422) and answer.json()["detail"].endswith((".", "?")), answer.text
     for body in (b"", b"[" * 9000, b"3", b'{"query": 3}', b'{"turned": {}}', b'{"query": "checkpoint=tiny&seeds=0-40"}', b"\xff"):
-        assert web.post("/drawing/picture", content=body).status_code == 404, body
+        assert web.post("/drawing/picture", content=body).status_code in (404, 422), body
 
 
 def numbers(packed: str, blocks: int, size: int) -> np.ndarray:
@@ -102,18 +102,18 @@ def numbers(packed: str, blocks: int, size: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("query", "words"),
+    ("query", "words", "status"),
     [
-        ("checkpoint=../tiny&seeds=0", "../tiny"),
-        ("checkpoint=tiny&seeds=0-40", "40"),
-        ("checkpoint=tiny&seeds=0&directions=nothing%3D1", "nothing"),
-        (Walk(stops=(Recipe(checkpoint="tiny", seeds=(0,)), Recipe(checkpoint="tiny", seeds=(1,)))).to_query(), "grid"),
-        ("\udcff".encode(errors="surrogateescape"), "checkpoint"),
+        ("checkpoint=../tiny&seeds=0", "../tiny", 404),
+        ("checkpoint=tiny&seeds=0-40", "40", 422),
+        ("checkpoint=tiny&seeds=0&directions=nothing%3D1", "nothing", 422),
+        (Walk(stops=(Recipe(checkpoint="tiny", seeds=(0,)), Recipe(checkpoint="tiny", seeds=(1,)))).to_query(), "grid", 422),
+        ("\udcff".encode(errors="surrogateescape"), "checkpoint", 404),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_in_a_sentence(web: TestClient, query: str | bytes, words: str) -> None:
+def test_what_cannot_be_drawn_is_refused_in_a_sentence(web: TestClient, query: str | bytes, words: str, status: int) -> None:
     answer = web.post("/drawing/stand", content=query)
-    assert answer.status_code == 404 and words in answer.json()["detail"].lower()
+    assert answer.status_code == status and words in answer.json()["detail"].lower() and answer.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize(("path", "fps", "frames"), [("z", 24, 48), ("w", 60, 60)])
@@ -179,7 +179,49 @@ def test_where_images_stand_is_told_at_once_also_while_long_work_takes_its_time(
 
 def test_only_a_walk_is_a_film(web: TestClient) -> None:
     answer = web.post("/drawing/film", content="checkpoint=tiny&seeds=0")
-    assert answer.status_code == 404 and answer.json()["detail"] == "Only a walk is a film."
+    assert answer.status_code == 422 and answer.json()["detail"] == "Only a walk is a film."
+
+
+def test_what_cannot_be_told_now_is_asked_for_again(library: Library) -> None:
+    renderer = Renderer(library)
+    renderer.turns.stop()
+    with TestClient(Starlette(routes=Drawing(renderer).routes())) as client:
+        answer = client.post("/drawing/stand", content="checkpoint=tiny&seeds=0")
+    assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0 and answer.headers["cache-control"] == "no-store"
+
+
+def test_a_picture_of_a_link_is_drawn_once_and_weighed(library: Library) -> None:
+    renderer = Renderer(library)
+    with TestClient(Starlette(routes=Drawing(renderer).routes())) as client:
+        first = client.get("/drawing/link.jpg?checkpoint=tiny&seeds=0-3").raise_for_status().content
+        renderer.turns.stop()  # from now on nothing is drawn
+        assert client.get("/drawing/link.jpg?checkpoint=tiny&seeds=0-3").raise_for_status().content == first
+        assert client.get("/drawing/link.jpg?checkpoint=tiny&seeds=0-4").status_code == 503
+    assert renderer._views.currsize == len(first)
+
+
+def test_pictures_of_links_keep_no_page_waiting(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer, free, asked = Renderer(library), Event(), list[str]()
+
+    def slow(recipe: Recipe) -> bytes:
+        asked.append(recipe.to_query())
+        free.wait(20)
+        return b""
+
+    monkeypatch.setattr(renderer, "link_picture", slow)
+    with TestClient(Starlette(routes=Drawing(renderer).routes())) as client:
+        crawlers = [Thread(target=client.get, args=(f"/drawing/link.jpg?checkpoint=tiny&seeds={seed}",)) for seed in range(8)]
+        for crawler in crawlers:
+            crawler.start()
+        until(lambda: len(asked) == 2, 20)
+        (late := Timer(20, free.set)).start()  # where pages do wait, this goes on, too late
+        client.post("/drawing/stand", content="checkpoint=tiny&seeds=0").raise_for_status()
+        assert len(asked) == 2 and not free.is_set()
+        late.cancel()
+        free.set()
+        for crawler in crawlers:
+            crawler.join(20)
+    assert len(asked) == 8
 
 
 def test_nothing_but_what_draws_is_served(web: TestClient, tiny_folder: Path) -> None:

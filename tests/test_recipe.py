@@ -121,6 +121,13 @@ def test_json_that_is_no_recipe_is_refused(text: str) -> None:
         read(text)
 
 
+def test_what_a_link_does_not_say_is_another_recipes() -> None:
+    first = Recipe(checkpoint="best", seeds=(1, 2), columns=2, scale=5)
+    assert Recipe.from_query("columns=8").over(first) == first.changed(columns=8), "be it at its default"
+    assert Recipe.from_query("checkpoint=&seeds=7").over(first) == first.changed(seeds=(7,))
+    assert (whole := Recipe(checkpoint="own", columns=3)).over(first) is whole
+
+
 def test_edits_of_one_place_are_one_edit() -> None:
     joined = Recipe(edits=((1, (("pc1", 2.0),)), (0, ()), (1, (("pc2", 1.0), ("pc1", -0.5)))))  # type: ignore[arg-type]
     assert joined.edits == ((1, (("pc1", 1.5), ("pc2", 1.0))),) and joined == Recipe(edits="1:pc1=1.5,pc2=1")  # type: ignore[arg-type]

@@ -175,10 +175,7 @@ class Studio:
     def _read(self, link: str, narrow: bool) -> AnyRecipe:
         """The recipe of the address's parts after '?' and '#'; where it says nothing, the first picture; where no checkpoint, the best."""
         recipe = read_query(str(link or "").lstrip("?#"))
-        if not isinstance(recipe, Recipe) or recipe.checkpoint:
-            return recipe
-        first = self.explore.first_picture(narrow=narrow)
-        return first.changed(**recipe.told() | {"checkpoint": first.checkpoint})
+        return recipe.over(self.explore.first_picture(narrow=narrow)) if isinstance(recipe, Recipe) else recipe
 
     def open_file(self, file: Any, narrow: bool) -> Updates:
         """Open a picture or film made by ResGen on the screen that made it; a generator, where the host takes it, in Explore."""

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from resgen.architecture import Architecture
 from resgen.composite import Walk, read_object, read_query
-from resgen.errors import RecipeError, ResGenError
+from resgen.errors import CheckpointError, RecipeError, ResGenError
 from resgen.fields import is_list, is_table
 from resgen.plates import frame_points
 from resgen.recipe import Recipe, unpack_vector
@@ -34,9 +34,11 @@ from resgen.work import Work, finish
 
 SOURCES = Path(__file__).parents[1]
 KEPT = "public, max-age=31536000, immutable"  # of what has another address once it is another
-ASK_AGAIN = 5  # seconds
+LATER = {"Retry-After": "5"}  # seconds
+_STATUS: dict[type[ResGenError], tuple[int, dict[str, str]]] = {CheckpointError: (404, {}), RecipeError: (422, {})}  # of any other it is 503
 AT_ONCE = 4  # requests that are worked on
-LINK_SEEDS = tuple(range(8))
+LINKS_AT_ONCE = 2  # of pictures of links, which nobody's hand waits for
+FIRST_OF_LINK = Recipe(seeds=tuple(range(8)), columns=4)  # what is shown of a link that says nothing
 LINK_KEPT = 3600  # seconds: a generator may be replaced by another of its name
 # A film that a page draws and keeps.
 FILM_PIXELS = 2**24  # all frames together: 64 megabytes of the page's memory
@@ -51,7 +53,7 @@ class Drawing:
         self._graphs = Graphs(renderer)
         # By their places in the source tree, where preview.js finds those of the page without a server.
         self._scripts = {path.relative_to(SOURCES).as_posix(): path for path in SOURCES.glob("s*/static/*.js")}
-        self._places = CapacityLimiter(AT_ONCE)
+        self._places, self._places_for_links = CapacityLimiter(AT_ONCE), CapacityLimiter(LINKS_AT_ONCE)
 
     def routes(self) -> list[BaseRoute]:
         """Where all of it is found. What the page fetches is a file, but for `generators/NAME` and what it posts."""
@@ -77,7 +79,7 @@ class Drawing:
         place = request.path_params["place"]
         found = self._scripts.get(place) or await to_thread.run_sync(self._find, place)
         if found is None:
-            return JSONResponse({"detail": "There is no such file here."}, 404)
+            return _told("There is no such file here.", 404, {})
         return FileResponse(found, headers={"Cache-Control": "no-cache" if place in self._scripts else KEPT})
 
     def _find(self, place: str) -> Path | None:
@@ -101,15 +103,13 @@ class Drawing:
 
     async def link(self, request: Request) -> Response:
         """A picture of what a link shows, whose query is the address's, for previews of it; of the first generator where it says nothing."""
-        return await self._answer(request, self._link, request.url.query)
+        return await self._answer(request, self._link, request.url.query, self._places_for_links)
 
     def _link(self, query: str) -> Response:
         recipe = read_query(query)
-        if isinstance(recipe, Recipe) and not recipe.checkpoint:
-            recipe = Recipe(seeds=LINK_SEEDS, columns=4).changed(**recipe.told())
-        return Response(
-            self.renderer.link_picture(self.library.named(recipe)), media_type="image/jpeg", headers={"Cache-Control": f"public, max-age={LINK_KEPT}"}
-        )
+        shown = recipe.over(FIRST_OF_LINK) if isinstance(recipe, Recipe) else recipe
+        picture = self.renderer.link_picture(self.library.named(shown))
+        return Response(picture, media_type="image/jpeg", headers={"Cache-Control": f"public, max-age={LINK_KEPT}"})
 
     def _stand(self, query: str) -> Any:
         recipe = _grid_of(query)
@@ -151,15 +151,16 @@ class Drawing:
         told = {"count": walk.frames, "stops": walk.stop_frames, "checkpoint": walk.checkpoint, "sha256": sampler.checkpoint.sha256}
         return told | placed
 
-    async def _answer(self, request: Request, function: Callable[[str], Any], argument: str) -> Response:
+    async def _answer(self, request: Request, function: Callable[[str], Any], argument: str, places: CapacityLimiter | None = None) -> Response:
         """`_response` of a function, which is told if who asked has gone; what it does takes no part in Gradio's queue, so it is bounded here."""
-        if self._places.statistics().tasks_waiting >= self.renderer.budget.waiting:
-            return JSONResponse({"detail": "Too many pages ask at once."}, 429, {"Retry-After": str(ASK_AGAIN)})
+        places = places or self._places
+        if places.statistics().tasks_waiting >= self.renderer.budget.waiting:
+            return _told("Too many pages ask at once.", 429, LATER)
         gone = Event()
         asker_gone.set(gone.is_set)
         watching = asyncio.create_task(_watch(request, gone))
         try:
-            return await to_thread.run_sync(_response, function, argument, limiter=self._places)
+            return await to_thread.run_sync(_response, function, argument, limiter=places)
         finally:
             watching.cancel()
 
@@ -177,12 +178,17 @@ def _response(function: Callable[[str], Any], argument: str) -> Response:
         told = function(argument)
     except ResGenError as error:
         note_refusal("drawing", error)
-        return JSONResponse({"detail": str(error)}, 404)
+        return _told(str(error), *_STATUS.get(type(error), (503, LATER)))
     except Exception as error:
-        return JSONResponse({"detail": f"Something is wrong with the studio itself: request {note_failure('drawing', error)} in its log."}, 500)
+        return _told(f"Something is wrong with the studio itself: request {note_failure('drawing', error)} in its log.", 500, {})
     if told is None:
-        return JSONResponse({"detail": "This generator is being prepared."}, 202, {"Retry-After": str(ASK_AGAIN)})
+        return _told("This generator is being prepared.", 202, LATER)
     return told if isinstance(told, Response) else JSONResponse(told)
+
+
+def _told(words: str, status: int, headers: dict[str, str]) -> Response:
+    """Words in place of what was asked for, which may be there the next time."""
+    return JSONResponse({"detail": words}, status, {"Cache-Control": "no-store", **headers})
 
 
 def turn(recipe: Recipe, turned: Any) -> Recipe:

@@ -220,9 +220,16 @@ class Renderer:
         return walk.thinned(min(most, self.budget.pixels // self._side(walk) ** 2))
 
     def link_picture(self, recipe: AnyRecipe) -> bytes:
-        """A JPEG of at most `LINK_SIDE` pixels a side of what a link shows: of a walk a few frames, of what is very long its beginning. Raises ResGenError."""
+        """A JPEG of at most `LINK_SIDE` pixels a side of what a link shows: of a walk a few frames, of what is very long its beginning.
+
+        It is kept, since many look at one link. Raises ResGenError.
+        """
+        return self._keep(_painters(recipe), ("link", recipe.to_query()), lambda samplers: self._draw_link(recipe, samplers))
+
+    def _draw_link(self, recipe: AnyRecipe, samplers: Samplers) -> bytes:
         shown = self._thinned(recipe, LINK_FRAMES) if isinstance(recipe, Walk) else recipe
-        plate = finish(self.turns.share(self.plate(shown), _kind(shown)))
+        self._check(shown)
+        plate = finish(self.turns.share(draw(shown, samplers.__getitem__), _kind(shown)))
         sprite = grid.sprite(replace(plate, columns=LINK_FRAMES // 2) if isinstance(recipe, Walk) else plate)
         most = 4 * min(sprite.size)
         seen = sprite.crop((0, 0, min(sprite.width, most), min(sprite.height, most)))
