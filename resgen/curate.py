@@ -22,7 +22,8 @@ def curate(recipe: Recipe, sampler: Sampler, classifier: FeatureResNet, many: in
     """``recipe`` with the best ``keep`` of ``many`` seeds, counted on from its first; ``classifier`` knows the generator's classes.
 
     Confidence: how sure the classifier is of the class an image was meant to show, or of any where none was meant.
-    Likeness: how near the image's features are to those of real images of its class, each in standard deviations. Raises RecipeError.
+    Likeness: how near the image's features are to those of real images of its class, each in standard deviations. Raises RecipeError,
+    ResGenError where memory is short or the GPU is lost.
     """
     if order not in ORDERS:
         raise RecipeError(f"Order: choose {' or '.join(ORDERS)}.")
@@ -46,7 +47,8 @@ def _score_all(points: Points, sampler: Sampler, classifier: FeatureResNet, orde
     scores: list[float] = []
     for images in sampler.batches(points):
         labels = points.labels[len(scores) : len(scores) + len(images)]
-        scores += _scores(images, labels, classifier, order).tolist()
+        with sampler.guarded():
+            scores += _scores(images, labels, classifier, order).tolist()
         yield len(scores), len(points)
     return np.array(scores)
 

@@ -66,10 +66,17 @@ def invert(
 
     The same arguments give the same latent on one device. ``features`` guides the beginning of the way; ``watch`` is shown the best
     image so far, uint8 [R, R, 3], now and then, and its recipe; ``seed`` picks the random images that it begins among; ``steps`` is at least 1.
-    Raises DataError where the target has another size.
+    Raises DataError where the target has another size, ResGenError where memory is short or the GPU is lost.
     """
     if target.shape[:2] != (sampler.card.arch.resolution,) * 2:
         raise DataError(f"{sampler.card.name} draws {sampler.card.arch.resolution} pixels a side; give an image of that size.")
+    with sampler.guarded():
+        return (yield from _search(target, sampler, features, steps, seed, watch))
+
+
+def _search(
+    target: np.ndarray, sampler: Sampler, features: FeatureResNet | None, steps: int, seed: int, watch: Callable[[np.ndarray, Recipe], object] | None
+) -> Work[Inversion]:
     image = torch.from_numpy(target.copy()).permute(2, 0, 1)[None].float().to(sampler.device) / 127.5 - 1
     image = image.contiguous(memory_format=torch.channels_last)
     wanted = [] if features is None else [m.detach() for m in _look(features, image)]

@@ -15,12 +15,12 @@ from cachetools import LRUCache, TTLCache
 from resgen.card import NAME, Card, name_of, read_card
 from resgen.checkpoint import file_hash, load_checkpoint
 from resgen.composite import AnyRecipe
-from resgen.errors import CheckpointError
+from resgen.errors import CheckpointError, ResGenError
 from resgen.features import FeatureResNet, load_features, read_classes
 from resgen.folded import Memory
 from resgen.hub import SOURCE, fetch
 from resgen.interop.files import FOREIGN
-from resgen.sampler import Sampler, pick_device
+from resgen.sampler import Sampler, enough_memory, gpu_lost, pick_device
 
 SAMPLERS_KEPT, HASHES_KEPT, FEATURES_KEPT, FAULTS_KEPT = 12, 1024, 6, 256
 FAULT_SECONDS = 60.0  # until a file that could not be read is tried again
@@ -37,7 +37,7 @@ class Library:
     """
 
     def __init__(self, folder: Path = SHIPPED, device: str = "auto") -> None:
-        self.folder, self.device = folder, pick_device(device)
+        self.folder, self._device = folder, pick_device(device)
         self._added: dict[str, Path] = {}
         self._memory = Memory()
         self._samplers: LRUCache[Any, Sampler] = LRUCache(SAMPLERS_KEPT)
@@ -46,6 +46,11 @@ class Library:
         self._faults: TTLCache[Any, str] = TTLCache(FAULTS_KEPT, FAULT_SECONDS)
         self._locks: dict[Any, Lock] = {}
         self._lock = Lock()
+
+    @property
+    def device(self) -> str:
+        """Where it is drawn: the device that was picked, the CPU once the GPU is lost."""
+        return "cpu" if gpu_lost.is_set() else self._device
 
     # Names.
 
@@ -57,7 +62,7 @@ class Library:
     def first(self) -> str:
         """The first checkpoint that can be drawn with. Raises CheckpointError where there is none."""
         for name in self.names():
-            with suppress(CheckpointError):
+            with suppress(ResGenError):
                 self.sampler(name)
                 return name
         raise CheckpointError(f"There is no checkpoint in {self.folder.name}/ that can be drawn with; train one or copy a .safetensors file there.")
@@ -139,13 +144,14 @@ class Library:
         return recipe if recipe.checkpoint else recipe.with_checkpoint(name or self.first())
 
     def sampler(self, name: str) -> Sampler:
-        """The sampler of a checkpoint, loaded again when its file changes. Raises CheckpointError."""
-        path = self.path(name)
+        """The sampler of a checkpoint, loaded again when its file changes. Raises CheckpointError, ResGenError where memory is short."""
+        path, device = self.path(name), self.device
         key = (path, _stamp(path))
         if fault := self.fault(name):
             raise CheckpointError(fault)
         try:
-            return self._kept(self._samplers, key, lambda: Sampler(load_checkpoint(path), self.device, self._memory))
+            with enough_memory(name):
+                return self._kept(self._samplers, (*key, device), lambda: Sampler(load_checkpoint(path), device, self._memory))
         except CheckpointError as error:
             with self._lock:
                 self._faults[key] = str(error)
@@ -183,7 +189,9 @@ class Library:
         return sorted(path for path in (self.folder / "features").glob("*.safetensors") if path.is_file())
 
     def _load_features(self, path: Path) -> FeatureResNet:
-        return self._kept(self._features, (path, _stamp(path)), lambda: load_features(path).freeze().to(self.device))
+        device = self.device
+        with enough_memory(path.stem):
+            return self._kept(self._features, (path, _stamp(path), device), lambda: load_features(path).freeze().to(device))
 
     def _kept(self, cache: "LRUCache[Any, T]", key: Any, load: Callable[[], T]) -> T:
         """What is kept under ``key``, loaded once however many ask; others are not kept waiting by it."""

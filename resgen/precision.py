@@ -1,4 +1,4 @@
-"""Half precision where the hardware has it; elsewhere it is imitated, ten times slower than single precision."""
+"""Half precision where the hardware has it; elsewhere it is imitated, ten times slower than single precision. And single precision that is whole."""
 
 from functools import cache
 
@@ -17,3 +17,9 @@ def quick_dtype(kind: str) -> torch.dtype:
 def autocast(device: torch.device) -> torch.autocast:
     """Matrices and convolutions in `quick_dtype`."""
     return torch.autocast(device.type, torch.bfloat16, enabled=quick_dtype(device.type) == torch.bfloat16)
+
+
+def draw_exactly() -> None:
+    """Multiply in all of single precision from now on: recent GPUs leave out half of its digits (TF32), and draw pictures that are seen to differ."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False

@@ -1,11 +1,14 @@
 """The renderer: points in latent space -> w -> uint8 images. Above this file nobody needs to know about torch."""
 
+import logging
 import re
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from threading import Event
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -13,11 +16,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from resgen.architecture import Architecture
+from resgen.architecture import Generator as Network
 from resgen.checkpoint import Checkpoint
-from resgen.errors import RecipeError, ResGenError
+from resgen.errors import RecipeError, ResGenError, why
 from resgen.folded import FoldedGenerator, Memory, Remembering
 from resgen.generator import ResNetGenerator
 from resgen.latents import Points, find_direction, locate
+from resgen.precision import draw_exactly
 from resgen.recipe import Recipe, pack_vector
 from resgen.work import Progress, Work, finish
 
@@ -26,8 +31,14 @@ from resgen.work import Progress, Work, finish
 # architecture alone, so that the features of a batch have a few hundred megabytes at most.
 MICRO_BATCH = 8
 SHORT_SECONDS = 60.0  # that images are drawn one by one before whole batches are tried again: others may have given memory back
-_SHORT = re.compile("out of memory|allocate memory|not enough memory", re.IGNORECASE)
+_SHORT = re.compile("out of memory|allocate memory|not enough memory|alloc(ation)?_failed", re.IGNORECASE)
+_LOST = re.compile("(CUDA|HIP) error", re.IGNORECASE)
 BATCH_FEATURES = 2**24  # numbers after a block: 8 images of 64 channels at 181 pixels
+GPU_LOST = "the GPU was lost: restart the studio to use it again"
+
+T = TypeVar("T")
+LOGGER = logging.getLogger(__name__)
+gpu_lost = Event()  # set once a GPU has failed: from then on it fails in all that this process asks of it
 
 
 def micro_batch(arch: Architecture) -> int:
@@ -46,6 +57,49 @@ def pick_device(wanted: str = "auto") -> str:
         present = ", ".join(name for name, there in available.items() if there)
         raise ResGenError(f"The device {wanted[:40]!r} is not available here; choose from: auto, {present}.")
     return wanted
+
+
+class ShortageError(ResGenError):
+    """Too little memory: with less at once, or elsewhere, there may be enough."""
+
+
+class LossError(ResGenError):
+    """The GPU has failed, and the CPU has taken its place: what was under way is to be begun again."""
+
+
+@contextmanager
+def enough_memory(name: str) -> Generator[None]:
+    """Raise ShortageError where memory for the generator ``name`` is short, in place of what torch raises."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # the CPU's allocator and Metal's raise plain RuntimeErrors
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not _SHORT.search(str(error)):
+            raise
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        raise ShortageError(f"There is not enough memory to draw with {name}: choose a smaller generator, or close other programs.") from error
+
+
+def _is_loss(error: RuntimeError) -> bool:
+    """Whether an error says that the GPU failed, and not what was asked of it."""
+    return type(error).__name__ == "AcceleratorError" or bool(_LOST.search(str(error)))  # of which torch before 2.8 knows the text alone
+
+
+def _note_loss(device: str, error: RuntimeError) -> None:
+    """Remember that the GPU failed. Raises ``error`` where it tells of anything else."""
+    if device == "cpu" or not _is_loss(error):
+        raise error
+    if not gpu_lost.is_set():
+        gpu_lost.set()
+        LOGGER.warning("The CPU draws from now on, since %s (%s)", GPU_LOST, why(error))
+
+
+class Place(NamedTuple):
+    """A generator on a device."""
+
+    device: str
+    generator: Network
+    drawing: Any  # what synthesises as it does, sooner where it can be folded
 
 
 @dataclass(frozen=True)
@@ -67,17 +121,78 @@ class Stand:
 
 
 class Sampler:
-    """Draws points with one checkpoint on one device; threads may share it. Several may share a ``memory`` of what they drew last."""
+    """Draws points with one checkpoint on one device, or on the CPU once that is lost; threads may share it.
+
+    Several may share a ``memory`` of what they drew last. Raises ResGenError where the device is not there, or memory is short.
+    """
 
     def __init__(self, checkpoint: Checkpoint, device: str = "auto", memory: Memory | None = None) -> None:
         self.checkpoint, self.card = checkpoint, checkpoint.card
-        self.device = pick_device(device)
-        self.generator = generator = checkpoint.build().to(memory_format=torch.channels_last).to(self.device)
         self.micro_batch = micro_batch(checkpoint.card.arch)
         self.shortage = ""  # how it draws since memory was short, in words
         self._again = 0.0  # when whole batches are tried again
-        own = isinstance(generator, ResNetGenerator)
-        self._drawing = Remembering(FoldedGenerator(generator), checkpoint.sha256, memory or Memory()) if own else generator
+        self._memory = memory or Memory()
+        try:
+            self._place = self._place_on(device := pick_device(device))
+        except RuntimeError as error:
+            _note_loss(device, error)
+            self._place = self._place_on("cpu")
+
+    @property
+    def device(self) -> str:
+        return self._place.device
+
+    @property
+    def generator(self) -> Network:
+        return self._place.generator
+
+    @property
+    def _drawing(self) -> Any:
+        return self._place.drawing
+
+    @property
+    def where(self) -> str:
+        """Where and how it draws, in words."""
+        return self.shortage or (f"on CPU, since {GPU_LOST}" if gpu_lost.is_set() else f"on {self.device.upper()}")
+
+    @torch.inference_mode(False)  # what is made there cannot be searched with
+    def _place_on(self, device: str) -> Place:
+        draw_exactly()
+        with enough_memory(self.card.name):
+            generator = self.checkpoint.build().to(memory_format=torch.channels_last).to(device)
+        if not isinstance(generator, ResNetGenerator):
+            return Place(device, generator, generator)
+        return Place(device, generator, Remembering(FoldedGenerator(generator), f"{self.checkpoint.sha256} {device}", self._memory))
+
+    @contextmanager
+    def guarded(self) -> Generator[Place]:
+        """Where the generator is used: raises ShortageError where memory is short, LossError where its device is lost; from then on it is on the CPU."""
+        place = self._place
+        try:
+            with enough_memory(self.card.name):
+                yield place
+        except RuntimeError as error:
+            _note_loss(place.device, error)
+            if self._place is place:  # else another thread was sooner
+                self._place = self._place_on("cpu")
+            raise LossError("The GPU was lost while this was under way: ask for it again, and the CPU does it.") from error
+
+    def _made(self, make: Callable[[Place], T]) -> T:
+        """What ``make`` makes with the generator, made anew where its device is lost. Raises ShortageError."""
+        with suppress(LossError), self.guarded() as place:
+            return make(place)
+        with self.guarded() as place:
+            return make(place)
+
+    def _made_somewhere(self, make: Callable[[Place], T]) -> T:
+        """`_made`, on the CPU where memory is short on its device. Raises ShortageError where it is short there, too."""
+        try:
+            return self._made(make)
+        except ShortageError:
+            if self.device == "cpu":
+                raise
+        with enough_memory(self.card.name):
+            return make(self._place_on("cpu"))
 
     def render(self, recipe: Recipe, progress: Progress | None = None) -> np.ndarray:
         """Images uint8 [N, R, R, 3] of a recipe, by this checkpoint whichever the recipe names. Raises RecipeError, or ResGenError where memory is short."""
@@ -126,17 +241,17 @@ class Sampler:
     @torch.inference_mode()
     def map(self, points: Points) -> Tensor:
         """The w [N, blocks, w_dim] of points, on the CPU: mapped or given, drawn towards the mean by psi, moved."""
-        starts = range(0, len(points.z), self.micro_batch)
-        sources = torch.cat([self._map_batch(points, slice(start, start + self.micro_batch)) for start in starts])
+        parts = (slice(start, start + self.micro_batch) for start in range(0, len(points.z), self.micro_batch))
+        sources = torch.cat([self._made_somewhere(partial(self._map_batch, points, part)) for part in parts])
         block = torch.arange(sources.shape[1])
         return torch.lerp(sources[points.first, block], sources[points.second, block], points.share[:, None, None])
 
-    def _map_batch(self, points: Points, part: slice) -> Tensor:
+    def _map_batch(self, points: Points, part: slice, place: Place) -> Tensor:
         """The w [n, blocks, w_dim] of a micro-batch of sources."""
         z, weights, mapped = points.z[part], points.class_weights[part], points.mapped[part, None, None]
-        w = self.generator.map(self._pad(z), self._pad(weights) if self.card.classes else None)[: len(z)].cpu()
+        w = place.generator.map(self._pad(z, place), self._pad(weights, place) if self.card.classes else None)[: len(z)].cpu()
         mean_w = self.checkpoint.mean_w
-        own_mean = (self._pad(weights).cpu() @ mean_w)[: len(z), None] if self.card.classes else mean_w.expand(len(z), -1)[:, None]
+        own_mean = (self._pad(weights) @ mean_w)[: len(z), None] if self.card.classes else mean_w.expand(len(z), -1)[:, None]
         mean = torch.where(mapped, own_mean, mean_w.mean(dim=0))
         w = torch.where(mapped, w, points.given[part])
         # Drawn towards the mean (Karras et al. 2019, section B): psi = 1 leaves w, 0 gives the mean.
@@ -145,67 +260,47 @@ class Sampler:
     @torch.inference_mode()
     def _draw_batch(self, w: Tensor, gains: Tensor) -> np.ndarray:
         if not self.shortage or time.monotonic() >= self._again:
-            with _unless_short():
-                drawn = to_pixels(self._drawing.synthesise(self._pad(w), self._pad(gains)))[: len(w)]
+            with suppress(ShortageError):
+                drawn = self._made(partial(self._draw_whole, w, gains))
                 self.shortage = ""
                 return drawn
             self._again = time.monotonic() + SHORT_SECONDS
-        return self._draw_alone(w, gains)
+        return self._made_somewhere(partial(self._draw_alone, w, gains))
 
-    def _draw_alone(self, w: Tensor, gains: Tensor) -> np.ndarray:
-        """Image by image, on the CPU where even that is too much for the device. Raises ResGenError where it is too much for both.
+    def _draw_whole(self, w: Tensor, gains: Tensor, place: Place) -> np.ndarray:
+        return to_pixels(place.drawing.synthesise(self._pad(w, place), self._pad(gains, place)))[: len(w)]
 
-        The last bits may differ from those of a whole batch, as between devices.
-        """
-        for device in dict.fromkeys((self.device, "cpu")):
-            self.shortage = f"one by one on {device.upper()}, since memory is short"
-            with _unless_short():
-                drawing = self._drawing if device == self.device else self.checkpoint.build()
-                rows = (slice(place, place + 1) for place in range(len(w)))
-                return np.concatenate([to_pixels(drawing.synthesise(w[row].to(device), gains[row].to(device))) for row in rows])
-        raise self._too_little()
-
-    def _too_little(self) -> ResGenError:
-        return ResGenError(f"There is not enough memory to draw with {self.card.name}: choose a smaller generator, or close other programs.")
+    def _draw_alone(self, w: Tensor, gains: Tensor, place: Place) -> np.ndarray:
+        """Image by image. The last bits may differ from those of a whole batch, as between devices."""
+        self.shortage = f"one by one on {place.device.upper()}, since memory is short"
+        rows = (slice(row, row + 1) for row in range(len(w)))
+        return np.concatenate([to_pixels(place.drawing.synthesise(w[row].to(place.device), gains[row].to(place.device))) for row in rows])
 
     def anatomy(self, points: Points) -> Anatomy:
         """What each block does for the first of the points. Raises ResGenError where memory is short."""
-        with _unless_short():
-            return self._anatomy(points)
-        raise self._too_little()
+        w = self.map(points)[:1]
+        return self._made_somewhere(partial(self._anatomy, w, points.gains[:1]))
 
     @torch.inference_mode()
-    def _anatomy(self, points: Points) -> Anatomy:
-        w, gains = self.map(points)[:1], points.gains[:1]
+    def _anatomy(self, w: Tensor, gains: Tensor, place: Place) -> Anatomy:
         resolution, blocks = self.card.arch.resolution, gains.shape[1]
         rows = torch.cat([gains, gains * (1 - torch.eye(blocks))])  # the image itself, then one row for each block that is left out
-        first, *rest = (self._pad(rows[start : start + self.micro_batch]) for start in range(0, len(rows), self.micro_batch))
-        depths = list(self.generator.depths(self._pad(w), first))
+        first, *rest = (self._pad(rows[start : start + self.micro_batch], place) for start in range(0, len(rows), self.micro_batch))
+        depths = list(place.generator.depths(self._pad(w, place), first))
         features = np.stack([to_pixels(_montage(x[0, :16], resolution))[0] for x, _ in depths])
         if not self.card.arch.dials:
             return Anatomy(features[:0], features[:0], features)
         images = [image for _, image in depths if image is not None]
         so_far = [to_pixels(_enlarge(image[:1], resolution))[0] for image in images]
-        finished = torch.cat([images[-1], *(self._drawing.synthesise(self._pad(w), part) for part in rest)])
+        finished = torch.cat([images[-1], *(place.drawing.synthesise(self._pad(w, place), part) for part in rest)])
         changes = finished[:1] - finished[1 : len(rows)]
         changes /= changes.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-3)
         return Anatomy(np.stack(so_far), to_pixels(changes), features)
 
-    def _pad(self, rows: Tensor) -> Tensor:
-        """Rows [n, ...] -> [micro_batch, ...] on the device, the last one repeated."""
-        return torch.cat([rows, rows[-1:].expand(self.micro_batch - len(rows), *rows.shape[1:])]).to(self.device)
-
-
-@contextmanager
-def _unless_short() -> Generator[None]:
-    """Pass over a lack of memory, and nothing else."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:  # the CPU's allocator and Metal's raise plain RuntimeErrors
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not _SHORT.search(str(error)):
-            raise
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+    def _pad(self, rows: Tensor, place: Place | None = None) -> Tensor:
+        """Rows [n, ...] -> [micro_batch, ...], where ``place`` is or else where they are, the last one repeated."""
+        padded = torch.cat([rows, rows[-1:].expand(self.micro_batch - len(rows), *rows.shape[1:])])
+        return padded.to(place.device) if place else padded
 
 
 def to_pixels(images: Tensor) -> np.ndarray:

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from resgen import library as module
-from resgen.checkpoint import file_hash, load_checkpoint, save_card
+from resgen.architecture import Generator
+from resgen.checkpoint import Checkpoint, file_hash, load_checkpoint, save_card
 from resgen.composite import Walk
 from resgen.errors import CheckpointError
 from resgen.library import Library, list_checkpoints, load
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
+from resgen.studio.renderer import Renderer
 
 
 @pytest.fixture
@@ -138,6 +141,22 @@ def test_what_was_used_longest_ago_is_let_go(folder: Path, monkeypatch: pytest.M
 def test_samplers_and_networks_kept_are_bounded() -> None:
     shelf = Library(device="cpu")
     assert shelf._samplers.maxsize <= 16 and shelf._features.maxsize <= 8
+
+
+def test_a_generator_for_which_there_is_no_memory_is_passed_over_and_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Library(folder, "cpu")
+    first, second = shelf.names()[:2]
+    build = Checkpoint.build
+
+    def short(checkpoint: Checkpoint) -> Generator:
+        if checkpoint.name == first:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return build(checkpoint)
+
+    monkeypatch.setattr(Checkpoint, "build", short)
+    assert shelf.first() == second and [name for name, _ in Renderer(shelf).samples()] == [second]
+    monkeypatch.undo()
+    assert shelf.first() == first and not shelf.fault(first)
 
 
 def test_many_who_ask_at_once_share_one_and_nobody_waits_for_another(library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,10 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +12,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resgen.curate import CONFIDENCE, curate
 from resgen.errors import RecipeError, ResGenError
 from resgen.generator import GeneratorConfig
+from resgen.invert import invert
 from resgen.latents import locate
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
-from resgen.sampler import MICRO_BATCH, Sampler, micro_batch, pick_device, to_pixels
+from resgen.sampler import MICRO_BATCH, LossError, Sampler, ShortageError, micro_batch, pick_device, to_pixels
+from resgen.studio.renderer import Renderer
+from resgen.work import finish
 from tests.conftest import CLASSES
 
 
@@ -229,14 +236,111 @@ def test_where_memory_is_short_images_are_drawn_one_by_one(tiny_folder: Path, mo
         other.render(recipe)
 
 
-def test_where_memory_is_short_the_parts_of_an_image_are_refused_in_a_sentence(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def short(*_: torch.Tensor) -> None:
-        raise MemoryError
+SHORT = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    MemoryError(),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("CUDA error: out of memory"),
+]
+LOST = [RuntimeError("CUDA error: an illegal memory access was encountered"), torch.AcceleratorError("HIP error: device is gone")]
 
-    sampler = Library(tiny_folder, "cpu").sampler("tiny")
-    monkeypatch.setattr(sampler.generator, "depths", short)
-    with pytest.raises(ResGenError, match="not enough memory"):
-        sampler.anatomy(locate(Recipe(checkpoint="tiny", seeds=(1,)), sampler.checkpoint))
+
+def failing(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("error", SHORT)
+@pytest.mark.parametrize("what", ["anatomy", "stand", "load"])
+def test_where_memory_is_short_all_else_is_refused_in_a_sentence(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception
+) -> None:
+    library, recipe = Library(tiny_folder, "cpu"), Recipe(checkpoint="tiny", seeds=(1,))
+    if what == "load":
+        monkeypatch.setattr("resgen.checkpoint.Checkpoint.build", failing(error))
+        with pytest.raises(ShortageError, match="not enough memory"):
+            library.sampler("tiny")
+        return
+    sampler = library.sampler("tiny")
+    monkeypatch.setattr(sampler.generator, "depths" if what == "anatomy" else "map", failing(error))
+    with pytest.raises(ShortageError, match="not enough memory to draw with tiny"):
+        sampler.anatomy(locate(recipe, sampler.checkpoint)) if what == "anatomy" else sampler.stand(recipe)
+
+
+@pytest.fixture
+def gpu(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+    """A library on a device that is not 'cpu' by its name, as a GPU is not, and none is lost yet."""
+    monkeypatch.setattr("resgen.sampler.pick_device", lambda wanted: wanted)
+    monkeypatch.setattr("resgen.library.pick_device", lambda wanted: wanted)
+    lost = Event()
+    monkeypatch.setattr("resgen.sampler.gpu_lost", lost)
+    monkeypatch.setattr("resgen.library.gpu_lost", lost)
+    return Library(tiny_folder, "cpu:0")
+
+
+@pytest.mark.parametrize("error", SHORT)
+def test_where_memory_is_short_on_a_device_the_cpu_does_it(gpu: Library, library: Library, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    sampler, recipe = gpu.sampler("tiny"), Recipe(checkpoint="tiny", seeds=tuple(range(5)))
+    for network, name in ((sampler.generator, "map"), (sampler.generator, "depths"), (sampler._drawing, "synthesise")):
+        monkeypatch.setattr(network, name, failing(error))
+    here = library.sampler("tiny")
+    assert abs(sampler.render(recipe) - here.render(recipe).astype(int)).max() <= 2
+    assert sampler.where == "one by one on CPU, since memory is short" and sampler.device == "cpu:0"
+    one = recipe.changed(seeds=(3,))
+    assert np.array_equal(sampler.anatomy(locate(one, sampler.checkpoint)).features, here.anatomy(locate(one, here.checkpoint)).features)
+
+
+@pytest.mark.parametrize("error", LOST)
+def test_once_the_gpu_is_lost_the_cpu_draws_and_says_so(
+    gpu: Library, library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    sampler, recipe = gpu.sampler("tiny"), Recipe(checkpoint="tiny", seeds=tuple(range(9)))
+    assert sampler.where == "on CPU:0" and gpu.sampler("tiny") is sampler
+    kept = sampler.render(recipe)
+    monkeypatch.setattr(sampler._drawing, "synthesise", failing(error))
+    assert np.array_equal(sampler.render(recipe), kept), "drawn anew"
+    assert sampler.device == "cpu" and sampler.where == "on CPU, since the GPU was lost: restart the studio to use it again"
+    assert (again := gpu.sampler("tiny")) is not sampler and gpu.sampler("plain").device == again.device == gpu.device == "cpu"
+    assert again.where == sampler.where and "the GPU was lost" in Renderer(gpu).view(recipe)["status"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    target, w = kept[0], torch.tensor(sampler.latents(recipe)[:1], requires_grad=True)
+    sampler.generator.synthesise(w).sum().backward()  # what was made while drawing can be searched with, too
+    assert w.grad is not None and finish(invert(target, sampler, steps=2)).recipe.count == 1
+
+
+@pytest.mark.parametrize("error", LOST)
+def test_a_generator_that_finds_its_gpu_lost_is_loaded_on_the_cpu(gpu: Library, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    to = torch.nn.Module.to
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, *where, **more: failing(error)() if "cpu:0" in where else to(self, *where, **more))
+    assert gpu.sampler("tiny").device == "cpu" and gpu.sampler("tiny").render(Recipe(seeds=(1,))).any()
+
+
+@pytest.mark.parametrize(("error", "kind"), [(SHORT[0], ShortageError), (SHORT[2], ShortageError), (LOST[0], LossError)])
+@pytest.mark.parametrize("what", ["invert", "curate"])
+def test_searches_are_refused_in_a_sentence_where_the_device_fails(
+    gpu: Library, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception, kind: type[Exception]
+) -> None:
+    sampler, recipe = gpu.sampler("tiny"), Recipe(checkpoint="tiny", seeds=(1,))
+    classifier = gpu.classifier("tiny")
+    monkeypatch.setattr(sampler.generator if what == "invert" else classifier, "synthesise" if what == "invert" else "pooled", failing(error))
+    target = sampler.render(recipe)[0]
+
+    def work() -> Any:
+        return invert(target, sampler, steps=2) if what == "invert" else curate(recipe, sampler, gpu.classifier("tiny"), 4, 2, CONFIDENCE)
+
+    with pytest.raises(kind, match=r"not enough memory|ask for it again"):
+        finish(work())
+    if kind is LossError:
+        assert finish(work())
+
+
+def test_single_precision_is_whole_once_something_draws(tiny_folder: Path) -> None:
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    Library(tiny_folder, "cpu").sampler("tiny")
+    assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
 
 
 def test_another_error_is_no_lack_of_memory(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from resgen.budget import OWN
 from resgen.card import Card
 from resgen.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_dict
-from resgen.errors import CheckpointError, RecipeError, ResGenError
+from resgen.errors import RecipeError, ResGenError
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.latents import Points
 from resgen.library import Library

@@ -186,8 +186,7 @@ class Renderer:
         milliseconds, count = seconds * 1000, len(plate.images)
         images = what or f"{count} image{'s' * (count > 1)}"
         painter = f"{len(samplers)} generators" if len(samplers) > 1 else recipe.checkpoint
-        where = samplers[recipe.checkpoint].shortage or f"on {self.library.device.upper()}"
-        status = f"{images} by {painter} in {milliseconds:.0f} ms {where}"
+        status = f"{images} by {painter} in {milliseconds:.0f} ms {samplers[recipe.checkpoint].where}"
         return {**self.view_plate(plate, recipe, status), "milliseconds": milliseconds}
 
     def view_plate(self, plate: Plate, recipe: AnyRecipe | None, status: str) -> GridView:
