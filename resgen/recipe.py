@@ -37,6 +37,7 @@ MAX_SEED = 2**63 - 1
 SEEDS = 2**32  # that differ: from there on they draw the same images again, since torch's generator of numbers takes 32 bits of a seed
 MAX_SCALE = 16
 MAX_AMOUNT = 10  # standard deviations along a direction
+MAX_EDIT = 3 * MAX_AMOUNT  # of a single image: an edit of it, and what it was turned before, is one edit where it stands alone
 MAX_SHARE = 1000
 PLANE_WIDTH, PLANE_HEIGHT = 1000, 1_000_000  # of the seed plane: the point (x, y) of whole numbers is the seed 1000 y + x
 SWEEP_REACH = 3.0  # standard deviations to either side
@@ -163,7 +164,7 @@ def _join_edits(edits: "Edits") -> "Edits":
     places: dict[int, list[Pairs]] = {}
     for place, pairs in edits:
         places.setdefault(place, []).append(pairs)
-    joined = ((place, _join(*given, most=MAX_AMOUNT)) for place, given in places.items())
+    joined = ((place, _join(*given, most=MAX_EDIT)) for place, given in places.items())
     return tuple((place, pairs) for place, pairs in joined if pairs)
 
 
@@ -174,6 +175,7 @@ Label = Annotated[str, Field(min_length=1, max_length=200)]  # of a class or a d
 Packed = Annotated[str, AfterValidator(_check_packed)]
 Amount = Annotated[float, Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
 Amounts = Annotated[Many[tuple[Label, Amount]], Field(max_length=256), AfterValidator(lambda pairs: _join(pairs, most=MAX_AMOUNT))]
+Turned = Annotated[float, Field(ge=-MAX_EDIT, le=MAX_EDIT)]
 Own = Annotated[tuple[str, Packed], AfterValidator(_check_own)]
 Edits = tuple[tuple[int, Pairs], ...]
 Gain = Annotated[float, Field(ge=0, le=2)]
@@ -237,7 +239,7 @@ class Recipe(Declared):
         Text(_read_own, lambda own: ",".join(f"{name}={packed}" for name, packed in own)),
     ] = ()
     edits: Annotated[
-        Many[tuple[Annotated[int, Field(ge=0, lt=MAX_SEEDS)], Amounts]],
+        Many[tuple[Annotated[int, Field(ge=0, lt=MAX_SEEDS)], Annotated[Many[tuple[Label, Turned]], Field(max_length=256)]]],
         Field(max_length=MAX_SEEDS, title="Edits", description="Directions of single images, by their place: 3:pc1=2;5:pc2=-1."),
         AfterValidator(_join_edits),
         Text(_read_edits, _write_edits),
@@ -274,9 +276,18 @@ class Recipe(Declared):
             raise RecipeError("Columns: a strip needs at least 2.")
         if len({name for name, _ in self.own_directions}) < len(self.own_directions):
             raise RecipeError("Directions: two of your own have one name; rename one.")
+        self._check_sums()
         if self.count > MAX_SEEDS:
             raise RecipeError(f"This makes {self.count:,} images; at most {MAX_SEEDS:,} fit in one recipe: give fewer seeds, classes or columns.")
         return self
+
+    def _check_sums(self) -> None:
+        """Raise RecipeError where an image is turned further than it could be alone."""
+        all_of_them, most = dict(self.directions), MAX_AMOUNT + MAX_EDIT
+        for name, amount in (pair for _, pairs in self.edits for pair in pairs):
+            reach = abs(amount + all_of_them.get(name, 0.0)) + SWEEP_REACH * (name == self.sweep)
+            if reach > most:
+                raise RecipeError(f"Edits: {name[:40]!r} comes to {reach:g} with what moves all images; at most {most:g} is possible.")
 
     # Its images.
 
@@ -314,7 +325,7 @@ class Recipe(Declared):
         swept: Pairs = ((self.sweep, self.sweep_amounts[step]),) if self.sweep else ()
         directions = add_pairs(self.directions, dict(self.edits).get(row, ()), swept)
         kept = tuple((name, _clamp(amount)) for name, amount in directions)
-        rest = tuple((name, _clamp(amount - part)) for (name, amount), (_, part) in zip(directions, kept, strict=True) if amount != part)
+        rest = tuple((name, amount - part) for (name, amount), (_, part) in zip(directions, kept, strict=True) if amount != part)
         plane = self.plane and (*(v % size for v, size in zip(self.plane_point(point), (PLANE_WIDTH, PLANE_HEIGHT), strict=True)), self.plane[2])
         return self.changed(
             seeds=Recipe().seeds if self.latents or self.plane else (self.seeds[point],),

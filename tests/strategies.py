@@ -58,7 +58,7 @@ def recipes(draw: st.DrawFn, single: bool = False, checkpoint: str | None = None
     values["own_directions"] = tuple(draw(st.dictionaries(own_names, packed, max_size=3)).items())
     if draw(st.booleans()):
         places = st.integers(0, 5) | st.just(99_999)
-        values["edits"] = tuple(draw(st.dictionaries(places, pairs(names, -10, 10, 1), max_size=3)).items())
+        values["edits"] = tuple(draw(st.dictionaries(places, pairs(names, -27, 27, 1), max_size=3)).items())
     if not single:
         values["sweep"] = draw(st.just("") | names)
     values["residual_gains"] = draw(several(numbers(0, 2), 4))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from resgen import fields
 from resgen.composite import read, read_query
 from resgen.errors import RecipeError
+from resgen.fields import add_pairs
 from resgen.recipe import MAX_SEED, Recipe, format_seeds, pack_vector, parse_seeds, unpack_vector
 from tests import strategies
 from tests.conftest import grows_evenly
@@ -84,12 +85,12 @@ def test_links_pass_over_what_is_not_a_recipe() -> None:
         {"class_mix": [["cat", -0.1]]},
         {"directions": [["pc1", 99]]},
         {"directions": "pc1=6,pc1=6"},
-        {"edits": "0:pc1=6;0:pc1=6"},
+        {"edits": "0:pc1=16;0:pc1=16"},
         {"edits": "-100:pc1=1"},
         {"edits": [[-100, [["pc1", 1.0]]]]},
         {"edits": [[-1, [["pc1", 1.0]]]]},
         {"edits": [[100_000, [["pc1", 1.0]]]]},
-        {"edits": [[0, [["pc1", 11.0]]]]},
+        {"edits": [[0, [["pc1", 31.0]]]]},
         {"residual_gains": [3]},
         {"residual_gains": "1,nan"},
         {"classes": ["a", "b"], "class_mix": [["a", 1]]},
@@ -149,6 +150,24 @@ def test_each_image_alone_is_one_image_that_can_be_written_down(recipe: Recipe) 
     for index in {0, recipe.count // 2, recipe.count - 1}:
         alone = recipe.single(index)
         assert alone.count == 1 and read(alone.to_json()) == alone == read_query(alone.to_query())
+
+
+@given(strategies.recipes())
+def test_each_image_alone_is_turned_as_far_as_it_was_among_others(recipe: Recipe) -> None:
+    """Also where that is further than all images may be turned."""
+    for index in {0, recipe.count // 2, recipe.count - 1}:
+        row, step = divmod(index, len(recipe.sweep_amounts))
+        along = ((recipe.sweep, recipe.sweep_amounts[step]),) if recipe.sweep else ()
+        turned = dict(add_pairs(recipe.directions, dict(recipe.edits).get(row, ()), along))
+        alone = recipe.single(index)
+        assert dict(add_pairs(alone.directions, *dict(alone.edits).values())) == pytest.approx(turned)
+
+
+def test_an_image_is_not_turned_further_than_it_can_be_alone() -> None:
+    furthest = Recipe(directions=(("pc1", 10.0),), edits=((0, (("pc1", 27.0),)),), sweep="pc1", columns=3)
+    assert dict(furthest.single(2).edits) == {0: (("pc1", 30.0),)}
+    with pytest.raises(RecipeError, match="comes to 41 with what moves all images; at most 40 is possible"):
+        furthest.changed(edits=((0, (("pc1", 28.0),)),))
 
 
 def test_an_image_alone_carries_no_more_than_it_needs() -> None:
