@@ -3,12 +3,15 @@
 import json
 import logging
 import os
+import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import resgen
+from resgen.checkpoint import load_checkpoint
 from resgen.errors import CheckpointError
 from resgen.files import cache_folder
 from resgen.library import Library
@@ -56,6 +59,69 @@ def test_what_writes_ends_with_the_studio(renderer: Renderer) -> None:
     renderer.turns.stop()
     until(lambda: not children() - before and not made._writing, 30)
     assert os.listdir(cache_folder() / "drawing") == []
+
+
+def written(checkpoint: Path, folder: Path) -> None:
+    """What an export leaves, as far as it is looked at here."""
+    folder.mkdir()
+    told = {"checkpoints": [{"sha256": load_checkpoint(checkpoint).sha256}]}
+    (folder / "site.json").write_text(json.dumps(told))
+
+
+@pytest.fixture
+def made(renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> Graphs:
+    """With an export that takes no time."""
+    made = Graphs(renderer)
+    monkeypatch.setattr(made, "_export", written)
+    return made
+
+
+def test_of_a_file_that_is_replaced_meanwhile_nothing_is_kept_under_the_name_of_the_other(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    target = Path(shutil.copy(tiny_folder / "tiny.safetensors", tmp_path / "x.safetensors"))
+    made = Graphs(Renderer(Library(tmp_path, "cpu")))
+
+    def replace(checkpoint: Path, folder: Path) -> None:
+        shutil.copy(tiny_folder / "snapshots" / "tiny" / "500.safetensors", target)
+        written(checkpoint, folder)
+
+    monkeypatch.setattr(made, "_export", replace)
+    assert made.folder("x") is None
+    until(lambda: not made._writing, 30)
+    assert os.listdir(cache_folder() / "drawing") == []
+    until(lambda: made.folder("x") is not None, 30)
+    folder = made.folder("x")
+    assert folder and folder.name.startswith(load_checkpoint(target).sha256[:24])
+
+
+def test_a_folder_that_was_cleared_in_part_is_written_anew(made: Graphs) -> None:
+    until(lambda: made.folder("tiny") is not None, 30)
+    folder = made.folder("tiny")
+    assert folder
+    (folder / "site.json").unlink()
+    (folder / "left").touch()
+    assert made.folder("tiny") is None
+    until(lambda: made.folder("tiny") == folder, 30)
+    assert os.listdir(folder) == ["site.json"]
+
+
+def test_what_was_left_and_what_nobody_asks_for_goes(made: Graphs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "KEPT", 3)
+    shared = cache_folder() / "drawing"
+    old = [shared / f"{digit * 24}-1" for digit in "0123"]
+    for age, folder in enumerate([*old, shared / ".left", shared / ".under-way"]):
+        (folder / "checkpoints").mkdir(parents=True)
+        os.utime(folder, (time.time(), time.time() - age))
+    os.utime(shared / ".left", (0, 0))
+    until(lambda: made.folder("tiny") is not None, 30)
+    folder = made.folder("tiny")
+    assert folder and {*shared.iterdir()} == {folder, old[0], old[1], shared / ".under-way"}
+    os.utime(folder, (0, 0))
+    assert made.folder("tiny") == folder, "asked for again"
+    until(lambda: made.folder("plain") is not None, 30)
+    assert {*shared.iterdir()} == {folder, made.folder("plain"), old[0], shared / ".under-way"}
 
 
 FIND = "import os, sys; from importlib.util import find_spec; sys.exit(os.pathsep.join([find_spec('resgen').origin, *sys.path]))"

@@ -1,12 +1,15 @@
 """Generators as graphs, which pages draw by: each is written once, by a process of its own, and kept by what identifies its checkpoint."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -24,6 +27,8 @@ PROGRAM = Path(__file__).parents[2]  # where Python finds `resgen`, also where i
 LOOK = 0.5  # seconds between two looks whether the studio ends
 FAILED_SECONDS = 600  # until what failed is tried again: a disk may have been full
 FAILURES_KEPT = 256
+KEPT = 64  # generators, those that were asked for last
+LIST = "site.json"  # which is written last: a folder that has it is whole
 
 
 class Graphs:
@@ -41,10 +46,12 @@ class Graphs:
             raise CheckpointError("There is no such generator here.")
         sha256 = self._renderer.sha256(name)
         folder = self._folder / f"{sha256[:24]}-{FORMAT}"
-        if folder.exists():
+        if _is_whole(folder):
+            with suppress(OSError):
+                os.utime(folder)
             return folder
         with self._choosing:
-            if folder.exists():  # by now
+            if _is_whole(folder):  # by now
                 return folder
             if words := self._failed.get(sha256):
                 raise CheckpointError(words)
@@ -67,11 +74,15 @@ class Graphs:
             if self._renderer.turns.stopped:
                 return
             folder.parent.mkdir(parents=True, exist_ok=True)
+            _clear(folder.parent)
             with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as place:
                 self._export(checkpoint, made := Path(place) / "site")
+                if _sha256(made) != sha256:
+                    return  # its file was replaced meanwhile: who asks again asks for another one
+                shutil.rmtree(folder, ignore_errors=True)  # what somebody cleared a part of
                 made.rename(folder)
         except (OSError, CheckpointError) as error:
-            if not folder.exists() and not self._renderer.turns.stopped:  # else another studio was sooner, or this one ends
+            if not _is_whole(folder) and not self._renderer.turns.stopped:  # else another studio was sooner, or this one ends
                 note_failure("graphs", error)
                 with self._choosing:
                     self._failed[sha256] = "This generator cannot be drawn in a page."
@@ -95,3 +106,30 @@ class Graphs:
                         process.kill()
         if process.returncode:
             raise CheckpointError(said.decode(errors="replace") or f"The export of {checkpoint.name} was ended after {WRITING_SECONDS} seconds.")
+
+
+def _is_whole(folder: Path) -> bool:
+    return (folder / LIST).is_file()
+
+
+def _sha256(folder: Path) -> str:
+    """What identifies the checkpoint whose graphs are in a folder. Raises CheckpointError."""
+    [checkpoint] = json.loads((folder / LIST).read_text(encoding="utf-8"))["checkpoints"]
+    return checkpoint["sha256"]
+
+
+def _age(folder: Path) -> float:
+    """Seconds since a folder was written or asked for; none where another studio has just removed it."""
+    try:
+        return time.time() - folder.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _clear(shared: Path) -> None:
+    """Remove what a process that was killed has left half-written, and the generators that were asked for longest ago."""
+    ages = {folder: _age(folder) for folder in shared.iterdir()}
+    left = [folder for folder, age in ages.items() if folder.name.startswith(".") and age > WRITING_SECONDS + LOOK]
+    kept = sorted((folder for folder in ages if FOLDER.fullmatch(folder.name)), key=lambda folder: ages[folder])
+    for folder in (*left, *kept[KEPT - 1 :]):  # one more comes
+        shutil.rmtree(folder, ignore_errors=True)
