@@ -11,7 +11,7 @@ from resgen.features import FeatureResNet, to_float
 from resgen.latents import Points, locate
 from resgen.recipe import MAX_SEEDS, SEEDS, Recipe, pack_vector
 from resgen.sampler import Sampler
-from resgen.work import Work
+from resgen.work import Work, finish
 
 CONFIDENCE, TYPICALITY = "Confidence", "Likeness to real images"
 ORDERS = (CONFIDENCE, TYPICALITY)
@@ -69,6 +69,11 @@ def _scores(images: np.ndarray, labels: torch.Tensor, classifier: FeatureResNet,
 
 
 def make_direction(recipe: Recipe, name: str, more: Sequence[AnyRecipe], less: Sequence[AnyRecipe], sampler: Sampler) -> Recipe:
+    """What `seek_direction` finds. Raises RecipeError."""
+    return finish(seek_direction(recipe, name, more, less, sampler))
+
+
+def seek_direction(recipe: Recipe, name: str, more: Sequence[AnyRecipe], less: Sequence[AnyRecipe], sampler: Sampler) -> Work[Recipe]:
     """``recipe`` with a direction of its own: from the mean w of the images in ``less`` to that of those in ``more``.
 
     It is one standard deviation long, as images of random seeds spread along it. Raises RecipeError.
@@ -77,13 +82,15 @@ def make_direction(recipe: Recipe, name: str, more: Sequence[AnyRecipe], less: S
         raise RecipeError(f"The generator has a direction {name} already: give yours another name.")
     if not more or not less:
         raise RecipeError("Mark at least one image More and one Less: the direction leads from these to those.")
-    sides = []
-    for examples in (more, less):
-        kept = [example for example in examples if isinstance(example, Recipe) and example.checkpoint == recipe.checkpoint]
-        if len(kept) < len(examples):
-            raise RecipeError("Some marked images come from another checkpoint; mark images of the present one.")
-        sides.append(np.concatenate([sampler.latents(example) for example in kept]).mean(axis=(0, 1)))
-    difference = sides[0] - sides[1]
+    examples = [example for example in (*more, *less) if isinstance(example, Recipe) and example.checkpoint == recipe.checkpoint]
+    if len(examples) < len(more) + len(less):
+        raise RecipeError("Some marked images come from another checkpoint; mark images of the present one.")
+    found: list[np.ndarray] = []
+    for example in examples:
+        found.append(sampler.latents(example))
+        yield len(found), len(examples)
+    towards, away = (np.concatenate(side).mean(axis=(0, 1)) for side in (found[: len(more)], found[len(more) :]))
+    difference = towards - away
     length = float(np.linalg.norm(difference))
     if length < 1e-4:
         raise RecipeError("The marked images have the same latents on both sides; mark different ones.")

@@ -141,7 +141,11 @@ class Library:
 
     def named(self, recipe: AnyRecipe, name: str = "") -> AnyRecipe:
         """The recipe, by the checkpoint ``name`` where it names none, or the best. Raises CheckpointError where there is none."""
-        return recipe if recipe.checkpoint else recipe.with_checkpoint(name or self.first())
+        return recipe if recipe.checkpoint else recipe.with_checkpoint(self.chosen(name))
+
+    def chosen(self, name: str) -> str:
+        """``name``; where it is empty, that of the best checkpoint. Raises CheckpointError where there is none."""
+        return name or self.first()
 
     def sampler(self, name: str) -> Sampler:
         """The sampler of a checkpoint, loaded again when its file changes. Raises CheckpointError, ResGenError where memory is short."""

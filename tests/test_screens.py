@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from resgen.budget import OWN
 from resgen.composite import Comparison, StyleMix, Walk, read_dict, read_query
-from resgen.errors import RecipeError
+from resgen.errors import DataError, RecipeError, ResGenError
 from resgen.generator import GeneratorConfig
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
 from resgen.studio.app import Studio
 from resgen.studio.controls import Kept
+from resgen.studio.page import as_pins, make_pins, pinned, uploaded
 from resgen.studio.renderer import Renderer
 from tests.conftest import CLASSES
 
@@ -421,6 +422,54 @@ def test_pins_of_several_generators_are_those_of_the_first(studio: Studio) -> No
     assert studio.walk.use(pins) == [pins[0], pins[2]]
     with pytest.raises(RecipeError, match="Pin at least two"):
         studio.walk.use(pins[:2])
+
+
+@pytest.mark.parametrize("wrong", [{"a": 1}, "ab", 5, [5], {"query": "checkpoint=tiny&seeds=1"}])
+def test_what_are_no_pins_is_refused_in_a_sentence(studio: Studio, wrong: Any) -> None:
+    for take in (pinned, as_pins, studio.walk.take_pins, studio.mix.take_pins):
+        with pytest.raises(RecipeError, match="pinned image cannot be read"):
+            take(wrong)
+    assert not pinned(None) and not as_pins(None)
+
+
+@pytest.mark.parametrize("wrong", [[5], ["tiny", 5], 5, "tiny", {"tiny": 1}])
+def test_what_are_no_generators_is_not_compared(studio: Studio, wrong: Any) -> None:
+    compare = studio.compare
+    one = Recipe(checkpoint="tiny", seeds=(1,), columns=1)
+    shown = settle(compare, Comparison(recipe=one, checkpoints=("tiny",)))
+    values = {**shown, compare.names: wrong, compare.tray: make_pins(compare.renderer, [one])}
+    for take in (compare.read, compare.take_pins, lambda values: compare.dress_classes(values[compare.names])):
+        with pytest.raises(RecipeError, match="choose them in the list"):
+            take(values)
+
+
+def test_a_direction_of_ones_own_takes_turns(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    explore = studio.explore
+    queries = [Recipe(checkpoint="tiny", seeds=(seed,), columns=1).to_query() for seed in range(6)]
+    marked = {"more": queries[:4], "less": queries[4:]}
+    values = {**settle(explore, Recipe(checkpoint="tiny", seeds=(1,))), explore.marked: marked, explore.controls.own_name: "mine"}
+    turn, turns = explore.renderer.turns._turn, list[float]()
+    monkeypatch.setattr(explore.renderer.turns, "_turn", lambda used, long: turns.append(used) or turn(used, long))
+    assert "mine" in str(explore.make_own(values)[explore.kept]) and len(turns) > len(queries)
+    monkeypatch.setattr(explore.renderer.turns, "stopped", True)
+    with pytest.raises(ResGenError, match="being closed"):
+        explore.make_own(values)
+
+
+def test_a_file_that_is_not_here_any_more_is_asked_for_again_and_none_of_the_servers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be it cleared, sent to another replica, or never sent."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "here"))
+    for place in ("here", "other"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "photo.png").touch()
+    assert uploaded({"path": str(tmp_path / "here" / "photo.png")}, "none").name == "photo.png"
+    for path in (tmp_path / "here" / "gone.png", tmp_path / "other" / "photo.png", tmp_path / "here", "/etc/passwd", "photo.png", "x\0y"):
+        with pytest.raises(DataError) as told:
+            uploaded({"path": str(path)}, "none")
+        assert str(told.value) == "What was sent is not here any more: send it again."
+    for nothing in (None, {}, {"path": None}, "x"):
+        with pytest.raises(DataError, match=r"^none$"):
+            uploaded(nothing, "none")
 
 
 def test_stops_from_seeds_are_of_the_chosen_generator(studio: Studio) -> None:

@@ -58,11 +58,6 @@ class Api:
         )
         self.walk = _with_fields(self._walk, Walk, "checkpoint stops seconds fps loop path pace truncation scale format")
 
-    @property
-    def first(self) -> str:
-        """The checkpoint that is drawn with where none is named. Raises CheckpointError where there is none."""
-        return self.library.first()
-
     def _hand_out(self, name: str, make: Callable[[], bytes]) -> FileData:
         """A file for a visitor, made if there is room. Gradio copies it as soon as it has it, and keeps the copy for a while: what was handed out before
         may go."""
@@ -104,7 +99,7 @@ class Api:
         Returns:
             A PNG that carries its recipe in the text chunk 'resgen'.
         """
-        card = self.library.card(checkpoint or self.first)
+        card = self.library.card(self.library.chosen(checkpoint))
         recipe = Recipe(checkpoint=card.name, seeds=parse_seeds(seeds), columns=4, scale=enlargement(TILE, card.arch.resolution))
         changed = follow(recipe, words, card.direction_names, card.classes)
         return self._hand_out("picture.png", lambda: self.renderer.png(changed))
@@ -124,7 +119,9 @@ class Api:
         self.renderer.budget.check("characters", len(stops))
         is_json = stops.lstrip().startswith("{")
         wanted = (
-            self.library.named(read(stops), checkpoint) if is_json else Walk(stops=read_points(stops, checkpoint or self.first, truncation), **fields)
+            self.library.named(read(stops), checkpoint)
+            if is_json
+            else Walk(stops=read_points(stops, self.library.chosen(checkpoint), truncation), **fields)
         )
         if not isinstance(wanted, Walk):
             raise RecipeError("Stops: this recipe is not a walk; ask /render for it.")
@@ -141,7 +138,7 @@ class Api:
         Returns:
             The recipe of the image found, for /render, and how near it comes: PSNR in decibels.
         """
-        name = checkpoint or self.first
+        name = self.library.chosen(checkpoint)
         self.renderer.check_search(name, steps)
         if steps < 1:
             raise RecipeError(f"Steps: {steps} is too few; at least 1 is needed.")
@@ -173,7 +170,7 @@ class Api:
         Returns:
             The recipe of the images kept, best first, for /render.
         """
-        name = checkpoint or self.first
+        name = self.library.chosen(checkpoint)
         self.renderer.check_looking(name, many)
         recipe = Recipe(checkpoint=name, seeds=(first_seed,), classes=(label,) if label else ())
         work = curating.curate(recipe, self.library.sampler(name), self.library.classifier(name), many, keep, order)

@@ -38,12 +38,12 @@ from resgen.studio.page import (
     Updates,
     address,
     component,
+    details_of,
     draws_here,
     friendly,
     inform,
     pin_list,
     rewrite,
-    told,
     uploaded,
     warn,
 )
@@ -109,7 +109,7 @@ class Studio:
         everything = {self.tabs, *self.explore.outputs, *self.walk.outputs, *self.mix.outputs, *self.compare.outputs}
         opened = rewrite(demo.load, self.open_page, [self.address, self.explore.narrow], everything | {self.explore.narrow}, js=OPENED)
         opened.then(friendly(renderer.samples), None, self.explore.samples, **QUIET)
-        rewrite(self.address.select, self.follow, [self.address, self.explore.narrow, self.invert.kept], everything, js=OPENED)
+        rewrite(self.address.select, self.go_to, [self.address, self.explore.narrow, self.invert.kept], everything, js=OPENED)
         opening = {*everything, self.about.shelf}
         taken = rewrite(self.opener.upload, self.open_file, [self.opener, self.explore.narrow], opening)
         if self.allow_import:
@@ -140,9 +140,9 @@ class Studio:
 
     def open_image(self, event: gr.EventData) -> Updates:
         """One image in Explore: a pin that was clicked, or what an image of another screen was asked for."""
-        if told(event).get("action", "open") != "open":
+        if details_of(event).get("action", "open") != "open":
             return {}
-        recipe = read_query(told(event).get("tile") or told(event).get("query"))
+        recipe = read_query(details_of(event).get("tile") or details_of(event).get("query"))
         if not isinstance(recipe, Recipe):
             raise RecipeError("This image cannot be opened alone.")
         return self.show(recipe)
@@ -164,7 +164,7 @@ class Studio:
             shown = self.explore.write(first)
         return shown | {self.explore.narrow: narrow}
 
-    def follow(self, link: str, narrow: bool, found: Any) -> Updates:
+    def go_to(self, link: str, narrow: bool, found: Any) -> Updates:
         """What the browser's Back or Forward goes to; an image that is not the one ``found`` on the screen Invert opens in Explore."""
         screen = _screen_of(link)
         if screen and not _says_recipe(link):

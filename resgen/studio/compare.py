@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from resgen.composite import Comparison, read_dict
+from resgen.composite import Comparison
 from resgen.errors import RecipeError
 from resgen.recipe import Recipe, format_seeds, parse_seeds
 from resgen.studio.page import (
@@ -20,9 +20,10 @@ from resgen.studio.page import (
     Values,
     dialled,
     download,
-    follow,
+    draw_at,
     friendly,
     grid,
+    last_written,
     offer,
     offer_images,
     pinned,
@@ -102,10 +103,10 @@ class CompareScreen:
 
     def read(self, values: Values) -> Comparison | None:
         """The comparison that the controls show; None where no checkpoint is chosen. Raises RecipeError."""
-        names = tuple(values[self.names] or ())
+        names = _chosen(values[self.names])
         if not names:
             return None
-        kept = read_dict(values[self.kept]) if values[self.kept] else None
+        kept = last_written(self, values)
         if not isinstance(kept, Comparison):
             kept = Comparison(recipe=Recipe(checkpoint=names[0], seeds=(0,)), checkpoints=names)
         shown = self._show(kept)
@@ -157,7 +158,7 @@ class CompareScreen:
         dials = (self.truncation, self.scale)
         changes = [self.seeds.submit, tab.select]
         redraw(self, [*changes, *(dial.input for dial in dials), *(dial.release for dial in dials)], self.renderer.view)
-        follow(self, [self.names.change, self.classes.change])
+        draw_at(self, [self.names.change, self.classes.change])
         tab.select(lambda: gr.update(choices=self._choices()), None, self.names, **QUIET)
         gr.on([self.names.change, tab.select], friendly(self.dress_classes), self.names, self.classes, **RAW)
         rewrite(self.use_pins.click, self.take_pins, self.inputs | {self.tray}, self.outputs)
@@ -189,7 +190,7 @@ class CompareScreen:
         }
 
     def dress_classes(self, names: list[str] | None) -> Any:
-        return gr.update(choices=self._classes(names or ()))
+        return gr.update(choices=self._classes(_chosen(names)))
 
     def take_pins(self, values: Values) -> Updates:
         """The seeds of the pinned images by each of the checkpoints, or by those they come from where one is missing, with all that the images have in common.
@@ -199,14 +200,14 @@ class CompareScreen:
         pins = pinned(values[self.tray])
         if not pins or any(pin.latents or pin.plane or pin.variation_of is not None for pin in pins):
             raise RecipeError("Compare draws seeds: pin images that come from seeds.")
-        chosen, own = values[self.names] or [], dict.fromkeys(pin.checkpoint for pin in pins)
-        names = chosen if own.keys() <= {name.partition("@")[0] for name in chosen} else list(own)
+        chosen, own = _chosen(values[self.names]), dict.fromkeys(pin.checkpoint for pin in pins)
+        names = chosen if own.keys() <= {name.partition("@")[0] for name in chosen} else tuple(own)
         seeds = tuple(dict.fromkeys(seed for pin in pins for seed in pin.seeds))
         common = {field: getattr(pins[0], field) for field in KEPT_OF_PINS if len({getattr(pin, field) for pin in pins}) == 1}
         if len(common) < len(KEPT_OF_PINS):
             warn("The pinned images differ in more than their seeds; what they do not have in common is left out.")
         recipe = Recipe(checkpoint=names[0], seeds=seeds, **common)
-        return self.write(Comparison(recipe=recipe, checkpoints=tuple(names)))
+        return self.write(Comparison(recipe=recipe, checkpoints=names))
 
     @staticmethod
     def toggle(label: str) -> tuple[Any, Any]:
@@ -216,8 +217,8 @@ class CompareScreen:
     def next_moment(self, name: str, moment: float) -> tuple[list[str], Any]:
         """The moment after ``moment``; after the last one the first."""
         following = (int(moment) + 1) % len(self._moments(name))
-        names, _ = self.choose_moment(name, following)
-        return names, gr.update(value=following, label=f"Images seen: {self._moment_label(name, following)}")
+        names, shown = self.choose_moment(name, following)
+        return names, {**shown, "value": following}
 
     def choose_moment(self, name: str, moment: float) -> tuple[list[str], Any]:
         """Show one moment of a training."""
@@ -233,3 +234,10 @@ class CompareScreen:
     def make_png(self, values: Values) -> Any:
         recipe = self.read(values)
         return download("comparison.png", self.renderer.png(recipe)) if recipe else None
+
+
+def _chosen(names: Any) -> tuple[str, ...]:
+    """The checkpoints that are compared, as the page tells them. Raises RecipeError."""
+    if names and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise RecipeError("Generators: choose them in the list.")
+    return tuple(names or ())

@@ -10,7 +10,7 @@ import gradio as gr
 
 from resgen.budget import USUAL_KEPT, USUAL_MANY
 from resgen.composite import AnatomyOf, read_query
-from resgen.curate import ORDERS, curate, make_direction
+from resgen.curate import ORDERS, curate, seek_direction
 from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import MAX_SEED, Recipe, enlargement, format_seeds, parse_seeds
 from resgen.studio.controls import ENDS, TILE, Controls, Kept
@@ -29,8 +29,9 @@ from resgen.studio.page import (
     Updates,
     Values,
     cancelling,
+    details_of,
     download,
-    follow,
+    draw_at,
     friendly,
     grid,
     listen,
@@ -40,11 +41,11 @@ from resgen.studio.page import (
     redraw,
     rewrite,
     tell,
-    told,
     warn,
     watched,
 )  # fmt: skip
 from resgen.studio.renderer import GridView, Renderer
+from resgen.work import finish
 
 FIRST = {"seeds": tuple(range(24)), "columns": 6}  # what an opened page shows
 FIRST_NARROW = {"seeds": tuple(range(16)), "columns": 4}  # on a phone: large enough for a thumb
@@ -145,7 +146,7 @@ class Explore:
         self._on(c.directions.select, self.change_directions)
         c.mixed.change(friendly(self.dress_classes), {c.class_mode, c.mixed}, [c.one_class, c.row_classes, c.mixed, *c.shares], **RAW)
         self._on(c.class_mode.input, self.change_classes)
-        follow(self, [c.row_classes.change, c.mixed.change])
+        draw_at(self, [c.row_classes.change, c.mixed.change])
         c.seeds.submit(friendly(self.check_seeds), self.inputs, None, **RAW)
         for button, move in ((c.previous, -1), (c.next, 1), (c.random, 0)):
             self._on(button.click, self.move_seeds(move))
@@ -225,8 +226,8 @@ class Explore:
 
     def change_directions(self, values: Values, event: gr.EventData) -> Updates:
         """To and from a strip, or without one of the user's own directions."""
-        recipe, name, kept = self.read(values), told(event).get("name"), Kept.from_json(values[self.kept])
-        if told(event).get("action") == "remove":
+        recipe, name, kept = self.read(values), details_of(event).get("name"), Kept.from_json(values[self.kept])
+        if details_of(event).get("action") == "remove":
             return self.write(_without_own(recipe, name), kept.before)
         if not name:
             return self.write(self._after_strip(recipe.changed(sweep=""), kept.last, values[self.narrow]), kept.before[:-1])
@@ -270,9 +271,9 @@ class Explore:
 
     def vary(self, values: Values, event: gr.EventData) -> Updates:
         """Variations of an image, which may be a variation itself."""
-        if told(event).get("action") != "vary":
+        if details_of(event).get("action") != "vary":
             return {}
-        target, now = one_image(told(event).get("tile")), self.read(values)
+        target, now = one_image(details_of(event).get("tile")), self.read(values)
         if target.latents or target.plane:
             raise RecipeError("Variations are made of seeds; this image comes from a latent. Move it along directions instead.")
         origin, path = target.seeds[0], ()
@@ -341,7 +342,8 @@ class Explore:
         recipe, marked = self.read(values), values[self.marked]
         more, less = ([one_image(query) for query in _queries(marked, kind)] for kind in ("more", "less"))
         name = (values[self.controls.own_name] or "").strip() or "own"
-        return self.write(make_direction(recipe, name, more, less, self.library.sampler(recipe.checkpoint)), self._before(values))
+        work = seek_direction(recipe, name, more, less, self.library.sampler(recipe.checkpoint))
+        return self.write(finish(self.renderer.turns.share(work, ("direction", recipe.checkpoint))), self._before(values))
 
     def find_best(self, values: Values) -> Iterator[Updates]:
         recipe = self.read(values)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from resgen.budget import USUAL_STEPS
-from resgen.composite import read_dict
 from resgen.invert import Inversion, invert, load_photo
 from resgen.plates import Plate
 from resgen.recipe import Recipe
@@ -26,6 +25,7 @@ from resgen.studio.page import (
     cancelling,
     friendly,
     grid,
+    last_written,
     offer_images,
     redraw,
     uploaded,
@@ -76,7 +76,7 @@ class InvertScreen:
 
     def read(self, values: Values) -> Recipe | None:
         """The recipe of the image that was found, None before there is one. Raises RecipeError."""
-        recipe = read_dict(values[self.kept]) if values[self.kept] else None
+        recipe = last_written(self, values)
         return recipe if isinstance(recipe, Recipe) else None
 
     def write(self, recipe: Recipe) -> Updates:

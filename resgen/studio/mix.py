@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from resgen.card import plain
-from resgen.composite import StyleMix, finer_half, read_dict, read_points
+from resgen.composite import StyleMix, finer_half, read_points
 from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import Recipe
 from resgen.studio.page import (
@@ -20,9 +20,10 @@ from resgen.studio.page import (
     Values,
     as_pins,
     download,
-    follow,
+    draw_at,
     friendly,
     grid,
+    last_written,
     make_pins,
     offer,
     offer_images,
@@ -83,7 +84,7 @@ class MixScreen:
         rows, columns = pinned(values[self.rows]), pinned(values[self.columns])
         if not rows or not columns:
             return None
-        kept = read_dict(values[self.kept]) if values[self.kept] else None
+        kept = last_written(self, values)
         chosen = tuple(values[self.blocks] or ())
         blocks = tuple(sorted(chosen)) if all(isinstance(block, int) for block in chosen) else chosen
         count = self._count(rows[0])
@@ -117,7 +118,7 @@ class MixScreen:
     def connect(self, tab: gr.Tab) -> None:
         """Attach every listener."""
         redraw(self, [self.blocks.input, self.scale.input, self.scale.release], self.renderer.view)
-        follow(self, [self.rows.change, self.columns.change])
+        draw_at(self, [self.rows.change, self.columns.change])
         offered = {self.blocks, self.kept, self.lacking}
         self.view.submit(writing(self.offer_blocks, offered), self.inputs, [*offered], **LAST, preprocess=False)
         for button, target in ((self.pins_to_rows, self.rows), (self.pins_to_columns, self.columns)):
@@ -136,7 +137,7 @@ class MixScreen:
             recipe = self.read(values)
         except ResGenError:
             return {}  # which the drawing says
-        if recipe is None or (values[self.kept] and recipe == read_dict(values[self.kept])):
+        if recipe is None or recipe == last_written(self, values):
             return {}
         blocks = gr.update(choices=self._choices(recipe.checkpoint), value=list(recipe.blocks))
         return {self.blocks: blocks, self.kept: recipe.to_dict(), self.lacking: ""}

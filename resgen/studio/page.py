@@ -4,6 +4,7 @@ import base64
 import html
 import inspect
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
@@ -14,7 +15,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 from resgen.budget import MAX_STOPS
-from resgen.composite import AnyRecipe, read_query
+from resgen.composite import AnyRecipe, read_dict, read_query
 from resgen.errors import DataError, RecipeError, ResGenError
 from resgen.fields import Declared, Dial, declaration, limits
 from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, PLANE_HEIGHT, PLANE_WIDTH, STEP_DIAL, Recipe, enlargement
@@ -40,6 +41,8 @@ SAVED_SIDE = 2048  # pixels up to which a single image is enlarged, eight times 
 TOLD_EVERY = 0.25  # seconds between two words of long work; it ends at such a moment when it is cancelled
 
 POINTS_HELP = "Such as 3,7 or 10-12; @ and a class behind one chooses it. Press Enter."  # of a box for `read_points`
+
+UNREAD = "A pinned image cannot be read; remove it and pin it again."
 
 PIN = ("pin", "Pin", "Keep this image for the other screens; key P")
 OPEN = ("open", "Open in Explore", "Go on with this image: turn it, vary it")
@@ -77,6 +80,11 @@ class Screen(Protocol):
     def write(self, recipe: Any) -> Updates:
         """What makes the controls show a recipe. Raises ResGenError."""
         ...
+
+
+def last_written(screen: Screen, values: Values) -> AnyRecipe | None:
+    """The recipe last written to a screen, as the page tells it; None before there is one. Raises RecipeError."""
+    return read_dict(values[screen.kept]) if values[screen.kept] else None
 
 
 # Events.
@@ -118,7 +126,7 @@ def message(error: Exception, where: str, shown: Callable[[str], str] = html.esc
     return gr.Error(shown(words), title="That did not work", print_exception=False)
 
 
-def told(event: gr.EventData) -> dict[str, Any]:
+def details_of(event: gr.EventData) -> dict[str, Any]:
     """What the page tells beside an event, by name; nothing where it is no table."""
     return event._data if isinstance(event._data, dict) else {}
 
@@ -134,13 +142,16 @@ def inform(words: str) -> None:
 
 
 def uploaded(file: Any, otherwise: str) -> Path:
-    """The file that a visitor has sent, as the page names it. Raises DataError, ``otherwise``, for any other: it may name anything on the server.
+    """The file that a visitor has sent, as the page names it. Raises DataError, ``otherwise`` where it names none.
 
-    Gradio's own way to a file leaves another one, empty, at each event.
+    What was cleared since, or sent to another process, is not here, nor is whatever else on the server it may name. Gradio's own way to a file leaves
+    another one, empty, at each event.
     """
     path = file.get("path") if isinstance(file, dict) else getattr(file, "path", None)
-    if not isinstance(path, str) or not is_in_or_equal(path, get_upload_folder()):
+    if not isinstance(path, str):
         raise DataError(otherwise)
+    if not os.path.isfile(path) or not is_in_or_equal(path, get_upload_folder()):  # in this order: a name that cannot be is no file
+        raise DataError("What was sent is not here any more: send it again.")
     return Path(path)
 
 
@@ -205,7 +216,7 @@ def _ask() -> str:
     return (STATIC / "ask.js").read_text(encoding="utf-8")
 
 
-def follow(screen: Screen, triggers: Iterable[Any]) -> None:
+def draw_at(screen: Screen, triggers: Iterable[Any]) -> None:
     """Have a screen drawn at ``triggers``, changes that come from a hand or from `write` alike; what comes together is drawn once."""
     for trigger in triggers:
         trigger(None, None, None, js=f"() => ({_ask()})(['{screen.view.elem_id}'])")
@@ -374,14 +385,20 @@ def make_pins(renderer: Renderer, recipes: Sequence[Recipe]) -> list[dict[str, s
 
 def pinned(value: Any) -> tuple[Recipe, ...]:
     """The recipes in a pin list's value, which came from a browser. Raises RecipeError."""
-    unread = "A pinned image cannot be read; remove it and pin it again."
-    return tuple(one_image(pin.get("query") if isinstance(pin, dict) else None, unread) for pin in (value if isinstance(value, list) else ()))
+    return tuple(one_image(pin.get("query") if isinstance(pin, dict) else None, UNREAD) for pin in _pins(value))
+
+
+def _pins(value: Any) -> list[Any]:
+    """The pins of a pin list's value. Raises RecipeError where it is none."""
+    if value and not isinstance(value, list):
+        raise RecipeError(UNREAD)
+    return value or []
 
 
 def as_pins(value: Any) -> list[Any]:
     """A pin list's value for another one, whose images come from one generator: that of the first. Raises RecipeError where it is none."""
     images = pinned(value)
-    ours = [pin for pin, image in zip(value or (), images, strict=True) if image.checkpoint == images[0].checkpoint]
+    ours = [pin for pin, image in zip(_pins(value), images, strict=True) if image.checkpoint == images[0].checkpoint]
     if len(ours) < len(images):
         warn(f"{len(images) - len(ours)} pinned images of other generators than {images[0].checkpoint} are left out.")
     return ours
@@ -405,9 +422,9 @@ def offer_images(renderer: Renderer, view: gr.HTML, file: gr.JSON) -> None:
     """Hand one image of a grid, enlarged, to the browser where its button to save is pressed."""
 
     def save(event: gr.EventData) -> dict[str, str] | None:
-        if told(event).get("action") != "save":
+        if details_of(event).get("action") != "save":
             return None
-        recipe = one_image(told(event).get("tile"), "This image cannot be saved alone.")
+        recipe = one_image(details_of(event).get("tile"), "This image cannot be saved alone.")
         scale = min(8, enlargement(SAVED_SIDE, renderer.library.card(recipe.checkpoint).arch.resolution))
         return download(renderer.file_name(recipe), renderer.png(recipe.changed(scale=scale)))
 

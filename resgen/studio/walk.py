@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from resgen.composite import Walk, read_dict, read_points
+from resgen.composite import Walk, read_points
 from resgen.errors import RecipeError
 from resgen.studio.page import (
     ASK,
@@ -19,8 +19,9 @@ from resgen.studio.page import (
     cancelling,
     dialled,
     download,
-    follow,
+    draw_at,
     friendly,
+    last_written,
     make_pins,
     pin_list,
     pinned,
@@ -89,7 +90,7 @@ class WalkScreen:
 
     def read(self, values: Values) -> Walk | None:
         """The walk that the controls show; None where there are less than two stops. Raises RecipeError."""
-        kept = read_dict(values[self.kept]) if values[self.kept] else None
+        kept = last_written(self, values)
         stops = pinned(values[self.stops])
         if len(stops) < 2:
             return None
@@ -114,7 +115,7 @@ class WalkScreen:
         dials = (self.seconds, self.fps, self.scale)
         changes = [self.path.input, self.pace.input, self.loop.input, *(dial.input for dial in dials), *(dial.release for dial in dials)]
         redraw(self, changes, self.renderer.film_view)
-        follow(self, [self.stops.change])
+        draw_at(self, [self.stops.change])
         self.use_pins.click(friendly(self.use), self.tray, self.stops, **QUIET)
         self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.checkpoint], self.stops, **QUIET)
         film = self.make.click(friendly(self.make_film), {*self.inputs, self.format}, [self.file, self.progress], **SLOW, preprocess=False)
