@@ -75,7 +75,7 @@ def enough_memory(name: str) -> Generator[None]:
     except (MemoryError, RuntimeError) as error:  # the CPU's allocator and Metal's raise plain RuntimeErrors
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not _SHORT.search(str(error)):
             raise
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() and not gpu_lost.is_set():
             torch.cuda.empty_cache()
         raise ShortageError(f"There is not enough memory to draw with {name}: choose a smaller generator, or close other programs.") from error
 
@@ -132,8 +132,9 @@ class Sampler:
         self.shortage = ""  # how it draws since memory was short, in words
         self._again = 0.0  # when whole batches are tried again
         self._memory = memory or Memory()
+        device = pick_device(device)
         try:
-            self._place = self._place_on(device := pick_device(device))
+            self._place = self._place_on(device)
         except RuntimeError as error:
             _note_loss(device, error)
             self._place = self._place_on("cpu")
@@ -160,9 +161,9 @@ class Sampler:
         draw_exactly()
         with enough_memory(self.card.name):
             generator = self.checkpoint.build().to(memory_format=torch.channels_last).to(device)
-        if not isinstance(generator, ResNetGenerator):
-            return Place(device, generator, generator)
-        return Place(device, generator, Remembering(FoldedGenerator(generator), f"{self.checkpoint.sha256} {device}", self._memory))
+            if not isinstance(generator, ResNetGenerator):
+                return Place(device, generator, generator)
+            return Place(device, generator, Remembering(FoldedGenerator(generator), f"{self.checkpoint.sha256} {device}", self._memory))
 
     @contextmanager
     def guarded(self) -> Generator[Place]:

@@ -254,13 +254,13 @@ def failing(error: Exception) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("error", SHORT)
-@pytest.mark.parametrize("what", ["anatomy", "stand", "load"])
+@pytest.mark.parametrize("what", ["anatomy", "stand", "load", "fold"])
 def test_where_memory_is_short_all_else_is_refused_in_a_sentence(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception
 ) -> None:
     library, recipe = Library(tiny_folder, "cpu"), Recipe(checkpoint="tiny", seeds=(1,))
-    if what == "load":
-        monkeypatch.setattr("resgen.checkpoint.Checkpoint.build", failing(error))
+    if what in ("load", "fold"):
+        monkeypatch.setattr("resgen.checkpoint.Checkpoint.build" if what == "load" else "resgen.sampler.FoldedGenerator", failing(error))
         with pytest.raises(ShortageError, match="not enough memory"):
             library.sampler("tiny")
         return
