@@ -23,6 +23,7 @@ from resgen.train.assembly import PartsTrainer
 from resgen.train.command import train_generator
 from resgen.train.config import TrainConfig
 from resgen.train.contest import FROZEN_STEPS
+from resgen.train.eyes import EyesTrainer
 from resgen.train.finish import to_checkpoint
 from resgen.train.parallel import Team
 from resgen.train.parts import FEWEST_NUMBERS, MAX_VALUES, Column, Parts, read_parts
@@ -246,6 +247,21 @@ def test_another_loss_goes_on_from_parts(folder: Path, table: Path, tmp_path: Pa
     train(replace(config, resolution=16, mean_shift=None, widths=None, init=str(tmp_path / "parts" / "bars.safetensors")), tmp_path / "larger")
     larger, before = load_checkpoint(tmp_path / "larger" / "bars.safetensors").card.arch, began.card.arch
     assert isinstance(before, GeneratorConfig) and larger == replace(before, widths=(12, 8, 8)) and larger.resolution == 16
+
+
+@pytest.mark.parametrize("classes", [("narrow",), ("a", "b", "c")])
+def test_other_classes_begin_with_the_blocks_of_parts_and_have_a_picture_for_each_seed(
+    data: ImageSet, trained: Checkpoint, classes: tuple[str, ...]
+) -> None:
+    """Cells of other classes were never cut: all seeds of a class would lie in one."""
+    others = replace(data, labels=np.arange(300) % len(classes), classes=classes)
+    config = TrainConfig((), "others", images=48, batch=12, group=4, widths=(24, 16))
+    trainer = EyesTrainer(config, others, FeatureResNet(FeatureConfig(3, (8, 12))), "cpu", "", Team(), trained)
+    assert torch.equal(trainer.generator.blocks[1].conv1.weight, trained.weights["blocks.1.conv1.weight"])  # type: ignore[union-attr]
+    z = torch.randn(8, trainer.generator.config.z_dim)
+    w = trainer.generator.map(z, torch.eye(len(classes))[:1].expand(8, -1) if len(classes) > 1 else None)
+    assert w.std(dim=0).max() > 0.1
+    trainer.step()
 
 
 def test_few_seeds_lie_between_parts_whatever_a_run_begins_with(data: ImageSet, parts: Parts, trained: Checkpoint) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import groupby, pairwise
 from operator import ge, le
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.train.config import TrainConfig
 
 NARROWEST = 16  # channels, from which on a block that a run adds has no fewer than the last
+LATENTS = ("z_dim", "w_dim", "parts")  # settings of a generator that one begun with it shares
 
 Weights = dict[str, Tensor]
 
@@ -22,6 +24,16 @@ def inherited(config: TrainConfig, before: GeneratorConfig, resolution: int) -> 
     widths = config.widths or _widths(before, resolution)
     mean_shift = before.mean_shift if config.mean_shift is None else config.mean_shift
     return replace(config, widths=widths, mean_shift=mean_shift)
+
+
+def kept_latents(before: GeneratorConfig, classes: int) -> dict[str, Any]:
+    """The settings of noise and w that a generator of ``classes`` (1: unconditional) takes of the one that it begins with.
+
+    Parts are cut for each class: those of other classes would stand for nothing, and nothing but a table could fill them.
+    """
+    if before.parts and max(1, before.num_classes) != classes:
+        return {"w_dim": before.w_dim}
+    return {name: getattr(before, name) for name in LATENTS}
 
 
 def kept_widths(before: GeneratorConfig, resolution: int) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Training in the eyes of a frozen network: the drifting loss, an adversary, or both."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,8 +10,10 @@ from torch.nn import functional as F
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
 from resgen.features import Eyes, as_shown, to_float
+from resgen.generator import GeneratorConfig
 from resgen.precision import autocast
 from resgen.train.augment import Augmentation, mirror, move
+from resgen.train.begin import kept_latents
 from resgen.train.config import TrainConfig
 from resgen.train.contest import FROZEN_STEPS, Contest
 from resgen.train.drift import Memory, describe, drift_loss
@@ -24,7 +27,6 @@ OTHERS = 32  # images of any class that repel, with guidance
 COARSE = 2  # maps at the coarse end that drift compares beside an adversary: it leads to means, and those of fine detail are soft
 DRIFT_EVERY = 2  # steps with an adversary: drift takes every second one, twice as strongly
 CLASS_RATE = 3.0  # factor of the step size of a class's own latent, with an adversary: realism must not outrun the class
-LATENTS = ("z_dim", "w_dim", "parts")  # settings of a generator that one begun with it shares
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,10 @@ class EyesTrainer(Trainer):
         self, config: TrainConfig, data: ImageSet, features: Eyes, device: str, command: str, team: Team, begun: Checkpoint | None = None
     ) -> None:
         self.by_class = [torch.nonzero(torch.from_numpy(data.labels) == c).flatten() for c in range(len(data.classes))]
-        latents = {name: getattr(begun.card.arch, name) for name in LATENTS} if begun else {}
+        latents: dict[str, Any] = {}
+        if begun is not None:
+            assert isinstance(begun.card.arch, GeneratorConfig)
+            latents = kept_latents(begun.card.arch, len(data.classes))
         super().__init__(config, generator_config(config, data, **latents), data, device, command, team, begun)
         self.sight = Sight(features, self.images, self.device)
         if config.fights:
