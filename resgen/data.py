@@ -8,14 +8,14 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from resgen.budget import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
 from resgen.errors import DataError
-from resgen.files import cache_folder, open_plain
+from resgen.files import cache_folder, locked, open_plain
 
 MAX_RESOLUTION = 1024  # of a data set
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -231,15 +231,16 @@ def _square(picture: Image.Image, resolution: int | None) -> np.ndarray:
 def _load_torchvision(name: str, resolution: int | None, train: bool) -> ImageSet:
     from torchvision import datasets
 
+    kind: Any = datasets.CIFAR10 if name == "cifar10" else datasets.FashionMNIST
     try:
-        if name == "cifar10":
-            data = datasets.CIFAR10(cache_folder(), train=train, download=True)
-            images, labels = data.data, np.array(data.targets)
-        else:
-            data = datasets.FashionMNIST(cache_folder(), train=train, download=True)
-            images, labels = np.repeat(data.data.numpy()[..., None], 3, axis=3), data.targets.numpy()
+        with locked(cache_folder() / f"{name}.lock"):  # of the processes of a training one downloads, and the others find it
+            data = kind(cache_folder(), train=train, download=True)
     except Exception as error:  # torchvision passes on whatever the network raised
         raise DataError(f"{name} could not be downloaded; check the network, or give --data a folder or zip of class folders.") from error
+    labels = np.asarray(data.targets)
+    images = np.asarray(data.data)
+    if images.ndim == 3:  # of greys
+        images = np.repeat(images[..., None], 3, axis=3)
     if resolution and images.shape[1] != resolution:
         images = np.stack([np.asarray(Image.fromarray(image).resize((resolution, resolution), Image.Resampling.LANCZOS)) for image in images])
     classes = tuple(label.lower().replace("/top", "").replace(" ", "-") for label in data.classes)

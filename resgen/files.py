@@ -7,12 +7,18 @@ import stat
 import sys
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from fnmatch import fnmatchcase
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
 from resgen.errors import FileError
+
+try:
+    import fcntl
+except ImportError:  # of Windows, where no folder can be locked: nothing is kept from anybody
+    fcntl = None
 
 _writers = count()  # of this process: two may write to one name at once
 
@@ -76,12 +82,65 @@ def write_atomically(path: Path, data: bytes) -> None:
         partial.write_bytes(data)
 
 
-def clear_partials(folder: Path) -> None:
-    """Remove what writers that were killed have left half-written in a folder that nobody else writes to."""
-    for partial in folder.rglob("*.part"):
-        if re.search(r"\.\d+\.part$", partial.name, re.ASCII):  # a browser's unfinished downloads have no number of a writer
+def clear_partials(folder: Path, *names: str) -> None:
+    """Remove what killed writers of files of these ``names``, in which * stands for anything, have left half-written in a folder of one's own."""
+    for partial in folder.glob("*.part"):
+        written = re.fullmatch(r"(.+)\.\d+\.\d+\.part", partial.name, re.ASCII)  # as `_partial` names them
+        if written and any(fnmatchcase(written[1], name) for name in names):
             with suppress(OSError):
                 partial.unlink()
+
+
+@contextmanager
+def locked(path: Path, waits: bool = True) -> Generator[None]:
+    """Hold the lock ``path``, a file that is gone afterwards: nobody else has it meanwhile. That of a process that was killed is free.
+
+    Where none can be made, nothing is kept from anybody. Raises BlockingIOError where it does not wait for whoever holds it.
+    """
+    lock = _lock(path, waits)
+    try:
+        yield
+    finally:
+        if lock:
+            with lock, suppress(OSError):
+                path.unlink()
+
+
+def _lock(path: Path, waits: bool) -> BinaryIO | None:
+    """The file ``path``, open and locked; None where there are no locks. Raises BlockingIOError."""
+    while fcntl:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with ExitStack() as opened:
+                file = opened.enter_context(path.open("ab"))
+                fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    opened.pop_all()
+                    return file
+        except FileNotFoundError:
+            continue  # whoever had it has removed it, and another may have made the next one
+        except BlockingIOError:
+            raise
+        except OSError:
+            return None
+    return None
+
+
+@contextmanager
+def own_folder(folder: Path) -> Generator[None]:
+    """A folder that no other run has for its own meanwhile; where it is new and stays empty, it is gone afterwards. Raises FileError."""
+    is_new = not folder.exists()
+    try:
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(folder / ".lock", waits=False))
+            except BlockingIOError as error:
+                raise FileError(f"Another run is writing to {folder}: wait until it has ended, or choose another --out.") from error
+            yield
+    finally:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def cache_folder() -> Path:

@@ -1,6 +1,8 @@
 import io
 import os
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -172,3 +174,24 @@ def test_pictures_of_all_modes_are_opened_or_refused(tmp_path: Path, mode: str) 
         assert open_picture(tmp_path / "x.tif").mode in ("RGB", "RGBA")
     except DataError as error:
         assert mode == "LAB" and "cannot be read" in str(error)
+
+
+def test_of_processes_that_want_one_set_one_downloads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the same time each would write to the files that another one reads."""
+    begun = list[Path]()
+
+    class Kept:
+        classes, targets, data = ("a",), [0, 0], np.zeros((2, 4, 4, 3), np.uint8)
+
+        def __init__(self, folder: Path, train: bool, download: bool) -> None:
+            if not (folder / "whole").exists():
+                begun.append(folder)
+                (folder / "half").touch(exist_ok=False)
+                time.sleep(0.05)
+                (folder / "half").rename(folder / "whole")
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", Kept)
+    monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache")
+    with ThreadPoolExecutor(4) as pool:
+        sets = list(pool.map(lambda _: load_images(["cifar10"]), range(4)))
+    assert [len(found.labels) for found in sets] == [2] * 4 and begun == [tmp_path / "cache"]

@@ -1,11 +1,15 @@
 import errno
 import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from resgen.errors import FileError
-from resgen.files import check_place, clear_partials, open_plain, whole_file, whole_files, write_atomically
+from resgen.files import check_place, clear_partials, locked, open_plain, own_folder, whole_file, whole_files, write_atomically
 
 
 def test_a_file_is_whole_with_its_folders(tmp_path: Path) -> None:
@@ -70,12 +74,44 @@ def test_a_place_is_tried_without_a_trace(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["folder", "x"] and (tmp_path / "x").read_bytes() == b"old"
 
 
-def test_what_killed_writers_left_is_cleared(tmp_path: Path) -> None:
-    for name in ("a.png", "a.png.7.part", "samples/b.png.8.part"):
+def test_what_killed_writers_left_is_cleared_and_what_others_have_is_not(tmp_path: Path) -> None:
+    """Archives in parts, downloads that are not finished, and files of other names or folders belong to somebody else."""
+    left = [f"{name}.7.{number}.part" for number, name in enumerate(("a.png", "12.png"))]
+    others = ["a.png", "backup.7z.001.part", "a.png.7.part", "film.mp4.part", "film.mp4.7.1.part", "a.png.7.x.part", "deep/a.png.7.1.part"]
+    for name in (*left, *others):
         write_atomically(tmp_path / name, b"x")
-    (tmp_path / "film.mp4.part").touch()  # a download that somebody else has not finished
-    clear_partials(tmp_path)
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a.png", "film.mp4.part"}
+    clear_partials(tmp_path, "a.png", "[0-9]*.png")
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()} == {*others}
+
+
+def test_a_lock_is_held_by_one_and_leaves_no_trace(tmp_path: Path) -> None:
+    inside, most = list[int](), list[int]()
+
+    def work(_: int) -> None:
+        with locked(tmp_path / "a" / "lock"):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.002)
+            inside.pop()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(40)))
+    assert max(most) == 1 and len(most) == 40 and not list((tmp_path / "a").iterdir())
+
+
+def test_a_folder_is_the_own_of_one_run_until_that_ends_or_is_killed(tmp_path: Path) -> None:
+    held = "import sys, time; from pathlib import Path; from resgen.files import own_folder\nwith own_folder(Path(sys.argv[1])): print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", held, str(tmp_path / "run")], stdout=subprocess.PIPE) as other:
+        assert other.stdout and other.stdout.readline()
+        with pytest.raises(FileError, match=r"Another run is writing to .*/run"), own_folder(tmp_path / "run"):
+            pass
+        other.kill()
+    with own_folder(tmp_path / "run"), own_folder(tmp_path / "other"):
+        (tmp_path / "other" / "x").touch()
+    assert os.listdir(tmp_path / "other") == ["x"] and not os.listdir(tmp_path / "run")
+    with pytest.raises(ValueError), own_folder(tmp_path / "new"):
+        raise ValueError
+    assert not (tmp_path / "new").exists()
 
 
 def test_each_writer_has_a_file_of_its_own_that_is_cleared_as_any(tmp_path: Path) -> None:
@@ -87,7 +123,7 @@ def test_each_writer_has_a_file_of_its_own_that_is_cleared_as_any(tmp_path: Path
     assert (tmp_path / "x").read_bytes() == b"last"
     with pytest.raises(FileError), whole_file(tmp_path / "x") as killed:
         killed.write_bytes(b"half")
-        clear_partials(tmp_path)
+        clear_partials(tmp_path, "x")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 

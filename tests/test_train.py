@@ -27,8 +27,9 @@ from torchvision.models._api import WeightsEnum
 from resgen.checkpoint import load_checkpoint
 from resgen.cli import main
 from resgen.data import ImageSet, load_images
-from resgen.errors import CheckpointError, DataError, ResGenError
+from resgen.errors import CheckpointError, DataError, FileError, ResGenError
 from resgen.features import FeatureConfig, FeatureResNet, PretrainedResNet50, as_shown, load_features, save_features
+from resgen.files import own_folder
 from resgen.train.classifier import train_features
 from resgen.train.command import open_eyes, train_generator
 from resgen.train.config import TrainConfig
@@ -174,6 +175,24 @@ def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp
     with pytest.raises(CheckpointError, match=f"lacks {STATE}"):
         train(resume=True)
     assert (tmp_path / "shapes.safetensors").read_bytes() == trained
+
+
+def test_two_runs_do_not_write_to_one_folder_and_files_of_others_stay(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
+    config = TrainConfig((str(shapes_zip),), "shapes", images=12, batch=12, group=4, widths=(8, 8, 8))
+    theirs = [tmp_path / name for name in ("backup.7z.001.part", "deep/shapes.safetensors.1.2.part", "film.mp4.1.2.part")]
+    killed = [
+        tmp_path / f"{name}.1.2.part" for name in (STATE, "history.csv", "shapes.safetensors", "samples/000000012.png", "snapshots/1000.safetensors")
+    ]
+    for path in (*theirs, *killed):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    with own_folder(tmp_path), pytest.raises(FileError, match="Another run is writing"):
+        go(config, tmp_path, eyes)
+    assert all(path.exists() for path in (*theirs, *killed)), "what the other run is writing"
+    go(config, tmp_path, eyes)
+    assert all(path.exists() for path in theirs) and not any(path.exists() for path in killed)
+    with own_folder(tmp_path):
+        pass
 
 
 def test_what_is_far_beyond_black_and_white_is_led_back_and_nothing_further_out() -> None:

@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from resgen.data import ImageSet, load_images
 from resgen.efficientnet import PretrainedEyes, is_installed
 from resgen.errors import DataError
 from resgen.features import Eyes, PretrainedResNet50, load_features
-from resgen.files import check_place, write_atomically
+from resgen.files import check_place, clear_partials, own_folder, write_atomically
 from resgen.generator import GeneratorConfig
 from resgen.grid import draw_png
 from resgen.library import SHIPPED, Library
@@ -27,7 +28,7 @@ from resgen.train.finish import to_checkpoint
 from resgen.train.loop import run
 from resgen.train.parallel import Team, join, leave
 from resgen.train.parts import read_parts
-from resgen.train.state import STATE, take_adversary
+from resgen.train.state import HISTORY, STATE, take_adversary
 from resgen.train.trainer import Trainer
 
 # For drift alone, and to name directions where EfficientNet is not installed: photographs of all sorts taught them.
@@ -36,6 +37,7 @@ BY_NAME = {"lite0": PretrainedEyes, "resnet50": PretrainedResNet50}  # --feature
 FEW_CLASSES, LARGE_GROUP, SMALL_GROUP = 20, 16, 4  # many classes need many in a batch, hence small groups
 NAMED = 5  # files that could not be read
 SHOWN_CLASSES = 12
+SAMPLES, SNAPSHOTS = "samples", "snapshots"  # folders of a run
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,37 @@ def train_generator(
     """Train and return the checkpoint's path; it is written anew at each save. Raises ResGenError."""
     check_name(config.name)
     team, device = join(pick_device(device))
+    with _own_place(out, config.name) if team.leads else nullcontext():
+        path = _train(config, out, resume, features, device, team, dataset, command, progress, report)
+    leave()
+    return path
+
+
+@contextmanager
+def _own_place(out: Path, name: str) -> Generator[None]:
+    """The folder of a run, as long as it lasts its own, without what one that was killed left half-written. Raises FileError."""
+    with own_folder(out):
+        for file in (f"{name}.safetensors", STATE, HISTORY):
+            check_place(out / file)
+            clear_partials(out, file)
+        clear_partials(out / SAMPLES, "[0-9]*.png")
+        clear_partials(out / SNAPSHOTS, "[0-9]*.safetensors")
+        yield
+
+
+def _train(
+    config: TrainConfig,
+    out: Path,
+    resume: bool,
+    features: Path | None,
+    device: str,
+    team: Team,
+    dataset: dict[str, Any],
+    command: str,
+    progress: Callable[..., None],
+    report: Callable[[str], None],
+) -> Path:
+    """`train_generator` as one of a ``team``, in a folder of its own."""
     data = load_images(config.data, config.resolution)
     check_classes(data)
     config = _grouped(config, len(data.classes), team.size)
@@ -66,8 +99,6 @@ def train_generator(
         assert isinstance(begun.card.arch, GeneratorConfig)
         config = inherited(config, begun.card.arch, data.images.shape[-1])
     path = out / f"{config.name}.safetensors"
-    for place in (path, out / STATE):
-        check_place(place)
     trainer = _make_trainer(config, data, features, device, command, team, begun)
     if begun_at is not None and not resume:  # a run that goes on has its own
         take_adversary(trainer, begun_at.with_name(STATE))
@@ -80,18 +111,17 @@ def train_generator(
         save_checkpoint(to_checkpoint(trainer, dataset, float(rows[-1]["seconds"]) / 3600, rows), path)
         if len(rows) == 1:
             report(_describe(data))
-        draw_samples(path, out / "samples" / f"{trainer.images_seen:09}.png")
+        draw_samples(path, out / SAMPLES / f"{trainer.images_seen:09}.png")
         report("  ".join(f"{key} {value}" for key, value in rows[-1].items()))
 
     def on_milestone(seconds: float) -> None:
-        save_checkpoint(to_checkpoint(trainer, dataset, seconds / 3600), out / "snapshots" / f"{trainer.images_seen}.safetensors")
+        save_checkpoint(to_checkpoint(trainer, dataset, seconds / 3600), out / SNAPSHOTS / f"{trainer.images_seen}.safetensors")
 
     if team.leads:
         run(trainer, out, resume, on_step, on_save, on_milestone)
         report(f"Wrote {path}")
     else:
         run(trainer, out, resume, *[lambda *_: None] * 3)
-    leave()
     return path
 
 

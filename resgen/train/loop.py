@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from resgen.errors import CheckpointError
-from resgen.files import clear_partials
 from resgen.train.state import HISTORY, STATE, capture, load_state, read_history, save_state, write_history
 from resgen.train.trainer import Trainer
 
@@ -72,8 +71,6 @@ def _begin(trainer: Trainer, out: Path, resume: bool) -> list[dict[str, Any]]:
         rows = [row for row in read_history(out / HISTORY) if row["images"] <= trainer.images_seen]
     elif resume and (out / f"{trainer.config.name}.safetensors").exists():  # which is written after the first state
         raise CheckpointError(f"{out} lacks {STATE}, the state of its run: begin another in another --out, with its checkpoint as --init.")
-    if trainer.team.leads:
-        clear_partials(out)
     return rows
 
 
