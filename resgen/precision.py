@@ -8,6 +8,8 @@ import torch
 @cache
 def quick_dtype(kind: str) -> torch.dtype:
     """What a kind of device ('cpu', 'cuda', ...) multiplies fastest and learning can stand: bfloat16, or float32."""
+    if kind == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if kind != "cpu":
         return torch.bfloat16
     has = torch.cpu.get_capabilities()
