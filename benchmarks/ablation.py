@@ -31,6 +31,7 @@ from resgen.train.eyes import EyesTrainer
 from resgen.train.finish import to_checkpoint
 from resgen.train.parallel import Team
 
+JOINED = {"loss": "drift+adversary", "drift_share": 1.0}
 WARM_UP, TIMED = 3, 20  # steps that tell how many the minutes have; warm-up steps cost more
 FIGURES = ("frechet", "kernel", "precision", "recall", "accuracy", "deviation", "near_copies")
 
@@ -39,7 +40,7 @@ FIGURES = ("frechet", "kernel", "precision", "recall", "accuracy", "deviation", 
 class Arm:
     """One training."""
 
-    choices: dict[str, Any] = field(default_factory=dict)  # that it makes otherwise than `resgen train --loss drift+adversary`
+    choices: dict[str, Any] = field(default_factory=dict)  # of its loss; none: `JOINED`
     eyes: Path = Path("lite0")
     begun: bool = True  # with the weights of --init
     without: Callable[[], AbstractContextManager[Any]] = nullcontext  # takes a part away while it trains
@@ -59,7 +60,7 @@ PLAIN = "SNGAN, from nothing"
 
 def train_arm(arm: Arm, begun: Checkpoint, data: ImageSet, seconds: float) -> tuple[Checkpoint, int]:
     """The averaged generator after ``seconds`` of processor, and how many images it drew in training."""
-    choices = {"loss": "drift+adversary", "drift_share": 1.0, "batch": 60, "group": 6, "lr": 2.5e-4, "flip": True, **arm.choices}
+    choices = {"batch": 60, "group": 6, "lr": 2.5e-4, "flip": True, **(arm.choices or JOINED)}
     config = TrainConfig((), "ablation", images=10**9, widths=begun.card.arch.widths, **choices)  # type: ignore[attr-defined]
     with arm.without():
         trainer = EyesTrainer(config, data, open_eyes(arm.eyes), "cpu", "", Team(), begun if arm.begun else None)

@@ -336,10 +336,7 @@ def test_parts_need_a_table_and_nothing_else_does() -> None:
             TrainConfig((), "bars", **settings)  # type: ignore[arg-type]
 
 
-def test_what_parts_have_no_use_for_is_refused(folder: Path, table: Path, tmp_path: Path) -> None:
-    for settings in ({"flip": True}, {"guidance": 0.2}, {"group": 4}):
-        with pytest.raises(DataError, match="--flip, --guidance and --group"):
-            TrainConfig((), "bars", loss="parts+adversary", table="parts.csv", **settings)  # type: ignore[arg-type]
+def test_pixels_alone_need_no_eyes(folder: Path, table: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="leave out --features"):
         train(TrainConfig((str(folder),), "bars", batch=12, loss="parts", table=str(table)), tmp_path / "out", features=Path("lite0"))
 

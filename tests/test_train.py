@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import platform
+import re
 import resource
 import shutil
 import signal
@@ -442,6 +443,30 @@ def test_names_are_checked_before_the_training(tmp_path: Path, eyes: Path) -> No
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(DataError, match=f"--{next(iter(wrong))}"):
         TrainConfig((), "", **wrong)  # type: ignore[arg-type]
+
+
+OTHERS = {"group": 4, "flip": True, "guidance": 0.2, "clarity": 0.5, "drift_share": 1.0, "drift_first": 1}
+
+
+@pytest.mark.parametrize(
+    ("loss", "useless"),
+    [
+        ("drift", "clarity drift_share drift_first"),
+        ("adversary", "guidance drift_share drift_first"),
+        ("drift+adversary", ""),
+        ("parts", "group flip guidance clarity drift_share drift_first"),
+        ("parts+adversary", "group flip guidance drift_share drift_first"),
+    ],
+)
+def test_an_option_that_a_loss_has_no_use_for_is_refused(loss: str, useless: str) -> None:
+    table = "parts.csv" if "parts" in loss else ""
+    for option, value in OTHERS.items():
+        if option in useless.split():
+            with pytest.raises(DataError, match=f"--{option.replace('_', '-')} does nothing with --loss {re.escape(loss)}: "):
+                TrainConfig((), "", loss=loss, table=table, **{option: value})  # type: ignore[arg-type]
+        else:
+            TrainConfig((), "", loss=loss, table=table, **{option: value})  # type: ignore[arg-type]
+    TrainConfig((), "", loss=loss, table=table, group=1)
 
 
 def test_eyes_by_name(eyes: Path) -> None:

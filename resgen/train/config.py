@@ -5,6 +5,14 @@ from dataclasses import dataclass
 from resgen.errors import DataError
 
 LOSSES = ("drift", "adversary", "drift+adversary", "parts", "parts+adversary")
+USED_BY = {  # options that some of the losses have no use for
+    "group": ("drift", "adversary", "drift+adversary"),
+    "flip": ("drift", "adversary", "drift+adversary"),
+    "guidance": ("drift", "drift+adversary"),
+    "clarity": ("adversary", "drift+adversary", "parts+adversary"),
+    "drift_share": ("drift+adversary",),
+    "drift_first": ("drift+adversary",),
+}
 MAX_SEED = 2**31 - 1  # seeds of steps and groups are made of a run's, and must fit 63 bits
 MAX_IMAGES = 10**12
 MAX_BATCH = 65_536
@@ -62,8 +70,13 @@ class TrainConfig:
             raise DataError(f"--loss must be one of {', '.join(LOSSES)}.")
         if self.assembles != bool(self.table):
             raise DataError("--loss parts needs --table, a CSV file that tells what each image is made of, and no other does.")
-        if self.assembles and (self.flip or self.guidance or self.group > 1):
-            raise DataError("--loss parts compares each image with its own: --flip, --guidance and --group are for drift and the adversary alone.")
+        for option, losses in USED_BY.items():
+            if self.loss not in losses and self._says(option):
+                raise DataError(f"--{option.replace('_', '-')} does nothing with --loss {self.loss}: leave it out, or choose {' or '.join(losses)}.")
+
+    def _says(self, option: str) -> bool:
+        """True where an option is not as it is unsaid; images in groups of one are in none."""
+        return getattr(self, option) != getattr(TrainConfig, option) and (option, self.group) != ("group", 1)
 
     @property
     def assembles(self) -> bool:
