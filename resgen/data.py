@@ -1,12 +1,15 @@
 """Data sets as one uint8 array: torchvision names (downloaded), folders or zips of class folders."""
 
+import hashlib
 import io
+import logging
 import re
 import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -32,6 +35,9 @@ SOURCES = {
     "fruits": {"name": "Fruits-360", "author": "Mihai Oltean and Horea Muresan, 2017", "licence": "MIT"},
 }
 DOWNLOADED = ("cifar10", "fashion-mnist")  # by torchvision, into the cache
+NAMED = 5  # files that could not be read
+
+log = logging.getLogger(__name__)
 
 
 def describe_source(name: str) -> dict[str, str]:
@@ -54,6 +60,27 @@ class ImageSet:
         """True where no pixel of a thousand images, from all classes, has a colour."""
         sample = self.images[:: len(self.images) // 1000 + 1]
         return bool((sample == sample[:, :1]).all())
+
+    @cached_property
+    def sha256(self) -> str:
+        """What identifies the images, their labels and their order."""
+        told = hashlib.sha256(bytes_of(self.images))
+        told.update(bytes_of(self.labels.astype(np.int64)))
+        return told.hexdigest()
+
+
+def bytes_of(array: np.ndarray) -> memoryview:
+    """An array's bytes, where they lie one after another without a copy."""
+    return np.ascontiguousarray(array).reshape(-1).data
+
+
+def load_and_tell(sources: Sequence[str], resolution: int | None = None, train: bool = True) -> ImageSet:
+    """`load_images`, and a line on stderr of the files that are left out. Raises DataError."""
+    data = load_images(sources, resolution, train)
+    if data.skipped:
+        more = f" and {len(data.skipped) - NAMED} more" if len(data.skipped) > NAMED else ""
+        log.warning("resgen: %s%s cannot be read as pictures, and are left out.", ", ".join(map(repr, data.skipped[:NAMED])), more)
+    return data
 
 
 def load_images(sources: Sequence[str], resolution: int | None = None, train: bool = True) -> ImageSet:

@@ -77,6 +77,13 @@ def test_images_without_names_are_told_of_in_the_natural_order_of_files(tmp_path
     assert [row["grey"] for row in rows] == ["1", "2", "10"]
 
 
+def test_a_table_that_begins_with_a_byte_order_mark_is_read_as_any(tmp_path: Path) -> None:
+    """As Excel writes UTF-8."""
+    path = table_of(tmp_path / "t.csv", ["1.png", "2.png"])
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert [row["grey"] for row in read_rows(path, 2)] == ["1", "2"]
+
+
 def test_names_are_of_the_images_that_could_be_read(tmp_path: Path) -> None:
     source = draw(tmp_path / "set", ["a/1.png", "a/2.png", "a/3.png"])
     (tmp_path / "set" / "a" / "2.png").write_bytes(b"no picture")

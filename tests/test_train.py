@@ -473,8 +473,9 @@ def test_eyes_by_name(eyes: Path) -> None:
     """Their side is a setting; what is no name is a file."""
     assert isinstance(open_eyes(eyes), FeatureResNet)
     assert [open_eyes(Path(name)).side for name in ("lite0", "lite0@64")] == [96, 64]  # type: ignore[union-attr]
-    with pytest.raises(CheckpointError):
-        open_eyes(Path("lite0@nonsense"))
+    for side in ("nonsense", "1024", "-64"):
+        with pytest.raises(CheckpointError, match="32 to 512 pixels"):
+            open_eyes(Path(f"lite0@{side}"))
 
 
 def test_a_run_begins_with_what_fits_of_a_checkpoint(tiny_folder: Path, shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
@@ -493,6 +494,108 @@ def test_a_run_begins_with_what_fits_of_a_checkpoint(tiny_folder: Path, shapes_z
     more = replace(second, images=8)
     resumed = load_checkpoint(train_generator(more, tmp_path / "second", True, eyes, "cpu", {}, "more", lambda *_: None, lambda _: None))
     assert resumed.card.training["images_seen"] == 12 and [stage["from_image"] for stage in resumed.card.training["stages"]] == [4, 8]
+
+
+def test_a_run_goes_on_without_the_checkpoint_that_it_began_with(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
+    """None of its weights is used any more; settings that it gave are the run's own by now. A file that is gone is no name of the Hub's."""
+    config = TrainConfig((str(shapes_zip),), "made", images=8, batch=4, group=2, widths=(16, 8, 8), mean_shift=20)
+    first = go(config, tmp_path / "first", eyes)
+    begun = replace(config, init=str(first), widths=None, mean_shift=None)
+    go(begun, tmp_path / "straight", eyes)
+    go(replace(begun, images=4), tmp_path / "second", eyes)
+    go(replace(begun, images=4), tmp_path / "third", eyes)
+    first.unlink()
+    with pytest.raises(CheckpointError, match=r"There is no file .*made\.safetensors, which --init names"):
+        go(begun, tmp_path / "fourth", eyes)
+    resumed = load_checkpoint(go(begun, tmp_path / "second", eyes, resume=True))
+    assert resumed.card.training["images_seen"] == 16 and resumed.card.arch == load_checkpoint(tmp_path / "straight" / "made.safetensors").card.arch
+    with pytest.raises(CheckpointError, match="another widths"):
+        go(replace(begun, widths=(16, 8, 12)), tmp_path / "second", eyes, resume=True)
+    header = drop_from_header(tmp_path / "third" / STATE, "arch")
+    assert "arch" not in header
+    with pytest.raises(CheckpointError, match="which --init names"):
+        go(begun, tmp_path / "third", eyes, resume=True)
+
+
+def drop_from_header(state: Path, *keys: str) -> dict[str, object]:
+    """Make a state one of before these were kept; returns what is left of its header."""
+    with safe_open(state, "pt") as file:
+        header = json.loads(file.metadata()["resgen-training"])
+    for key in keys:
+        del header[key]
+    save_file(load_file(state), state, {"resgen-training": json.dumps(header)})
+    return header
+
+
+def test_a_run_whose_images_are_others_tells_so_on_its_card(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
+    """Though their classes have the same names; the same images elsewhere are no news."""
+    for fold, files in (("same", "*.png"), ("fewer", "*[0-8].png")):
+        with zipfile.ZipFile(shapes_zip) as archive:
+            archive.extractall(tmp_path / "all")
+        for path in (tmp_path / "all").rglob(files):
+            place = tmp_path / fold / path.relative_to(tmp_path / "all")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, place)
+    config = TrainConfig((str(shapes_zip),), "shapes", images=4, batch=4, group=2, widths=(8, 8, 8))
+
+    def stages(data: Path, images: int) -> list[dict[str, object]]:
+        path = train_generator(
+            replace(config, data=(str(data),), images=images), tmp_path / "run", True, eyes, "cpu", {}, "again", lambda *_: None, lambda _: None
+        )
+        return load_checkpoint(path).card.training["stages"]
+
+    assert stages(shapes_zip, 4) == stages(tmp_path / "same", 4) == []
+    assert stages(tmp_path / "fewer", 4) == [{"from_image": 4, "command": "again  # the images are others from here on: 54 of them, 60 before"}]
+    assert stages(shapes_zip, 4) == [], "nothing was learned from them"
+    assert len(stages(tmp_path / "fewer", 8)) == len(stages(tmp_path / "fewer", 8)) == 1
+    drop_from_header(tmp_path / "run" / STATE, "data")
+    assert len(stages(shapes_zip, 8)) == 1, "of a state that does not tell its images, nothing is known"
+
+
+def test_another_number_of_threads_is_told(
+    shapes_zip: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = TrainConfig((str(shapes_zip),), "shapes", images=4, batch=4, group=2, widths=(8, 8, 8))
+    go(config, tmp_path, eyes)
+    go(config, tmp_path, eyes, resume=True)
+    assert not caplog.text
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    go(config, tmp_path, eyes, resume=True)
+    assert "goes on with 7" in caplog.text
+
+
+def test_what_is_said_wrongly_is_told_before_the_images_are_read(
+    shapes_zip: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainConfig((str(shapes_zip),), "shapes", images=4, batch=4, group=2, widths=(8, 8, 8))
+    go(config, tmp_path / "run", eyes)
+    (tmp_path / "file").write_text("no folder")
+    for reader in ("load_images", "load_and_tell"):
+        monkeypatch.setattr(f"resgen.train.command.{reader}", lambda *_: pytest.fail("the images were read first"))
+    parts = replace(config, loss="parts", group=0, table=str(tmp_path / "none.csv"))
+    for wrong, out, features, message in (
+        (config, "run", eyes, "--resume"),
+        (replace(config, init="nobody"), "new", eyes, "nobody"),
+        (replace(config, init="gone.safetensors"), "new", eyes, "There is no file"),
+        (config, "new", tmp_path / "none", "not a feature network"),
+        (parts, "new", None, "not a table"),
+        (parts, "new", eyes, "leave out --features"),
+        (config, "file", eyes, "could not be written"),
+    ):
+        with pytest.raises(ResGenError, match=message):
+            train_generator(wrong, tmp_path / out, False, features, "cpu", {}, "", lambda *_: None, lambda _: None)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_that_is_done_writes_what_is_missing(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
+    config = TrainConfig((str(shapes_zip),), "shapes", images=4, batch=4, group=2, widths=(8, 8, 8))
+    path = go(config, tmp_path, eyes)
+    before = load_checkpoint(path)
+    for gone in (path, tmp_path / "history.csv"):
+        gone.unlink()
+    told: list[str] = []
+    train_generator(config, tmp_path, True, eyes, "cpu", {}, "", lambda *_: None, told.append)
+    assert load_checkpoint(path).sha256 == before.sha256 and told[-1] == f"Wrote {path}"
 
 
 def test_a_run_begins_with_the_adversary_beside_its_checkpoint(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
@@ -516,7 +619,13 @@ def test_a_run_begins_with_the_adversary_beside_its_checkpoint(shapes_zip: Path,
     assert names and are_as_in_first(run("second", **begun))
     assert are_as_in_first(run("wider", **begun, widths=(32, 48, 24)))
     assert not are_as_in_first(run("looking otherwise", other_eyes, **begun))
-    (tmp_path / "first" / STATE).write_bytes(b"torn")
+    state = tmp_path / "first" / STATE
+    with safe_open(state, "pt") as file:
+        whole, header = load_file(state), file.metadata()
+    save_file({**whole, "heads.0.exp_avg": torch.zeros(5)}, state, header)
+    with pytest.raises(CheckpointError, match="beside the checkpoint of --init"):
+        run("torn memory", **begun)
+    state.write_bytes(b"torn")
     with pytest.raises(CheckpointError, match="beside the checkpoint of --init"):
         run("third", **begun)
     (tmp_path / "first" / STATE).unlink()

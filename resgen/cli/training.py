@@ -135,12 +135,11 @@ def train_features(
     device: Device = "auto",
 ) -> None:
     """Train a ResNet whose features a generator is trained in, or that judges."""
-    from resgen.data import load_images
+    from resgen.data import load_and_tell
     from resgen.features import FeatureConfig
     from resgen.files import check_place
     from resgen.sampler import pick_device
     from resgen.train.classifier import train_features
-    from resgen.train.command import tell_skipped
     from resgen.train.config import MAX_SEED, check_range
     from resgen.train.memory import keep_freed_memory
 
@@ -151,14 +150,11 @@ def train_features(
     channels = _widths(widths)
     check_place(out)
     keep_freed_memory()
-    images = load_images(data)
+    images = load_and_tell(data)
     config = FeatureConfig(len(images.classes), channels, blocks)
-    test = load_images(test_data, images.images.shape[-1], train=False) if test_data else None
+    test = load_and_tell(test_data, images.images.shape[-1], train=False) if test_data else None
     if test is not None and test.classes != images.classes:
         raise DataError("The test images have other classes than the images: give both the same class folders.")
-    for read in filter(None, (images, test)):
-        if read.skipped:
-            tell_skipped(read)
     train_features(images, test, out, config, epochs, seed, flip, thumbnails, report=typer.echo, device=pick_device(device))
 
 
@@ -180,7 +176,7 @@ def evaluate(
     checkpoints: Folder = None,
 ) -> None:
     """Measure a checkpoint: accuracy, variety, Frechet distance, precision and recall."""
-    from resgen.data import load_images
+    from resgen.data import load_and_tell
     from resgen.evaluate import evaluate as measure
     from resgen.evaluate import load_judges, neighbour_rows, put_on_card
     from resgen.files import check_place, write_atomically
@@ -194,7 +190,7 @@ def evaluate(
     if card:
         check_place(shelf.path(name))
     sampler, resolution = shelf.sampler(name), shelf.card(name).arch.resolution
-    train_set, test_set = load_images(data, resolution), load_images(test_data, resolution, train=False)
+    train_set, test_set = load_and_tell(data, resolution), load_and_tell(test_data, resolution, train=False)
     judges = load_judges(judge, sampler.device)
     with progress("Sampling") as tell:
         figures = measure(sampler, train_set, test_set, judges, samples, inception, tell)
@@ -219,7 +215,7 @@ def name_directions(
 ) -> None:
     """Give a checkpoint directions that do what their names say: brightness, size, and what a table of its data knows. The file is written anew."""
     from resgen.checkpoint import load_checkpoint, save_checkpoint
-    from resgen.data import load_images
+    from resgen.data import load_and_tell
     from resgen.generator import GeneratorConfig
     from resgen.train.command import best_eyes, open_eyes
     from resgen.train.directions import FAITHFUL, MEASURES, learn_attributes
@@ -230,7 +226,7 @@ def name_directions(
     loaded = load_checkpoint(path)
     if attributes and not data:
         raise DataError("--attributes tells of images: name them by --data.")
-    known = learn_attributes(load_images(data or [], loaded.card.arch.resolution), attributes, open_eyes(best_eyes())) if attributes else {}
+    known = learn_attributes(load_and_tell(data or [], loaded.card.arch.resolution), attributes, open_eyes(best_eyes())) if attributes else {}
     named, faith = name_them(loaded, {**known, **MEASURES})
     save_checkpoint(named, path, whole=loaded.card.arch.family != GeneratorConfig.family)  # what was imported is kept as it came
     for name, correlation in faith.items():

@@ -1,6 +1,5 @@
 """What `resgen train` does: data, feature network, loop, checkpoint."""
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
@@ -10,9 +9,9 @@ from typing import Any
 
 from resgen.card import LABEL, NAME
 from resgen.checkpoint import Checkpoint, file_hash, load_checkpoint, save_checkpoint
-from resgen.data import ImageSet, load_images
+from resgen.data import ImageSet, load_and_tell, load_images
 from resgen.efficientnet import PretrainedEyes, is_installed
-from resgen.errors import DataError
+from resgen.errors import CheckpointError, DataError
 from resgen.features import Eyes, PretrainedResNet50, load_features
 from resgen.files import check_place, clear_partials, own_folder, write_atomically
 from resgen.generator import GeneratorConfig
@@ -25,21 +24,20 @@ from resgen.train.begin import inherited
 from resgen.train.config import TrainConfig
 from resgen.train.eyes import EyesTrainer
 from resgen.train.finish import to_checkpoint
-from resgen.train.loop import run
+from resgen.train.loop import check_run, run
 from resgen.train.parallel import Team, join, leave
 from resgen.train.parts import read_parts
-from resgen.train.state import HISTORY, STATE, take_adversary
+from resgen.train.state import HISTORY, STATE, as_begun, take_adversary
+from resgen.train.table import read_file
 from resgen.train.trainer import Trainer
 
 # For drift alone, and to name directions where EfficientNet is not installed: photographs of all sorts taught them.
 EYES = SHIPPED / "features" / "cifar10.safetensors"
 BY_NAME = {"lite0": PretrainedEyes, "resnet50": PretrainedResNet50}  # --features that are no file
+SIDES = 32, 512  # pixels, least and most, that lite0 is told to look at
 FEW_CLASSES, LARGE_GROUP, SMALL_GROUP = 20, 16, 4  # many classes need many in a batch, hence small groups
-NAMED = 5  # files that could not be read
 SHOWN_CLASSES = 12
 SAMPLES, SNAPSHOTS = "samples", "snapshots"  # folders of a run
-
-log = logging.getLogger(__name__)
 
 
 def train_generator(
@@ -86,21 +84,27 @@ def _train(
     progress: Callable[..., None],
     report: Callable[[str], None],
 ) -> Path:
-    """`train_generator` as one of a ``team``, in a folder of its own."""
-    data = load_images(config.data, config.resolution)
+    """`train_generator` as one of a ``team``, in a folder of its own. What may be said wrongly is looked at before the images, which take long."""
+    check_run(out, config.name, resume)
+    begun, begun_at = None, None
+    if config.init and (out / STATE).exists() and (kept := as_begun(config, out / STATE)):
+        config, begun = kept
+    elif config.init:
+        begun, begun_at = _begun(config.init)
+    config, eyes = _with_eyes(config, features)
+    if config.assembles:
+        read_file(Path(config.table))
+    data = (load_and_tell if team.leads else load_images)(config.data, config.resolution)
     check_classes(data)
     config = _grouped(config, len(data.classes), team.size)
     if data.skipped:
         dataset = {**dataset, "skipped": len(data.skipped)}
-        if team.leads:
-            tell_skipped(data)
-    begun, begun_at = _begun(config.init) if config.init else (None, None)
     if begun is not None:
         assert isinstance(begun.card.arch, GeneratorConfig)
-        config = inherited(config, begun.card.arch, data.images.shape[-1])
+        config = inherited(config, begun.card.arch, data.images.shape[-1]) if begun_at else config
     path = out / f"{config.name}.safetensors"
-    trainer = _make_trainer(config, data, features, device, command, team, begun)
-    if begun_at is not None and not resume:  # a run that goes on has its own
+    trainer = _make_trainer(config, data, eyes, device, command, team, begun)
+    if begun_at is not None and not (out / STATE).exists():  # a run that goes on has its own
         take_adversary(trainer, begun_at.with_name(STATE))
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
@@ -108,20 +112,21 @@ def _train(
         progress(images, config.images, note)
 
     def on_save(rows: list[dict[str, Any]]) -> None:
-        save_checkpoint(to_checkpoint(trainer, dataset, float(rows[-1]["seconds"]) / 3600, rows), path)
+        last = rows[-1] if rows else {"seconds": 0}  # of a run whose history is lost
+        save_checkpoint(to_checkpoint(trainer, dataset, float(last["seconds"]) / 3600, rows), path)
         if len(rows) == 1:
             report(_describe(data))
         draw_samples(path, out / SAMPLES / f"{trainer.images_seen:09}.png")
-        report("  ".join(f"{key} {value}" for key, value in rows[-1].items()))
+        report("  ".join(f"{key} {value}" for key, value in last.items()))
 
     def on_milestone(seconds: float) -> None:
         save_checkpoint(to_checkpoint(trainer, dataset, seconds / 3600), out / SNAPSHOTS / f"{trainer.images_seen}.safetensors")
 
     if team.leads:
-        run(trainer, out, resume, on_step, on_save, on_milestone)
+        run(trainer, out, on_step, on_save, on_milestone)
         report(f"Wrote {path}")
     else:
-        run(trainer, out, resume, *[lambda *_: None] * 3)
+        run(trainer, out, *[lambda *_: None] * 3)
     return path
 
 
@@ -133,7 +138,9 @@ def best_eyes() -> Path:
 def open_eyes(features: Path) -> Eyes:
     """The network of --features: a file, 'resnet50', 'lite0' or 'lite0@128' (pixels a side). Raises ResGenError."""
     name, _, side = str(features).partition("@")
-    if name == "lite0" and side.isdecimal() and 32 <= int(side) <= 512:
+    if name == "lite0" and side:
+        if not (side.isdecimal() and SIDES[0] <= int(side) <= SIDES[1]):
+            raise CheckpointError(f"--features {features}: lite0 looks at {SIDES[0]} to {SIDES[1]} pixels a side, as in lite0@128.")
         return PretrainedEyes(name, int(side))
     return BY_NAME[name]() if name in BY_NAME and not side else load_features(features)
 
@@ -150,12 +157,6 @@ def check_classes(data: ImageSet) -> None:
     """Raise DataError before the training for classes that its checkpoint could not be read with."""
     if wrong := [label for label in data.classes if len(data.classes) > 1 and not LABEL.fullmatch(label)]:
         raise DataError(f"A class cannot be named {wrong[0][:80]!r}: give its folder a name of at most 64 characters without , = < > & and quotes.")
-
-
-def tell_skipped(data: ImageSet) -> None:
-    """Say on stderr which files of a data set were left out."""
-    more = f" and {len(data.skipped) - NAMED} more" if len(data.skipped) > NAMED else ""
-    log.warning("resgen: %s%s cannot be read as pictures, and are left out.", ", ".join(map(repr, data.skipped[:NAMED])), more)
 
 
 def draw_samples(checkpoint: Path, out: Path) -> None:
@@ -177,6 +178,8 @@ def _grouped(config: TrainConfig, classes: int, processes: int) -> TrainConfig:
 
 def _begun(name: str) -> tuple[Checkpoint, Path]:
     """The checkpoint of a name, a path or the Hub, one that was trained here, and its file. Raises ResGenError."""
+    if name.endswith(".safetensors") and not Path(name).is_file():
+        raise CheckpointError(f"There is no file {name}, which --init names.")
     library = Library(device="cpu")
     path = library.path(library.add(name))
     found = load_checkpoint(path)
@@ -185,17 +188,18 @@ def _begun(name: str) -> tuple[Checkpoint, Path]:
     return found, path
 
 
-def _make_trainer(
-    config: TrainConfig, data: ImageSet, features: Path | None, device: str, command: str, team: Team, begun: Checkpoint | None
-) -> Trainer:
-    """The trainer that a loss asks for, with the eyes that it needs. Raises ResGenError."""
-    eyes: Eyes | None = None
-    if config.loss != "parts":
-        features = features or (Path("lite0") if config.fights else EYES)  # an adversary in other eyes is not worth its time
-        config = replace(config, features=file_hash(features) if features.is_file() else str(features))
-        eyes = open_eyes(features)
-    elif features:
-        raise DataError("--loss parts compares pixels, without eyes: leave out --features, or add an adversary, --loss parts+adversary.")
+def _with_eyes(config: TrainConfig, features: Path | None) -> tuple[TrainConfig, Eyes | None]:
+    """The settings with what looks at the images, and the eyes that the loss needs. Raises ResGenError."""
+    if config.loss == "parts":
+        if features:
+            raise DataError("--loss parts compares pixels, without eyes: leave out --features, or add an adversary, --loss parts+adversary.")
+        return config, None
+    features = features or (Path("lite0") if config.fights else EYES)  # an adversary in other eyes is not worth its time
+    return replace(config, features=file_hash(features) if features.is_file() else str(features)), open_eyes(features)
+
+
+def _make_trainer(config: TrainConfig, data: ImageSet, eyes: Eyes | None, device: str, command: str, team: Team, begun: Checkpoint | None) -> Trainer:
+    """The trainer that a loss asks for. Raises ResGenError."""
     if config.assembles:
         parts = read_parts(Path(config.table), data)
         return PartsTrainer(replace(config, table=file_hash(Path(config.table))), data, parts, eyes, device, command, team, begun)

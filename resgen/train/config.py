@@ -26,7 +26,7 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of `resgen train`; a run with the same settings gives the same weights on a CPU."""
+    """Settings of `resgen train`; a run with the same settings gives the same weights on a CPU with as many threads."""
 
     data: tuple[str, ...]  # a torchvision name, or folders and zips of class folders
     name: str  # of the checkpoint

@@ -16,19 +16,18 @@ MILESTONES = tuple(1000 * 4**power for power in range(8))  # images after which 
 def run(
     trainer: Trainer,
     out: Path,
-    resume: bool,
     on_step: Callable[[int, dict[str, float], float], None],
     on_save: Callable[[list[dict[str, Any]]], None],
     on_milestone: Callable[[float], None],
 ) -> None:
-    """Train to ``config.images``, saving into ``out``.
+    """Train to ``config.images``, saving into ``out``; where that holds a run, it is taken up.
 
     ``on_step`` is told images seen, losses and images per second; ``on_save`` the history;
     ``on_milestone`` the seconds of training, when the images seen pass one of `MILESTONES`. Where a loss or a weight is not finite, the run
     goes back to its last save. Raises ResGenError.
     """
-    rows = _begin(trainer, out, resume)
-    if rows and trainer.images_seen >= trainer.config.images:
+    rows = _begin(trainer, out)
+    if trainer.images_seen >= trainer.config.images:
         on_save(rows)  # nothing is left to train, but the checkpoint may be written anew
     before, started, since_save = rows[-1]["seconds"] if rows else 0.0, time.monotonic(), time.monotonic()
     rate, kept, good = 0.0, [], capture(trainer)
@@ -61,17 +60,20 @@ def run(
             kept, since_save = [], time.monotonic()
 
 
-def _begin(trainer: Trainer, out: Path, resume: bool) -> list[dict[str, Any]]:
-    """Take up the run in ``out`` if there is one; the rows of its history. Raises CheckpointError."""
-    rows: list[dict[str, Any]] = []
-    if (out / STATE).exists():
-        if not resume:
-            raise CheckpointError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
-        load_state(trainer, out / STATE)
-        rows = [row for row in read_history(out / HISTORY) if row["images"] <= trainer.images_seen]
-    elif resume and (out / f"{trainer.config.name}.safetensors").exists():  # which is written after the first state
+def check_run(out: Path, name: str, resume: bool) -> None:
+    """Raise CheckpointError, before the work, where ``out`` holds a run and none is to be resumed, or one of this ``name`` without its state is."""
+    if (out / STATE).exists() and not resume:
+        raise CheckpointError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
+    if not (out / STATE).exists() and resume and (out / f"{name}.safetensors").exists():  # which is written after the first state
         raise CheckpointError(f"{out} lacks {STATE}, the state of its run: begin another in another --out, with its checkpoint as --init.")
-    return rows
+
+
+def _begin(trainer: Trainer, out: Path) -> list[dict[str, Any]]:
+    """Take up the run in ``out`` if there is one; the rows of its history. Raises CheckpointError."""
+    if not (out / STATE).exists():
+        return []
+    load_state(trainer, out / STATE)
+    return [row for row in read_history(out / HISTORY) if row["images"] <= trainer.images_seen]
 
 
 def _mean(kept: list[dict[str, float]]) -> dict[str, float]:

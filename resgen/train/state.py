@@ -2,20 +2,26 @@
 
 import csv
 import json
+import logging
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from resgen.card import Card
+from resgen.checkpoint import Checkpoint
 from resgen.errors import CheckpointError
 from resgen.fields import is_table
 from resgen.files import whole_file
+from resgen.generator import GeneratorConfig
 from resgen.tensors import are_finite, layout_of, open_tensors, save_tensors
+from resgen.train.config import TrainConfig
 
 if TYPE_CHECKING:
+    from resgen.train.contest import Contest
     from resgen.train.trainer import Trainer
 
 STATE = "state.safetensors"
@@ -26,12 +32,14 @@ ADJUSTABLE = {"data", "images", "lr", "guidance", "save_every", "drift_share", "
 UNSAID = {"data"}  # of these, what does not begin a new stage: the same images elsewhere; a save empties memories, so how often there is one counts
 ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it remembers of a parameter
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class State:
     """All that the steps of a run from here on depend on."""
 
-    header: dict[str, Any]  # steps done, settings, stages, what the run began with, how often the step size was halved
+    header: dict[str, Any]  # steps done, settings, generator, data, threads, stages, what the run began with, how often the step size was halved
     tensors: dict[str, Tensor] = field(repr=False)  # copies, by 'module.name' and 'optimiser.number of the parameter.name'
 
 
@@ -45,7 +53,10 @@ def capture(trainer: "Trainer") -> State:
         "version": VERSION,
         "steps": trainer.steps_done,
         "config": asdict(trainer.config),
+        "arch": trainer.generator.config.to_dict(),
         "classes": list(trainer.classes),
+        "data": trainer.told_of_data,
+        "threads": trainer.threads,
         "stages": trainer.stages,
         "begun": trainer.begun,
         "halvings": trainer.halvings,
@@ -92,8 +103,45 @@ def load_state(trainer: "Trainer", path: Path) -> None:
         raise _damaged(path) from error
     # What was told of the weights that the run began with: the checkpoint of that name may be another one by now.
     trainer.begun = state.header.get("begun", trainer.begun)
-    stage = {"from_image": trainer.images_seen, "command": trainer.stages[0]["command"]}
-    trainer.stages = state.header["stages"] + ([stage] if changed - UNSAID else [])
+    command, others = trainer.stages[0]["command"], _told_of_others(state.header.get("data"), trainer.told_of_data)
+    stage = {"from_image": trainer.images_seen, "command": command + others}
+    trainer.stages = state.header["stages"] + ([stage] if changed - UNSAID or others else [])
+    _warn_of_threads(state.header.get("threads"), trainer)
+
+
+def _told_of_others(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
+    """What a card says behind a command from which on the images are others; '' where they are the same, or the state is older than this question."""
+    if before in (None, now):
+        return ""
+    return f"  # the images are others from here on: {now['images']:,} of them, {before['images']:,} before"
+
+
+def _warn_of_threads(before: int | None, trainer: "Trainer") -> None:
+    """Sums on a CPU depend in their last digits on how many threads share them."""
+    if trainer.team.leads and before and trainer.threads and before != trainer.threads:
+        log.warning(
+            "resgen: the run had %d thread(s) and goes on with %d: its weights will not be exactly those of a run that never stopped.",
+            before,
+            trainer.threads,
+        )
+
+
+def as_begun(config: TrainConfig, path: Path) -> tuple[TrainConfig, Checkpoint] | None:
+    """In the place of the checkpoint that a run began with, which may be gone, what its own state at ``path`` keeps: what the ``config`` leaves open, and
+    the generator; None where the state is too old to tell its shape. Raises CheckpointError where it is damaged.
+    """
+    try:
+        state = _read_state(path)
+        if "arch" not in state.header:
+            return None
+        kept, arch = state.header["config"], GeneratorConfig.from_dict(state.header["arch"])
+        widths = config.widths or (tuple(kept["widths"]) if kept["widths"] else None)
+        mean_shift = kept["mean_shift"] if config.mean_shift is None else config.mean_shift
+        config = replace(config, widths=widths, mean_shift=mean_shift)
+    except Exception as error:
+        raise _damaged(path) from error
+    card = Card(config.name, arch, training=state.header.get("begun", {}))
+    return config, Checkpoint(card, _part(state.tensors, "average"), torch.zeros(0), torch.zeros(0))
 
 
 def take_adversary(trainer: "Trainer", path: Path) -> None:
@@ -104,15 +152,18 @@ def take_adversary(trainer: "Trainer", path: Path) -> None:
     if trainer.contest is None or not path.is_file():
         return
     try:
-        state = _read_state(path)
+        _fill_adversary(trainer.contest, _read_state(path), trainer.config.features, trainer.classes)
     except Exception as error:
         raise CheckpointError(f"{path}, beside the checkpoint of --init, is damaged: move it away to begin with a new adversary.") from error
-    weights, own = _part(state.tensors, "adversary"), trainer.contest.adversary
-    header = state.header
-    knows_these = (header["config"].get("features"), header.get("classes")) == (trainer.config.features, list(trainer.classes))
-    if knows_these and layout_of(weights) == layout_of(own.state_dict()):
-        own.load_state_dict(weights)
-        _fill(trainer.contest.optimiser, _part(state.tensors, "heads"))
+
+
+def _fill_adversary(contest: "Contest", state: State, features: str, classes: tuple[str, ...]) -> None:
+    """Give an adversary the weights and memory of that in a ``state``, if it fits. Raises many kinds of errors where the state is damaged."""
+    weights = _part(state.tensors, "adversary")
+    knows_these = (state.header["config"].get("features"), state.header.get("classes")) == (features, list(classes))
+    if knows_these and layout_of(weights) == layout_of(contest.adversary.state_dict()):
+        _fill(contest.optimiser, _part(state.tensors, "heads"))
+        contest.adversary.load_state_dict(weights)
 
 
 def _read_state(path: Path) -> State:
@@ -125,6 +176,9 @@ def _read_state(path: Path) -> State:
         raise ValueError("its number of steps cannot be")
     if type(halvings) is not int or not 0 <= halvings <= 64:
         raise ValueError("its step size cannot be")
+    data, threads = header.get("data", {"images": 0}), header.get("threads")
+    if type(data["images"]) is not int or type(threads) not in (int, type(None)):
+        raise ValueError("its data are not told")
     begun = header.get("begun", {})
     if not header["stages"] or not all(map(_is_stage, header["stages"])) or not all(map(_is_stage, begun.get("stages", []))):
         raise ValueError("its stages are not told")

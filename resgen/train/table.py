@@ -13,15 +13,21 @@ from resgen.errors import DataError
 Row = dict[str, str | None]
 
 
-def read_rows(path: Path, count: int, names: Sequence[str] = ()) -> list[Row]:
-    """The rows of ``count`` images, in the order of their ``names``; of images without names in the natural order of 'file'. Raises DataError."""
+def read_file(path: Path) -> list[Row]:
+    """All rows, in the natural order of 'file'. Raises DataError."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = sorted(csv.DictReader(file), key=lambda row: natural(row["file"]))
     except (OSError, KeyError, TypeError, csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a table of images with a column 'file'.") from error
     if wrong := [name for name in (rows[0] if rows else ()) if not (name and LABEL.fullmatch(f"light {name}"))]:
         raise DataError(f"{path} has a column {str(wrong[0] or '')[:80]!r}: give each a name of at most 50 characters without , = < > & and quotes.")
+    return rows
+
+
+def read_rows(path: Path, count: int, names: Sequence[str] = ()) -> list[Row]:
+    """The rows of ``count`` images, in the order of their ``names``; of images without names in the natural order of 'file'. Raises DataError."""
+    rows = read_file(path)
     if len(rows) != count:
         raise DataError(f"{path} tells of {len(rows)} images, and there are {count}.")
     return _in_order(rows, names, path) if names else rows
