@@ -1,6 +1,8 @@
 """Every error that a person can cause or mend, each saying in one sentence what to do."""
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 
 MAX_MESSAGE = 400  # characters
 BIDI = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of the words around it; scripts that run to the left need none
@@ -10,6 +12,25 @@ _UNSHOWN = re.compile(rf"[\x00-\x1f\x7f-\x9f\ud800-\udfff{BIDI}]+")
 def why(error: Exception) -> str:
     """The first line of what an error of others says, or its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+_SHORT = re.compile("out of memory|allocate memory|not enough memory", re.IGNORECASE)
+
+
+def is_short(error: BaseException) -> bool:
+    """True for a lack of memory, in whatever words: the allocators of the CPU and of Metal raise plain RuntimeErrors, that of CUDA a kind of them."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _SHORT.search(str(error)) is not None)
+
+
+@contextmanager
+def enough_memory(otherwise: str) -> Generator[None]:
+    """Make a lack of memory a ResGenError, which says what to do ``otherwise``."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_short(error):
+            raise
+        raise ResGenError(f"There is not enough memory: {otherwise}.") from error
 
 
 class ResGenError(Exception):

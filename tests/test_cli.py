@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from resgen import library as library_module
@@ -327,6 +328,38 @@ def test_training_a_feature_network_and_judging_with_it(resgen: Command, tiny_fo
     assert figures["samples"] == 60 and 0 <= figures["accuracy"] <= 1 and figures["real_test_recall"] > 0.9
     shelf = Library(folder, "cpu")
     assert shelf.card("tiny").metrics == figures and shelf.sampler("tiny").checkpoint.sha256 == before
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+@pytest.mark.parametrize(
+    ("words", "where", "advice"),
+    [
+        ("train --data x --out run", "resgen.train.command.train_generator", "--batch"),
+        ("train-features --data x --out x.safetensors", "resgen.data.load_images", "less at once"),
+    ],
+)
+def test_a_lack_of_memory_is_told_with_what_to_do(
+    resgen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str, where: str, advice: str
+) -> None:
+    def lacks(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(where, lacks)
+    made = resgen(*words.split())
+    assert made.returncode == 2 and made.stderr.startswith("resgen: There is not enough memory: ") and advice in made.stderr, made.stderr
+    assert made.stderr.count("\n") == 1
+
+
+def test_other_faults_are_not_called_a_lack_of_memory(resgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr("resgen.train.command.train_generator", fails)
+    with pytest.raises(RuntimeError, match="shapes"):
+        resgen("train", "--data", "x", "--out", "run")
 
 
 def test_python_m_resgen_refuses_bad_input_without_a_traceback() -> None:

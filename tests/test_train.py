@@ -11,6 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
@@ -643,6 +644,14 @@ def test_features_of_few_images(shapes_zip: Path, tmp_path: Path) -> None:
     for epochs in (5, 1):
         card = train_features(data, data, tmp_path / "few.safetensors", FeatureConfig(3, (8, 12, 16)), epochs, 0, False, 1.0, lambda _: None)
     assert 0 <= card["test_accuracy"] <= 1 and load_features(tmp_path / "few.safetensors").class_variance.isfinite().all()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_single_image_teaches_no_features(tmp_path: Path, count: int) -> None:
+    """Its norms would have one value a channel."""
+    data = ImageSet(np.zeros((count, 3, 4, 4), np.uint8), np.zeros(count, int), ("a",))
+    with pytest.raises(DataError, match="two at least") if count == 1 else nullcontext():
+        train_features(data, None, tmp_path / "few.safetensors", FeatureConfig(1, (8, 12, 16)), 1, 0, False, 1.0, lambda _: None)
 
 
 @pytest.mark.parametrize("side", [4, 8, 16])

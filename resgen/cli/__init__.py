@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from resgen.cli import cards, exchange, pictures, studio, training
-from resgen.errors import ResGenError
+from resgen.errors import ResGenError, enough_memory
 
 UsageError: Any = typer.BadParameter.__base__  # what is said wrongly on the command line; typer gives it no name
 
@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line, or show what there is; an error that a user can mend is one line and exit status 2."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        sys.exit(app(words or ["--help"], standalone_mode=False) or 0)
+        with enough_memory("ask for less at once, or close other programs"):
+            status = app(words or ["--help"], standalone_mode=False)
+        sys.exit(status or 0)
     except ResGenError as error:
         _tell(str(error))
     except UsageError as error:

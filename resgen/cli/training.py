@@ -11,7 +11,7 @@ from rich.console import Console
 
 from resgen.cli.cards import figures_table
 from resgen.cli.common import CheckpointArgument, Device, Folder, checked_place, library, progress
-from resgen.errors import DataError, FileError, RecipeError
+from resgen.errors import DataError, FileError, RecipeError, enough_memory
 from resgen.fields import read_numbers
 from resgen.recipe import Recipe
 from resgen.train.config import TrainConfig
@@ -118,7 +118,7 @@ def train(
     command = shlex.join(["resgen", *map(_without_folders, sys.argv[1:])])
     source = describe_source(dataset or ", ".join(Path(entry).name for entry in data))
     keep_freed_memory()
-    with progress("Training") as tell:
+    with progress("Training") as tell, enough_memory("give a smaller --batch or --widths, or a smaller --resolution"):
         train_generator(config, out, resume, features, device, source, command, tell, report=typer.echo)
 
 
@@ -155,7 +155,8 @@ def train_features(
     test = load_and_tell(test_data, images.images.shape[-1], train=False) if test_data else None
     if test is not None and test.classes != images.classes:
         raise DataError("The test images have other classes than the images: give both the same class folders.")
-    train_features(images, test, out, config, epochs, seed, flip, thumbnails, report=typer.echo, device=pick_device(device))
+    with enough_memory("give smaller --widths"):
+        train_features(images, test, out, config, epochs, seed, flip, thumbnails, report=typer.echo, device=pick_device(device))
 
 
 def evaluate(

@@ -33,8 +33,10 @@ def train_features(
 ) -> dict[str, Any]:
     """One-cycle SGD on classification (and thumbnails); writes ``out`` after each epoch and returns its card. Fewer images than ``batch`` are one batch.
 
-    Raises DataError where the loss is not finite any more; what the epoch before wrote stays.
+    Raises DataError where there is a single image, or the loss is not finite any more; what the epoch before wrote stays.
     """
+    if len(data.labels) < 2:
+        raise DataError("One image is too few: give --data two at least, so that a network can learn what they differ in.")
     torch.manual_seed(seed)
     network = FeatureResNet(config).to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
     batch = min(batch, len(data.labels))
