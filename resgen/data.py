@@ -105,7 +105,7 @@ def load_images(sources: Sequence[str], resolution: int | None = None, train: bo
         raise DataError(f"The folders {' and '.join(map(repr, twice[:2]))} are one class by name: rename one of them.")
     places = {folder: index for index, folder in enumerate(folders)}
     labels = np.array([places[file.folder] for file in read])
-    return ImageSet(np.stack(images), labels, classes, tuple(skipped), tuple(f"{file.source}/{file.name}" for file in read))
+    return ImageSet(images, labels, classes, tuple(skipped), tuple(f"{file.source}/{file.name}" for file in read))
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ class ImageFile:
     read: Callable[[], bytes]  # raises DataError
 
 
-def _decode_all(files: Sequence[ImageFile], resolution: int | None) -> tuple[list[np.ndarray], list[ImageFile], list[str]]:
-    """The images, the file of each, and the names of files that are none. Raises DataError where all are none."""
-    images: list[np.ndarray] = []
+def _decode_all(files: Sequence[ImageFile], resolution: int | None) -> tuple[np.ndarray, list[ImageFile], list[str]]:
+    """The images [N, 3, R, R], the file of each, and the names of files that are none. Raises DataError where all are none."""
+    images = np.empty((0, 3, 0, 0), np.uint8)
     read: list[ImageFile] = []
     skipped: list[str] = []
     why = ""
@@ -131,14 +131,16 @@ def _decode_all(files: Sequence[ImageFile], resolution: int | None) -> tuple[lis
             skipped.append(file.name)
             why = why or str(error)
             continue
-        resolution = resolution or int(image.shape[-1])
-        if image.shape[-1] > MAX_RESOLUTION:
-            raise DataError(f"{file.name} has {image.shape[-1]:,} pixels a side; give --resolution, {MAX_RESOLUTION} at most.")
-        images.append(image)
+        if not read:
+            resolution = side = int(image.shape[-1])
+            if side > MAX_RESOLUTION:
+                raise DataError(f"{file.name} has {side:,} pixels a side; give --resolution, {MAX_RESOLUTION} at most.")
+            images = np.empty((len(files), *image.shape), np.uint8)  # at once: a list that is stacked in the end takes twice the memory
+        images[len(read)] = image
         read.append(file)
-    if not images:
+    if not read:
         raise DataError(f"None of the {len(files):,} images can be read; {skipped[0]}: {why}")
-    return images, read, skipped
+    return images[: len(read)], read, skipped
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:

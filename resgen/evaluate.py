@@ -5,8 +5,9 @@ world's. A classifier trained on the data alone flatters a generator that was tr
 """
 
 import hashlib
+import os
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from resgen.card import read_card
 from resgen.checkpoint import save_card
-from resgen.data import ImageSet
+from resgen.data import ImageSet, bytes_of
 from resgen.efficientnet import PretrainedEyes
 from resgen.errors import FileError, ResGenError
 from resgen.features import FeatureResNet, load_features, to_float
@@ -31,12 +32,13 @@ from resgen.precision import quick_dtype
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
 from resgen.statistics import fit_ridge
-from resgen.work import Progress, finish
+from resgen.work import Progress
 
 MANIFOLD_SAMPLES = 2000  # images a side for precision and recall
 KERNEL_SUBSETS = 20  # of up to 1000 images, that the kernel distance is averaged over
 NEAR_QUANTILE = 0.01  # of the test images' distances to their nearest training image: nearer is a near copy
-
+PART = 250  # images that are judged, or summed, at once
+JUDGED_KEPT = 12  # sets of judged images in the cache, those last used
 
 Judge = FeatureResNet | PretrainedEyes
 JUDGES = ("lite2",)  # judges that are no file; what they say is told with their name before it
@@ -48,27 +50,54 @@ def load_judges(names: Sequence[str], device: str) -> dict[str, Judge]:
     judges: dict[str, Judge] = {}
     for name in names:
         prefix = f"{name}_" if name in JUDGES else f"{Path(name).stem}_" if "" in judges else ""
+        if prefix in judges:
+            raise ResGenError(f"Two judges are called {prefix.removesuffix('_')}, and so would be their figures: rename a file, or leave one out.")
         network = PretrainedEyes(name, JUDGE_SIDE) if name in JUDGES else load_features(Path(name))
         judges[prefix] = network.freeze().to(device)
     return judges
+
+
+def check_library() -> None:
+    """Raise ResGenError, before the work, where what measures is not installed."""
+    if find_spec("torch_fidelity") is None:
+        raise ResGenError("Measuring needs torch-fidelity: pip install 'resgen[evaluate]', or pip install -e '.[evaluate]' in this folder.")
+
+
+def check_samples(samples: int, classes: tuple[str, ...]) -> None:
+    """Raise ResGenError, before the work, for fewer samples than there are classes."""
+    if samples < len(classes):
+        raise ResGenError(f"--samples {samples} is less than one for each of the {len(classes)} classes.")
+
+
+def check_classes(generator: tuple[str, ...], train: ImageSet, test: ImageSet, judges: Iterable[Judge]) -> None:
+    """Raise ResGenError, before the work, where a judge, the test images or a generator that knows classes know others than the images."""
+    for judge in judges:
+        if isinstance(judge, FeatureResNet) and judge.classes not in ((), train.classes):
+            raise ResGenError(f"The judge knows other classes ({', '.join(judge.classes[:3])}...) than the images: train one on them, or use lite2.")
+    for who, classes in (("The test images have", test.classes), ("The generator has", generator or train.classes)):
+        if classes != train.classes:
+            raise ResGenError(
+                f"{who} other classes ({', '.join(classes[:3])}...) than the images ({', '.join(train.classes[:3])}...), or in another order."
+            )
 
 
 def evaluate(
     sampler: Sampler,
     train: ImageSet,
     test: ImageSet,
-    judges: dict[str, Judge],
+    judges: Mapping[str, Judge],
     samples: int,
     inception: bool,
     progress: Progress,
 ) -> dict[str, Any]:
     """`compare` by each judge for `draw_samples` of ``samples``: figures by name.
 
-    ``inception`` adds the published metrics, whose network is downloaded. Raises ResGenError where it cannot be, or
-    torch-fidelity is not installed.
+    ``inception`` adds the published metrics, whose network is downloaded. Raises ResGenError where it cannot be, torch-fidelity is not installed,
+    or the classes are not the same everywhere.
     """
-    if find_spec("torch_fidelity") is None:
-        raise ResGenError("Measuring needs torch-fidelity: pip install 'resgen[evaluate]', or pip install -e '.[evaluate]' in this folder.")
+    check_library()
+    check_samples(samples, sampler.card.classes)
+    check_classes(sampler.card.classes, train, test, judges.values())
     network = load_inception(sampler.device) if inception else None
     fake = draw_samples(sampler, samples, progress)
     figures: dict[str, Any] = {}
@@ -87,8 +116,14 @@ def draw_samples(sampler: Sampler, samples: int, progress: Progress | None = Non
     each = samples // groups
     recipes = [Recipe(seeds=tuple(range(place * each, (place + 1) * each)), classes=classes[place : place + 1]) for place in range(groups)]
     points = join([locate(recipe, sampler.checkpoint) for recipe in recipes])
-    images = finish(sampler.draw(points), progress)
-    return ImageSet(images.transpose(0, 3, 1, 2), points.labels.numpy(), classes)
+    side = sampler.card.arch.resolution
+    images, done = np.empty((len(points), 3, side, side), np.uint8), 0
+    for batch in sampler.batches(points):
+        images[done : done + len(batch)] = batch.transpose(0, 3, 1, 2)
+        done += len(batch)
+        if progress:
+            progress(done, len(points))
+    return ImageSet(images, points.labels.numpy(), classes)
 
 
 def put_on_card(path: Path, figures: dict[str, Any]) -> None:
@@ -106,24 +141,17 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
     of `samples` images of either: distances shrink as sets grow, so both are as large.
     Of a generator without classes there is no accuracy. Raises ResGenError where the judge, the test images or the generator know other classes.
     """
-    if isinstance(judge, FeatureResNet) and judge.classes not in ((), train.classes):
-        raise ResGenError(f"The judge knows other classes ({', '.join(judge.classes[:3])}...) than the images: train one on them, or use lite2.")
-    for who, classes in (("The test images have", test.classes), ("The generator has", fake.classes or train.classes)):
-        if classes != train.classes:
-            raise ResGenError(
-                f"{who} other classes ({', '.join(classes[:3])}...) than the images ({', '.join(train.classes[:3])}...), or in another order."
-            )
+    check_classes(fake.classes, train, test, [judge])
     judge.freeze()
-    fake, train, test = shuffled(fake), shuffled(train), shuffled(test)
-    reference, held_out = (judge_real(judge, data.images) for data in (train, test))
-    generated = judge_all(judge, fake.images)
-    count = min(len(generated), len(held_out))
+    generated, reference, held_out = judge_all(judge, fake.images), judge_real(judge, train.images), judge_real(judge, test.images)
+    count, fair = min(len(generated), len(held_out)), shuffled(reference)
     name_classes = (
         (lambda seen: judge.classify(seen.to(judge.classify.weight.device))) if isinstance(judge, FeatureResNet) else fit_classifier(reference, train)
     )
     figures = {f"{prefix}judge_test_accuracy": round(_accuracy(name_classes, held_out, test), 4)}
     within = bool(fake.classes)  # a generator without classes varies as all of the data do
-    from_train, held_out_from_train = _apart(judge_all, judge, fake, generated, reference), _apart(judge_real, judge, test, held_out, reference)
+    from_train = _apart(generated, judge_all(judge, fake.images, mirrored=True), reference)
+    held_out_from_train = _apart(held_out, judge_real(judge, test.images, mirrored=True), reference)
     limit = held_out_from_train.quantile(NEAR_QUANTILE)
     sources = (prefix, fake, generated, from_train), (f"real_test_{prefix}", test, held_out, held_out_from_train)
     for source, data, features, distances in sources:
@@ -131,7 +159,7 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
             "samples": count,
             **({"accuracy": _accuracy(name_classes, features, data)} if data.classes else {}),
             "deviation": pixel_deviation(data, within) / pixel_deviation(train, within),
-            **likeness(reference, features[:count]),
+            **likeness(fair, shuffled(features)[:count]),
             "near_copies": float((distances < limit).float().mean()),
         }
         figures |= {source + name: round(value, 4) for name, value in found.items()}
@@ -180,23 +208,21 @@ def compare_inception(fake: ImageSet, train: ImageSet, test: ImageSet, network: 
     @torch.inference_mode()
     def look(data: ImageSet) -> Tensor:
         device = next(network.parameters()).device
-        return torch.cat([network(part.to(device))[0].cpu() for part in torch.from_numpy(shuffled(data).images).split(64)])
+        return shuffled(torch.cat([network(part.to(device))[0].cpu() for part in torch.from_numpy(data.images).split(64)]))
 
     reference = look(train)
     sets = {"inception_": fake, "real_test_inception_": test}
     return {prefix + name: round(value, 4) for prefix, data in sets.items() for name, value in likeness(reference, look(data)).items()}
 
 
-def _apart(look: Callable[[Judge, np.ndarray], Tensor], judge: Judge, data: ImageSet, features: Tensor, among: Tensor) -> Tensor:
-    """Distance [N] of each image, whose ``features`` are known, to the nearest of ``among``, as it is or mirrored: training may have mirrored what it learned from."""
-    mirrored = look(judge, np.flip(data.images, axis=3).copy())
+def _apart(features: Tensor, mirrored: Tensor, among: Tensor) -> Tensor:
+    """Distance [N] of each image to the nearest of ``among``, as it is or ``mirrored``: training may have mirrored what it learned from."""
     return torch.minimum(*(nearest(seen, among)[0][:, 0] for seen in (features, mirrored)))
 
 
-def shuffled(data: ImageSet) -> ImageSet:
-    """The same images in a random order, so that the first of them are a fair sample."""
-    order = np.random.default_rng(0).permutation(len(data.labels))
-    return ImageSet(data.images[order], data.labels[order], data.classes)
+def shuffled(features: Tensor) -> Tensor:
+    """Rows [N, D] in a random order, so that the first of them are a fair sample: sets come class by class."""
+    return features[torch.from_numpy(np.random.default_rng(0).permutation(len(features)))]
 
 
 def neighbour_rows(sampler: Sampler, train: ImageSet, judge: Judge, seeds: tuple[int, ...], count: int) -> np.ndarray:
@@ -214,30 +240,40 @@ def nearest(points: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tens
 
 
 @torch.inference_mode()
-def judge_all(judge: Judge, images: np.ndarray, batch: int = 250) -> Tensor:
-    """Pooled features [N, D], on the CPU, of uint8 images [N, 3, H, W]."""
+def judge_all(judge: Judge, images: np.ndarray, mirrored: bool = False) -> Tensor:
+    """Pooled features [N, D], on the CPU, of uint8 images [N, 3, H, W], or of these ``mirrored``."""
     device = _device_of(judge)
-    return torch.cat([judge.pooled(to_float(part.to(device))).cpu() for part in torch.from_numpy(images).split(batch)])
+    parts = (images[start : start + PART, :, :, :: -1 if mirrored else 1] for start in range(0, len(images), PART))
+    return torch.cat([judge.pooled(to_float(torch.from_numpy(np.ascontiguousarray(part)).to(device))).cpu() for part in parts])
 
 
-def judge_real(judge: Judge, images: np.ndarray) -> Tensor:
+def judge_real(judge: Judge, images: np.ndarray, mirrored: bool = False) -> Tensor:
     """`judge_all`, kept in the cache: the same real images are the measure of every checkpoint.
 
     A file of the cache may be mapped: it is put in its place whole, and never written to again.
     """
-    told = hashlib.sha256(images.tobytes())
+    told = hashlib.sha256(bytes_of(images))
     for value in judge.state_dict().values():
         told.update(value.cpu().flatten().float().numpy().tobytes())
     precision = str(quick_dtype(_device_of(judge).type)).removeprefix("torch.")  # the processor's, which moves figures a little
-    how = f"{getattr(judge, 'side', 0)}-{precision}"
+    how = f"{getattr(judge, 'side', 0)}-{precision}{'-mirrored' * mirrored}"
     path = cache_folder() / "judged" / f"{told.hexdigest()[:32]}-{how}.safetensors"
     try:
-        return load_file(path)["features"]
+        features = load_file(path)["features"]
     except (OSError, SafetensorError, KeyError):
-        features = judge_all(judge, images)
-    with suppress(FileError, SafetensorError), whole_file(path) as partial:  # a cache that cannot be written is no reason to stop
-        save_file({"features": features.contiguous()}, partial)
+        features = judge_all(judge, images, mirrored)
+        with suppress(FileError, SafetensorError), whole_file(path) as partial:  # a cache that cannot be written is no reason to stop
+            save_file({"features": features.contiguous()}, partial)
+    _keep_last_used(path)
     return features
+
+
+def _keep_last_used(path: Path) -> None:
+    """Of the files beside ``path``, which is used now, only the `JUDGED_KEPT` last used stay."""
+    with suppress(OSError):
+        os.utime(path)
+        for file in sorted(path.parent.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)[:-JUDGED_KEPT]:
+            file.unlink()
 
 
 def _device_of(judge: Judge) -> torch.device:
@@ -253,5 +289,15 @@ def _accuracy(name_classes: Callable[[Tensor], Tensor], features: Tensor, data: 
 def pixel_deviation(data: ImageSet, within: bool = True) -> float:
     """Standard deviation of each pixel ``within`` its class, or of all images, averaged over pixels and classes, in 0..255."""
     labels = data.labels if within else np.zeros_like(data.labels)
-    alike = (data.images[labels == c].astype(np.float32) for c in np.unique(labels))
-    return float(np.mean([images.std(axis=0, ddof=min(1, len(images) - 1)).mean() for images in alike]))
+    return float(np.mean([_deviation(data.images, np.flatnonzero(labels == c)) for c in np.unique(labels)]))
+
+
+def _deviation(images: np.ndarray, chosen: np.ndarray) -> float:
+    """Standard deviation of each pixel over the ``chosen`` images, by their places, averaged over pixels; of a single image 0."""
+    total, squares = np.zeros((2, *images.shape[1:]), np.int64)
+    for start in range(0, len(chosen), PART):
+        part = images[chosen[start : start + PART]].astype(np.int64)
+        total += part.sum(axis=0)
+        squares += (part**2).sum(axis=0)
+    count = len(chosen)
+    return float(np.sqrt((count * squares - total**2) / (count * max(1, count - 1))).mean())

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +15,18 @@ import torch
 from PIL import Image
 
 from resgen import library as library_module
-from resgen.checkpoint import load_checkpoint, save_card
+from resgen.checkpoint import load_checkpoint, save_card, save_checkpoint
 from resgen.cli import app, main
 from resgen.cli.training import _without_folders
 from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk
+from resgen.errors import FileError
+from resgen.features import save_features
 from resgen.interop.readers import KINDS
 from resgen.library import Library
 from resgen.notes import read_recipe
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
+from tests.conftest import untrained, untrained_features
 from tests.test_checkpoint import rewrite
 
 PICTURES = {
@@ -351,6 +355,63 @@ def test_a_lack_of_memory_is_told_with_what_to_do(
     made = resgen(*words.split())
     assert made.returncode == 2 and made.stderr.startswith("resgen: There is not enough memory: ") and advice in made.stderr, made.stderr
     assert made.stderr.count("\n") == 1
+
+
+EVALUATE = "evaluate tiny --data x --test-data x"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (f"{EVALUATE} --judge none", "not a feature network"),
+        (f"{EVALUATE} --judge own --judge own --judge own", "Two judges"),
+        (f"{EVALUATE} --judge own --samples 100", "--samples 100 is less than one for each of the 103 classes"),
+        (f"{EVALUATE} --judge own --out file/x.json", "could not be written"),
+        ("name-directions tiny --data x --attributes none.csv", "not a table"),
+        ("name-directions tiny --attributes none.csv", "--data"),
+    ],
+)
+def test_what_is_said_wrongly_is_told_before_images_are_read(
+    resgen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("resgen.data.load_images", lambda *_, **__: pytest.fail("images were read"))
+    save_checkpoint(untrained("tiny", 0, tuple(f"c{i}" for i in range(103))), tmp_path / "tiny.safetensors")
+    save_features(untrained_features(0), tmp_path / "own", {})
+    (tmp_path / "file").write_text("no folder")
+    made = resgen(*words.split(), "--checkpoints", tmp_path)
+    assert made.returncode == 2 and message in made.stderr, made
+
+
+def test_directions_are_not_sought_for_a_file_that_cannot_be_written(resgen: Command, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot(path: Path) -> None:
+        raise FileError(f"{path} could not be written: No space left on device.")
+
+    monkeypatch.setattr("resgen.files.check_place", cannot)
+    monkeypatch.setattr("resgen.train.directions.name_directions", lambda *_: pytest.fail("they were sought"))
+    made = resgen("name-directions", "tiny", "--checkpoints", tiny_folder)
+    assert made.returncode == 2 and "could not be written" in made.stderr
+
+
+def test_each_command_tells_which_pictures_it_leaves_out(
+    resgen: Command, tiny_folder: Path, shapes_zip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "checkpoints")
+    bad = shutil.copy(shapes_zip, tmp_path / "bad.zip")
+    with zipfile.ZipFile(bad, "a") as archive:
+        archive.writestr("disc/torn.png", b"no picture")
+        names = [name for name in archive.namelist() if "torn" not in name]
+    (tmp_path / "t.csv").write_text("\n".join(["file,shade", *(f"{name},{place % 7}" for place, name in enumerate(names))]))
+    judge = folder / "features" / "tiny.safetensors"
+    for words in (
+        ["train-features", "--data", bad, "--epochs", 1, "--widths", "8,12,16", "--out", tmp_path / "judge.safetensors"],
+        ["train", "--data", bad, "--features", judge, "--images", 4, "--batch", 4, "--group", 2, "--widths", "8,8,8", "--out", tmp_path / "run"],
+        ["evaluate", "tiny", "--checkpoints", folder, "--data", bad, "--test-data", shapes_zip, "--judge", judge, "--samples", 100],
+        ["name-directions", "tiny", "--checkpoints", folder, "--data", bad, "--attributes", tmp_path / "t.csv"],
+    ):
+        caplog.clear()
+        made = resgen(*words)
+        assert made.returncode == 0 and caplog.text.count("'disc/torn.png' cannot be read as pictures") == 1, (words[0], made)
 
 
 def test_other_faults_are_not_called_a_lack_of_memory(resgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:

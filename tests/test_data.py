@@ -1,6 +1,7 @@
 import io
 import os
 import time
+import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -195,3 +196,17 @@ def test_of_processes_that_want_one_set_one_downloads_it(tmp_path: Path, monkeyp
     with ThreadPoolExecutor(4) as pool:
         sets = list(pool.map(lambda _: load_images(["cifar10"]), range(4)))
     assert [len(found.labels) for found in sets] == [2] * 4 and begun == [tmp_path / "cache"]
+
+
+def test_a_set_takes_its_memory_once(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for index in range(60):
+            buffer = io.BytesIO()
+            Image.new("RGB", (128, 128), (index, 0, 0)).save(buffer, "PNG")
+            archive.writestr(f"a/{index}.png", buffer.getvalue())
+    load_images([str(tmp_path / "set.zip")])
+    tracemalloc.start()
+    data = load_images([str(tmp_path / "set.zip")])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1.5 * data.images.nbytes and data.images[:, 0, 5, 5].tolist() == list(range(60))

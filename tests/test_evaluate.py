@@ -1,4 +1,7 @@
+import os
 import shutil
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -19,10 +22,12 @@ from resgen.evaluate import (
     draw_samples,
     evaluate,
     fit_classifier,
+    judge_all,
     judge_real,
     likeness,
     load_inception,
     load_judges,
+    neighbour_rows,
     pixel_deviation,
     put_on_card,
 )
@@ -215,12 +220,91 @@ def test_real_images_are_judged_once(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     torch.manual_seed(0)
     judge, other = (FeatureResNet(FeatureConfig(2, (8, 12))).freeze() for _ in range(2))
     first = judge_real(judge, images)
-    monkeypatch.setattr("resgen.evaluate.judge_all", lambda network, seen: torch.zeros(len(seen), 12))
+    monkeypatch.setattr("resgen.evaluate.judge_all", lambda network, seen, mirrored: torch.zeros(len(seen), 12))
     assert torch.equal(judge_real(judge, images), first) and first.abs().max() > 0
     assert judge_real(other, images).abs().max() == judge_real(judge, images[:5]).abs().max() == 0
     for path in (tmp_path / "judged").iterdir():
         path.write_text("damaged")
     assert judge_real(judge, images).abs().max() == 0
+
+
+def test_mirrored_images_are_judged_as_such_and_kept_beside(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 8), np.uint8)
+    judge = FeatureResNet(FeatureConfig(2, (8, 12))).freeze()
+    turned = judge_all(judge, images[..., ::-1].copy())
+    for _ in range(2):
+        assert torch.allclose(judge_real(judge, images, mirrored=True), turned, atol=1e-5)
+        assert not torch.allclose(judge_real(judge, images), turned, atol=1e-3)
+
+
+def test_neighbours_are_found_in_what_was_judged_for_the_figures(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) -> None:
+    seen = list[int]()
+    monkeypatch.setattr(
+        "resgen.evaluate.judge_all", lambda judge, images, mirrored=False: seen.append(len(images)) or judge_all(judge, images, mirrored)
+    )
+    generator = np.random.default_rng(0)
+    train, test, fake = (
+        ImageSet(generator.integers(0, 256, (n, 3, 16, 16), np.uint8), np.arange(n) % 3, ("disc", "square", "stripes")) for n in (60, 30, 24)
+    )
+    judge = FeatureResNet(FeatureConfig(3, (4, 8)))
+    compare(fake, train, test, judge)
+    rows = neighbour_rows(Library(tiny_folder, "cpu").sampler("tiny"), train, judge, (0, 1), 2)
+    assert sorted(seen) == [2, 24, 24, 30, 30, 60] and rows.shape == (6, 16, 16, 3)
+
+
+def test_the_cache_keeps_what_was_used_last(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("resgen.evaluate.JUDGED_KEPT", 2)
+    judge = FeatureResNet(FeatureConfig(2, (4, 8))).freeze()
+    sets = np.random.default_rng(0).integers(0, 256, (4, 3, 3, 8, 8), np.uint8)
+
+    def kept() -> set[Path]:
+        return {*(tmp_path / "cache").rglob("*.safetensors")}
+
+    made = dict[int, Path]()
+    for moment, number in enumerate((0, 1, 0, 2)):
+        before = kept()
+        judge_real(judge, sets[number])
+        if number not in made:
+            (made[number],) = kept() - before
+        os.utime(made[number], (moment, moment))
+    assert kept() == {made[0], made[2]}
+
+
+def test_what_is_measured_takes_little_more_memory_than_it_has() -> None:
+    """A deviation in floating point of a whole class at once would take several times as much."""
+    images = np.random.default_rng(0).integers(0, 256, (4000, 3, 32, 32), np.uint8)
+    data = ImageSet(images, np.zeros(4000, int), ("a",))
+    tracemalloc.start()
+    found = pixel_deviation(data)
+    told, (_, most) = data.sha256, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2 * images.nbytes and len(told) == 64
+    assert found == pytest.approx(images.astype(np.float64).std(axis=0, ddof=1).mean())
+
+
+def test_what_cannot_be_measured_is_refused_before_anything_is_drawn(tiny_folder: Path) -> None:
+    sampler = Library(tiny_folder, "cpu").sampler("tiny")
+    data = ImageSet(np.zeros((4, 3, 16, 16), np.uint8), np.array([0, 0, 1, 1]), ("cat", "dog"))
+    same = replace(data, classes=("disc", "square", "stripes"))
+    other = FeatureResNet(FeatureConfig(2, (8, 12)))
+    other.classes = ("shirt", "shoe")
+    for train, judges, samples, message in (
+        (data, {}, 100, "The generator has other classes"),
+        (same, {"": other}, 100, "The judge knows other classes"),
+        (same, {}, 2, "--samples 2 is less than one for each of the 3 classes"),
+    ):
+        with pytest.raises(ResGenError, match=message):
+            evaluate(sampler, train, train, judges, samples, False, lambda *_: pytest.fail("images were drawn"))
+
+
+def test_judges_of_one_name_are_refused(tmp_path: Path) -> None:
+    """The figures of one would replace those of the other."""
+    for folder in ("a", "b", "c"):
+        save_features(FeatureResNet(FeatureConfig(3, (8, 12))), tmp_path / folder / "own.safetensors", {})
+    names = [str(tmp_path / folder / "own.safetensors") for folder in ("a", "b", "c")]
+    assert list(load_judges(names[:2], "cpu")) == ["", "own_"]
+    with pytest.raises(ResGenError, match="Two judges are called own"):
+        load_judges(names, "cpu")
 
 
 def test_a_judge_of_other_classes_is_refused() -> None:

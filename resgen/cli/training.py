@@ -178,8 +178,8 @@ def evaluate(
 ) -> None:
     """Measure a checkpoint: accuracy, variety, Frechet distance, precision and recall."""
     from resgen.data import load_and_tell
+    from resgen.evaluate import check_library, check_samples, load_judges, neighbour_rows, put_on_card
     from resgen.evaluate import evaluate as measure
-    from resgen.evaluate import load_judges, neighbour_rows, put_on_card
     from resgen.files import check_place, write_atomically
     from resgen.grid import compose, png_bytes
     from resgen.plates import Plate
@@ -191,8 +191,10 @@ def evaluate(
     if card:
         check_place(shelf.path(name))
     sampler, resolution = shelf.sampler(name), shelf.card(name).arch.resolution
-    train_set, test_set = load_and_tell(data, resolution), load_and_tell(test_data, resolution, train=False)
+    check_library()
+    check_samples(samples, sampler.card.classes)
     judges = load_judges(judge, sampler.device)
+    train_set, test_set = load_and_tell(data, resolution), load_and_tell(test_data, resolution, train=False)
     with progress("Sampling") as tell:
         figures = measure(sampler, train_set, test_set, judges, samples, inception, tell)
     Console().print(figures_table(figures))
@@ -217,16 +219,21 @@ def name_directions(
     """Give a checkpoint directions that do what their names say: brightness, size, and what a table of its data knows. The file is written anew."""
     from resgen.checkpoint import load_checkpoint, save_checkpoint
     from resgen.data import load_and_tell
+    from resgen.files import check_place
     from resgen.generator import GeneratorConfig
     from resgen.train.command import best_eyes, open_eyes
     from resgen.train.directions import FAITHFUL, MEASURES, learn_attributes
     from resgen.train.directions import name_directions as name_them
+    from resgen.train.table import read_file
 
     shelf = library(checkpoints)
     path = shelf.path(shelf.add(checkpoint))
     loaded = load_checkpoint(path)
+    check_place(path)
     if attributes and not data:
         raise DataError("--attributes tells of images: name them by --data.")
+    if attributes:
+        read_file(attributes)
     known = learn_attributes(load_and_tell(data or [], loaded.card.arch.resolution), attributes, open_eyes(best_eyes())) if attributes else {}
     named, faith = name_them(loaded, {**known, **MEASURES})
     save_checkpoint(named, path, whole=loaded.card.arch.family != GeneratorConfig.family)  # what was imported is kept as it came
