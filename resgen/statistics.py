@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from resgen.architecture import Generator
 
 SAMPLES = 8192  # latents that means and directions are measured on
+OF_CLASS, MOST_SAMPLES = 32, 131_072  # latents of a class at least, since the mean of a few is far from the class's; but no more than so many in all
 SAMPLES_OF_FEATURES = 1024  # the same, where features have to be made of each
 PRINCIPAL, FACTORISED = 12, 6  # directions of each kind
 SEEN_ON = 32  # images of up to 128 pixels that a direction's visible effect is measured on; of larger ones fewer
@@ -27,7 +28,8 @@ def latent_statistics(generator: Generator, device: torch.device) -> tuple[Tenso
     """
     arch = generator.config
     groups = max(1, arch.num_classes)
-    labels = torch.arange(max(2 * groups, SAMPLES) if arch.mapped else SAMPLES_OF_FEATURES, device=device) % groups
+    count = max(SAMPLES, 2 * groups, min(OF_CLASS * groups, MOST_SAMPLES)) if arch.mapped else SAMPLES_OF_FEATURES
+    labels = torch.arange(count, device=device) % groups
     z = torch.randn(len(labels), arch.z_dim, generator=torch.Generator("cpu").manual_seed(0)).to(device)
     parts = zip(z.split(MAPPED), labels.split(MAPPED), strict=True)
     w = torch.cat([generator.map(noise, _one_hot(own, arch.num_classes))[:, 0] for noise, own in parts])

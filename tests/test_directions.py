@@ -11,6 +11,7 @@ from resgen.errors import DataError
 from resgen.features import FeatureConfig, FeatureResNet
 from resgen.train import directions
 from resgen.train.directions import MEASURES, draw, learn_attributes, name_directions, rank_correlation, read_table, sample_latents
+from tests.conftest import untrained
 
 
 @pytest.fixture
@@ -68,7 +69,15 @@ def test_what_stays_the_same_is_not_called_faithful(tiny: Checkpoint) -> None:
 def test_the_mean_of_each_class_is_known_however_many_there_are(tiny: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(directions, "SAMPLES", 2)
     _, spread = sample_latents(tiny.build())
-    assert len(spread) == 6 and spread.isfinite().all()
+    assert len(spread) == 3 * directions.LEAST_OF_CLASS and spread.isfinite().all()
+
+
+def test_directions_of_very_many_classes_are_tried_on_as_many_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fewer latents, there was none left for some of them."""
+    monkeypatch.setattr(directions, "SAMPLES", 256)
+    many = untrained("many", 0, tuple(f"c{i}" for i in range(160)))
+    _, faith = name_directions(many, {"warmth": MEASURES["warmth"]})
+    assert faith.keys() == {"warmth"}
 
 
 def test_measures_of_drawn_shapes() -> None:

@@ -36,7 +36,7 @@ from resgen.train.classifier import train_features
 from resgen.train.command import open_eyes, train_generator
 from resgen.train.config import TrainConfig
 from resgen.train.drift import Memory, describe, drift_field, drift_loss
-from resgen.train.eyes import EyesTrainer
+from resgen.train.eyes import EyesTrainer, group_seed
 from resgen.train.parallel import SharedBatchNorm, Team
 from resgen.train.state import STATE
 
@@ -316,6 +316,22 @@ def test_eyes_see_of_a_drawn_image_what_a_visitor_sees(shapes_zip: Path, eyes: P
                 to_image[-1].bias.fill_(black / 3)  # type: ignore[index]
         told.append(trainer.step())
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("groups", [1, 16, 1009, 1010, 4096, 65_536])
+def test_groups_of_near_steps_have_seeds_of_their_own(groups: int) -> None:
+    """In large batches too; those of a batch of up to 1,009 groups are what they were."""
+    step = 2**31 * 1_000_003
+    places = sorted({0, 1, groups // 2, groups - 1} & {*range(groups)})
+    seeds = [group_seed(step + later, place, groups) for later in range(3) for place in places]
+    assert len({*seeds}) == len(seeds) and all(0 <= seed < 2**63 for seed in seeds)
+    if groups <= 1009:
+        assert seeds[0] == step * 1009
+
+
+def test_no_group_of_a_large_batch_is_that_of_the_step_before() -> None:
+    steps = [{group_seed(step, place, 3000) for place in range(3000)} for step in (5, 6, 7)]
+    assert len(set.union(*steps)) == 9000
 
 
 def test_a_memory_keeps_the_latest_of_each_class() -> None:

@@ -24,6 +24,7 @@ from resgen.train.table import is_colour, read_rows, rgb
 Measure = Callable[[Tensor], Tensor]  # images [N, 3, R, R] in -1..1 -> numbers [N]
 
 SAMPLES = 4096  # latents that a direction is found on
+LEAST_OF_CLASS = 8  # of these, of a class, each of which is drawn
 LENGTHS = (1.0, 0.5, 0.25, 2.0)  # standard deviations: what is drawn in steps wants long ones, what leaves the known soon short ones
 STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # lengths that it is tried at
 TRIED_SEEDS = 20
@@ -136,9 +137,9 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
 
 
 def sample_latents(generator: Generator) -> tuple[Tensor, Tensor]:
-    """Latents w [SAMPLES or two a class, w_dim] of all classes in turn, and the same less the mean of their class."""
+    """Latents w [SAMPLES or `LEAST_OF_CLASS` of each, w_dim] of all classes in turn, and the same less the mean of their class."""
     classes = generator.config.num_classes
-    count = max(SAMPLES, 2 * classes)
+    count = max(SAMPLES, LEAST_OF_CLASS * classes)
     z = torch.randn(count, generator.config.z_dim, generator=torch.Generator("cpu").manual_seed(1))
     weights = F.one_hot(torch.arange(count) % classes, classes).float() if classes else None
     w = generator.map(z, weights)[:, 0]

@@ -26,7 +26,13 @@ MOST_REAL, MOST_FAKE = 64, 32  # of a class
 OTHERS = 32  # images of any class that repel, with guidance
 COARSE = 2  # maps at the coarse end that drift compares beside an adversary: it leads to means, and those of fine detail are soft
 DRIFT_EVERY = 2  # steps with an adversary: drift takes every second one, twice as strongly
+APART = 1009  # seeds, at least, that the first groups of two steps lie apart
 CLASS_RATE = 3.0  # factor of the step size of a class's own latent, with an adversary: realism must not outrun the class
+
+
+def group_seed(step_seed: int, place: int, groups: int) -> int:
+    """The seed of a step's group number ``place`` of ``groups``, 63 bits: no two groups of steps near each other have the same."""
+    return (step_seed * max(APART, groups) + place) % 2**63
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ class EyesTrainer(Trainer):
     def _draw_batch(self, labels: list[int], step_seed: int) -> Batch:
         """This process's share of the groups, each drawn by a seed of its own: whichever process draws it."""
         places = self.team.share(len(labels))
-        draws = [self._draw(labels[place], step_seed * 1009 + place) for place in places]
+        draws = [self._draw(labels[place], group_seed(step_seed, place, len(labels))) for place in places]
         real, z, *changes = zip(*draws, strict=True)
         own = torch.tensor([labels[place] for place in places], device=self.device)
         joined = [Augmentation.join(list(parts), self.device) for parts in changes]
