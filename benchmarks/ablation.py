@@ -27,12 +27,13 @@ from resgen.sampler import Sampler
 from resgen.train import adversary
 from resgen.train.command import EYES, open_eyes
 from resgen.train.config import TrainConfig
+from resgen.train.contest import FROZEN_STEPS
 from resgen.train.eyes import EyesTrainer
 from resgen.train.finish import to_checkpoint
 from resgen.train.parallel import Team
 
 JOINED = {"loss": "drift+adversary", "drift_share": 1.0}
-WARM_UP, TIMED = 3, 20  # steps that tell how many the minutes have; warm-up steps cost more
+WARM_UP, TIMED = FROZEN_STEPS + 3, 20  # steps that tell how many the minutes have; while the generator waits for its adversary they cost less
 FIGURES = ("frechet", "kernel", "precision", "recall", "accuracy", "deviation", "near_copies")
 
 

@@ -1,4 +1,4 @@
-"""The studio in a process of its own, and visitors who ask it over HTTP. For `soak.py` and `worst.py`."""
+"""The studio in a process of its own, and visitors who ask it over HTTP. For `memory.py`, `soak.py`, `visitors.py` and `worst.py`."""
 
 import html
 import json

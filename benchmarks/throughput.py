@@ -21,6 +21,7 @@ from resgen.efficientnet import PretrainedEyes
 from resgen.features import FeatureConfig, FeatureResNet
 from resgen.precision import autocast
 from resgen.train.config import TrainConfig
+from resgen.train.contest import FROZEN_STEPS
 from resgen.train.eyes import EyesTrainer
 from resgen.train.parallel import Team
 
@@ -51,6 +52,8 @@ def main() -> None:
     data = ImageSet(rng.integers(0, 256, (2000, 3, 32, 32), np.uint8), np.arange(2000) % 10, tuple("abcdefghij"))
     drift = EyesTrainer(TrainConfig((), "", group=16, guidance=0.25, flip=True), data, FeatureResNet(FeatureConfig()), "cpu", "", Team())
     joined = EyesTrainer(TrainConfig((), "", group=16, flip=True, loss="drift+adversary"), data, PretrainedEyes(), "cpu", "", Team())
+
+    joined.steps_done = FROZEN_STEPS  # before that the generator waits for its adversary, and such a step costs less
 
     def two_steps() -> None:  # drift takes every second one
         joined.step()

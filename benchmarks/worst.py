@@ -7,7 +7,7 @@ The most that was resident is measured. To have the system hold the bound too, s
     mkdir /sys/fs/cgroup/memory/worst && echo 2000000000 > /sys/fs/cgroup/memory/worst/memory.limit_in_bytes   # of version 2: memory.max
     python benchmarks/worst.py --megabytes 2000 --group /sys/fs/cgroup/memory/worst
 
-Each case is sent four times at once, while another visitor draws grids of 16. Files are put into the studio's folder of checkpoints beside the good
+Each case is sent four times at once, while another visitor draws grids of 16, and all four answers count. Files are put into the studio's folder of checkpoints beside the good
 ones. Ends with status 1 where an answer is neither a sentence nor a result, where the studio dies or takes more memory, or where the other's grid (the
 median of those drawn meanwhile) takes more than three times as long as usual.
 """
@@ -171,8 +171,8 @@ def grid(visitor: Visitor, number: int) -> float:
     return time.monotonic() - begun
 
 
-def try_case(case: Case, served: Studio, folder: Path) -> tuple[str, float, list[float]]:
-    """What four who send it are told, seconds until all are, and the other visitor's times meanwhile."""
+def try_case(case: Case, served: Studio, folder: Path) -> tuple[list[str], float, list[float]]:
+    """What those who send it are told, seconds until all are, and the other visitor's times meanwhile."""
     told: list[str] = []
 
     def send(number: int) -> None:
@@ -184,6 +184,8 @@ def try_case(case: Case, served: Studio, folder: Path) -> tuple[str, float, list
             told.append(sentence(error))
         except httpx.TransportError as error:
             told.append("closed" if isinstance(error, httpx.WriteError | httpx.ReadError) else f"! {error}")
+        except Exception as error:
+            told.append(f"! {type(error).__name__}: {error}")
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(AT_ONCE)]
     begun = time.monotonic()
@@ -192,7 +194,12 @@ def try_case(case: Case, served: Studio, folder: Path) -> tuple[str, float, list
     other, times = Visitor(served.url, "other"), list[float]()
     while any(thread.is_alive() for thread in threads) or not times:
         times.append(grid(other, int(time.monotonic() * 100) % 10_000_000))
-    return told[0], time.monotonic() - begun, times
+    return told, time.monotonic() - begun, times
+
+
+def is_wrong(answer: str) -> bool:
+    """True for what is neither a sentence nor a result."""
+    return answer.startswith("!") or "in the log" in answer
 
 
 def main() -> None:
@@ -218,11 +225,11 @@ def main() -> None:
                 middle, slowest = statistics.median(times), max(times)
                 dead = served.process.poll() is not None
                 peak = 0.0 if dead else served.peak()
-                wrong = dead or peak > asked.megabytes or middle > MOST * usual or told.startswith("!") or "in the log" in told
+                wrong = dead or peak > asked.megabytes or middle > MOST * usual or any(map(is_wrong, told))
                 bad = bad or wrong
                 size = f"{served.megabytes():5.0f}, peak {peak:5.0f} MB" if peak else "dead"
                 print(
-                    f"{'!' if wrong else ' '} {what:45} {took:6.1f} s  other's grid {1000 * middle:5.0f} ms, at most {1000 * slowest:5.0f} ms {size}  {told}",
+                    f"{'!' if wrong else ' '} {what:45} {took:6.1f} s  other's grid {1000 * middle:5.0f} ms, at most {1000 * slowest:5.0f} ms {size}  {' | '.join(dict.fromkeys(told))}",
                     flush=True,
                 )
             print(Path(name, "log").read_text().count('"event": "failed"'), "faults in the log")
