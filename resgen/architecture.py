@@ -5,15 +5,19 @@ from dataclasses import asdict, fields, is_dataclass
 from typing import Any, ClassVar, Protocol, Self, get_args, get_origin, get_type_hints
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from resgen.errors import CheckpointError
 
-MAX_RESOLUTION = 1024
-MAX_WIDTH = 4096
 MAX_CLASSES = 20_000
 MAX_ENTRIES = 4096  # of a list in a configuration
 LARGEST = 2**53  # of its numbers
 USUAL_WIDTH = 64  # channels of the finest block
+
+
+def class_weights(labels: Tensor, classes: int) -> Tensor | None:
+    """Weights [N, classes] of labels [N], all on the own class; None for a generator without ``classes``."""
+    return F.one_hot(labels, classes).float() if classes else None
 
 
 class Architecture(Protocol):

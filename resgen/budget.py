@@ -34,6 +34,10 @@ MAX_PARTS = 50_000  # that are passed over to find it
 MAX_PICTURE_PIXELS = 60_000_000
 MAX_PICTURE_BYTES = 300_000_000
 
+# Of a network, and of what it learns from.
+MAX_RESOLUTION = 1024  # pixels a side
+MAX_WIDTH = 4096  # channels, or numbers of a latent
+
 # Of a checkpoint.
 MAX_HEADER = 5_000_000  # bytes: as Python's objects they may take twenty times as many
 MAX_TENSORS = 20_000

@@ -12,8 +12,7 @@ from torch import Tensor
 from resgen.architecture import Generator
 from resgen.card import HEADER, Card, parse_card, read_card
 from resgen.errors import CheckpointError
-from resgen.features import half
-from resgen.tensors import Layout, are_finite, layout_of, open_tensors, save_tensors, to_float32, weightless
+from resgen.tensors import Layout, are_finite, half, layout_of, open_tensors, save_tensors, to_float32, weightless
 
 
 @dataclass(frozen=True)

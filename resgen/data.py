@@ -16,11 +16,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from resgen.budget import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
+from resgen.budget import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, MAX_RESOLUTION
 from resgen.errors import DataError
 from resgen.files import cache_folder, locked, open_plain
 
-MAX_RESOLUTION = 1024  # of a data set
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 SOURCES = {

@@ -10,11 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from resgen.architecture import MAX_CLASSES
+from resgen.budget import MAX_WIDTH
 from resgen.efficientnet import PretrainedEyes
 from resgen.errors import CheckpointError, ResGenError
-from resgen.tensors import are_finite, layout_of, open_tensors, save_tensors, to_float32, weightless
+from resgen.tensors import are_finite, half, layout_of, open_tensors, save_tensors, to_float32, weightless
 
 HEADER = "resgen-features"
+MAX_BLOCKS = 64  # of a stage
 _NO_NETWORK = (CheckpointError, OSError, ValueError, TypeError, KeyError, RecursionError)  # what reading a file that is none may raise
 
 
@@ -30,9 +33,16 @@ class FeatureConfig:
     blocks_per_stage: int = 1
 
     def __post_init__(self) -> None:
-        sizes = [(self.num_classes, 20_000), (self.blocks_per_stage, 64), (len(self.widths), 10), *((width, 4096) for width in self.widths)]
+        sizes = [
+            (self.num_classes, MAX_CLASSES),
+            (self.blocks_per_stage, MAX_BLOCKS),
+            (len(self.widths), 10),
+            *((width, MAX_WIDTH) for width in self.widths),
+        ]
         if any(type(value) is not int or not 1 <= value <= most for value, most in sizes) or len(self.widths) < 2:
-            raise CheckpointError("A feature network needs two to ten widths of up to 4096 channels and up to 64 blocks in a stage.")
+            raise CheckpointError(
+                f"A feature network needs two to ten widths of up to {MAX_WIDTH} channels and up to {MAX_BLOCKS} blocks in a stage."
+            )
 
 
 class FeatureBlock(nn.Module):
@@ -180,12 +190,6 @@ class _Shown(torch.autograd.Function):
         (images,), (gradient,) = ctx.saved_tensors, gradients
         passes = (images.abs() <= 1) | ((images.abs() > FAR) & (images * gradient > 0))
         return gradient * passes
-
-
-def half(value: Tensor) -> Tensor:
-    """Matrices in half precision, on the CPU; vectors are small, and variances may pass its range."""
-    value = value.detach().cpu().contiguous()
-    return value.half() if value.is_floating_point() and value.ndim > 1 else value
 
 
 def save_features(network: FeatureResNet, path: Path, card: dict[str, Any]) -> None:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, Generator, check_sizes, one_gain
+from resgen.architecture import MAX_CLASSES, Described, Generator, check_sizes, one_gain
 from resgen.blocks import PLACES, ConditionalBatchNorm, MappingNetwork, PartsMapping, ResBlock, SelfAttention, mean_shift
+from resgen.budget import MAX_RESOLUTION, MAX_WIDTH
 
 MAX_ATTENTION = 128  # pixels a side: every place looks at every other, which at four times the places takes sixteen times as long
 MAX_CELLS = 4096  # of a part's block of z

@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from resgen.architecture import Architecture, Generator
+from resgen.architecture import Architecture, Generator, class_weights
 from resgen.budget import MAX_HEADER
 from resgen.card import HEADER, LABEL, NAME, Card, has_card, parse_card
 from resgen.checkpoint import Checkpoint, file_hash
@@ -123,7 +122,7 @@ def _tried(generator: Generator, path: Path, device: torch.device) -> tuple[Tens
     """Two images of a generator, and its `latent_statistics`. Raises CheckpointError where they are none."""
     arch = generator.config
     noise = torch.randn(2, arch.z_dim, generator=torch.Generator("cpu").manual_seed(0))
-    weights = F.one_hot(torch.tensor([0, arch.num_classes - 1], device=device), arch.num_classes).float() if arch.num_classes else None
+    weights = class_weights(torch.tensor([0, arch.num_classes - 1], device=device), arch.num_classes)
     try:
         images = generator(noise.to(device), weights)
         if tuple(images.shape) != (2, arch.image_channels, arch.resolution, arch.resolution) or not images.isfinite().all():

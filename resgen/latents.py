@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from resgen.architecture import class_weights
 from resgen.card import Card
 from resgen.checkpoint import Checkpoint
 from resgen.errors import RecipeError
@@ -137,7 +137,8 @@ def _drawn_sources(recipe: Recipe, card: Card) -> dict[str, Tensor]:
 
 def _one_hot(labels: Tensor, card: Card) -> Tensor:
     """Class weights [N, classes] of labels [N]; no columns where unconditional."""
-    return F.one_hot(labels, card.arch.num_classes).float() if card.classes else torch.zeros(len(labels), 0)
+    weights = class_weights(labels, card.arch.num_classes)
+    return torch.zeros(len(labels), 0) if weights is None else weights
 
 
 def _mixture(recipe: Recipe, card: Card) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resgen.architecture import Generator
+from resgen.architecture import Generator, class_weights
 
 SAMPLES = 8192  # latents that means and directions are measured on
 OF_CLASS, MOST_SAMPLES = 32, 131_072  # latents of a class at least, since the mean of a few is far from the class's; but no more than so many in all
@@ -32,7 +32,7 @@ def latent_statistics(generator: Generator, device: torch.device) -> tuple[Tenso
     labels = torch.arange(count, device=device) % groups
     z = torch.randn(len(labels), arch.z_dim, generator=torch.Generator("cpu").manual_seed(0)).to(device)
     parts = zip(z.split(MAPPED), labels.split(MAPPED), strict=True)
-    w = torch.cat([generator.map(noise, _one_hot(own, arch.num_classes))[:, 0] for noise, own in parts])
+    w = torch.cat([generator.map(noise, class_weights(own, arch.num_classes))[:, 0] for noise, own in parts])
     mean_w = _mean_w(generator, w, labels)
     spread = w - mean_w[labels]
     named = _principal(spread) if arch.mapped else _principal_by_features(generator, w, spread)
@@ -55,10 +55,6 @@ def visible_effect(generator: Generator, w: Tensor, direction: Tensor) -> float:
     return float((generator.synthesise(w + direction) - generator.synthesise(w - direction)).abs().mean())
 
 
-def _one_hot(labels: Tensor, classes: int) -> Tensor | None:
-    return F.one_hot(labels, classes).float() if classes else None
-
-
 def _mean_w(generator: Generator, w: Tensor, labels: Tensor) -> Tensor:
     """Measured, or where w is noise and class, exact."""
     arch = generator.config
@@ -66,7 +62,7 @@ def _mean_w(generator: Generator, w: Tensor, labels: Tensor) -> Tensor:
     if arch.mapped:
         return torch.stack([w[labels == c].mean(dim=0) for c in range(groups)])
     every = torch.arange(groups, device=w.device)
-    return generator.map(w.new_zeros(groups, arch.z_dim), _one_hot(every, arch.num_classes))[:, 0]
+    return generator.map(w.new_zeros(groups, arch.z_dim), class_weights(every, arch.num_classes))[:, 0]
 
 
 def _principal(spread: Tensor) -> dict[str, Tensor]:

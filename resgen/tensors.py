@@ -54,6 +54,12 @@ def to_float32(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
 
 
+def half(value: Tensor) -> Tensor:
+    """Matrices in half precision, on the CPU; vectors are small, and variances may pass its range."""
+    value = value.detach().cpu().contiguous()
+    return value.half() if value.is_floating_point() and value.ndim > 1 else value
+
+
 def are_finite(tensors: Mapping[str, Tensor]) -> bool:
     return all(bool(value.isfinite().all()) for value in tensors.values())
 

@@ -9,14 +9,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from resgen.budget import MAX_WIDTH
 from resgen.cli.cards import figures_table
 from resgen.cli.common import CheckpointArgument, Device, Folder, checked_place, library, progress
 from resgen.errors import DataError, FileError, RecipeError, enough_memory
 from resgen.fields import read_numbers
 from resgen.recipe import Recipe
 from resgen.train.config import TrainConfig
-
-MAX_WIDTH = 4096  # channels
 
 DataOption = Annotated[list[str], typer.Option("--data", help="cifar10, fashion-mnist, or folders and zips of class folders; may be repeated.")]
 
@@ -136,14 +135,14 @@ def train_features(
 ) -> None:
     """Train a ResNet whose features a generator is trained in, or that judges."""
     from resgen.data import load_and_tell
-    from resgen.features import FeatureConfig
+    from resgen.features import MAX_BLOCKS, FeatureConfig
     from resgen.files import check_place
     from resgen.sampler import pick_device
     from resgen.train.classifier import train_features
     from resgen.train.config import MAX_SEED, check_range
     from resgen.train.memory import keep_freed_memory
 
-    for option, value, most in (("epochs", epochs, 10_000), ("blocks", blocks, 64)):
+    for option, value, most in (("epochs", epochs, 10_000), ("blocks", blocks, MAX_BLOCKS)):
         check_range(option, value, 1, most)
     for option, value, most in (("thumbnails", thumbnails, 100), ("seed", seed, MAX_SEED)):
         check_range(option, value, 0, most)

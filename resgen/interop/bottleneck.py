@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, check_sizes
-from resgen.budget import MAX_BLOCKS
+from resgen.architecture import MAX_CLASSES, Described, check_sizes
+from resgen.budget import MAX_BLOCKS, MAX_RESOLUTION, MAX_WIDTH
 from resgen.errors import CheckpointError
 from resgen.interop.layers import ACTIVATIONS, LinearNorm, PooledAttention, StagedGenerator
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from resgen.architecture import MAX_WIDTH
+from resgen.budget import MAX_WIDTH
 from resgen.errors import CheckpointError
 from resgen.fields import is_list
 from resgen.interop.conv_chain import ENLARGED, KINDS, PLAIN, TRANSPOSED, ConvChainConfig

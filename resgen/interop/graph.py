@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, Generator, check_sizes
-from resgen.budget import MAX_BLOCKS
+from resgen.architecture import MAX_CLASSES, Described, Generator, check_sizes
+from resgen.budget import MAX_BLOCKS, MAX_RESOLUTION, MAX_WIDTH
 from resgen.errors import CheckpointError, why
 from resgen.fields import is_list, is_table
 from resgen.interop.graph_ops import MAX_DIMENSIONS, MAX_NUMBERS, MAX_PADDED, OPERATORS, GraphError, Outline, operated

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resgen.architecture import MAX_CLASSES, MAX_WIDTH
+from resgen.architecture import MAX_CLASSES
+from resgen.budget import MAX_WIDTH
 from resgen.errors import CheckpointError, why
 from resgen.fields import is_list
 from resgen.interop import onnx_files

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resgen.architecture import MAX_CLASSES, MAX_RESOLUTION, MAX_WIDTH, Described, Generator, check_ranges, check_sizes
+from resgen.architecture import MAX_CLASSES, Described, Generator, check_ranges, check_sizes
+from resgen.budget import MAX_RESOLUTION, MAX_WIDTH
 from resgen.errors import CheckpointError
 from resgen.interop.pickles import Plain, tensors
 from resgen.interop.reading import Reading

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from resgen.budget import MAX_RESOLUTION
 from resgen.errors import DataError
 
 LOSSES = ("drift", "adversary", "drift+adversary", "parts", "parts+adversary")
@@ -36,7 +37,7 @@ class TrainConfig:
     resolution: int | None = None  # pixels a side; None: the data's own
     widths: tuple[int, ...] | None = None  # channels per block, those beyond the doublings steady; None: as the run begins with, or by the resolution
     mean_shift: int | None = None  # reach in 255ths of a `mean_shift` at the end; None: that of what the run begins with, or none
-    lr: float = 3e-4  # Adam's step size, falling to a twentieth over the second half
+    lr: float = 3e-4  # the generator's step size, falling to a twentieth over the second half; an adversary's stays as it begins
     guidance: float = 0.0  # 0..0.9: how far images of any class repel; more makes classes distinct, at the cost of variety
     flip: bool = False  # mirror real images: for sets without a left and right of their own
     seed: int = 0
@@ -61,7 +62,7 @@ class TrainConfig:
             "drift-share": (self.drift_share, 0, 10),
             "clarity": (self.clarity, 0.01, 1),
             "drift-first": (self.drift_first, 0, MAX_IMAGES),
-            "resolution": (self.resolution or 4, 4, 1024),
+            "resolution": (self.resolution or 4, 4, MAX_RESOLUTION),
             "seed": (self.seed, 0, MAX_SEED),
         }
         for name, (value, low, high) in limits.items():

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resgen.architecture import Generator
+from resgen.architecture import Generator, class_weights
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
 from resgen.features import Eyes, to_float
@@ -141,8 +141,7 @@ def sample_latents(generator: Generator) -> tuple[Tensor, Tensor]:
     classes = generator.config.num_classes
     count = max(SAMPLES, LEAST_OF_CLASS * classes)
     z = torch.randn(count, generator.config.z_dim, generator=torch.Generator("cpu").manual_seed(1))
-    weights = F.one_hot(torch.arange(count) % classes, classes).float() if classes else None
-    w = generator.map(z, weights)[:, 0]
+    w = generator.map(z, class_weights(torch.arange(count) % max(1, classes), classes))[:, 0]
     return w, w - class_means(w, classes)
 
 

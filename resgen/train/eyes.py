@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from resgen.architecture import class_weights
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
 from resgen.features import Eyes, as_shown, to_float
@@ -160,9 +160,7 @@ class EyesTrainer(Trainer):
         return images, z, Augmentation.draw(self.config.real), Augmentation.draw(self.config.group)
 
     def _generate(self, z: Tensor, labels: Tensor) -> Tensor:
-        classes = self.generator.config.num_classes
-        weights = F.one_hot(labels, classes).to(z.dtype) if classes else None
-        return self.generator(z, weights).expand(-1, 3, -1, -1)
+        return self.generator(z, class_weights(labels, self.generator.config.num_classes)).expand(-1, 3, -1, -1)
 
     def _group_loss(self, place: int, label: int, fake_parts: list[Tensor], others: list[Tensor] | None) -> Tensor:
         """The drifting loss of this process's group number ``place``, against what is remembered of its class."""
