@@ -41,8 +41,13 @@ PART = 250  # images that are judged, or summed, at once
 JUDGED_KEPT = 12  # sets of judged images in the cache, those last used
 
 Judge = FeatureResNet | PretrainedEyes
+Seen = Callable[[int], object]  # told how many images were judged
 JUDGES = ("lite2",)  # judges that are no file; what they say is told with their name before it
 JUDGE_SIDE = 112  # pixels that EfficientNet-lite2 sees
+
+
+def ignore(_: int) -> None:
+    """What is told where nobody watches."""
 
 
 def load_judges(names: Sequence[str], device: str) -> dict[str, Judge]:
@@ -81,6 +86,17 @@ def check_classes(generator: tuple[str, ...], train: ImageSet, test: ImageSet, j
             )
 
 
+class Tally:
+    """How many of all images have been drawn or seen, told to a ``progress`` by parts that know nothing of each other."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self.done, self.total, self._progress = 0, total, progress
+
+    def __call__(self, count: int) -> None:
+        self.done += count
+        self._progress(self.done, self.total)
+
+
 def evaluate(
     sampler: Sampler,
     train: ImageSet,
@@ -99,10 +115,13 @@ def evaluate(
     check_samples(samples, sampler.card.classes)
     check_classes(sampler.card.classes, train, test, judges.values())
     network = load_inception(sampler.device) if inception else None
-    fake = draw_samples(sampler, samples, progress)
+    samples -= samples % max(1, len(sampler.card.classes))
+    seen = len(train.labels) + 2 * len(test.labels) + 2 * samples  # by a judge, most of them mirrored too
+    tally = Tally(samples + len(judges) * seen, progress)
+    fake = draw_samples(sampler, samples, lambda done, _: tally(done - tally.done))
     figures: dict[str, Any] = {}
     for prefix, judge in judges.items():
-        figures |= compare(fake, train, test, judge, prefix)
+        figures |= compare(fake, train, test, judge, prefix, tally)
     return figures | compare_inception(fake, train, test, network) if network else figures
 
 
@@ -132,8 +151,8 @@ def put_on_card(path: Path, figures: dict[str, Any]) -> None:
     save_card(replace(card, metrics={**card.metrics, **figures}), path)
 
 
-def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefix: str = "") -> dict[str, Any]:
-    """One judge's figures of generated images, and the same of the test set, each name beginning with ``prefix``.
+def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefix: str = "", seen: Seen = ignore) -> dict[str, Any]:
+    """One judge's figures of generated images, and the same of the test set, each name beginning with ``prefix``; ``seen`` is told of images judged.
 
     `accuracy`: share whose intended class the judge names; `deviation`: pixel standard deviation within a class
     over the real one, of a generator without classes that of all images; `near_copies`: share nearer to a training image, or to its mirror image,
@@ -143,15 +162,18 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
     """
     check_classes(fake.classes, train, test, [judge])
     judge.freeze()
-    generated, reference, held_out = judge_all(judge, fake.images), judge_real(judge, train.images), judge_real(judge, test.images)
+    generated = judge_all(judge, fake.images, seen=seen)
+    reference, held_out = (judge_real(judge, data.images, seen=seen) for data in (train, test))
     count, fair = min(len(generated), len(held_out)), shuffled(reference)
     name_classes = (
-        (lambda seen: judge.classify(seen.to(judge.classify.weight.device))) if isinstance(judge, FeatureResNet) else fit_classifier(reference, train)
+        (lambda features: judge.classify(features.to(judge.classify.weight.device)))
+        if isinstance(judge, FeatureResNet)
+        else fit_classifier(reference, train)
     )
     figures = {f"{prefix}judge_test_accuracy": round(_accuracy(name_classes, held_out, test), 4)}
     within = bool(fake.classes)  # a generator without classes varies as all of the data do
-    from_train = _apart(generated, judge_all(judge, fake.images, mirrored=True), reference)
-    held_out_from_train = _apart(held_out, judge_real(judge, test.images, mirrored=True), reference)
+    from_train = _apart(generated, judge_all(judge, fake.images, True, seen), reference)
+    held_out_from_train = _apart(held_out, judge_real(judge, test.images, True, seen), reference)
     limit = held_out_from_train.quantile(NEAR_QUANTILE)
     sources = (prefix, fake, generated, from_train), (f"real_test_{prefix}", test, held_out, held_out_from_train)
     for source, data, features, distances in sources:
@@ -240,14 +262,17 @@ def nearest(points: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tens
 
 
 @torch.inference_mode()
-def judge_all(judge: Judge, images: np.ndarray, mirrored: bool = False) -> Tensor:
-    """Pooled features [N, D], on the CPU, of uint8 images [N, 3, H, W], or of these ``mirrored``."""
-    device = _device_of(judge)
-    parts = (images[start : start + PART, :, :, :: -1 if mirrored else 1] for start in range(0, len(images), PART))
-    return torch.cat([judge.pooled(to_float(torch.from_numpy(np.ascontiguousarray(part)).to(device))).cpu() for part in parts])
+def judge_all(judge: Judge, images: np.ndarray, mirrored: bool = False, seen: Seen = ignore) -> Tensor:
+    """Pooled features [N, D], on the CPU, of uint8 images [N, 3, H, W], or of these ``mirrored``; ``seen`` is told of each part of them."""
+    device, found = _device_of(judge), list[Tensor]()
+    for start in range(0, len(images), PART):
+        part = np.ascontiguousarray(images[start : start + PART, :, :, :: -1 if mirrored else 1])
+        found.append(judge.pooled(to_float(torch.from_numpy(part).to(device))).cpu())
+        seen(len(part))
+    return torch.cat(found)
 
 
-def judge_real(judge: Judge, images: np.ndarray, mirrored: bool = False) -> Tensor:
+def judge_real(judge: Judge, images: np.ndarray, mirrored: bool = False, seen: Seen = ignore) -> Tensor:
     """`judge_all`, kept in the cache: the same real images are the measure of every checkpoint.
 
     A file of the cache may be mapped: it is put in its place whole, and never written to again.
@@ -260,8 +285,9 @@ def judge_real(judge: Judge, images: np.ndarray, mirrored: bool = False) -> Tens
     path = cache_folder() / "judged" / f"{told.hexdigest()[:32]}-{how}.safetensors"
     try:
         features = load_file(path)["features"]
+        seen(len(images))
     except (OSError, SafetensorError, KeyError):
-        features = judge_all(judge, images, mirrored)
+        features = judge_all(judge, images, mirrored, seen)
         with suppress(FileError, SafetensorError), whole_file(path) as partial:  # a cache that cannot be written is no reason to stop
             save_file({"features": features.contiguous()}, partial)
     _keep_last_used(path)

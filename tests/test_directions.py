@@ -76,8 +76,9 @@ def test_directions_of_very_many_classes_are_tried_on_as_many_seeds(monkeypatch:
     """With fewer latents, there was none left for some of them."""
     monkeypatch.setattr(directions, "SAMPLES", 256)
     many = untrained("many", 0, tuple(f"c{i}" for i in range(160)))
-    _, faith = name_directions(many, {"warmth": MEASURES["warmth"]})
-    assert faith.keys() == {"warmth"}
+    told = list[tuple[int, int]]()
+    _, faith = name_directions(many, {"warmth": MEASURES["warmth"]}, lambda *how_far: told.append(how_far))
+    assert faith.keys() == {"warmth"} and told == [(0, 1), (1, 1)]
 
 
 def test_measures_of_drawn_shapes() -> None:

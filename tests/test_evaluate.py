@@ -220,7 +220,7 @@ def test_real_images_are_judged_once(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     torch.manual_seed(0)
     judge, other = (FeatureResNet(FeatureConfig(2, (8, 12))).freeze() for _ in range(2))
     first = judge_real(judge, images)
-    monkeypatch.setattr("resgen.evaluate.judge_all", lambda network, seen, mirrored: torch.zeros(len(seen), 12))
+    monkeypatch.setattr("resgen.evaluate.judge_all", lambda network, images, *_: torch.zeros(len(images), 12))
     assert torch.equal(judge_real(judge, images), first) and first.abs().max() > 0
     assert judge_real(other, images).abs().max() == judge_real(judge, images[:5]).abs().max() == 0
     for path in (tmp_path / "judged").iterdir():
@@ -240,7 +240,7 @@ def test_mirrored_images_are_judged_as_such_and_kept_beside(tmp_path: Path) -> N
 def test_neighbours_are_found_in_what_was_judged_for_the_figures(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) -> None:
     seen = list[int]()
     monkeypatch.setattr(
-        "resgen.evaluate.judge_all", lambda judge, images, mirrored=False: seen.append(len(images)) or judge_all(judge, images, mirrored)
+        "resgen.evaluate.judge_all", lambda judge, images, *how, **told: seen.append(len(images)) or judge_all(judge, images, *how, **told)
     )
     generator = np.random.default_rng(0)
     train, test, fake = (
@@ -295,6 +295,17 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_drawn(tiny_folder
     ):
         with pytest.raises(ResGenError, match=message):
             evaluate(sampler, train, train, judges, samples, False, lambda *_: pytest.fail("images were drawn"))
+
+
+def test_drawing_and_judging_are_watched_to_their_end(tiny_folder: Path) -> None:
+    sampler, told = Library(tiny_folder, "cpu").sampler("tiny"), list[tuple[int, int]]()
+    images = np.random.default_rng(0).integers(0, 256, (30, 3, 16, 16), np.uint8)
+    data = ImageSet(images, np.arange(30) % 3, ("disc", "square", "stripes"))
+    judges = {prefix: FeatureResNet(FeatureConfig(3, (4, 8))) for prefix in ("", "other_")}
+    for _ in range(2):  # what is in the cache counts too
+        told.clear()
+        evaluate(sampler, data, data, judges, 32, False, lambda *how_far: told.append(how_far))
+        assert told == sorted(told) and told[-1][0] == told[-1][1] == 30 + 2 * 5 * 30 and {total for _, total in told} == {330}
 
 
 def test_judges_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ def evaluate(
     check_samples(samples, sampler.card.classes)
     judges = load_judges(judge, sampler.device)
     train_set, test_set = load_and_tell(data, resolution), load_and_tell(test_data, resolution, train=False)
-    with progress("Sampling") as tell:
+    with progress("Measuring") as tell:
         figures = measure(sampler, train_set, test_set, judges, samples, inception, tell)
     Console().print(figures_table(figures))
     if out:
@@ -234,7 +234,8 @@ def name_directions(
     if attributes:
         read_file(attributes)
     known = learn_attributes(load_and_tell(data or [], loaded.card.arch.resolution), attributes, open_eyes(best_eyes())) if attributes else {}
-    named, faith = name_them(loaded, {**known, **MEASURES})
+    with progress("Naming") as tell:
+        named, faith = name_them(loaded, {**known, **MEASURES}, tell)
     save_checkpoint(named, path, whole=loaded.card.arch.family != GeneratorConfig.family)  # what was imported is kept as it came
     for name, correlation in faith.items():
         kept = name in named.card.direction_names

@@ -20,6 +20,7 @@ from resgen.data import ImageSet
 from resgen.features import Eyes, to_float
 from resgen.statistics import fit_ridge
 from resgen.train.table import is_colour, read_rows, rgb
+from resgen.work import Progress
 
 Measure = Callable[[Tensor], Tensor]  # images [N, 3, R, R] in -1..1 -> numbers [N]
 
@@ -102,9 +103,11 @@ MEASURES: dict[str, Measure] = {
 
 
 @torch.no_grad()
-def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tuple[Checkpoint, dict[str, float]]:
+def name_directions(
+    checkpoint: Checkpoint, measures: dict[str, Measure], progress: Progress = lambda *_: None
+) -> tuple[Checkpoint, dict[str, float]]:
     """The checkpoint with a direction for each measure that has a faithful one, before those it had; and the rank correlation of all tried: what varies too
-    little to be seen is not."""
+    little to be seen is not. ``progress`` is told of the measures that are done."""
     generator = checkpoint.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     w, spread = sample_latents(generator)
     images, scatter = draw(generator, w), spread.T @ spread / len(w)
@@ -114,7 +117,8 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
     before = checkpoint.card.direction_names
     found: dict[str, Tensor] = {}
     faith: dict[str, float] = {}
-    for name, measure in measures.items():
+    for done, (name, measure) in enumerate(measures.items()):
+        progress(done, len(measures))
         values = measure(images)
         values = values - class_means(values[:, None], generator.config.num_classes)[:, 0]
         if values.std() < SEEN:
@@ -129,6 +133,7 @@ def name_directions(checkpoint: Checkpoint, measures: dict[str, Measure]) -> tup
         alike = [F.cosine_similarity(direction, other, dim=0) for other in found.values()]
         if faith[name] >= FAITHFUL and all(cosine.abs() < MIXED_UP for cosine in alike):
             found[name] = direction
+    progress(len(measures), len(measures))
     kept = [i for i, name in enumerate(before) if name not in measures]
     card = replace(checkpoint.card, direction_names=(*found, *(before[i] for i in kept)))
     return replace(
