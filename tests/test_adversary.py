@@ -25,8 +25,8 @@ def trained() -> Adversary:
     torch.manual_seed(0)
     labels = torch.arange(24) % 3
     adversary = Adversary(look(coloured(labels)), 3, 0.9)
-    optimiser = torch.optim.Adam(adversary.parameter_groups(1e-3))
-    for _ in range(60):
+    optimiser = torch.optim.Adam(adversary.parameter_groups())
+    for _ in range(120):
         heads, naming = adversary.learn(look(coloured(labels)), labels, look(0.3 * torch.randn(24, 3, 16, 16)), labels)
         optimiser.zero_grad()
         (heads.mean() + naming).backward()
@@ -84,6 +84,17 @@ def test_a_head_that_knows_all_waits_while_the_others_learn(monkeypatch: pytest.
     assert moved == [place != knowing for place in range(4)]
 
 
+def test_heads_keep_their_step_size_where_the_generator_goes_in_small_ones() -> None:
+    labels, learned = torch.arange(12) % 3, []
+    for rate in (1e-3, 1e-6):
+        torch.manual_seed(0)
+        contest = Contest(look(coloured(labels)), 3, TrainConfig((), "colours", loss="drift+adversary", lr=rate), Team())
+        fake = (coloured(labels) - 2).requires_grad_()
+        contest.resist(fake, look(fake), labels, look(coloured(labels)), labels, 1.0)
+        learned.append(contest.adversary.state_dict())
+    assert all(torch.equal(value, learned[1][name]) for name, value in learned[0].items())
+
+
 def test_where_all_know_and_nobody_names_a_step_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     images = torch.randn(4, 3, 16, 16)
@@ -138,8 +149,8 @@ def test_heads_see_detail_that_the_eyes_do_not() -> None:
         return [images + printed * print_, *look(images)[1:]]
 
     adversary = Adversary(seen(False), 0, 0.9)
-    optimiser = torch.optim.Adam(adversary.parameter_groups(1e-3))
-    for _ in range(60):
+    optimiser = torch.optim.Adam(adversary.parameter_groups())
+    for _ in range(120):
         heads, _ = adversary.learn(seen(False), labels, seen(True), labels)
         optimiser.zero_grad()
         heads.mean().backward()
@@ -162,7 +173,7 @@ def test_an_adversary_without_classes() -> None:
     labels = torch.zeros(4, dtype=torch.long)
     loss, _ = adversary.judge(look(images), labels)
     heads, _ = adversary.learn(look(images), labels, look(images), labels)
-    assert loss.isfinite() and heads.isfinite().all() and len(adversary.parameter_groups(1e-3)) == 1
+    assert loss.isfinite() and heads.isfinite().all() and len(adversary.parameter_groups()) == 1
 
 
 def test_augmentation_is_of_its_own_image_and_lets_gradients_through() -> None:

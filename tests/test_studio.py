@@ -32,7 +32,6 @@ from resgen.plates import Plate, draw
 from resgen.recipe import Recipe
 from resgen.studio import renderer as renderer_module
 from resgen.studio.about import describe_fully, history_table
-from resgen.studio.api import Api
 from resgen.studio.app import Studio, build
 from resgen.studio.drawing import Drawing
 from resgen.studio.page import watched
@@ -157,7 +156,7 @@ def test_a_checkpoint_that_draws_nothing_is_passed_over_and_listed_with_its_reas
     assert renderer.library.names() == ["tiny", "nan"] and "not finite" in renderer.library.fault("nan")
     with gr.Blocks() as demo:
         studio = Studio(renderer, demo)
-    assert studio.explore.first_picture().checkpoint == "tiny" and Api(renderer).first == "tiny"
+    assert studio.explore.first_picture().checkpoint == "tiny" and renderer.library.chosen("") == "tiny"
     assert studio.open_page("", False)[studio.explore.controls.checkpoint]["value"] == "tiny"
     shelf = {shelved["name"]: shelved for shelved in studio.about.fill_shelf(None)}
     assert shelf["tiny"]["view"] and shelf["nan"]["view"] is None and "not finite" in shelf["nan"]["facts"][0]

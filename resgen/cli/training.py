@@ -72,7 +72,7 @@ def train(
     mean_shift: Annotated[
         int | None, typer.Option(help="For flat drawings: colours nearer than so many of 255 levels become one; default: --init's, or 0.")
     ] = None,
-    lr: Annotated[float, typer.Option(help="Step size.")] = TrainConfig.lr,
+    lr: Annotated[float, typer.Option(help="The generator's step size, which falls over the second half.")] = TrainConfig.lr,
     guidance: Annotated[
         float, typer.Option(help="How far images of any class repel: more makes classes distinct, at the cost of variety; 0 to 0.9.")
     ] = TrainConfig.guidance,

@@ -19,7 +19,8 @@ HEAD, PROJECTED = 128, 64  # channels of a head, and of its projection on the cl
 FIRST = 32  # channels, at least, of a head's first layer: of one that looks at pixels
 FEWEST_PLACES = 5  # a side: heads do not look more coarsely
 CLASS_WEIGHT = 1.5  # of the namer's loss, as the adversary's
-NAMER_HIDDEN, NAMER_RATE, NAMER_MAPS = 256, 1e-3, 2  # layer, step size, and how many of the deepest maps it looks at
+HEAD_RATE, NAMER_RATE = 2.5e-4, 1e-3  # step sizes: a generator may learn on in small steps, and these do not fall with its own
+NAMER_HIDDEN, NAMER_MAPS = 256, 2  # layer, and how many of the deepest maps it looks at
 
 
 def frozen(conv: nn.Conv2d) -> nn.Conv2d:
@@ -92,9 +93,9 @@ class Adversary(nn.Module):
             seen = sum(feature_map.shape[1] for feature_map in probe[-NAMER_MAPS:])
             self.namer = nn.Sequential(nn.Linear(seen, NAMER_HIDDEN), nn.ReLU(), nn.Dropout(0.2), nn.Linear(NAMER_HIDDEN, classes))
 
-    def parameter_groups(self, rate: float) -> list[dict[str, object]]:
+    def parameter_groups(self) -> list[dict[str, object]]:
         """Heads and namer for Adam, each with a step size of its own."""
-        groups: list[dict[str, object]] = [{"params": list(self.heads.parameters()), "lr": rate, "betas": (0.0, 0.99)}]
+        groups: list[dict[str, object]] = [{"params": list(self.heads.parameters()), "lr": HEAD_RATE, "betas": (0.0, 0.99)}]
         if self.namer is not None:
             groups.append({"params": list(self.namer.parameters()), "lr": NAMER_RATE, "betas": (0.9, 0.99)})
         return groups

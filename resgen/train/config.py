@@ -37,7 +37,7 @@ class TrainConfig:
     resolution: int | None = None  # pixels a side; None: the data's own
     widths: tuple[int, ...] | None = None  # channels per block, those beyond the doublings steady; None: as the run begins with, or by the resolution
     mean_shift: int | None = None  # reach in 255ths of a `mean_shift` at the end; None: that of what the run begins with, or none
-    lr: float = 3e-4  # the generator's step size, falling to a twentieth over the second half; an adversary's stays as it begins
+    lr: float = 3e-4  # the generator's step size, falling to a twentieth over the second half; an adversary has its own
     guidance: float = 0.0  # 0..0.9: how far images of any class repel; more makes classes distinct, at the cost of variety
     flip: bool = False  # mirror real images: for sets without a left and right of their own
     seed: int = 0

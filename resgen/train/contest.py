@@ -19,8 +19,8 @@ class Contest:
         device = probe[0].device
         self.adversary = Adversary(probe, classes, config.clarity).to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
         team.share_batch_norms(self.adversary)
-        self.optimiser = torch.optim.Adam(self.adversary.parameter_groups(config.lr))
-        self._rates = [group["lr"] for group in self.optimiser.param_groups]  # which do not fall towards the end, as the generator's does
+        self.optimiser = torch.optim.Adam(self.adversary.parameter_groups())
+        self._rates = [group["lr"] for group in self.optimiser.param_groups]
         self._team = team
 
     def resist(

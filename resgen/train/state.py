@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STATE = "state.safetensors"
 HISTORY = "history.csv"
 HEADER = "resgen-training"
-VERSION = 4  # of what a step does
+VERSION = 5  # of what a step does
 ADJUSTABLE = {"data", "images", "lr", "guidance", "save_every", "drift_share", "clarity"}  # settings that may change on the way
 UNSAID = {"data"}  # of these, what does not begin a new stage: the same images elsewhere; a save empties memories, so how often there is one counts
 ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what it remembers of a parameter
