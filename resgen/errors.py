@@ -14,7 +14,7 @@ def why(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
-_SHORT = re.compile("out of memory|allocate memory|not enough memory", re.IGNORECASE)
+_SHORT = re.compile("out of memory|allocate memory|not enough memory|alloc(ation)?_failed", re.IGNORECASE)
 
 
 def is_short(error: BaseException) -> bool:
@@ -23,14 +23,14 @@ def is_short(error: BaseException) -> bool:
 
 
 @contextmanager
-def enough_memory(otherwise: str) -> Generator[None]:
-    """Make a lack of memory a ResGenError, which says what to do ``otherwise``."""
+def enough_memory(otherwise: str, work: str = "") -> Generator[None]:
+    """Make a lack of memory a ShortageError, which says for what ``work`` it is too little, as "to draw", and what to do ``otherwise``."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_short(error):
             raise
-        raise ResGenError(f"There is not enough memory: {otherwise}.") from error
+        raise ShortageError(f"There is not enough memory{work and ' '}{work}: {otherwise}.") from error
 
 
 class ResGenError(Exception):
@@ -39,6 +39,10 @@ class ResGenError(Exception):
     def __str__(self) -> str:
         """The sentence on one line, without what a terminal obeys or UTF-8 cannot hold: it may repeat words of a stranger's file."""
         return _UNSHOWN.sub(" ", super().__str__())[:MAX_MESSAGE]
+
+
+class ShortageError(ResGenError):
+    """Too little memory: with less at once, or elsewhere, there may be enough."""
 
 
 class RecipeError(ResGenError):

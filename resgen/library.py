@@ -20,7 +20,7 @@ from resgen.features import FeatureResNet, load_features, read_classes
 from resgen.folded import Memory
 from resgen.hub import SOURCE, fetch
 from resgen.interop.files import FOREIGN
-from resgen.sampler import Sampler, enough_memory, gpu_lost, pick_device
+from resgen.sampler import Sampler, gpu_lost, pick_device, room_for
 
 SAMPLERS_KEPT, HASHES_KEPT, FEATURES_KEPT, FAULTS_KEPT = 12, 1024, 6, 256
 FAULT_SECONDS = 60.0  # until a file that could not be read is tried again
@@ -154,7 +154,7 @@ class Library:
         if fault := self.fault(name):
             raise CheckpointError(fault)
         try:
-            with enough_memory(name):
+            with room_for(name):
                 return self._kept(self._samplers, (*key, device), lambda: Sampler(load_checkpoint(path), device, self._memory))
         except CheckpointError as error:
             with self._lock:
@@ -194,7 +194,7 @@ class Library:
 
     def _load_features(self, path: Path) -> FeatureResNet:
         device = self.device
-        with enough_memory(path.stem):
+        with room_for(path.stem):
             return self._kept(self._features, (path, _stamp(path), device), lambda: load_features(path).freeze().to(device))
 
     def _kept(self, cache: "LRUCache[Any, T]", key: Any, load: Callable[[], T]) -> T:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from resgen.architecture import Architecture
 from resgen.architecture import Generator as Network
 from resgen.checkpoint import Checkpoint
-from resgen.errors import RecipeError, ResGenError, why
+from resgen.errors import RecipeError, ResGenError, ShortageError, enough_memory, why
 from resgen.folded import FoldedGenerator, Memory, Remembering
 from resgen.generator import ResNetGenerator
 from resgen.latents import Points, find_direction, locate
@@ -31,7 +31,6 @@ from resgen.work import Progress, Work, finish
 # architecture alone, so that the features of a batch have a few hundred megabytes at most.
 MICRO_BATCH = 8
 SHORT_SECONDS = 60.0  # that images are drawn one by one before whole batches are tried again: others may have given memory back
-_SHORT = re.compile("out of memory|allocate memory|not enough memory|alloc(ation)?_failed", re.IGNORECASE)
 _LOST = re.compile("(CUDA|HIP) error", re.IGNORECASE)
 BATCH_FEATURES = 2**24  # numbers after a block: 8 images of 64 channels at 181 pixels
 GPU_LOST = "the GPU was lost: restart the studio to use it again"
@@ -59,25 +58,20 @@ def pick_device(wanted: str = "auto") -> str:
     return wanted
 
 
-class ShortageError(ResGenError):
-    """Too little memory: with less at once, or elsewhere, there may be enough."""
-
-
 class LossError(ResGenError):
     """The GPU has failed, and the CPU has taken its place: what was under way is to be begun again."""
 
 
 @contextmanager
-def enough_memory(name: str) -> Generator[None]:
-    """Raise ShortageError where memory for the generator ``name`` is short, in place of what torch raises."""
+def room_for(name: str) -> Generator[None]:
+    """Raise ShortageError where memory for the generator ``name`` is short; what torch keeps of a GPU's for later is given back then."""
     try:
-        yield
-    except (MemoryError, RuntimeError) as error:  # the CPU's allocator and Metal's raise plain RuntimeErrors
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not _SHORT.search(str(error)):
-            raise
+        with enough_memory("choose a smaller generator, or close other programs", f"to draw with {name}"):
+            yield
+    except ShortageError:
         if torch.cuda.is_available() and not gpu_lost.is_set():
             torch.cuda.empty_cache()
-        raise ShortageError(f"There is not enough memory to draw with {name}: choose a smaller generator, or close other programs.") from error
+        raise
 
 
 def _is_loss(error: RuntimeError) -> bool:
@@ -159,7 +153,7 @@ class Sampler:
     @torch.inference_mode(False)  # what is made there cannot be searched with
     def _place_on(self, device: str) -> Place:
         draw_exactly()
-        with enough_memory(self.card.name):
+        with room_for(self.card.name):
             generator = self.checkpoint.build().to(memory_format=torch.channels_last).to(device)
             if not isinstance(generator, ResNetGenerator):
                 return Place(device, generator, generator)
@@ -170,7 +164,7 @@ class Sampler:
         """Where the generator is used: raises ShortageError where memory is short, LossError where its device is lost; from then on it is on the CPU."""
         place = self._place
         try:
-            with enough_memory(self.card.name):
+            with room_for(self.card.name):
                 yield place
         except RuntimeError as error:
             _note_loss(place.device, error)
@@ -192,7 +186,7 @@ class Sampler:
         except ShortageError:
             if self.device == "cpu":
                 raise
-        with enough_memory(self.card.name):
+        with room_for(self.card.name):
             return make(self._place_on("cpu"))
 
     def render(self, recipe: Recipe, progress: Progress | None = None) -> np.ndarray:

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resgen.curate import CONFIDENCE, curate
-from resgen.errors import RecipeError, ResGenError
+from resgen.errors import RecipeError, ResGenError, ShortageError
 from resgen.generator import GeneratorConfig
 from resgen.invert import invert
 from resgen.latents import locate
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
-from resgen.sampler import MICRO_BATCH, LossError, Sampler, ShortageError, micro_batch, pick_device, to_pixels
+from resgen.sampler import MICRO_BATCH, LossError, Sampler, micro_batch, pick_device, to_pixels
 from resgen.studio.renderer import Renderer
 from resgen.work import finish
 from tests.conftest import CLASSES
