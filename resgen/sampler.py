@@ -36,7 +36,7 @@ BATCH_FEATURES = 2**24  # numbers after a block: 8 images of 64 channels at 181 
 GPU_LOST = "the GPU was lost: restart the studio to use it again"
 
 T = TypeVar("T")
-LOGGER = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 gpu_lost = Event()  # set once a GPU has failed: from then on it fails in all that this process asks of it
 
 
@@ -85,7 +85,7 @@ def _note_loss(device: str, error: RuntimeError) -> None:
         raise error
     if not gpu_lost.is_set():
         gpu_lost.set()
-        LOGGER.warning("The CPU draws from now on, since %s (%s)", GPU_LOST, why(error))
+        log.warning("The CPU draws from now on, since %s (%s)", GPU_LOST, why(error))
 
 
 class Place(NamedTuple):
