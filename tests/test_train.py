@@ -615,12 +615,13 @@ def test_a_run_that_is_done_writes_what_is_missing(shapes_zip: Path, eyes: Path,
     assert load_checkpoint(path).sha256 == before.sha256 and told[-1] == f"Wrote {path}"
 
 
-def test_a_run_begins_with_the_adversary_beside_its_checkpoint(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
+def test_a_run_begins_with_the_adversary_beside_its_checkpoint(shapes_zip: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where its eyes are the same; heads do not learn here, and another seed makes others."""
+    monkeypatch.setattr("resgen.train.adversary.HEAD_RATE", 0.0)
     torch.manual_seed(1)
     other_eyes = tmp_path / "other.safetensors"
     save_features(FeatureResNet(FeatureConfig(3, (8, 12, 16))), other_eyes, {})
-    config = TrainConfig((str(shapes_zip),), "made", images=4, batch=4, group=2, lr=0.0, widths=(32, 32, 16), loss="drift+adversary")
+    config = TrainConfig((str(shapes_zip),), "made", images=4, batch=4, group=2, widths=(32, 32, 16), loss="drift+adversary")
 
     def run(out: str, eyes: Path = eyes, **changes: object) -> dict[str, Tensor]:
         train_generator(replace(config, **changes), tmp_path / out, False, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)  # type: ignore[arg-type]
