@@ -184,7 +184,7 @@ def test_as_many_edits_as_fit_are_joined_at_once() -> None:
         edits = [(place, (("pc1", 1.0),)) for place in range(count)] * 2
         assert Recipe(seeds=(1,), edits=edits).edits[-1] == (count - 1, (("pc1", 2.0),))  # type: ignore[arg-type]
 
-    grows_evenly(join, 2_500)
+    grows_evenly(join, 10_000)
 
 
 @pytest.mark.parametrize(
