@@ -9,19 +9,13 @@ its last: the projection of its pixels.
 import argparse
 
 import numpy as np
+import torch
 
 from resgen.library import load
 from resgen.recipe import Recipe
+from resgen.statistics import rank_correlations
 
 STEPS = 13
-
-
-def rank_correlations(readout: np.ndarray) -> np.ndarray:
-    """Spearman's, of each row [rows, steps] with the number of the step: equal values have their mean rank, and 0 is that of a row of equal ones."""
-    ranks = (readout[:, :, None] > readout[:, None]).sum(axis=2) + (readout[:, :, None] == readout[:, None]).sum(axis=2) / 2
-    ranks = ranks - ranks.mean(axis=1, keepdims=True)
-    steps = np.arange(readout.shape[1]) - (readout.shape[1] - 1) / 2
-    return ranks @ steps / np.maximum(np.linalg.norm(ranks, axis=1) * np.linalg.norm(steps), 1e-9)
 
 
 def main() -> None:
@@ -35,7 +29,7 @@ def main() -> None:
         images = sampler.render(Recipe(seeds=tuple(range(10)), classes=classes, sweep=name, columns=STEPS)).astype(float)
         rows = images.reshape(10, STEPS, -1)
         readout = np.einsum("sid,sd->si", rows - rows[:, :1], rows[:, -1] - rows[:, 0])
-        correlations = rank_correlations(readout)
+        correlations = rank_correlations(torch.from_numpy(readout))
         change = np.abs(rows[:, -1] - rows[:, 0]).mean() / 255
         print(f"{name:7} rank correlation: least {correlations.min():.3f}, mean {correlations.mean():.3f}; pixels change by {change:.3f}")
 

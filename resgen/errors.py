@@ -7,14 +7,12 @@ from contextlib import contextmanager
 MAX_MESSAGE = 400  # characters
 BIDI = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of the words around it; scripts that run to the left need none
 _UNSHOWN = re.compile(rf"[\x00-\x1f\x7f-\x9f\ud800-\udfff{BIDI}]+")
+_SHORT = re.compile("out of memory|allocate memory|not enough memory|alloc(ation)?_failed", re.IGNORECASE)
 
 
 def why(error: Exception) -> str:
     """The first line of what an error of others says, or its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-
-
-_SHORT = re.compile("out of memory|allocate memory|not enough memory|alloc(ation)?_failed", re.IGNORECASE)
 
 
 def is_short(error: BaseException) -> bool:

@@ -142,10 +142,6 @@ class Sampler:
         return self._place.generator
 
     @property
-    def _drawing(self) -> Any:
-        return self._place.drawing
-
-    @property
     def where(self) -> str:
         """Where and how it draws, in words."""
         return self.shortage or (f"on CPU, since {GPU_LOST}" if gpu_lost.is_set() else f"on {self.device.upper()}")

@@ -55,6 +55,14 @@ def visible_effect(generator: Generator, w: Tensor, direction: Tensor) -> float:
     return float((generator.synthesise(w + direction) - generator.synthesise(w - direction)).abs().mean())
 
 
+def rank_correlations(values: Tensor) -> Tensor:
+    """Spearman's, of each row [rows, steps] with the number of the step: equal values have their mean rank, and 0 is that of a row of equal ones."""
+    count = values.shape[1]
+    above = (values[:, :, None] > values[:, None]).double() + 0.5 * (values[:, :, None] == values[:, None]).double()
+    ranks = F.normalize(above.sum(dim=2) - count / 2, dim=1)
+    return ranks @ F.normalize(torch.arange(count).double() - (count - 1) / 2, dim=0)
+
+
 def _mean_w(generator: Generator, w: Tensor, labels: Tensor) -> Tensor:
     """Measured, or where w is noise and class, exact."""
     arch = generator.config

@@ -51,7 +51,7 @@ def test_a_limit_is_the_most_that_is_drawn(tiny_folder: Path, monkeypatch: pytes
 
 def test_a_render_takes_no_more_memory_than_it_may(tiny_folder: Path) -> None:
     with pytest.raises(RecipeError, match="megabytes"):
-        Renderer(Library(tiny_folder, "cpu"), replace(OWN, pixels=10**12, images=10**6, megabytes=100)).plate(
+        Renderer(Library(tiny_folder, "cpu"), replace(OWN, pixels=10**12, images=10**6, megabytes=100)).check(
             GRID.changed(seeds=tuple(range(50_000)))
         )
 

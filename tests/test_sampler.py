@@ -121,7 +121,7 @@ def test_batches_are_drawn_when_they_are_asked_for(tiny: Sampler, monkeypatch: p
 def test_the_network_is_always_given_as_many_images_at_once(tiny: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else another algorithm may be chosen for the last of them, with other last bits."""
     sizes: set[int] = set()
-    for network, name in ((tiny._drawing, "synthesise"), (tiny.generator, "synthesise"), (tiny.generator.mapping, "forward")):
+    for network, name in ((tiny._place.drawing, "synthesise"), (tiny.generator, "synthesise"), (tiny.generator.mapping, "forward")):
         run = getattr(network, name)
         monkeypatch.setattr(network, name, lambda *rows, run=run: sizes.update(map(len, rows)) or run(*rows))
     for count in (1, 7, 8, 11):
@@ -218,20 +218,20 @@ def test_where_memory_is_short_images_are_drawn_one_by_one(tiny_folder: Path, mo
     recipe = Recipe(checkpoint="tiny", seeds=tuple(range(5)))
     whole = sampler.render(recipe).astype(int)
     other = Library(tiny_folder, "cpu").sampler("tiny")
-    synthesise, most = other._drawing.synthesise, 1
+    synthesise, most = other._place.drawing.synthesise, 1
 
     def short(w: torch.Tensor, gains: torch.Tensor) -> torch.Tensor:
         if len(w) > most:
             raise error
         return synthesise(w, gains)
 
-    monkeypatch.setattr(other._drawing, "synthesise", short)
+    monkeypatch.setattr(other._place.drawing, "synthesise", short)
     assert abs(other.render(recipe) - whole).max() <= 2 and "one by one" in other.shortage
     most = 99  # others have given memory back
     assert other.render(recipe) is not None and "one by one" in other.shortage, "not tried with each batch"
     other._again = time.monotonic()
     assert np.array_equal(other.render(recipe), whole) and not other.shortage
-    monkeypatch.setattr(other._drawing, "synthesise", lambda *_: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(other._place.drawing, "synthesise", lambda *_: (_ for _ in ()).throw(error))
     with pytest.raises(ResGenError, match="not enough memory"):
         other.render(recipe)
 
@@ -284,7 +284,7 @@ def gpu(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
 @pytest.mark.parametrize("error", SHORT)
 def test_where_memory_is_short_on_a_device_the_cpu_does_it(gpu: Library, library: Library, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     sampler, recipe = gpu.sampler("tiny"), Recipe(checkpoint="tiny", seeds=tuple(range(5)))
-    for network, name in ((sampler.generator, "map"), (sampler.generator, "depths"), (sampler._drawing, "synthesise")):
+    for network, name in ((sampler.generator, "map"), (sampler.generator, "depths"), (sampler._place.drawing, "synthesise")):
         monkeypatch.setattr(network, name, failing(error))
     here = library.sampler("tiny")
     assert abs(sampler.render(recipe) - here.render(recipe).astype(int)).max() <= 2
@@ -300,7 +300,7 @@ def test_once_the_gpu_is_lost_the_cpu_draws_and_says_so(
     sampler, recipe = gpu.sampler("tiny"), Recipe(checkpoint="tiny", seeds=tuple(range(9)))
     assert sampler.where == "on CPU:0" and gpu.sampler("tiny") is sampler
     kept = sampler.render(recipe)
-    monkeypatch.setattr(sampler._drawing, "synthesise", failing(error))
+    monkeypatch.setattr(sampler._place.drawing, "synthesise", failing(error))
     assert np.array_equal(sampler.render(recipe), kept), "drawn anew"
     assert sampler.device == "cpu" and sampler.where == "on CPU, since the GPU was lost: restart the studio to use it again"
     assert (again := gpu.sampler("tiny")) is not sampler and gpu.sampler("plain").device == again.device == gpu.device == "cpu"
@@ -345,6 +345,6 @@ def test_single_precision_is_whole_once_something_draws(tiny_folder: Path) -> No
 
 def test_another_error_is_no_lack_of_memory(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sampler = Library(tiny_folder, "cpu").sampler("tiny")
-    monkeypatch.setattr(sampler._drawing, "synthesise", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
+    monkeypatch.setattr(sampler._place.drawing, "synthesise", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
         sampler.render(Recipe(checkpoint="tiny", seeds=(1,)))

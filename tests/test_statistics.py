@@ -1,12 +1,13 @@
 """What is measured of latents holds for each class, however many there are."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from resgen import statistics
 from resgen.generator import GeneratorConfig, ResNetGenerator
-from resgen.statistics import latent_statistics
+from resgen.statistics import latent_statistics, rank_correlations
 
 CLASSES = 60
 
@@ -38,3 +39,9 @@ def test_what_is_measured_of_few_classes_is_as_it_was(monkeypatch: pytest.Monkey
     monkeypatch.setattr(statistics, "OF_CLASS", 2)
     before = latent_statistics(generator, torch.device("cpu"))
     assert torch.equal(now[0], before[0]) and now[1] == before[1] and torch.equal(now[2], before[2])
+
+
+def test_what_stays_the_same_follows_no_direction() -> None:
+    rows = np.array([np.zeros(13), np.arange(13), -(np.arange(13) ** 3), np.r_[np.zeros(12), 1], np.arange(13) // 3], float)
+    found = rank_correlations(torch.from_numpy(rows))
+    assert found[:3].tolist() == pytest.approx([0, 1, -1]) and 0.4 < found[3] < 0.5 and 0.95 < found[4] < 1

@@ -177,7 +177,7 @@ def test_a_comparison_is_as_large_as_its_largest_checkpoint(tiny_folder: Path, t
     save_checkpoint(Checkpoint(Card("large", arch), weights, torch.zeros(1, 4), torch.zeros(0, 4)), tmp_path / "large.safetensors")
     recipe = Recipe(checkpoint="tiny", seeds=tuple(range(200)))
     with pytest.raises(RecipeError, match="pixels"):
-        Renderer(Library(tmp_path, "cpu")).plate(Comparison(recipe=recipe, checkpoints=("tiny", "large"))).close()
+        Renderer(Library(tmp_path, "cpu")).check(Comparison(recipe=recipe, checkpoints=("tiny", "large")))
 
 
 def test_a_card_is_told_with_each_stage_of_its_training(tiny_folder: Path) -> None:

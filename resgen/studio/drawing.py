@@ -26,7 +26,7 @@ from resgen.fields import is_list, is_table
 from resgen.plates import frame_points
 from resgen.recipe import Recipe, unpack_vector
 from resgen.studio.controls import on_plane, turned_amounts, written_gains
-from resgen.studio.graphs import Graphs
+from resgen.studio.graphs import LIST, Graphs
 from resgen.studio.log import note_failure, note_refusal
 from resgen.studio.renderer import Renderer
 from resgen.studio.turns import asker_gone
@@ -224,7 +224,7 @@ async def _body(request: Request) -> str:
 
 
 def _entry(folder: Path) -> dict[str, Any]:
-    listed = json.loads((folder / "site.json").read_text(encoding="utf-8"))
+    listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
     [checkpoint] = listed["checkpoints"]
     graphs = {name: {**source, "url": f"graphs/{folder.name}/{source['url']}"} for name, source in checkpoint.pop("graphs").items()}
     runtime = listed["runtime"]

@@ -82,10 +82,6 @@ class Renderer:
         self._drawing: WeakValueDictionary[bytes, Lock] = WeakValueDictionary()  # locks of what is drawn to be kept
         self._keeping = Lock()
 
-    def plate(self, recipe: AnyRecipe) -> Work[Plate]:
-        """The images of any recipe, laid out. Raises ResGenError."""
-        return draw(recipe, self._samplers(recipe).__getitem__)
-
     def _samplers(self, recipe: AnyRecipe) -> Samplers:
         """What draws a recipe, for all of a work: a file that is replaced meanwhile changes nothing. Raises ResGenError where it would be too much."""
         self._check(recipe)
@@ -274,12 +270,11 @@ class Renderer:
         found: list[tuple[str, str]] = []
         for name in self.library.names():
             with suppress(ResGenError):
-                found.append((name, self._keep((name,), ("sample",), lambda samplers: self._draw_sample(*samplers.items()))))
+                found.append((name, self._keep((name,), ("sample",), partial(self._draw_sample, name))))
         return found
 
-    def _draw_sample(self, named: tuple[str, Sampler]) -> str:
-        name, sampler = named
-        [(_, image)] = self._draw_singles([Recipe(checkpoint=name, seeds=(SAMPLE_SEED,), columns=1, scale=1)], sampler)
+    def _draw_sample(self, name: str, samplers: Samplers) -> str:
+        [(_, image)] = self._draw_singles([Recipe(checkpoint=name, seeds=(SAMPLE_SEED,), columns=1, scale=1)], samplers[name])
         return data_uri(thumbnail(image))
 
     def png(self, recipe: AnyRecipe) -> bytes:

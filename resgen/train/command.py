@@ -55,7 +55,8 @@ def train_generator(
     check_name(config.name)
     team, device = join(pick_device(device))
     with _own_place(out, config.name) if team.leads else nullcontext():
-        path = _train(config, out, resume, features, device, team, dataset, command, progress, report)
+        trainer, data = _prepare(config, out, resume, features, device, team, command)
+        path = _run(trainer, data, out, dataset, progress, report)
     leave()
     return path
 
@@ -72,19 +73,8 @@ def _own_place(out: Path, name: str) -> Generator[None]:
         yield
 
 
-def _train(
-    config: TrainConfig,
-    out: Path,
-    resume: bool,
-    features: Path | None,
-    device: str,
-    team: Team,
-    dataset: dict[str, Any],
-    command: str,
-    progress: Callable[..., None],
-    report: Callable[[str], None],
-) -> Path:
-    """`train_generator` as one of a ``team``, in a folder of its own. What may be said wrongly is looked at before the images, which take long."""
+def _prepare(config: TrainConfig, out: Path, resume: bool, features: Path | None, device: str, team: Team, command: str) -> tuple[Trainer, ImageSet]:
+    """What trains, and on what. What may be said wrongly is looked at before the images, which take long. Raises ResGenError."""
     check_run(out, config.name, resume)
     begun, begun_at = None, None
     if config.init and (out / STATE).exists() and (kept := as_begun(config, out / STATE)):
@@ -97,15 +87,21 @@ def _train(
     data = (load_and_tell if team.leads else load_images)(config.data, config.resolution)
     check_classes(data)
     config = _grouped(config, len(data.classes), team.size)
-    if data.skipped:
-        dataset = {**dataset, "skipped": len(data.skipped)}
-    if begun is not None:
-        assert isinstance(begun.card.arch, GeneratorConfig)
-        config = inherited(config, begun.card.arch, data.images.shape[-1]) if begun_at else config
-    path = out / f"{config.name}.safetensors"
+    if begun_at is not None:
+        assert begun is not None and isinstance(begun.card.arch, GeneratorConfig)
+        config = inherited(config, begun.card.arch, data.images.shape[-1])
     trainer = _make_trainer(config, data, eyes, device, command, team, begun)
     if begun_at is not None and not (out / STATE).exists():  # a run that goes on has its own
         take_adversary(trainer, begun_at.with_name(STATE))
+    return trainer, data
+
+
+def _run(trainer: Trainer, data: ImageSet, out: Path, dataset: dict[str, Any], progress: Callable[..., None], report: Callable[[str], None]) -> Path:
+    """Train to the end, and tell of it; the checkpoint's path. Raises ResGenError."""
+    config = trainer.config
+    path = out / f"{config.name}.safetensors"
+    if data.skipped:
+        dataset = {**dataset, "skipped": len(data.skipped)}
 
     def on_step(images: int, losses: dict[str, float], rate: float) -> None:
         note = "  ".join([*(f"{name} {value:.2f}" for name, value in losses.items()), f"{rate:.0f} images/s"])
@@ -122,7 +118,7 @@ def _train(
     def on_milestone(seconds: float) -> None:
         save_checkpoint(to_checkpoint(trainer, dataset, seconds / 3600), out / SNAPSHOTS / f"{trainer.images_seen}.safetensors")
 
-    if team.leads:
+    if trainer.team.leads:
         run(trainer, out, on_step, on_save, on_milestone)
         report(f"Wrote {path}")
     else:

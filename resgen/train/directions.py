@@ -18,7 +18,7 @@ from resgen.architecture import Generator, class_weights
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
 from resgen.features import Eyes, to_float
-from resgen.statistics import fit_ridge
+from resgen.statistics import fit_ridge, rank_correlations
 from resgen.train.table import is_colour, read_rows, rgb
 from resgen.work import Progress
 
@@ -165,10 +165,7 @@ def draw(generator: Generator, w: Tensor) -> Tensor:
 def rank_correlation(generator: Generator, w: Tensor, direction: Tensor, measure: Measure) -> float:
     """Spearman's, of step and measure, averaged over the seeds; 0 of one whose measure stays the same."""
     values = torch.stack([measure(draw(generator, w + step * direction)) for step in STEPS])  # [steps, seeds]
-    above = (values[:, None] > values).double() + 0.5 * (values[:, None] == values).double()
-    ranks = F.normalize(above.sum(dim=1) - len(STEPS) / 2, dim=0)
-    steps = F.normalize(torch.arange(len(STEPS)).double() - (len(STEPS) - 1) / 2, dim=0)
-    return float((steps @ ranks).mean())
+    return float(rank_correlations(values.T).mean())
 
 
 @torch.no_grad()
