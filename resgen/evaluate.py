@@ -65,7 +65,7 @@ def load_judges(names: Sequence[str], device: str) -> dict[str, Judge]:
 def check_library() -> None:
     """Raise ResGenError, before the work, where what measures is not installed."""
     if find_spec("torch_fidelity") is None:
-        raise ResGenError("Measuring needs torch-fidelity: pip install 'resgen[evaluate]', or pip install -e '.[evaluate]' in this folder.")
+        raise ResGenError("Measuring needs torch-fidelity: pip install -e '.[evaluate]' in ResGen's folder.")
 
 
 def check_samples(samples: int, classes: tuple[str, ...]) -> None:

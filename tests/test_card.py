@@ -10,6 +10,8 @@ from resgen.errors import CheckpointError
 from resgen.library import SHIPPED, list_checkpoints
 from tests.test_checkpoint import rewrite
 
+FIGURES = run_path(str(SHIPPED.parent / "docs" / "figures.py"))
+
 
 def test_a_card_is_read_without_the_tensors(tiny_folder: Path) -> None:
     card = read_card(tiny_folder / "tiny.safetensors")
@@ -82,7 +84,7 @@ def test_a_snapshot_is_called_after_its_checkpoint() -> None:
     assert name_of(Path("checkpoints/snapshots/cifar10/4000.safetensors")) == "cifar10@4000"
 
 
-@pytest.mark.parametrize("name", ["cifar10", "faces", "fashion-mnist", "fruits"])
+@pytest.mark.parametrize("name", FIGURES["SHIPPED"])
 def test_shipped_checkpoints_are_small_and_documented(name: str) -> None:
     path = SHIPPED / f"{name}.safetensors"
     card = read_card(path)
@@ -93,9 +95,7 @@ def test_shipped_checkpoints_are_small_and_documented(name: str) -> None:
 
 
 def test_the_figures_in_the_readme_are_those_of_the_cards() -> None:
-    root = SHIPPED.parent
-    table = run_path(str(root / "docs" / "figures.py"))["table"]
-    assert table([read_card(path) for path in sorted(SHIPPED.glob("*.safetensors"))]) in (root / "README.md").read_text(encoding="utf-8")
+    assert FIGURES["table"](FIGURES["shipped"]()) in (SHIPPED.parent / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("words", ["<img src=x>", "[a](http://b)", "**bold** `code`", "a_b_c", "# head", "www.b.c", "a@b.c", "one\ntwo"])

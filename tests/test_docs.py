@@ -14,6 +14,7 @@ from resgen.cli import app
 from resgen.library import SHIPPED, Library
 from resgen.notes import read_recipe
 from resgen.studio.app import build
+from tests.test_card import FIGURES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md", "data/faces/README.md")] + sorted((ROOT / "docs").glob("*.md"))
@@ -71,6 +72,11 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_nobody_is_told_to_install_the_package_of_this_name_that_others_have_published() -> None:
+    told = [*PAGES, ROOT / "CHANGELOG.md", *(ROOT / "resgen").rglob("*.py")]
+    assert not [called(file) for file in told if re.search(r"pip install (-\S+ )*['\"]?resgen|'resgen\[", file.read_text(encoding="utf-8"))]
+
+
 def test_the_example_of_the_readme_runs() -> None:
     (example,) = [text for marked, language, text in blocks(ROOT / "README.md") if marked and language == "python"]
     values: dict[str, Any] = {}
@@ -78,7 +84,7 @@ def test_the_example_of_the_readme_runs() -> None:
     assert values["images"].shape == (3, 32, 32, 3)
 
 
-@pytest.mark.parametrize("name", [path.stem for path in sorted(SHIPPED.glob("*.safetensors"))])
+@pytest.mark.parametrize("name", FIGURES["SHIPPED"])
 def test_the_pictures_of_the_readme_are_by_the_checkpoints_that_are_shipped(name: str) -> None:
     recipe, sha256 = read_recipe(ROOT / "docs" / f"{name}.png")
     assert (recipe.checkpoint, sha256) == (name, Library().sha256(name))

@@ -45,9 +45,7 @@ def studio(
     from resgen.budget import IMPORTING, OWN, PUBLIC
 
     if mcp and not find_spec("mcp"):
-        raise ResGenError(
-            "Serving agents needs the package mcp; install it with: pip install 'resgen[agents]', or pip install -e '.[agents]' in this folder."
-        )
+        raise ResGenError("Serving agents needs the package mcp: pip install -e '.[agents]' in ResGen's folder.")
     strangers = public or share or bool(os.environ.get("SPACE_ID"))  # the name of a Space, in a Space
     if allow_import and strangers:
         raise ResGenError(
