@@ -144,12 +144,14 @@ def own_folder(folder: Path) -> Generator[None]:
 
 
 def cache_folder() -> Path:
-    """Where this platform keeps what a program can fetch or make again."""
+    """Where this account keeps what a program can fetch or make again: where XDG_CACHE_HOME says, else where its platform does."""
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(named) / "resgen"
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "resgen" / "cache"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "resgen"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resgen"
+    return Path.home() / ".cache" / "resgen"
 
 
 def open_plain(path: Path) -> BinaryIO:

@@ -12,7 +12,7 @@ def quick_dtype(kind: str) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if kind != "cpu":
         return torch.bfloat16
-    has = torch.cpu.get_capabilities()
+    has: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # PyTorch before 2.11 does not tell
     return torch.bfloat16 if any(has.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else torch.float32
 
 

@@ -80,10 +80,11 @@ def _principal(spread: Tensor) -> dict[str, Tensor]:
 
 def _principal_by_features(generator: Generator, w: Tensor, spread: Tensor) -> dict[str, Tensor]:
     """For each principal component of the first block's features, what w does along it on the average."""
-    features = torch.cat([F.adaptive_avg_pool2d(generator.first_features(part), POOLED).flatten(1) for part in w.split(BATCH)])
+    # On the CPU: Apple's GPUs pool to no size that does not divide (pytorch#96056), and have no float64.
+    features = torch.cat([F.adaptive_avg_pool2d(generator.first_features(part).cpu(), POOLED).flatten(1) for part in w.split(BATCH)])
     features = features - features.mean(dim=0)
     _, places = torch.linalg.eigh((features @ features.T).double())  # least first; [samples, components], each of length one
-    kept = places.flip(1)[:, : min(PRINCIPAL, generator.config.z_dim)].float()
+    kept = places.flip(1)[:, : min(PRINCIPAL, generator.config.z_dim)].float().to(spread.device)
     shifts = F.normalize(kept.T @ spread, dim=1)
     return {f"pc{i + 1}": row * (spread @ row).std() for i, row in enumerate(shifts)}
 

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import os
 import time
 import zipfile
 from collections.abc import Callable
@@ -29,6 +30,8 @@ settings.register_profile("resgen", max_examples=500, deadline=None, derandomize
 settings.load_profile("resgen")
 torch.set_num_threads(1)  # of networks this small, threads do little but wait for one another
 
+
+with_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
 
 # Of the browser tests, all but the longest, the longest first. They are begun last, by whoever is free: each process that drives a browser
 # starts an app.

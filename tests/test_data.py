@@ -17,6 +17,7 @@ from torchvision import datasets
 from resgen import data as module
 from resgen.data import DOWNLOADED, ImageSet, load_images, open_picture
 from resgen.errors import DataError
+from tests.conftest import with_pipes
 
 
 @pytest.mark.parametrize("name", DOWNLOADED)
@@ -123,6 +124,7 @@ def test_two_folders_of_one_class_are_refused(tmp_path: Path) -> None:
         load_images([str(tmp_path)])
 
 
+@with_pipes
 def test_files_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> None:
     """Of a class in which none can be, the class too."""
     for folder in ("a", "b", "c"):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from resgen.errors import FileError
-from resgen.files import check_place, clear_partials, locked, open_plain, own_folder, whole_file, whole_files, write_atomically
+from resgen.files import cache_folder, check_place, clear_partials, locked, open_plain, own_folder, whole_file, whole_files, write_atomically
+from tests.conftest import with_pipes
 
 
 def test_a_file_is_whole_with_its_folders(tmp_path: Path) -> None:
@@ -127,6 +128,16 @@ def test_each_writer_has_a_file_of_its_own_that_is_cleared_as_any(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_the_cache_lies_where_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "resgen"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert Path.home() in cache_folder().parents
+
+
+@with_pipes
 def test_only_plain_files_are_opened(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"data")
     os.mkfifo(tmp_path / "pipe")

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import resource
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from resgen.train.parallel import Team
 from resgen.train.state import load_state
 from tests.test_checkpoint import rewrite
 
+resource = pytest.importorskip("resource")  # limits, and pipes with names, are those of Unix
 TRAIN: str = "train --data shapes.zip --out run --features eyes.safetensors --images 12 --batch 12 --group 4 --widths 8,8,8 --device cpu"
 FEATURES: str = "train-features --data shapes.zip --out x.safetensors --widths 8,8 --epochs 1 --device cpu"
 LONG = "9" * 400

@@ -20,6 +20,7 @@ from resgen.library import Library, list_checkpoints, load
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler
 from resgen.studio.renderer import Renderer
+from tests.conftest import with_pipes
 
 
 @pytest.fixture
@@ -87,6 +88,7 @@ def test_a_repository_of_the_hub_is_fetched_when_a_user_names_it(tiny_folder: Pa
     assert Library(tiny_folder, "cpu").add("owner/name") == "plain"
 
 
+@with_pipes
 def test_a_damaged_file_is_listed_last_and_refused_when_chosen(folder: Path) -> None:
     (folder / "aaa-cut.safetensors").write_bytes(b"short")
     os.mkfifo(folder / "pipe.safetensors")

@@ -14,6 +14,7 @@ from resgen.composite import Walk
 from resgen.errors import RecipeError
 from resgen.notes import read_recipe
 from resgen.recipe import Recipe
+from tests.conftest import with_pipes
 
 PIXEL = Image.new("RGB", (1, 1))
 WALK = Walk(stops=(Recipe(seeds=(1,)), Recipe(seeds=(2,))))
@@ -120,6 +121,7 @@ def test_no_pixel_is_decoded_to_find_a_note(tmp_path: Path, monkeypatch: pytest.
     assert read_recipe(tmp_path / "x.png")[0] == WALK
 
 
+@with_pipes
 def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
     for path in (tmp_path / "pipe.json", tmp_path):

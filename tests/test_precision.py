@@ -26,3 +26,8 @@ def test_a_gpu_that_would_imitate_half_precision_is_not_asked_for_it(monkeypatch
 def test_nor_is_a_processor(monkeypatch: pytest.MonkeyPatch, name: str, dtype: torch.dtype) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {name: True})
     assert quick_dtype("cpu") == dtype
+
+
+def test_nor_is_one_of_which_pytorch_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert quick_dtype("cpu") == torch.float32

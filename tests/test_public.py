@@ -554,6 +554,25 @@ def test_what_a_killed_studio_left_is_cleared_and_what_another_uses_is_not(tmp_p
     assert sorted(tmp_path.iterdir()) == [other] and "GRADIO_TEMP_DIR" not in os.environ
 
 
+def test_without_locks_a_place_is_made_under_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, which moves no folder in which a file is open, and tells nobody which folders are in use."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(place, "fcntl", None)
+    rename = Path.rename
+
+    def rename_free(folder: Path, target: Path) -> Path:
+        if any(folder.iterdir()):
+            raise PermissionError(f"a file in {folder} is open")
+        return rename(folder, target)
+
+    monkeypatch.setattr(Path, "rename", rename_free)
+    with own_place() as mine:
+        assert [*tmp_path.iterdir()] == [mine] and mine.name.startswith(place.PREFIX)
+        place._clear_left(tmp_path)
+        assert mine.exists(), "it is in use"
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_studio_that_is_told_to_end_is_gone_in_five_seconds_with_its_files(tiny_folder: Path, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{(port := free_port())}"
     command = [sys.executable, "app.py", "--public", "--port", str(port), "--checkpoints", str(tiny_folder)]

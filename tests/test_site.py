@@ -175,7 +175,6 @@ def test_a_runtime_that_is_installed_is_copied_and_one_that_was_changed_is_not(t
 def test_without_npm_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "HERE", tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SiteError, match=r"install Node\.js, or .*--runtime cdn"):
         runtime.find_package("1.2.3")
@@ -183,7 +182,6 @@ def test_without_npm_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.skipif(os.name == "nt", reason="the npm of this test is a shell script")
 def test_npm_installs_what_the_lock_pins_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     npm, package = tmp_path / "npm", f"node_modules/{runtime.PACKAGE}"

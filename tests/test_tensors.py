@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from resgen import tensors as module
 from resgen.errors import CheckpointError
 from resgen.tensors import DTYPES, open_tensors, save_tensors
+from tests.conftest import with_pipes
 
 GOOD: dict[str, Any] = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "b": {"dtype": "F16", "shape": [1, 2], "data_offsets": [8, 12]}}
 
@@ -95,6 +96,7 @@ def test_a_header_that_is_too_long_is_not_read(tmp_path: Path, monkeypatch: pyte
         pytest.fail("it was opened")
 
 
+@with_pipes
 def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):

@@ -3,7 +3,6 @@ import json
 import os
 import platform
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -379,6 +378,7 @@ def test_another_file_is_no_feature_network(tiny_folder: Path) -> None:
 
 @pytest.mark.parametrize("arch", [{"widths": [4096] * 10, "blocks_per_stage": 64}, {"blocks_per_stage": 10**9}, {"widths": [8.5, 9]}])
 def test_a_small_file_cannot_ask_for_a_large_network(tmp_path: Path, arch: dict[str, object]) -> None:
+    resource = pytest.importorskip("resource")
     save_file(
         {"x": torch.zeros(1)}, tmp_path / "evil.safetensors", {"resgen-features": json.dumps({"arch": {"num_classes": 3, "widths": [8], **arch}})}
     )

@@ -19,15 +19,10 @@ except ImportError:  # of Windows, where nothing tells a folder in use from one 
 
 @contextmanager
 def own_place() -> Generator[Path]:
-    """A folder for all temporary files of this process, in use as long as the process holds its lock."""
+    """A folder for all temporary files of this process, in use as long as the process holds its lock, where there are locks."""
     shared = tempfile.gettempdir()
     _clear_left(Path(shared))
-    made = Path(tempfile.mkdtemp(prefix=".resgen-"))
-    place = made.with_name(made.name.replace(".resgen-", PREFIX))
-    with (made / LOCK).open("wb") as lock:
-        if fcntl:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        made.rename(place)  # now that it is locked, others may see it
+    with _new_place() as place:
         tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = str(place)
         try:
             yield place
@@ -35,6 +30,19 @@ def own_place() -> Generator[Path]:
             tempfile.tempdir = shared
             del os.environ["GRADIO_TEMP_DIR"]
             shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def _new_place() -> Generator[Path]:
+    if not fcntl:  # Windows moves no folder in which a file is open
+        yield Path(tempfile.mkdtemp(prefix=PREFIX))
+        return
+    made = Path(tempfile.mkdtemp(prefix=".resgen-"))
+    place = made.with_name(made.name.replace(".resgen-", PREFIX))
+    with (made / LOCK).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made.rename(place)  # now that it is locked, others may see it
+        yield place
 
 
 def _clear_left(shared: Path) -> None:

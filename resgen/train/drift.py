@@ -21,7 +21,7 @@ def describe(images: Tensor, maps: list[Tensor], finest: int = 0) -> list[Tensor
     Images [N, C, R, R] as a small copy; of every feature map, the vector at each place, the whole map coarsely, the deeper
     maps also by quarters, and mean and deviation of each channel. The maps are of unit size; those before ``finest`` are left out.
     """
-    found = [F.adaptive_avg_pool2d(images.float(), PIXELS).flatten(1)[None]]
+    found = [_pool(images.float(), PIXELS).flatten(1)[None]]
     for depth, feature_map in enumerate(maps[finest:], finest):
         x = feature_map.float()
         if depth == 0:
@@ -29,11 +29,18 @@ def describe(images: Tensor, maps: list[Tensor], finest: int = 0) -> list[Tensor
         places = x.flatten(2).permute(2, 0, 1)
         found.append(places)
         if depth:
-            found.append(F.adaptive_avg_pool2d(x, min(4, x.shape[-1])).flatten(1)[None])
+            found.append(_pool(x, min(4, x.shape[-1])).flatten(1)[None])
         if depth > 1:
-            found.append(F.adaptive_avg_pool2d(x, 2).flatten(2).permute(2, 0, 1))
+            found.append(_pool(x, 2).flatten(2).permute(2, 0, 1))
         found.append(torch.cat([places.mean(dim=0), (places.var(dim=0, correction=min(1, len(places) - 1)) + 1e-4).sqrt()], dim=1)[None])
     return found
+
+
+def _pool(x: Tensor, side: int) -> Tensor:
+    """The means of side x side parts."""
+    if x.device.type == "mps" and x.shape[-1] % side:  # which Apple's GPUs refuse (pytorch#96056)
+        return F.adaptive_avg_pool2d(x.cpu(), side).to(x.device)
+    return F.adaptive_avg_pool2d(x, side)
 
 
 @torch.no_grad()
