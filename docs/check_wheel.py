@@ -44,7 +44,7 @@ print("The installed package has", ", ".join(library.names()), "and draws, films
 def required() -> set[str]:
     """Names of all that `requirements.txt` brings, and what that requires."""
     seen: set[tuple[str, frozenset[str]]] = set()
-    open_ = [Requirement(line) for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if line]
+    open_ = [Requirement(line) for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     while open_:
         wanted = open_.pop()
         key = canonicalize_name(wanted.name), frozenset(wanted.extras)

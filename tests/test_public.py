@@ -162,11 +162,22 @@ def queue_of(*waiting: str, running: tuple[str, ...] = (), limit: int = 4) -> An
         process_time_per_fn={"draw": Line(avg_time=2.0)},
         push=push,
         get_events=None,
+        sleep_when_free=0.001,
+        ANALYTICS_MAX_EVENTS=10_000,
+        ANAYLTICS_CACHE_FREQUENCY=1,
         pending_messages_per_session={},
         pending_event_ids_session={},
     )
     bound_queue(Line(_queue=queue, fns={0: Line(fn=print)}), replace(OWN, waiting=6, waiting_each=3))  # type: ignore[arg-type]
     return queue
+
+
+@pytest.mark.parametrize("name", ["push", "get_events", "sleep_when_free", "ANALYTICS_MAX_EVENTS", "ANAYLTICS_CACHE_FREQUENCY"])
+def test_a_part_of_gradio_that_is_not_there_any_more_is_told(name: str) -> None:
+    queue = queue_of()
+    delattr(queue, name)
+    with pytest.raises(AttributeError, match=name):
+        bound_queue(Line(_queue=queue, fns={}), OWN)  # type: ignore[arg-type]
 
 
 def pushed(queue: Any, visitor: str) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
 import gradio.routes
@@ -232,10 +232,11 @@ def bound_queue(demo: gr.Blocks, budget: Budget) -> None:
 
     put_in_place(queue, "push", push_within)
     put_in_place(queue, "get_events", next_event)
-    queue.sleep_when_free = PAUSE
+    put_in_place(queue, "sleep_when_free", PAUSE)
     # At each answer Gradio makes a table of all it has kept, for a page of figures that is not served, and looks for matplotlib on the disk, twice.
-    queue.ANALYTICS_MAX_EVENTS, queue.ANAYLTICS_CACHE_FREQUENCY = 1, sys.maxsize
-    cast(Any, gradio.utils).MatplotlibBackendMananger = nullcontext
+    put_in_place(queue, "ANALYTICS_MAX_EVENTS", 1)
+    put_in_place(queue, "ANAYLTICS_CACHE_FREQUENCY", sys.maxsize)
+    put_in_place(gradio.utils, "MatplotlibBackendMananger", nullcontext)
 
 
 def asker_left(demo: gr.Blocks) -> Callable[[], bool]:
