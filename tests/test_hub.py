@@ -23,6 +23,7 @@ from resgen.library import SHIPPED, Library
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMIT = "a" * 40
+LARGE = (".safetensors", ".png")  # what the Hub keeps outside of Git
 LOADS = """
 import pathlib, sys
 import resgen
@@ -38,9 +39,10 @@ Hub = Callable[..., subprocess.CompletedProcess[str]]
 
 
 class Requests(BaseHTTPRequestHandler):
-    """What the client asks of a Hub: a repository's files, one file, a new repository, a commit."""
+    """What the client asks of a Hub: a repository's files, one file, a new repository, a commit; large files and pictures as Git LFS sends them."""
 
     repositories: ClassVar[dict[str, dict[str, bytes]]] = {}
+    large: ClassVar[dict[str, bytes]] = {}  # by their SHA-256
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -65,16 +67,29 @@ class Requests(BaseHTTPRequestHandler):
             return self.answer(json.dumps({"url": f"http://{self.headers['Host']}/{name}"}).encode())
         if self.path == "/api/validate-yaml":
             return self.answer(b"{}")
+        if self.path.endswith(".git/info/lfs/objects/batch"):
+            place = {"upload": {"href": f"http://{self.headers['Host']}/large"}}
+            objects = [{**asked, "actions": place} for asked in json.loads(body)["objects"]]
+            return self.answer(json.dumps({"transfer": "basic", "objects": objects}).encode())
         name = "/".join(self.path.split("/")[3:5])
         if "/preupload/" in self.path:
-            files = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in json.loads(body)["files"]]
+            paths = [file["path"] for file in json.loads(body)["files"]]
+            files = [{"path": path, "uploadMode": "lfs" if path.endswith(LARGE) else "regular", "shouldIgnore": False} for path in paths]
             return self.answer(json.dumps({"files": files}).encode())
         for line in map(json.loads, body.splitlines()):
             if line["key"] == "file":
+                assert not line["value"]["path"].endswith(LARGE), "the Hub refuses it"
                 self.repositories[name][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            elif line["key"] == "lfsFile":
+                self.repositories[name][line["value"]["path"]] = self.large[line["value"]["oid"]]
             elif line["key"] == "deletedFile":
                 del self.repositories[name][line["value"]["path"]]
         self.answer(json.dumps({"commitUrl": f"http://{self.headers['Host']}/{name}/commit/{COMMIT}", "commitOid": COMMIT, "success": True}).encode())
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.large[hashlib.sha256(body).hexdigest()] = body
+        self.answer(b"")
 
     def answer(self, content: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
         self.send_response(status)
@@ -107,6 +122,7 @@ def server(repositories: dict[str, dict[str, bytes]]) -> Iterator[ThreadingHTTPS
 def environment(server: ThreadingHTTPServer, tmp_path: Path) -> dict[str, str]:
     """That of a process that knows this Hub alone: the client reads its settings when it is imported."""
     settings = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "kept"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    settings["HF_HUB_DISABLE_XET"] = "1"  # large files go as Git LFS sends them
     return {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "HF_TOKEN": "hf_x", **settings}
 
 

@@ -223,7 +223,9 @@ def test_what_was_shown_is_not_drawn_again_but_by_another_generator(tiny_folder:
     shutil.copy(tiny_folder / "plain.safetensors", target)
     assert renderer.view(recipe)["src"] != first["src"]
     kept = sum(map(_size, renderer._views.values()))
-    monkeypatch.setattr(renderer._views, "_Cache__maxsize", kept + 1)
+    monkeypatch.setattr("resgen.studio.renderer.KEPT_BYTES", kept + 1)
+    renderer = Renderer(renderer.library)
+    renderer.view(recipe)
     renderer.view(recipe.changed(seeds=tuple(range(100))))  # larger than all that may be kept
     renderer.view(recipe.changed(seeds=(3,)))
     assert 0 < sum(map(_size, renderer._views.values())) <= kept + 1
