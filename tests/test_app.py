@@ -1,11 +1,15 @@
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from resgen.budget import IMPORTING, OWN, PUBLIC, Budget
 from resgen.cli import main
+from resgen.errors import ResGenError
+from resgen.studio.renderer import Renderer
 
 ROOT = Path(__file__).parent.parent
 
@@ -14,6 +18,26 @@ def test_a_device_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit) as ended:
         main(["studio", "--device", "abacus"])
     assert ended.value.code == 2 and capsys.readouterr().err.startswith("resgen: The device 'abacus' is not available")
+
+
+@pytest.mark.parametrize(
+    ("words", "space", "budget"),
+    [("", "", OWN), ("--allow-import", "", IMPORTING), ("--public", "", PUBLIC), ("--share", "", PUBLIC), ("", "owner/name", PUBLIC)],
+)
+def test_strangers_have_their_own_limits_and_each_can_be_set(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, words: str, space: str, budget: Budget
+) -> None:
+    held = list[Budget]()
+
+    def build_on(renderer: Renderer, _: bool) -> None:
+        held.append(renderer.budget)
+        raise ResGenError("That was all.")
+
+    monkeypatch.setattr("resgen.studio.app.build_on", build_on)
+    monkeypatch.setenv("SPACE_ID", space)
+    with pytest.raises(SystemExit):
+        main(f"studio {words} --limit images=7 --checkpoints {tiny_folder} --device cpu".split())
+    assert held == [replace(budget, images=7)]
 
 
 COUNT = """

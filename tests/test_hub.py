@@ -15,11 +15,15 @@ from typing import Any, ClassVar
 
 import pytest
 import yaml
+from gradio_client import Client
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from benchmarks.web import free_port, running, wait_until_answers
 from resgen.hub import CARD, PICTURE, space_files
 from resgen.library import SHIPPED, Library
+from resgen.notes import read_recipe
+from resgen.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMIT = "a" * 40
@@ -210,11 +214,18 @@ def test_a_space_is_all_that_the_app_needs(tmp_path: Path) -> None:
     files = space_files(ROOT, SHIPPED, ["cifar10"])
     assert {"app.py", "requirements.txt", "LICENSE", "README.md", "resgen/studio/static/grid.js", "checkpoints/cifar10.safetensors"} <= files.keys()
     assert not any("fruits" in name for name in files)
+    space = tmp_path / "space"
     for name, content in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.read_bytes())
-    program = "from resgen.library import Library; print(*Library(device='cpu').names())"
-    assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True).stdout == "cifar10\n"
+        (space / name).parent.mkdir(parents=True, exist_ok=True)
+        (space / name).write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    settings = {"SPACE_ID": "owner/name", "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
+    with running([sys.executable, str(space / "app.py"), "--port", str(port)], tmp_path / "log", settings) as process:
+        wait_until_answers(process, f"{url}/healthz")
+        client = Client(url, verbose=False, download_files=tmp_path)
+        cards, drawn = client.predict(api_name="/checkpoints"), client.predict(seeds="3", api_name="/render")
+    assert [card["name"] for card in cards] == ["cifar10"]
+    assert read_recipe(Path(drawn)) == (Recipe(checkpoint="cifar10", seeds=(3,)), Library(device="cpu").sha256("cifar10"))
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ import gradio as gr
 import httpx
 import pytest
 from gradio.data_classes import ImageData
+from gradio.events import api as add_endpoint
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -212,6 +213,34 @@ def test_who_has_least_under_way_is_served_first() -> None:
     assert served(queue_of("b", running=("a", "a", "c", "c"))) == "", "no more than the line has places"
     assert served(queue_of("a", running=("a", "b", "c", "d"), limit=8)) == "", "half of the places are for those who have none"
     assert served(queue_of("a", "e", running=("a", "b", "c", "d"), limit=8)) == "e"
+
+
+def test_who_comes_while_another_floods_is_served_next() -> None:
+    """On a queue of Gradio's own."""
+    began, places = list[str](), threading.Semaphore(0)
+
+    def draw(visitor: str) -> str:
+        began.append(visitor)
+        assert places.acquire(timeout=60)
+        return visitor
+
+    with gr.Blocks(analytics_enabled=False) as demo:
+        add_endpoint(draw, concurrency_limit=2)
+    bound_queue(demo, OWN)
+    demo.launch(prevent_thread_lock=True, quiet=True)
+    try:
+        floods, comes = (Client(demo.local_url or "", verbose=False) for _ in range(2))
+        asked = [floods.submit("floods", api_name="/draw") for _ in range(6)]
+        until(lambda: len(began) == 2 and len(demo._queue) == 4, 60)
+        asked.append(comes.submit("comes", api_name="/draw"))
+        until(lambda: len(demo._queue) == 5, 60)
+        places.release()
+        until(lambda: len(began) == 3, 60)
+        assert began == ["floods", "floods", "comes"]
+        places.release(6)
+        assert sorted(job.result(60) for job in asked) == ["comes", *["floods"] * 6]
+    finally:
+        demo.close()
 
 
 def test_answers_that_nobody_takes_are_dropped() -> None:
