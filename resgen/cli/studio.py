@@ -67,10 +67,11 @@ def studio(
         renderer = Renderer(Library(checkpoints or SHIPPED, zerogpu.device(device)), budget)
         demo = build_on(renderer, allow_import)
         try:
-            demo.launch(server_name=host, server_port=port, share=share, mcp_server=mcp, prevent_thread_lock=True)
+            demo.launch(server_name=host, server_port=port, share=share, mcp_server=mcp, prevent_thread_lock=True, quiet=True)
         except OSError as error:
             address = f"{host or '127.0.0.1'}:{port or '7860-7959'}"
             raise ResGenError(f"{address} is taken or cannot be listened on; choose another --port or --host.") from error
+        typer.echo(f"Open {demo.local_url} in a browser" + ("." if share else "; --share adds a public link."))
         _wait_for_the_end()
         _close(demo, renderer, place)
 
