@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +21,7 @@ from resgen.checkpoint import Checkpoint
 from resgen.errors import RecipeError, ResGenError, ShortageError, enough_memory, why
 from resgen.folded import FoldedGenerator, Memory, Remembering
 from resgen.generator import ResNetGenerator
-from resgen.latents import Points, find_direction, locate
+from resgen.latents import Points, block_gains, find_direction, locate
 from resgen.precision import draw_exactly
 from resgen.recipe import Recipe, pack_vector
 from resgen.work import Progress, Work, finish
@@ -195,17 +195,30 @@ class Sampler:
 
     def direction(self, name: str) -> np.ndarray:
         """What a step of one standard deviation along a direction adds to w, float32 [w_dim]. Raises RecipeError where there is none of that name."""
-        return find_direction(name, Recipe(), self.checkpoint).numpy()
+        return find_direction(name, Recipe(), self.checkpoint).numpy().copy()  # the checkpoint's own stays as it is
 
     def recipe(self, w: np.ndarray, **fields: Any) -> Recipe:
         """The recipe of images by their w, [N, blocks, w_dim] as `latents` gives it, in half precision; ``fields`` are others of a `Recipe`.
 
         Raises RecipeError.
         """
-        shape = len(self.card.arch.block_resolutions), self.card.arch.w_dim
-        if w.shape[1:] != shape:
-            raise RecipeError(f"Latents of {self.card.name} have the shape [images, {shape[0]}, {shape[1]}], and not {list(w.shape)}.")
+        self._check_latents(w)
         return Recipe(checkpoint=self.card.name, latents=tuple(pack_vector(own.ravel().tolist()) for own in w), **fields)
+
+    def draw_latents(self, w: np.ndarray, gains: Sequence[float] = ()) -> np.ndarray:
+        """Images uint8 [N, R, R, 3] by their w, [N, blocks, w_dim] as `latents` gives it: any number of them, each as exact as it is given.
+
+        ``gains`` are those of a `Recipe`. Raises RecipeError, or ResGenError where memory is short.
+        """
+        self._check_latents(w)
+        rows = torch.tensor(block_gains(Recipe(residual_gains=tuple(gains)), self.card)).expand(len(w), -1)
+        return np.concatenate(list(self._batches(torch.tensor(w, dtype=torch.float32), rows)))
+
+    def _check_latents(self, w: np.ndarray) -> None:
+        """Raise RecipeError where these are not the w of images."""
+        shape = len(self.card.arch.block_resolutions), self.card.arch.w_dim
+        if w.shape[1:] != shape or not len(w):
+            raise RecipeError(f"Latents of {self.card.name} have the shape [images, {shape[0]}, {shape[1]}], and not {list(w.shape)}.")
 
     def stand(self, recipe: Recipe) -> Stand:
         """Where the images of a recipe stand, and what draws and moves them. Raises RecipeError."""
@@ -224,10 +237,12 @@ class Sampler:
 
     def batches(self, points: Points) -> Iterator[np.ndarray]:
         """The images of points, uint8 [n, H, W, 3] at a time, each batch drawn when it is asked for."""
-        w = self.map(points)
-        for start in range(0, len(points), self.micro_batch):
+        yield from self._batches(self.map(points), points.gains)
+
+    def _batches(self, w: Tensor, gains: Tensor) -> Iterator[np.ndarray]:
+        for start in range(0, len(w), self.micro_batch):
             part = slice(start, start + self.micro_batch)
-            yield self._draw_batch(w[part], points.gains[part])
+            yield self._draw_batch(w[part], gains[part])
 
     @torch.inference_mode()
     def map(self, points: Points) -> Tensor:

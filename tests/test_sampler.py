@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resgen.budget import MAX_LATENTS
 from resgen.curate import CONFIDENCE, curate
 from resgen.errors import RecipeError, ResGenError, ShortageError
 from resgen.generator import GeneratorConfig
@@ -155,6 +156,25 @@ def test_what_was_done_to_w_is_a_recipe_again(tiny: Sampler) -> None:
         tiny.recipe(tiny.latents(recipe) + 1e6)
     with pytest.raises(RecipeError, match="no direction"):
         tiny.direction("kindness")
+
+
+def test_what_is_done_to_a_direction_changes_no_picture(tiny: Sampler) -> None:
+    recipe, along = Recipe(seeds=(1,), directions=(("pc1", 2.0),)), tiny.direction("pc1")
+    before = tiny.render(recipe)
+    along *= 5
+    assert np.array_equal(tiny.render(recipe), before) and not np.array_equal(tiny.direction("pc1"), along)
+
+
+def test_any_number_of_latents_is_drawn_to_the_bit(tiny: Sampler) -> None:
+    recipe = Recipe(seeds=tuple(range(MAX_LATENTS + 6)), truncation=0.7, directions=(("pc1", 1.0),), residual_gains=(1.0, 0.5, 1.0))
+    w = tiny.latents(recipe)
+    assert np.array_equal(tiny.draw_latents(w, recipe.residual_gains), tiny.render(recipe))
+    assert np.array_equal(tiny.draw_latents(w), tiny.render(recipe.changed(residual_gains=())))
+    for wrong in (w[0], w[:0]):
+        with pytest.raises(RecipeError, match=r"the shape \[images, 3, 12\]"):
+            tiny.draw_latents(wrong)
+    with pytest.raises(RecipeError, match="gains"):
+        tiny.draw_latents(w, (1.0,))
 
 
 def test_anatomy_tells_what_each_block_does(tiny: Sampler) -> None:
