@@ -17,6 +17,7 @@ from resgen.fields import Declared, Dial, Many, is_table, is_tuple
 from resgen.recipe import Name, Recipe, Scale, parse_seeds
 
 SIGNATURE = "checkpoint_sha256"  # what a note beside the recipe says of the checkpoint that drew
+Signature = str | dict[str, str]  # its SHA-256; of a comparison those of all that drew, by their names
 
 Stops = Annotated[Many[Recipe], Field(min_length=1, max_length=MAX_STOPS)]
 
@@ -203,6 +204,11 @@ def _ease(share: float) -> float:
 AnyRecipe = Recipe | Composite
 NO_OBJECT = "This is not a recipe: it must be a JSON object."
 KINDS: dict[str, type[Composite]] = {kind.kind: kind for kind in (StyleMix, Walk, Comparison, AnatomyOf)}
+
+
+def painters(recipe: AnyRecipe) -> tuple[str, ...]:
+    """The checkpoints that draw a recipe."""
+    return recipe.checkpoints if isinstance(recipe, Comparison) else (recipe.checkpoint,)
 
 
 def read_points(text: str, checkpoint: str, truncation: float = 1.0) -> tuple[Recipe, ...]:

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from resgen.budget import MAX_GRID_PIXELS, MAX_SIDE
-from resgen.composite import AnyRecipe
+from resgen.composite import AnyRecipe, Signature, painters
 from resgen.errors import RecipeError
-from resgen.notes import png_note, sign
+from resgen.notes import png_note, sign, signature
 from resgen.plates import Plate, SamplerOf, draw
 from resgen.work import finish
 
@@ -76,16 +76,21 @@ def sprite(plate: Plate) -> Image.Image:
     return Image.fromarray(tiled.reshape(rows * height, columns * width, 3))
 
 
-def png_bytes(picture: Image.Image, recipe: AnyRecipe, sha256: str) -> bytes:
-    """A PNG with the recipe and the checkpoint's SHA-256 in its text chunk."""
+def png_bytes(picture: Image.Image, recipe: AnyRecipe, signature: Signature) -> bytes:
+    """A PNG with the recipe, and what identifies the checkpoints that drew it, in its text chunk."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", pnginfo=png_note(sign(recipe, sha256)))
+    picture.save(buffer, "PNG", pnginfo=png_note(sign(recipe, signature)))
     return buffer.getvalue()
 
 
 def draw_png(recipe: AnyRecipe, sampler_of: SamplerOf) -> bytes:
-    """The picture of any recipe, drawn, as a PNG that carries it. Raises ResGenError."""
-    return png_bytes(compose(finish(draw(recipe, sampler_of))), recipe, sampler_of(recipe.checkpoint).checkpoint.sha256)
+    """The picture of any recipe, drawn, as a PNG that carries it and names who drew it. Raises ResGenError."""
+    samplers = {name: sampler_of(name) for name in painters(recipe)}  # asked for once: a file may be replaced meanwhile
+    if not recipe.checkpoint:
+        name = samplers[""].card.name
+        recipe, samplers[name] = recipe.with_checkpoint(name), samplers[""]
+    plate = finish(draw(recipe, samplers.__getitem__))
+    return png_bytes(compose(plate), recipe, signature(recipe, lambda name: samplers[name].checkpoint.sha256))
 
 
 def zip_bytes(plate: Plate, recipe: AnyRecipe, sha256_of: Callable[[str], str]) -> bytes:
@@ -94,7 +99,7 @@ def zip_bytes(plate: Plate, recipe: AnyRecipe, sha256_of: Callable[[str], str]) 
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, data in image_files(plate, sha256_of):
             archive.writestr(name, data)
-        archive.writestr("recipe.json", sign(recipe, sha256_of(recipe.checkpoint), indent=2))
+        archive.writestr("recipe.json", sign(recipe, signature(recipe, sha256_of), indent=2))
     return buffer.getvalue()
 
 

@@ -14,7 +14,7 @@ from cachetools import LRUCache, TTLCache
 
 from resgen.card import NAME, Card, name_of, read_card
 from resgen.checkpoint import file_hash, load_checkpoint
-from resgen.composite import AnyRecipe
+from resgen.composite import AnyRecipe, Signature, painters
 from resgen.errors import CheckpointError, ResGenError
 from resgen.features import FeatureResNet, load_features, read_classes
 from resgen.folded import Memory
@@ -215,13 +215,18 @@ class Library:
                 self._locks.pop(key, None)
             return loaded
 
-    def drew(self, recipe: AnyRecipe, sha256: str) -> bool:
-        """Whether ``sha256``, noted in a picture or film, is that of the checkpoint that the recipe names. Raises CheckpointError.
+    def replaced(self, recipe: AnyRecipe, noted: Signature) -> list[str]:
+        """Of the checkpoints that a recipe names, those that are others than the ones ``noted`` in its picture or film. Raises CheckpointError.
 
-        Early versions noted that of the whole file.
+        Early versions noted one of a comparison's.
         """
-        path = self.path(recipe.checkpoint)
-        known = ("", self.sampler(recipe.checkpoint).checkpoint.sha256, *self.card(recipe.checkpoint).earlier)
+        known = noted if isinstance(noted, dict) else {recipe.checkpoint: noted}
+        return [name for name in dict.fromkeys(painters(recipe)) if not self._identifies(known.get(name, ""), name)]
+
+    def _identifies(self, sha256: str, name: str) -> bool:
+        """Whether ``sha256`` is that of a checkpoint, of its whole file as early versions noted it, or is not known."""
+        path = self.path(name)
+        known = ("", self.sampler(name).checkpoint.sha256, *self.card(name).earlier)
         return sha256 in known or sha256 == _file_hash(path, _stamp(path))
 
 

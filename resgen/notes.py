@@ -14,17 +14,23 @@ from typing import BinaryIO
 from PIL import PngImagePlugin
 
 from resgen.budget import MAX_NOTE, MAX_PARTS
-from resgen.composite import SIGNATURE, AnyRecipe, read
+from resgen.composite import SIGNATURE, AnyRecipe, Comparison, Signature, read
 from resgen.errors import RecipeError
+from resgen.fields import is_table
 from resgen.files import open_plain
 
 CHUNK = "resgen"  # of a PNG
 COMMENT_OF_FILM = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")  # boxes, each in the one before
 
 
-def sign(recipe: AnyRecipe, sha256: str, indent: int | None = None) -> str:
-    """The note that a file made by ResGen carries: the recipe's JSON with the checkpoint's SHA-256."""
-    return json.dumps({**recipe.to_dict(), SIGNATURE: sha256}, indent=indent)
+def signature(recipe: AnyRecipe, sha256_of: Callable[[str], str]) -> Signature:
+    """What identifies the checkpoints that drew a recipe; ``sha256_of`` a checkpoint's name."""
+    return {name: sha256_of(name) for name in recipe.checkpoints} if isinstance(recipe, Comparison) else sha256_of(recipe.checkpoint)
+
+
+def sign(recipe: AnyRecipe, signature: Signature, indent: int | None = None) -> str:
+    """The note that a file made by ResGen carries: the recipe's JSON, and what identifies the checkpoints that drew it."""
+    return json.dumps({**recipe.to_dict(), SIGNATURE: signature}, indent=indent)
 
 
 def png_note(note: str) -> PngImagePlugin.PngInfo:
@@ -34,8 +40,8 @@ def png_note(note: str) -> PngImagePlugin.PngInfo:
     return info
 
 
-def read_recipe(source: str | os.PathLike[str]) -> tuple[AnyRecipe, str]:
-    """The recipe, and the checkpoint's SHA-256 or '', of a picture or film made by ResGen or a JSON file. Raises RecipeError."""
+def read_recipe(source: str | os.PathLike[str]) -> tuple[AnyRecipe, Signature]:
+    """The recipe, and what identifies the checkpoints that drew it or '', of a picture or film made by ResGen or a JSON file. Raises RecipeError."""
     path = Path(source)
     if not os.path.isfile(path):
         raise RecipeError(f"{path.name} is not a file." if os.path.exists(path) else f"There is no file {path.name}.")
@@ -50,8 +56,10 @@ def read_recipe(source: str | os.PathLike[str]) -> tuple[AnyRecipe, str]:
     if not text:
         raise RecipeError(f"{path.name} holds no recipe: it was not made by ResGen, or was saved again by another program.")
     recipe = read(text)
-    sha256 = json.loads(text).get(SIGNATURE, "")
-    return recipe, sha256 if isinstance(sha256, str) else ""
+    noted = json.loads(text).get(SIGNATURE)
+    if is_table(noted):
+        return recipe, {name: sha256 for name, sha256 in noted.items() if isinstance(sha256, str)}
+    return recipe, noted if isinstance(noted, str) else ""
 
 
 # The note in a file of each kind, b'' where there is none; at most a little more than MAX_NOTE is read. They raise ValueError.

@@ -128,6 +128,46 @@ def test_another_version_of_the_checkpoint_is_mentioned(on_tiny: Command, tmp_pa
     assert "another version" in on_tiny("render", recipe, "--out", tmp_path / "a.png").stderr
 
 
+def test_each_generator_of_a_comparison_is_known_again(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
+    folder, picture = shutil.copytree(tiny_folder, tmp_path / "checkpoints"), tmp_path / "a.png"
+    resgen("compare", "tiny", "plain", "--seeds", "1", "--out", picture, "--checkpoints", folder)
+    shelf = Library(folder, "cpu")
+    assert read_recipe(picture)[1] == {name: shelf.sha256(name) for name in ("tiny", "plain")}
+    assert resgen("render", picture, "--out", tmp_path / "b.png", "--checkpoints", folder).stderr == ""
+    shutil.copy(folder / "tiny.safetensors", folder / "plain.safetensors")
+    told = resgen("render", picture, "--out", tmp_path / "b.png", "--checkpoints", folder).stderr
+    assert told == "resgen: a.png was made with another version of plain; the picture may differ.\n"
+
+
+def test_a_picture_of_a_file_is_drawn_again_by_that_file(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
+    mine, picture = Path(shutil.copy(tiny_folder / "tiny.safetensors", tmp_path / "mine.safetensors")), tmp_path / "a.png"
+    resgen("sample", mine, "--seeds", "1", "--out", picture)
+    words = ("render", picture, "--out", tmp_path / "b.png", "--checkpoints", tiny_folder)
+    missing = resgen(*words)
+    assert missing.returncode == 2 and "There is no checkpoint 'mine' here" in missing.stderr and "--checkpoint and its file" in missing.stderr
+    assert resgen(*words, "--checkpoint", mine) == Result(0, "", "")
+    shutil.copy(tiny_folder / "plain.safetensors", mine)
+    assert "another version of mine" in resgen(*words, "--checkpoint", mine).stderr
+    assert resgen(*words, "--checkpoint", "plain").stderr == "", "another is what was asked for"
+
+
+def test_images_are_taken_from_the_generator_that_drew_them(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
+    folder, picture = shutil.copytree(tiny_folder, tmp_path / "checkpoints"), tmp_path / "a.png"
+    resgen("sample", "tiny", "--seeds", "3", "--out", picture, "--checkpoints", folder)
+    for words in (
+        "explain plain --image a.png",
+        "direction plain --more a.png --less 5",
+        "walk plain --stops 1,a.png",
+        "mix plain --rows 1 --columns a.png",
+    ):
+        command = words.replace("a.png", str(picture)).split()
+        made = resgen(*command, "--out", tmp_path / "b.png", "--checkpoints", folder)
+        assert made.returncode == 2 and "a.png is an image by tiny; choose one by plain." in made.stderr, made
+    shutil.copy(folder / "snapshots" / "tiny" / "500.safetensors", folder / "tiny.safetensors")
+    made = resgen("explain", "tiny", "--image", picture, "--out", tmp_path / "b.png", "--checkpoints", folder)
+    assert made.returncode == 0 and made.stderr == "resgen: a.png was made with another version of tiny; the picture may differ.\n"
+
+
 def test_figures_on_the_card_leave_older_pictures_their_checkpoint(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "checkpoints")
     resgen("sample", "tiny", "--seeds", "1", "--out", tmp_path / "a.png", "--checkpoints", folder)

@@ -7,10 +7,13 @@ import pytest
 from PIL import Image
 
 from resgen import grid
+from resgen.composite import Comparison
 from resgen.errors import RecipeError
+from resgen.library import Library
 from resgen.notes import read_recipe
 from resgen.plates import Plate
 from resgen.recipe import Recipe
+from resgen.sampler import Sampler
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (6, 8, 8, 3), dtype=np.uint8)
 
@@ -55,6 +58,22 @@ def test_a_png_carries_its_recipe(tmp_path: Path) -> None:
     path = tmp_path / "grid.png"
     path.write_bytes(grid.png_bytes(grid.compose(plate(2, 2)), recipe, "ab" * 32))
     assert read_recipe(path) == (recipe, "ab" * 32)
+
+
+def test_a_picture_names_who_drew_it_though_its_recipe_does_not(tiny: Sampler, library: Library, tmp_path: Path) -> None:
+    path, comparison = tmp_path / "grid.png", Comparison(recipe=Recipe(seeds=(1,)), checkpoints=("", "plain"))
+    asked: list[str] = []
+
+    def sampler_of(name: str) -> Sampler:
+        asked.append(name)
+        return library.sampler(name or "tiny")
+
+    sha256, other = tiny.checkpoint.sha256, library.sha256("plain")
+    path.write_bytes(grid.draw_png(Recipe(seeds=(1,)), sampler_of))
+    assert read_recipe(path) == (Recipe(checkpoint="tiny", seeds=(1,)), sha256)
+    path.write_bytes(grid.draw_png(comparison, sampler_of))
+    assert read_recipe(path) == (comparison.with_checkpoint("tiny"), {"tiny": sha256, "plain": other})
+    assert asked == ["", "", "plain"], "each once: the file may be replaced meanwhile"
 
 
 def test_a_zip_holds_each_image_with_a_recipe_of_its_own(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from resgen import library as module
 from resgen.architecture import Generator
 from resgen.checkpoint import Checkpoint, file_hash, load_checkpoint, save_card
-from resgen.composite import Walk
+from resgen.composite import Comparison, Walk
 from resgen.errors import CheckpointError
 from resgen.library import Library, list_checkpoints, load
 from resgen.recipe import Recipe
@@ -242,11 +242,14 @@ def test_it_is_known_which_checkpoint_drew_a_picture(folder: Path) -> None:
     shelf, recipe = Library(folder, "cpu"), Recipe(checkpoint="tiny", seeds=(1,))
     sha256 = shelf.sampler("tiny").checkpoint.sha256
     early = hashlib.sha256((folder / "tiny.safetensors").read_bytes()).hexdigest()
-    assert shelf.drew(recipe, sha256) and shelf.drew(recipe, early) and shelf.drew(recipe, "") and not shelf.drew(recipe, "00")
-    assert shelf.drew(Walk(stops=(recipe, recipe)), sha256) and not shelf.drew(recipe.with_checkpoint("plain"), sha256)
+    assert [shelf.replaced(recipe, noted) for noted in (sha256, early, "", "00")] == [[], [], [], ["tiny"]]
+    assert shelf.replaced(Walk(stops=(recipe, recipe)), sha256) == [] and shelf.replaced(recipe.with_checkpoint("plain"), sha256) == ["plain"]
+    both, plain = Comparison(recipe=recipe, checkpoints=("tiny", "plain")), shelf.sampler("plain").checkpoint.sha256
+    assert [shelf.replaced(both, noted) for noted in (sha256, {"tiny": sha256, "plain": plain}, {"tiny": sha256}, {"nobody": "00"})] == [[]] * 4
+    assert shelf.replaced(both, {"tiny": sha256, "plain": "00"}) == ["plain"] and shelf.replaced(both, {"tiny": "00", "plain": plain}) == ["tiny"]
     card = shelf.card("tiny")
     save_card(type(card)(card.name, card.arch, card.classes, card.direction_names, metrics={"recall": 0.5}), shelf.path("tiny"))
-    assert shelf.drew(recipe, sha256) and shelf.card("tiny").metrics == {"recall": 0.5}
+    assert shelf.replaced(recipe, sha256) == [] and shelf.card("tiny").metrics == {"recall": 0.5}
 
 
 def test_folders_may_be_named_by_text(tiny_folder: Path) -> None:
@@ -272,5 +275,5 @@ def test_pictures_of_early_versions_know_a_checkpoint_that_was_given_another_car
     library, noted = Library(tmp_path, "cpu"), file_hash(path)
     for figure in (0.25, 0.5):
         save_card(replace(library.card("tiny"), metrics={"recall": figure}), path)
-        assert file_hash(path) != noted and library.drew(Recipe(checkpoint="tiny"), noted)
-    assert not library.drew(Recipe(checkpoint="tiny"), "0" * 64)
+        assert file_hash(path) != noted and not library.replaced(Recipe(checkpoint="tiny"), noted)
+    assert library.replaced(Recipe(checkpoint="tiny"), "0" * 64)

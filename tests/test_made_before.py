@@ -28,9 +28,9 @@ def shipped() -> Library:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_holds_the_recipe_of_its_link(name: str, shipped: Library) -> None:
-    recipe, sha256 = read_recipe(FOLDER / name)
+    recipe, noted = read_recipe(FOLDER / name)
     assert recipe == read_query(LINKS[Path(name).stem]) and type(recipe) is TYPES.get(Path(name).stem, Recipe)
-    assert sha256 and shipped.drew(recipe, sha256), "the checkpoint is the one that drew it"
+    assert noted and not shipped.replaced(recipe, noted), "the checkpoint is the one that drew it"
 
 
 def test_each_thing_that_a_recipe_could_hold_is_among_them() -> None:

@@ -25,6 +25,8 @@ def test_a_recipe_alone_is_a_file_too(tmp_path: Path) -> None:
     assert read_recipe(tmp_path / "recipe.json") == (WALK, "")
     (tmp_path / "odd.json").write_text(json.dumps({"seeds": "1", "checkpoint_sha256": 7}))
     assert read_recipe(tmp_path / "odd.json") == (Recipe(seeds=(1,)), "")
+    (tmp_path / "odd.json").write_text(json.dumps({"seeds": "1", "checkpoint_sha256": {"a": "00", "b": 7}}))
+    assert read_recipe(tmp_path / "odd.json") == (Recipe(seeds=(1,)), {"a": "00"})
 
 
 def test_a_file_may_be_named_by_text(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from resgen.budget import USUAL_KEPT, USUAL_MANY, USUAL_STEPS
 from resgen.cli.common import CheckpointArgument, Device, Folder, OutPng, Points, checked_place, checked_png, library, options_of, progress
-from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, finer_half, read_points
+from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Signature, StyleMix, Walk, finer_half, read_points
 from resgen.errors import CheckpointError, FileError, RecipeError
 from resgen.fields import read_numbers
 from resgen.recipe import SEEDS, Recipe
@@ -47,9 +47,9 @@ def _draw(recipe: AnyRecipe, shelf: "Library") -> "Plate":
 def _write_picture(plate: "Plate", recipe: AnyRecipe, shelf: "Library", out: Path) -> None:
     from resgen import grid
     from resgen.files import write_atomically
+    from resgen.notes import signature
 
-    sha256 = shelf.sampler(recipe.checkpoint).checkpoint.sha256
-    write_atomically(out, grid.png_bytes(grid.compose(plate), recipe, sha256))
+    write_atomically(out, grid.png_bytes(grid.compose(plate), recipe, signature(recipe, shelf.sha256)))
 
 
 def _write_film(recipe: Walk, shelf: "Library", out: Path) -> None:
@@ -70,17 +70,26 @@ def _write(recipe: AnyRecipe, shelf: "Library", out: Path) -> None:
         _write_picture(_draw(recipe, shelf), recipe, shelf, out)
 
 
-def _read_images(texts: str, checkpoint: str, truncation: float = 1.0) -> tuple[Recipe, ...]:
-    """'3,7@cat,found.png' -> recipes of one image each: seeds, seeds of a class, or the images in files made by ResGen."""
+def _tell_of_others(file: Path, recipe: AnyRecipe, noted: Signature, shelf: "Library") -> None:
+    """Warn on stderr where checkpoints that a file names are others than those that drew it."""
+    if others := shelf.replaced(recipe, noted):
+        print(f"resgen: {file.name} was made with another version of {', '.join(others)}; the picture may differ.", file=sys.stderr)
+
+
+def _read_images(texts: str, checkpoint: str, shelf: "Library", truncation: float = 1.0) -> tuple[Recipe, ...]:
+    """'3,7@cat,found.png' -> recipes of one image each: seeds, seeds of a class, or the images in files made by ResGen. Raises RecipeError."""
     from resgen.notes import read_recipe
 
     points: list[Recipe] = []
     for text in filter(None, (part.strip() for part in texts.split(","))):
         if Path(text).suffix.lower() in (".png", ".json"):
-            recipe, _ = read_recipe(Path(text))
+            recipe, noted = read_recipe(Path(text))
             if not isinstance(recipe, Recipe) or recipe.count != 1:
                 raise RecipeError(f"{text} holds more than one image; choose a file of a single one.")
+            if recipe.checkpoint not in ("", checkpoint):
+                raise RecipeError(f"{text} is an image by {recipe.checkpoint}; choose one by {checkpoint}.")
             points.append(recipe.with_checkpoint(checkpoint))
+            _tell_of_others(Path(text), points[-1], noted, shelf)
         else:
             points += read_points(text, checkpoint, truncation)
     return tuple(points)
@@ -209,11 +218,15 @@ def render(
     from resgen.notes import read_recipe
 
     shelf = library(checkpoints, device)
-    read, sha256 = read_recipe(recipe)
-    read = read.with_checkpoint(shelf.add(checkpoint)) if checkpoint else shelf.named(read)
-    if not checkpoint and not shelf.drew(read, sha256):
-        print(f"resgen: {recipe.name} was made with another version of {read.checkpoint}; the picture may differ.", file=sys.stderr)
-    _write(read, shelf, out)
+    read, noted = read_recipe(recipe)
+    drawn = read.with_checkpoint(shelf.add(checkpoint)) if checkpoint else shelf.named(read)
+    try:
+        shelf.path(drawn.checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} Where it is elsewhere, say --checkpoint and its file.") from error
+    if not checkpoint or drawn.checkpoint == read.checkpoint:
+        _tell_of_others(recipe, drawn, noted, shelf)
+    _write(drawn, shelf, out)
 
 
 @options_of(Walk, "seconds", "fps", "loop", "path", "pace", "scale")
@@ -228,7 +241,7 @@ def walk(
 ) -> None:
     """Make a film that passes through images."""
     shelf = library(checkpoints, device)
-    points = _read_images(stops, shelf.add(checkpoint), fields.pop("truncation"))
+    points = _read_images(stops, shelf.add(checkpoint), shelf, fields.pop("truncation"))
     _write(Walk(stops=points, **fields), shelf, out)
 
 
@@ -256,7 +269,7 @@ def mix(
     shelf = library(checkpoints, device)
     name, truncation = shelf.add(checkpoint), fields.pop("truncation")
     chosen = _read_blocks(blocks, len(shelf.card(name).block_names))
-    sides = (_read_images(side, name, truncation) for side in (rows, columns))
+    sides = (_read_images(side, name, shelf, truncation) for side in (rows, columns))
     _write(StyleMix(rows=next(sides), columns=next(sides), blocks=chosen, **fields), shelf, out)  # type: ignore[arg-type]
 
 
@@ -271,7 +284,7 @@ def explain(
 ) -> None:
     """Show what each residual block does for an image: the image so far, what the block changes, its features."""
     shelf = library(checkpoints, device)
-    points = _read_images(image, shelf.add(checkpoint), fields["truncation"])
+    points = _read_images(image, shelf.add(checkpoint), shelf, fields["truncation"])
     if len(points) != 1:
         raise RecipeError("Image: name exactly one.")
     _write(AnatomyOf(recipe=points[0].changed(scale=fields["scale"])), shelf, out)
@@ -356,6 +369,6 @@ def direction(
 
     shelf = library(checkpoints, device)
     source = shelf.add(checkpoint)
-    examples, opposites = (_read_images(text, source) for text in (more, less))
+    examples, opposites = (_read_images(text, source, shelf) for text in (more, less))
     made = make_direction(Recipe(checkpoint=source, **fields), name, examples, opposites, shelf.sampler(source))
     _write(made.changed(sweep=name), shelf, out)

@@ -182,10 +182,10 @@ class Studio:
         path = uploaded(file, "There is no file; choose one.")
         if self.allow_import and path.suffix.lower() in SUFFIXES:
             return self.open_generator(path, narrow)
-        recipe, sha256 = read_recipe(path)
+        recipe, noted = read_recipe(path)
         recipe = self.library.named(recipe)
-        if not self.library.drew(recipe, sha256):
-            warn(f"This was made with another version of {recipe.checkpoint}; it may look different.")
+        if others := self.library.replaced(recipe, noted):
+            warn(f"This was made with another version of {', '.join(others)}; it may look different.")
         return self.show(recipe)
 
     def open_generator(self, path: Path, narrow: bool) -> Updates:

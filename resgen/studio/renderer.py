@@ -19,12 +19,13 @@ from PIL import Image, ImageOps
 
 from resgen import grid
 from resgen.budget import OWN, Budget
-from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Walk
+from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Walk, painters
 from resgen.errors import ResGenError
 from resgen.film import check_suffix
 from resgen.invert import STARTS
 from resgen.latents import join, locate
 from resgen.library import Library
+from resgen.notes import signature
 from resgen.plates import Plate, draw, name_images
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler, micro_batch
@@ -85,7 +86,7 @@ class Renderer:
     def _samplers(self, recipe: AnyRecipe) -> Samplers:
         """What draws a recipe, for all of a work: a file that is replaced meanwhile changes nothing. Raises ResGenError where it would be too much."""
         self._check(recipe)
-        return self._samplers_of(_painters(recipe))
+        return self._samplers_of(painters(recipe))
 
     def _samplers_of(self, names: Sequence[str]) -> Samplers:
         return {name: self.library.sampler(name) for name in names}
@@ -111,7 +112,7 @@ class Renderer:
         pixels = count * self._side(like) ** 2
         self.budget.check("images", count)
         self.budget.check("pixels", pixels)
-        self._check_memory(_painters(like), pixels)
+        self._check_memory(painters(like), pixels)
 
     def check_looking(self, name: str, count: int) -> None:
         """Raise RecipeError where so many images of a checkpoint, none of which is kept, would be too much to look at."""
@@ -138,7 +139,7 @@ class Renderer:
 
     def _side(self, recipe: AnyRecipe) -> int:
         """Pixels a side of a recipe's images: beside larger ones smaller ones are brought to their size."""
-        return max(self.library.card(name).arch.resolution for name in _painters(recipe))
+        return max(self.library.card(name).arch.resolution for name in painters(recipe))
 
     def check(self, recipe: AnyRecipe) -> None:
         """Raise ResGenError where a recipe cannot be drawn: too much of it, or names that its checkpoint does not have."""
@@ -152,7 +153,7 @@ class Renderer:
 
     def _view(self, recipe: AnyRecipe, what: str = "") -> GridView:
         """The view of a recipe, whose images the status calls ``what``."""
-        return self._keep(_painters(recipe), (recipe.to_query(), what), lambda samplers: self._draw_view(recipe, samplers, what))
+        return self._keep(painters(recipe), (recipe.to_query(), what), lambda samplers: self._draw_view(recipe, samplers, what))
 
     def _keep(self, names: Sequence[str], words: Sequence[object], make: Callable[[Samplers], T]) -> T:
         """What ``make`` draws with some checkpoints, or has drawn before with the same; ``words`` say what. It is drawn once, however many ask."""
@@ -219,7 +220,7 @@ class Renderer:
 
         It is kept, since many look at one link. Raises ResGenError.
         """
-        return self._keep(_painters(recipe), ("link", recipe.to_query()), lambda samplers: self._draw_link(recipe, samplers))
+        return self._keep(painters(recipe), ("link", recipe.to_query()), lambda samplers: self._draw_link(recipe, samplers))
 
     def _draw_link(self, recipe: AnyRecipe, samplers: Samplers) -> bytes:
         shown = self._thinned(recipe, LINK_FRAMES) if isinstance(recipe, Walk) else recipe
@@ -253,7 +254,7 @@ class Renderer:
     def ends(self, recipe: Recipe, names: Sequence[str], amount: float) -> GridView:
         """An image at both ends of each direction, at least one, two images a name; kept, since pages open with the same. Raises ResGenError."""
         words = ("ends", recipe.to_query(), amount, *names)
-        return self._keep(_painters(recipe), words, lambda samplers: self._draw_ends(recipe, names, amount, samplers[recipe.checkpoint]))
+        return self._keep(painters(recipe), words, lambda samplers: self._draw_ends(recipe, names, amount, samplers[recipe.checkpoint]))
 
     def _draw_ends(self, recipe: Recipe, names: Sequence[str], amount: float, sampler: Sampler) -> GridView:
         moved = [recipe.changed(directions=((name, sign * amount),)) for name in names for sign in (-1, 1)]
@@ -282,7 +283,8 @@ class Renderer:
         scale = getattr(recipe.recipe if isinstance(recipe, Comparison | AnatomyOf) else recipe, "scale", 1)
         samplers = self._samplers(recipe)
         self.budget.check("saved_pixels", self._pictures(recipe) * (self._side(recipe) * scale) ** 2)
-        return self._encode(recipe, samplers, lambda plate: grid.png_bytes(grid.compose(plate), recipe, _sha256(samplers, recipe.checkpoint)))
+        signed = signature(recipe, partial(_sha256, samplers))
+        return self._encode(recipe, samplers, lambda plate: grid.png_bytes(grid.compose(plate), recipe, signed))
 
     def zip(self, recipe: AnyRecipe) -> bytes:
         """Each of the recipe's images as a PNG of its own, in a zip. Raises ResGenError."""
@@ -296,7 +298,7 @@ class Renderer:
         """A walk as a film that carries it. Raises ResGenError."""
         check_suffix(suffix)
         self.check_recipe(walk)
-        self._check_memory(_painters(walk))
+        self._check_memory(painters(walk))
         self.budget.check("frames", walk.frames)
         self.budget.check("film_pixels", walk.frames * (self._side(walk) * walk.scale) ** 2)
         made = zerogpu.make_film(walk, self.library, suffix)
@@ -319,7 +321,7 @@ def _sha256(samplers: Samplers, name: str) -> str:
 
 def _kind(recipe: AnyRecipe) -> tuple[str | int, ...]:
     """The same for recipes whose steps take about as long."""
-    return (*_painters(recipe), recipe.count)
+    return (*painters(recipe), recipe.count)
 
 
 def _encoded(drawing: Work[Plate], encode: Callable[[Plate], bytes]) -> Work[bytes]:
@@ -327,11 +329,6 @@ def _encoded(drawing: Work[Plate], encode: Callable[[Plate], bytes]) -> Work[byt
     plate = yield from drawing
     yield len(plate.images), len(plate.images)
     return encode(plate)
-
-
-def _painters(recipe: AnyRecipe) -> tuple[str, ...]:
-    """The checkpoints that draw a recipe."""
-    return recipe.checkpoints if isinstance(recipe, Comparison) else (recipe.checkpoint,)
 
 
 def _size(kept: GridView | str | bytes) -> int:
