@@ -240,7 +240,7 @@ class Recipe(Declared):
     ] = ()
     edits: Annotated[
         Many[tuple[Annotated[int, Field(ge=0, lt=MAX_SEEDS)], Annotated[Many[tuple[Label, Turned]], Field(max_length=256)]]],
-        Field(max_length=MAX_SEEDS, title="Edits", description="Directions of single images, by their place: 3:pc1=2;5:pc2=-1."),
+        Field(max_length=MAX_SEEDS, title="Edits", description="Directions of single images, by their place from 0: 3:pc1=2;5:pc2=-1."),
         AfterValidator(_join_edits),
         Text(_read_edits, _write_edits),
     ] = ()

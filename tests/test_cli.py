@@ -22,6 +22,7 @@ from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk
 from resgen.errors import FileError
 from resgen.features import save_features
 from resgen.interop.readers import KINDS
+from resgen.latents import find_direction
 from resgen.library import Library
 from resgen.notes import read_recipe
 from resgen.recipe import Recipe
@@ -107,6 +108,10 @@ def test_every_field_of_a_recipe_can_be_given(on_tiny: Command, tmp_path: Path) 
     assert read_recipe(tmp_path / "b.png")[0] == Recipe(checkpoint="tiny", plane=(3.5, 2.0, 0.5), columns=3)
     on_tiny("sample", "tiny", "--seeds", "1", "--classes", "all", "--out", tmp_path / "c.png")
     assert read_recipe(tmp_path / "c.png")[0].values()["classes"] == ("disc", "square", "stripes")
+    for words in ("compare tiny tiny@500 --seeds 1", "direction tiny --more 1 --less 3 --seeds 1"):
+        on_tiny(*words.split(), "--classes", "all", "--out", tmp_path / "d.png")
+        recipe = read_recipe(tmp_path / "d.png")[0]
+        assert (recipe.recipe if isinstance(recipe, Comparison) else recipe).values()["classes"] == ("disc", "square", "stripes")
 
 
 def test_another_checkpoint_in_the_place_of_the_recipes_is_noted(on_tiny: Command, tmp_path: Path) -> None:
@@ -255,6 +260,8 @@ SAMPLE = "sample tiny --seeds 1 --out x.png"
         f"{SAMPLE} --directions pc9=1",
         f"{SAMPLE} --edits -1:pc1=1",
         f"{SAMPLE} --edits 0:pc1=99",
+        f"{SAMPLE} --edits 1:pc1=1",
+        f"{SAMPLE} --sweep pc2 --columns 5 --edits 1:pc1=1",
         f"{SAMPLE} --latents x",
         f"{SAMPLE} --device abacus",
         f"{SAMPLE} --device cpu:x",
@@ -295,6 +302,7 @@ SAMPLE = "sample tiny --seeds 1 --out x.png"
         f"render {'x' * 300}.png --out x.png",
         "dataset tiny --first-seed 4294967296 --count 1 --out made",
         "compare tiny plain --classes disc --out x.png",
+        "compare tiny plain --classes all --out x.png",
         "curate plain --out x.png",
         "curate tiny --keep 999 --out x.png",
         "curate tiny --order Beauty --out x.png",
@@ -353,6 +361,9 @@ def test_columns_follow_the_count_where_none_are_given(on_tiny: Command, tmp_pat
     for seeds, columns in (("0-3", 8), ("0-143", 12)):
         on_tiny("sample", "tiny", "--seeds", seeds, "--scale", "1", "--out", tmp_path / "x.png")
         assert read_recipe(tmp_path / "x.png")[0].values()["columns"] == columns
+    on_tiny("sample", "tiny", "--seeds", "0-99", "--sweep", "pc1", "--scale", "1", "--out", tmp_path / "x.png")
+    swept = read_recipe(tmp_path / "x.png")[0]
+    assert isinstance(swept, Recipe) and swept.columns == 7 and 0 in swept.sweep_amounts, "however many seeds there are"
     on_tiny("sample", "tiny", "--seeds", "0-99", "--columns", "7", "--scale", "1", "--out", tmp_path / "x.png")
     assert read_recipe(tmp_path / "x.png")[0].values()["columns"] == 7
 
@@ -504,6 +515,19 @@ def test_the_commands_make_the_recipes_that_they_were_told(on_tiny: Command, tmp
     assert isinstance(made, Recipe) and made.sweep == "bright" and made.own_directions[0][0] == "bright" and made.seeds == (0, 1, 2)
     best = recipe_of("curate")
     assert isinstance(best, Recipe) and best.classes == ("disc",) and len(best.seeds) == 5 and max(best.seeds) < 20
+
+
+def test_the_best_and_a_direction_are_sought_among_truncated_images(on_tiny: Command, tiny: Sampler, tmp_path: Path) -> None:
+    words = ["tiny", "--many", "20", "--keep", "5", "--truncation", "0.5", "--columns", "3", "--scale", "2"]
+    on_tiny("curate", *words, "--out", tmp_path / "best.png")
+    best = read_recipe(tmp_path / "best.png")[0].values()
+    assert (best["truncation"], best["columns"], best["scale"]) == (0.5, 3, 2)
+    on_tiny("direction", *["tiny", "--more", "1@disc", "--less", "3@square", "--name", "own", "--truncation", "0"], "--out", tmp_path / "own.png")
+    made = read_recipe(tmp_path / "own.png")[0]
+    assert isinstance(made, Recipe) and made.truncation == 0
+    means = tiny.latents(Recipe(seeds=(1,), classes=("disc", "square"), truncation=0)).mean(axis=1)
+    along = find_direction("own", made, tiny.checkpoint).numpy()
+    assert np.dot(along, means[0] - means[1]) > 0.999 * np.linalg.norm(along) * np.linalg.norm(means[0] - means[1])
 
 
 @pytest.mark.parametrize(

@@ -501,7 +501,7 @@ def test_a_pasted_picture_is_not_opened_before_it_is_known_to_be_allowed(served:
 LONG_WORK: dict[str, list[Any]] = {
     "walk": ["tiny", "1,2", 60, 30, False, "z", "even", 1.0, 16, "webp"],
     "invert": ["tiny", 1000],
-    "curate": ["tiny", "", 1000, 100, CONFIDENCE, 0],
+    "curate": ["tiny", "", 1000, 100, CONFIDENCE, 0, 1.0],
     "render": ["tiny", "0-399", "", "", 1.0, "", 20, 1, "", "", "", ""],
 }
 

@@ -132,6 +132,11 @@ def test_an_image_is_inverted(client: Client, tiny_folder: Path, tmp_path: Path)
     assert found["psnr"] > 20 and np.abs(sampler.render(recipe)[0].astype(int) - target).mean() < 20
 
 
+def test_the_best_are_drawn_as_truncated_as_was_asked(client: Client) -> None:
+    assert client.predict(checkpoint="tiny", many=8, keep=2, truncation=0.5, api_name="/curate")["truncation"] == 0.5
+    assert "truncation" not in client.predict(checkpoint="tiny", many=8, keep=2, api_name="/curate")
+
+
 def test_curating_without_a_feature_network_says_so(client: Client) -> None:
     with pytest.raises(Exception, match="no classifier"):
         client.predict(checkpoint="plain", many=20, keep=5, api_name="/curate")

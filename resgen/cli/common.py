@@ -42,6 +42,8 @@ CheckpointArgument = Annotated[str, typer.Argument(help="A name, a .safetensors 
 OutPng = Annotated[Path, typer.Option(help="The picture, as PNG with its recipe inside.", callback=checked_png)]
 Points = Annotated[str, typer.Option(help="Seeds, seed@class, or PNG files of single images: 3,7@cat,found.png.")]
 
+MORE = {"classes": "all: every class of the checkpoint."}  # that a field's text may be on the command line
+
 
 def options_of(of: type[Declared], *names: str, **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each of these fields, called, described and defaulting as declared, or as ``defaults`` say.
@@ -68,11 +70,12 @@ def options_of(of: type[Declared], *names: str, **defaults: Any) -> Callable[[Ca
 
 def _option(of: type[Declared], name: str, defaults: dict[str, Any]) -> inspect.Parameter:
     field, flag = of.model_fields[name], f"--{CALLED.get(name, name).replace('_', '-')}"
+    told = " ".join(filter(None, (field.description, MORE.get(name))))
     default = defaults.get(name, field.default)
     if field.annotation is bool:
-        annotation: Any = Annotated[bool, typer.Option(f"{flag}/--no-{flag[2:]}", help=field.description)]
+        annotation: Any = Annotated[bool, typer.Option(f"{flag}/--no-{flag[2:]}", help=told)]
     else:
-        annotation = Annotated[str | None, typer.Option(flag, help=field.description, metavar=name.upper())]
+        annotation = Annotated[str | None, typer.Option(flag, help=told, metavar=name.upper())]
         default = None if default is None else default if isinstance(default, str) else write_field(of, name, default)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 

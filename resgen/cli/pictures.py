@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from resgen.plates import Plate
 
 IMAGES_A_FILE = 1000  # of a data set
+SWEEP_STEPS = 7  # of a strip, where nobody has said how many
 
 
 def add_to(app: typer.Typer) -> None:
@@ -108,14 +109,15 @@ def sample(
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:
-    """Draw a grid of images."""
+    """Draw a grid of images. Without --columns it has 8 of them or more, as suits the count, and a strip has 7 steps."""
     if not (out or images_dir or npz):
         raise RecipeError("Say where to: --out grid.png, --images-dir FOLDER or --npz FILE.")
     shelf = library(checkpoints, device)
     name = shelf.add(checkpoint)
     recipe = Recipe(checkpoint=name, **_with_all_classes(fields, name, shelf))
     if "columns" not in fields:
-        recipe = recipe.changed(columns=min(100, max(8, round(recipe.points**0.5))))
+        recipe = recipe.changed(columns=SWEEP_STEPS if recipe.sweep else min(100, max(8, round(recipe.points**0.5))))
+    _check_edits(recipe)
     if out:
         _check_size(recipe, shelf.card(name).arch.resolution)
     plate = _draw(recipe, shelf)
@@ -183,6 +185,13 @@ def _check_size(recipe: Recipe, resolution: int) -> None:
 
     columns = recipe.points if len(recipe.classes) > 1 and not recipe.sweep else min(recipe.columns, recipe.count)
     check_size(columns * resolution * recipe.scale, -(-recipe.count // columns) * resolution * recipe.scale)
+
+
+def _check_edits(recipe: Recipe) -> None:
+    """Refuse edits of images that there are not, which a link may have: here they were mistyped. Raises RecipeError."""
+    rows = recipe.count // len(recipe.sweep_amounts)
+    if beyond := [place for place, _ in recipe.edits if place >= rows]:
+        raise RecipeError(f"Edits: there is no image {beyond[0]}; places are counted from 0, and the last one is {rows - 1}.")
 
 
 def _write_images(plate: "Plate", shelf: "Library", folder: Path) -> None:
@@ -301,6 +310,7 @@ def compare(
     """Draw the same seeds with several checkpoints, or with one through its training."""
     shelf = library(checkpoints, device)
     found = tuple(shelf.add(name) for name in names)
+    fields = _with_all_classes(fields, found[0], shelf)
     if len({*found}) < len({*names}):
         raise CheckpointError(f"Two of these are called {max(found, key=found.count)}, and pictures tell generators by their names: rename a file.")
     _write(Comparison(recipe=Recipe(checkpoint=found[0], **fields), checkpoints=found), shelf, out)
@@ -328,7 +338,7 @@ def invert(
     typer.echo(f"PSNR {found.psnr:.1f} dB")
 
 
-@options_of(Recipe, "scale")
+@options_of(Recipe, "truncation", "columns", "scale")
 def curate(
     checkpoint: CheckpointArgument,
     out: OutPng,
@@ -353,7 +363,7 @@ def curate(
     _write(best, shelf, out)
 
 
-@options_of(Recipe, "seeds", "classes", "columns", "scale", seeds="0-5", columns=7)
+@options_of(Recipe, "seeds", "classes", "truncation", "columns", "scale", seeds="0-5", columns=SWEEP_STEPS)
 def direction(
     checkpoint: CheckpointArgument,
     out: OutPng,
@@ -369,6 +379,7 @@ def direction(
 
     shelf = library(checkpoints, device)
     source = shelf.add(checkpoint)
-    examples, opposites = (_read_images(text, source, shelf) for text in (more, less))
-    made = make_direction(Recipe(checkpoint=source, **fields), name, examples, opposites, shelf.sampler(source))
+    recipe = Recipe(checkpoint=source, **_with_all_classes(fields, source, shelf))
+    examples, opposites = (_read_images(text, source, shelf, recipe.truncation) for text in (more, less))
+    made = make_direction(recipe, name, examples, opposites, shelf.sampler(source))
     _write(made.changed(sweep=name), shelf, out)

@@ -156,6 +156,7 @@ class Api:
         keep: int = USUAL_KEPT,
         order: str = curating.CONFIDENCE,
         first_seed: int = 0,
+        truncation: float = 1.0,
     ) -> dict[str, Any]:
         """Draw many images and keep the best.
 
@@ -166,13 +167,14 @@ class Api:
             keep: how many to keep
             order: 'Confidence' of a classifier, or 'Likeness to real images'
             first_seed: where the seeds begin
+            truncation: psi, 0 (the average image) to 1.5
 
         Returns:
             The recipe of the images kept, best first, for /render.
         """
         name = self.library.chosen(checkpoint)
         self.renderer.check_looking(name, many)
-        recipe = Recipe(checkpoint=name, seeds=(first_seed,), classes=(label,) if label else ())
+        recipe = Recipe(checkpoint=name, seeds=(first_seed,), classes=(label,) if label else (), truncation=truncation)
         work = curating.curate(recipe, self.library.sampler(name), self.library.classifier(name), many, keep, order)
         return finish(self.renderer.turns.share(work)).to_dict()
 
