@@ -4,7 +4,7 @@ import io
 import math
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -103,13 +103,11 @@ def zip_bytes(plate: Plate, recipe: AnyRecipe, sha256_of: Callable[[str], str]) 
     return buffer.getvalue()
 
 
-def image_files(plate: Plate, sha256_of: Callable[[str], str]) -> list[tuple[str, bytes]]:
+def image_files(plate: Plate, sha256_of: Callable[[str], str]) -> Iterator[tuple[str, bytes]]:
     """(file name, PNG) of each image at its own size, each with the recipe that draws it alone."""
-    files: list[tuple[str, bytes]] = []
     for index, (pixels, caption, alone) in enumerate(zip(plate.images, plate.captions, plate.tiles, strict=True)):
         if alone is not None:
-            files.append((f"{index:04}-{file_words(caption)}.png", png_bytes(Image.fromarray(pixels), alone, sha256_of(alone.checkpoint))))
-    return files
+            yield f"{index:04}-{file_words(caption)}.png", png_bytes(Image.fromarray(pixels), alone, sha256_of(alone.checkpoint))
 
 
 def file_words(caption: str) -> str:

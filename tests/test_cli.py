@@ -90,6 +90,8 @@ def test_a_grid_can_be_made_again_from_itself(on_tiny: Command, tmp_path: Path) 
     assert arrays["images"].shape == (12, 16, 16, 3) and arrays["images"].dtype == np.uint8
     assert arrays["seeds"].tolist() == [0, 1, 2, 3, 4, 9] * 2 and arrays["seeds"].dtype == np.int64
     assert arrays["labels"].tolist() == [0] * 6 + [2] * 6 and arrays["labels"].dtype == np.int64
+    assert arrays["classes"].tolist() == ["disc", "square", "stripes"]
+    assert json.loads(str(arrays["recipe"])) == json.loads(Image.open(first).info["resgen"]), "pickled by nobody, and signed"
     tile = tmp_path / "images" / "0011-stripes-seed9.png"
     assert np.array_equal(pixels(tile), arrays["images"][11])
     on_tiny("render", tile, "--out", tmp_path / "tile.png")
@@ -592,5 +594,27 @@ def test_a_data_set_is_drawn_once_however_it_is_shared_out(
     for label, name in ((0, "disc"), (2, "stripes")):
         expected = tiny.render(Recipe(checkpoint="tiny", seeds=tuple(range(5, 25)), classes=(name,)))
         assert all(np.array_equal(drawn[seed, label], image) for seed, image in zip(range(5, 25), expected, strict=True))
+    told = json.loads((tmp_path / "set" / "dataset.json").read_text())
+    assert told["recipe"]["seeds"] == "5-24" and told["classes"] == ["disc", "square", "stripes"]
     refused = resgen(*words, "--truncation", "0.5", "--checkpoints", tiny_folder)
     assert refused.returncode and "holds other images" in refused.stderr
+
+
+@pytest.mark.parametrize("told", [{"RANK": "x"}, {"RANK": "2"}, {"WORLD_SIZE": "0"}, {"WORLD_SIZE": ""}, {}])
+def test_a_process_that_cannot_be_told_from_others_draws_no_data_set(
+    resgen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, str]
+) -> None:
+    """On GPUs each must know its own, too."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name, value in ({"RANK": "0", "WORLD_SIZE": "2"} | told).items():
+        monkeypatch.setenv(name, value)
+    made = resgen("dataset", "tiny", "--out", tmp_path / "set", "--device", "cpu" if told else "cuda")
+    assert made.returncode == 2 and "start it by `torchrun`" in made.stderr and not os.listdir(tmp_path)
+
+
+def test_where_images_cannot_be_written_none_is_drawn(resgen: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resgen.cli.pictures._draw", lambda *_: pytest.fail("they were drawn"))
+    (tmp_path / "file").touch()
+    for place, message in (("file", "is a file: name a folder."), ("file/images", "could not be written")):
+        made = resgen("sample", "tiny", "--images-dir", tmp_path / place, "--checkpoints", tiny_folder)
+        assert made.returncode == 2 and message in made.stderr, made

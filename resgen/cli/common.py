@@ -36,6 +36,15 @@ def checked_png(path: Path | None) -> Path | None:
     return checked_place(path)
 
 
+def checked_folder(path: Path | None) -> Path | None:
+    """As `checked_place`, of a folder in which files are written, which is made. Raises FileError."""
+    if path is not None:
+        if os.path.isfile(path):  # which is told of names that cannot be, too
+            raise FileError(f"{path} is a file: name a folder.")
+        checked_place(path / "image.png")
+    return path
+
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Folder = Annotated[Path | None, typer.Option("--checkpoints", help="Folder with checkpoints; default: the shipped ones.")]
 CheckpointArgument = Annotated[str, typer.Argument(help="A name, a .safetensors file or a Hub repository.")]

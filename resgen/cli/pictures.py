@@ -9,9 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resgen.budget import USUAL_KEPT, USUAL_MANY, USUAL_STEPS
-from resgen.cli.common import CheckpointArgument, Device, Folder, OutPng, Points, checked_place, checked_png, library, options_of, progress
+from resgen.cli.common import (
+    CheckpointArgument,
+    Device,
+    Folder,
+    OutPng,
+    Points,
+    checked_folder,
+    checked_place,
+    checked_png,
+    library,
+    options_of,
+    progress,
+)
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Signature, StyleMix, Walk, finer_half, read_points
-from resgen.errors import CheckpointError, FileError, RecipeError
+from resgen.errors import CheckpointError, FileError, RecipeError, ResGenError
 from resgen.fields import read_numbers
 from resgen.recipe import SEEDS, Recipe
 
@@ -104,8 +116,10 @@ def sample(
     checkpoint: CheckpointArgument,
     fields: dict[str, Any],
     out: Annotated[Path | None, typer.Option(help="The grid, as PNG with its recipe inside.", callback=checked_png)] = None,
-    images_dir: Annotated[Path | None, typer.Option(help="Write each image here.")] = None,
-    npz: Annotated[Path | None, typer.Option(help="Write images, seeds and labels here, as arrays.", callback=checked_place)] = None,
+    images_dir: Annotated[Path | None, typer.Option(help="Write each image into this folder.", callback=checked_folder)] = None,
+    npz: Annotated[
+        Path | None, typer.Option(help="Write arrays here: images, seeds, labels, classes and the recipe.", callback=checked_place)
+    ] = None,
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:
@@ -139,24 +153,35 @@ def dataset(
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:
-    """Draw many images as arrays, 1,000 a file: images, seeds, labels. Goes on where it was broken off; `torchrun` shares the files out."""
+    """Draw many images as arrays, 1,000 a file: images, seeds, labels, classes and the recipe. Goes on where it was broken off; `torchrun` shares the files out."""
     from resgen.sampler import pick_device
 
-    rank, processes = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
-    device = pick_device(device)
-    shelf = library(checkpoints, f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and processes > 1 else device)
+    rank, processes, device = _place_of_process(pick_device(device))
+    shelf = library(checkpoints, device)
     name = shelf.add(checkpoint)
     if first_seed + count > SEEDS:
         raise RecipeError(f"There are {SEEDS:,} seeds, and those after them draw the same again: begin earlier, or ask for fewer.")
     seeds = range(first_seed, first_seed + count)
     recipe = Recipe(checkpoint=name, seeds=(seeds[0], seeds[-1]), **_with_all_classes(fields, name, shelf))
     step = max(1, 2 * IMAGES_A_FILE // recipe.count)
-    _claim(out, {"recipe": recipe.to_dict(), "sha256": shelf.sampler(name).checkpoint.sha256})
+    told = recipe.to_dict() | {"seeds": f"{seeds[0]}-{seeds[-1]}"}  # all of them, which may be more than a recipe holds
+    _claim(out, {"recipe": told, "sha256": shelf.sha256(name), "classes": shelf.card(name).classes})
     for part in [seeds[at : at + step] for at in range(0, count, step)[rank::processes]]:
         path = out / f"{part[0]}-{part[-1]}.npz"
         if not path.exists():
             drawn = recipe.changed(seeds=tuple(part))
             _write_arrays(_draw(drawn, shelf), drawn, shelf, path)
+
+
+def _place_of_process(device: str) -> tuple[int, int, str]:
+    """As torchrun tells it: which process this is, of how many, and its own device. Raises ResGenError."""
+    try:
+        rank, processes = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+        if not 0 <= rank < processes:
+            raise ValueError("there is no such process")
+        return rank, processes, f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and processes > 1 else device
+    except (KeyError, ValueError) as error:
+        raise ResGenError("RANK, WORLD_SIZE and LOCAL_RANK do not say which process this is: start it by `torchrun`, or unset them.") from error
 
 
 def _with_all_classes(fields: dict[str, Any], name: str, shelf: "Library") -> dict[str, Any]:
@@ -209,10 +234,13 @@ def _write_arrays(plate: "Plate", recipe: Recipe, shelf: "Library", path: Path) 
 
     from resgen.files import write_atomically
     from resgen.latents import locate
+    from resgen.notes import sign
 
-    points = locate(recipe, shelf.sampler(recipe.checkpoint).checkpoint)
+    checkpoint = shelf.sampler(recipe.checkpoint).checkpoint
+    points = locate(recipe, checkpoint)
+    told = {"classes": np.array(checkpoint.classes, np.str_), "recipe": np.array(sign(recipe, checkpoint.sha256))}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, images=plate.images, seeds=points.seeds.numpy(), labels=points.labels.numpy())
+    np.savez_compressed(buffer, images=plate.images, seeds=points.seeds.numpy(), labels=points.labels.numpy(), **told)
     write_atomically(path, buffer.getvalue())
 
 
