@@ -60,7 +60,10 @@ def _find_kept(repository: str, wanted: str | None, failed: Exception) -> Path:
         if isinstance(failed, OSError) and failed.strerror:  # of this machine's disk; those of the network have numbers of their own
             raise CheckpointError(f"{repository} cannot be kept here: {failed.strerror}.") from failed
         raise CheckpointError(f"The Hub cannot be reached, and {repository} was not fetched before; check the network.") from failed
-    return folder / (_choose(repository, [path.stem for path in folder.glob(f"*{SUFFIX}")], wanted) + SUFFIX)
+    names = [path.stem for path in folder.glob(f"*{SUFFIX}")]
+    if wanted and wanted not in names:
+        raise CheckpointError(f"The Hub cannot be reached, and {wanted} of {repository} was not fetched before; check the network.") from failed
+    return folder / (_choose(repository, names, wanted) + SUFFIX)
 
 
 def _choose(repository: str, names: Sequence[str], wanted: str | None) -> str:
@@ -73,9 +76,13 @@ def _choose(repository: str, names: Sequence[str], wanted: str | None) -> str:
     raise CheckpointError(f"Choose a checkpoint of {repository} as {repository}:NAME; {there}.")
 
 
-def push(repository: str, path: Path, card: str, picture: bytes, private: bool = False) -> str:
-    """Put a checkpoint's file on the Hub with a model card and a picture; the address of the page. Raises ResGenError."""
-    return _upload(repository, {path.name: path, CARD: card.encode(), PICTURE: picture}, f"{path.stem}, by ResGen", private=private)
+def push(repository: str, name: str, path: Path, card: str, picture: bytes, private: bool = False) -> str:
+    """Put a checkpoint's file on the Hub with a model card and a picture; the address of the page. Raises ResGenError.
+
+    A snapshot, 'cifar10@4000', becomes a checkpoint of its own there, 'cifar10-4000': its file is called by a number alone.
+    """
+    file = name.replace("@", "-") + SUFFIX
+    return _upload(repository, {file: path, CARD: card.encode(), PICTURE: picture}, f"{name}, by ResGen", private=private)
 
 
 def deploy(repository: str, files: Mapping[str, Path | bytes], private: bool = False) -> str:
@@ -109,7 +116,7 @@ def _upload(repository: str, files: Mapping[str, Path | bytes], message: str, em
 def space_files(checkout: Path, checkpoints: Path, names: Sequence[str]) -> dict[str, Path | bytes]:
     """What a Space needs, by its name there: the program, and of a folder of checkpoints these, with their feature networks and snapshots.
 
-    Raises FileError where ``checkout`` is no checkout of the program.
+    Raises FileError where ``checkout`` is no checkout of the program, CheckpointError where one is not in the folder.
     """
     own = [checkout / name for name in ("app.py", "requirements.txt", "LICENSE", CARD)]
     if missing := [path.name for path in own if not path.is_file()]:
@@ -117,6 +124,8 @@ def space_files(checkout: Path, checkpoints: Path, names: Sequence[str]) -> dict
     files: dict[str, Path | bytes] = {**{path.name: path for path in own}, **_files_below(checkout / "resgen", "resgen")}
     files[CARD] = _space_page((checkout / CARD).read_text(encoding="utf-8")).encode()
     for name in names:
+        if not (checkpoints / f"{name}{SUFFIX}").is_file():
+            raise CheckpointError(f"There is no {name}{SUFFIX} in {checkpoints}; a snapshot goes with its generator: choose that.")
         wanted = {f"{name}{SUFFIX}": checkpoints / f"{name}{SUFFIX}", f"features/{name}{SUFFIX}": checkpoints / "features" / f"{name}{SUFFIX}"}
         files |= {f"checkpoints/{inside}": path for inside, path in wanted.items() if path.is_file()}
         files |= _files_below(checkpoints / "snapshots" / name, f"checkpoints/snapshots/{name}")

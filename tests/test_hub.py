@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from benchmarks.web import free_port, running, wait_until_answers
+from resgen.errors import CheckpointError
 from resgen.hub import CARD, PICTURE, space_files
 from resgen.library import SHIPPED, Library
 from resgen.notes import read_recipe
@@ -175,6 +176,7 @@ def test_a_checkpoint_is_fetched_once_and_found_without_a_network(
     server.shutdown()
     server.server_close()
     assert load("ann/shapes:tiny") == "tiny"
+    assert load("ann/shapes:other") == "The Hub cannot be reached, and other of ann/shapes was not fetched before; check the network."
     told = resgen("info", "bob/other")
     assert told.returncode == 2 and told.stderr == "resgen: The Hub cannot be reached, and bob/other was not fetched before; check the network.\n"
 
@@ -193,6 +195,14 @@ def test_what_is_pushed_comes_back(resgen: Hub, load: Callable[[str], str], repo
     assert "\nlicense: cc-by-4.0\n" in files[CARD].decode().split("---\n")[1]
     told = resgen("push", "tiny", "ann/pushed", "--checkpoints", tiny_folder, HF_TOKEN="")
     assert told.returncode == 2 and told.stderr == "resgen: The Hub must know who you are: log in with `hf auth login`.\n"
+
+
+def test_a_snapshot_is_pushed_by_a_name_of_its_own(
+    resgen: Hub, load: Callable[[str], str], repositories: dict[str, dict[str, bytes]], tiny_folder: Path
+) -> None:
+    pushed = resgen("push", "tiny@500", "ann/early", "--checkpoints", tiny_folder)
+    assert pushed.returncode == 0 and repositories["ann/early"].keys() == {"tiny-500.safetensors", CARD, PICTURE}, pushed.stderr
+    assert load("ann/early") == "tiny-500"
 
 
 def test_a_card_is_text_on_the_page_of_a_repository(tiny_folder: Path, tmp_path: Path) -> None:
@@ -227,6 +237,11 @@ def test_a_space_is_all_that_the_app_needs(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == f"Open {url}/ in a browser; --share adds a public link.\n"
     assert [card["name"] for card in cards] == ["cifar10"]
     assert read_recipe(Path(drawn)) == (Recipe(checkpoint="cifar10", seeds=(3,)), Library(device="cpu").sha256("cifar10"))
+
+
+def test_a_space_is_not_made_of_a_snapshot_alone(tiny_folder: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no tiny@500\.safetensors in .*: choose that"):
+        space_files(ROOT, tiny_folder, ["tiny", "tiny@500"])
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def push(checkpoint: CheckpointArgument, place: Place, licence: Licence = "", pr
     shelf = library(checkpoints)
     name = shelf.add(checkpoint)
     recipe = Recipe(checkpoint=name, seeds=tuple(range(SAMPLE_SEEDS)), scale=enlargement(96, shelf.card(name).arch.resolution))
-    print(hub.push(place, shelf.path(name), model_card(shelf.card(name), place, licence), draw_png(recipe, shelf.sampler), private))
+    print(hub.push(place, name, shelf.path(name), model_card(shelf.card(name), place, licence), draw_png(recipe, shelf.sampler), private))
 
 
 def model_card(card: "Card", place: str, licence: str = "") -> str:
