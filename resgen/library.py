@@ -104,7 +104,7 @@ class Library:
             return source
         if not os.path.isfile(path):  # which is told of names that cannot be, too
             if not SOURCE.fullmatch(source) or os.path.isdir(path.parent):
-                raise CheckpointError(f"There is no checkpoint {source[:80]!r}; {self._known()} A path to a .safetensors file works too.")
+                raise CheckpointError(f"There is no checkpoint {source[:80]!r}; {self._known(source)} A path to a .safetensors file works too.")
             path = fetch(source)
         if path.suffix.lower() in FOREIGN:
             raise CheckpointError(f"{path.name} is a file of another program: make a checkpoint of it with `resgen import`.")
@@ -115,7 +115,7 @@ class Library:
         """The file of a checkpoint by its name: one of the folder, a snapshot, or one added. Never a path. Raises CheckpointError."""
         found = self._find(name)
         if found is None:
-            raise CheckpointError(f"There is no checkpoint {name[:80]!r} here; {self._known()}")
+            raise CheckpointError(f"There is no checkpoint {name[:80]!r} here; {self._known(name)}")
         return found
 
     def _find(self, name: Any) -> Path | None:
@@ -129,8 +129,10 @@ class Library:
         origin, _, images = name.partition("@")
         return self.folder / "snapshots" / origin / f"{images}.safetensors" if name in self.snapshots(origin) else None
 
-    def _known(self) -> str:
-        return f"there are: {', '.join(self._stems()) or 'none yet'}."
+    def _known(self, asked: str = "") -> str:
+        """What there is in place of what was ``asked`` for: of a snapshot others of its training, where there are some."""
+        origin, at, _ = asked.partition("@")
+        return f"there are: {', '.join((self.snapshots(origin) if at else []) or self._stems()) or 'none yet'}."
 
     # What they hold.
 

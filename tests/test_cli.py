@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from resgen import __version__
 from resgen import library as library_module
 from resgen.checkpoint import load_checkpoint, save_card, save_checkpoint
 from resgen.cli import app, main
@@ -207,6 +208,18 @@ def test_list_and_info(on_tiny: Command) -> None:
     card = json.loads(on_tiny("info", "tiny", "--json").stdout)
     assert card["classes"] == ["disc", "square", "stripes"] and card["dataset"]["name"] == "shapes" and len(card["sha256"]) == 64
     assert "tiny" in on_tiny("list").stdout
+
+
+def test_snapshots_are_told_of(resgen: Command, on_tiny: Command, tiny_folder: Path) -> None:
+    told = on_tiny("info", "tiny").stdout.split()
+    assert told[told.index("Snapshots") + 1] == "tiny@500" and "Snapshots" not in on_tiny("info", "plain").stdout
+    for words in (("info", "tiny@7"), ("compare", "tiny", "tiny@7", "--out", "x.png")):
+        assert "There is no checkpoint 'tiny@7'; there are: tiny@500." in resgen(*words, "--checkpoints", tiny_folder).stderr
+    assert "there are: plain, tiny." in resgen("info", "plain@7", "--checkpoints", tiny_folder).stderr
+
+
+def test_the_version_is_told(resgen: Command) -> None:
+    assert resgen("--version") == Result(0, f"resgen {__version__}\n", "")
 
 
 def test_info_reads_like_a_card(resgen: Command, tiny_folder: Path, tmp_path: Path) -> None:

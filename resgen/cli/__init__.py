@@ -4,18 +4,32 @@ Exit status 0 on success, 2 on bad input with one line on stderr.
 """
 
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from resgen import __version__
 from resgen.cli import cards, exchange, pictures, studio, training
 from resgen.errors import ResGenError, enough_memory
 
 UsageError: Any = typer.BadParameter.__base__  # what is said wrongly on the command line; typer gives it no name
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="Explore image generators built from residual networks.")
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 for theme in (pictures, studio, cards, exchange, training):
     theme.add_to(app)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"resgen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_commands(
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.", callback=_tell_version, is_eager=True)] = False,
+) -> None:
+    """Explore image generators built from residual networks."""
 
 
 def main(arguments: list[str] | None = None) -> None:

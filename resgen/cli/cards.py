@@ -47,6 +47,8 @@ def info(
     facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for what, words in describe(card):
         facts.add_row(f"[bold]{what}", escape(words))
+    if snapshots := shelf.snapshots(name):
+        facts.add_row("[bold]Snapshots", ", ".join(snapshots))
     console.print(facts)
     if card.metrics:
         console.print(figures_table(card.metrics))
