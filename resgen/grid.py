@@ -27,7 +27,9 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 def check_size(width: int, height: int) -> None:
     """Raises RecipeError where a picture would be too large to be useful."""
     if width * height > MAX_GRID_PIXELS or max(width, height) > MAX_SIDE:
-        raise RecipeError(f"The picture would be {width:,} x {height:,} pixels; choose fewer images, other columns or a smaller size.")
+        raise RecipeError(
+            f"The picture would be {width:,} x {height:,} pixels; choose fewer images or a smaller size; where rows are no classes, other columns help too."
+        )
 
 
 def compose(plate: Plate) -> Image.Image:

@@ -70,8 +70,11 @@ def _json_note(file: BinaryIO) -> bytes:
 
 
 def _png_note(file: BinaryIO) -> bytes:
-    """Chunks: length, kind, data, checksum."""
-    if file.read(8) != b"\x89PNG\r\n\x1a\n":
+    """Chunks: length, kind, data, checksum. A JPEG has none, under whatever name."""
+    start = file.read(8)
+    if start.startswith(b"\xff\xd8\xff"):
+        return b""
+    if start != b"\x89PNG\r\n\x1a\n":
         raise ValueError("not a PNG")
     for _ in range(MAX_PARTS):
         start = file.read(8)

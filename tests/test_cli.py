@@ -386,15 +386,17 @@ def test_columns_follow_the_count_where_none_are_given(on_tiny: Command, tmp_pat
 def test_training_a_feature_network_and_judging_with_it(resgen: Command, tiny_folder: Path, shapes_zip: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "checkpoints")
     before = Library(folder, "cpu").sampler("tiny").checkpoint.sha256
-    judge, report = tmp_path / "judge.safetensors", tmp_path / "report.json"
+    judge, report, near = (tmp_path / name for name in ("judge.safetensors", "report.json", "near.png"))
     # A zip of 60 pictures has no full batch of the default size, so the data is given five times.
     data = [word for _ in range(5) for word in ("--data", shapes_zip)]
     made = resgen("train-features", *data, "--test-data", shapes_zip, "--epochs", 1, "--widths", "8,12,16", "--thumbnails", 0, "--out", judge)
     assert made.returncode == 0 and "test accuracy" in made.stdout, made.stderr
-    words = ["--test-data", shapes_zip, "--judge", judge, "--samples", 120, "--out", report, "--card"]
+    words = ["--test-data", shapes_zip, "--judge", judge, "--samples", 120, "--out", report, "--card", "--neighbours", near]
     made = resgen("evaluate", "tiny", "--checkpoints", folder, *data, *words)
     assert made.returncode == 0, made.stderr
     figures = json.loads(report.read_text())
+    with Image.open(near) as picture:
+        assert picture.format == "PNG" and picture.width > 8 * 16 * 3 and "resgen" not in picture.info, "no recipe draws it"
     assert figures["samples"] == 60 and 0 <= figures["accuracy"] <= 1 and figures["real_test_recall"] > 0.9
     shelf = Library(folder, "cpu")
     assert shelf.card("tiny").metrics == figures and shelf.sampler("tiny").checkpoint.sha256 == before
@@ -433,6 +435,7 @@ EVALUATE = "evaluate tiny --data x --test-data x"
         (f"{EVALUATE} --judge own --judge own --judge own", "Two judges"),
         (f"{EVALUATE} --judge own --samples 100", "--samples 100 is less than one for each of the 103 classes"),
         (f"{EVALUATE} --judge own --out file/x.json", "could not be written"),
+        (f"{EVALUATE} --judge own --neighbours x.jpg", "must end with .png"),
         ("name-directions tiny --data x --attributes none.csv", "not a table"),
         ("name-directions tiny --attributes none.csv", "--data"),
     ],

@@ -129,3 +129,11 @@ def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe.json", tmp_path):
         with pytest.raises(RecipeError, match="is not a file"):
             read_recipe(path)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_a_jpeg_is_a_picture_without_a_recipe(tmp_path: Path, name: str) -> None:
+    """Under its own ending or that of the PNG that it was."""
+    PIXEL.save(tmp_path / name, "JPEG")
+    with pytest.raises(RecipeError, match=f"{name} holds no recipe"):
+        read_recipe(tmp_path / name)

@@ -11,10 +11,9 @@ from rich.console import Console
 
 from resgen.budget import MAX_WIDTH
 from resgen.cli.cards import figures_table
-from resgen.cli.common import CheckpointArgument, Device, Folder, checked_place, library, progress
+from resgen.cli.common import CheckpointArgument, Device, Folder, checked_place, checked_png, library, progress
 from resgen.errors import DataError, FileError, RecipeError, enough_memory
 from resgen.fields import read_numbers
-from resgen.recipe import Recipe
 from resgen.train.config import TrainConfig
 
 DataOption = Annotated[list[str], typer.Option("--data", help="cifar10, fashion-mnist, or folders and zips of class folders; may be repeated.")]
@@ -167,7 +166,7 @@ def evaluate(
     ],
     out: Annotated[Path | None, typer.Option(help="The figures, as JSON.", callback=checked_place)] = None,
     neighbours: Annotated[
-        Path | None, typer.Option(help="A picture of samples, each beside its nearest training images.", callback=checked_place)
+        Path | None, typer.Option(help="A picture of samples, each beside its nearest training images, as PNG.", callback=checked_png)
     ] = None,
     inception: Annotated[bool, typer.Option("--inception", help="Add FID, KID, precision and recall of the Inception network (a download).")] = False,
     card: Annotated[bool, typer.Option("--card", help="Write the figures on the checkpoint's card.")] = False,
@@ -179,8 +178,8 @@ def evaluate(
     from resgen.data import load_and_tell
     from resgen.evaluate import check_library, check_samples, load_judges, neighbour_rows, put_on_card
     from resgen.evaluate import evaluate as measure
-    from resgen.files import check_place, write_atomically
-    from resgen.grid import compose, png_bytes
+    from resgen.files import check_place, whole_file, write_atomically
+    from resgen.grid import compose
     from resgen.plates import Plate
     from resgen.train.memory import keep_freed_memory
 
@@ -203,8 +202,8 @@ def evaluate(
         rows = neighbour_rows(sampler, train_set, next(iter(judges.values())), tuple(range(10)), 7)
         labels = ("generated", *(f"nearest {i + 1}" for i in range(7)))
         plate = Plate(rows, 8, 3, ("",) * len(rows), (None,) * len(rows), column_labels=labels)
-        recipe = Recipe(checkpoint=name, seeds=tuple(range(10)))
-        write_atomically(neighbours, png_bytes(compose(plate), recipe, sampler.checkpoint.sha256))
+        with whole_file(neighbours) as partial:
+            compose(plate).save(partial, "PNG")  # without a note: no recipe draws images of training
     if card:
         put_on_card(shelf.path(name), figures)
 
