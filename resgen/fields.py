@@ -28,8 +28,15 @@ class Text:
     write: Callable[[Any], str]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Let the field be given as text too."""
-        return core_schema.no_info_before_validator_function(lambda value: self.read(value) if isinstance(value, str) else value, handler(source))
+        """Let the field be given as text too, and pairs as a mapping."""
+        return core_schema.no_info_before_validator_function(
+            lambda value: self.read(value) if isinstance(value, str) else as_pairs(value), handler(source)
+        )
+
+
+def as_pairs(value: Any) -> Any:
+    """{'cat': 1} -> [('cat', 1)]; anything else as it is."""
+    return list(value.items()) if is_table(value) else value
 
 
 @dataclass(frozen=True)

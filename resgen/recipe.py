@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, urlencode
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from resgen.budget import MAX_BLOCKS, MAX_LATENT_BYTES, MAX_LATENTS, MAX_OWN_DIRECTIONS, MAX_OWN_NAME, MAX_SEEDS
 from resgen.errors import RecipeError
@@ -24,6 +24,7 @@ from resgen.fields import (
     Pairs,
     Text,
     add_pairs,
+    as_pairs,
     read_names,
     read_numbers,
     read_pairs,
@@ -201,6 +202,7 @@ class Recipe(Declared):
     seeds: Annotated[
         Many[Seed],
         Field(min_length=1, max_length=MAX_SEEDS, title="Seeds", description="One image for each number: 0-15,42."),
+        BeforeValidator(lambda seeds: (seeds,) if type(seeds) is int else seeds),  # True is none
         Text(parse_seeds, format_seeds),
     ] = tuple(range(16))
     latents: Annotated[
@@ -239,7 +241,9 @@ class Recipe(Declared):
         Text(_read_own, lambda own: ",".join(f"{name}={packed}" for name, packed in own)),
     ] = ()
     edits: Annotated[
-        Many[tuple[Annotated[int, Field(ge=0, lt=MAX_SEEDS)], Annotated[Many[tuple[Label, Turned]], Field(max_length=256)]]],
+        Many[
+            tuple[Annotated[int, Field(ge=0, lt=MAX_SEEDS)], Annotated[Many[tuple[Label, Turned]], Field(max_length=256), BeforeValidator(as_pairs)]]
+        ],
         Field(max_length=MAX_SEEDS, title="Edits", description="Directions of single images, by their place from 0: 3:pc1=2;5:pc2=-1."),
         AfterValidator(_join_edits),
         Text(_read_edits, _write_edits),

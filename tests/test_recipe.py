@@ -63,6 +63,16 @@ def test_many_spaces_are_read_at_once() -> None:
     grows_evenly(read_seeds, 20_000)
 
 
+def test_pairs_may_be_a_mapping_and_seeds_a_number() -> None:
+    plain = {"seeds": 5, "class_mix": {"cat": 0.5, "dog": 1}, "directions": {"pc1": 2}, "edits": {"3": {"pc1": 2}, "0": {"pc2": -1}}}
+    plain["own_directions"] = {"mine": pack_vector([1.0])}
+    expected = Recipe(
+        seeds=(5,), class_mix=(("cat", 0.5), ("dog", 1.0)), directions=(("pc1", 2.0),), edits=((3, (("pc1", 2.0),)), (0, (("pc2", -1.0),))),
+        own_directions=(("mine", pack_vector([1.0])),),
+    )  # fmt: skip
+    assert Recipe(**plain) == expected and read(json.dumps(plain)) == expected and read(expected.to_json()) == expected
+
+
 def test_links_pass_over_what_is_not_a_recipe() -> None:
     assert Recipe.from_query("__theme=dark&seeds=1-2&checkpoint=a") == Recipe(checkpoint="a", seeds=(1, 2))
 
@@ -78,6 +88,10 @@ def test_links_pass_over_what_is_not_a_recipe() -> None:
         {"columns": 2.5},
         {"scale": 1000},
         {"seeds": [-1]},
+        {"seeds": -1},
+        {"seeds": True},
+        {"seeds": {"1": 2}},
+        {"directions": {"pc1": {"pc2": 1}}},
         {"seeds": []},
         {"seeds": [MAX_SEED + 1]},
         {"classes": [1]},
