@@ -234,7 +234,7 @@ def test_a_space_is_all_that_the_app_needs(tmp_path: Path) -> None:
         wait_until_answers(process, f"{url}/healthz")
         client = Client(url, verbose=False, download_files=tmp_path)
         cards, drawn = client.predict(api_name="/checkpoints"), client.predict(seeds="3", api_name="/render")
-    assert (tmp_path / "log").read_text() == f"Open {url}/ in a browser; --share adds a public link.\n"
+    assert (tmp_path / "log").read_text() == f"Running on local URL: {url}/\n"
     assert [card["name"] for card in cards] == ["cifar10"]
     assert read_recipe(Path(drawn)) == (Recipe(checkpoint="cifar10", seeds=(3,)), Library(device="cpu").sha256("cifar10"))
 

@@ -71,7 +71,7 @@ def studio(
         except OSError as error:
             address = f"{host or '127.0.0.1'}:{port or '7860-7959'}"
             raise ResGenError(f"{address} is taken or cannot be listened on; choose another --port or --host.") from error
-        typer.echo(f"Running on local URL: {demo.local_url}" + ("" if share else " (open it in a browser; --share adds a public link)"))
+        typer.echo(f"Running on local URL: {demo.local_url}" + ("" if strangers else " (open it in a browser; --share adds a public link)"))
         _wait_for_the_end()
         _close(demo, renderer, place)
 
