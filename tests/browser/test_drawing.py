@@ -20,12 +20,14 @@ from tests.browser.conftest import (
     Visit,
     colours,
     enter,
+    functions,
     href,
     library,
     number,
     painted,
     pixels,
     redrawn,
+    routed,
     runtime_at_hand,
     settled,
     shown,
@@ -35,12 +37,6 @@ from tests.conftest import until
 NAME = "fashion-mnist"  # the smallest
 NEAR = {"page": 3, "server": 0}  # 255ths by which what is drawn there may differ from what is drawn once the hand lets go; both are enlarged
 WRITING = 90_000  # milliseconds that a generator is given to become graphs
-# The numbers of the functions that draw the grid by Gradio's queue.
-DRAWING = """() => {
-  const { components, dependencies } = window.gradio_config;
-  const grid = components.find(({ props }) => props.elem_id === "grid").id;
-  return dependencies.filter(({ targets }) => targets.some(([id, event]) => id === grid && event === "submit")).map(({ id }) => id);
-}"""
 FORBIDDEN = """
 for (const kind of ["localStorage", "sessionStorage"]) Object.defineProperty(window, kind, { get() { throw new Error(`${kind} is forbidden`); } });
 Object.defineProperty(navigator, "connection", { value: { saveData: true } });  // nothing is fetched before it is chosen
@@ -113,7 +109,7 @@ def followed(page: Page, before: np.ndarray, place: str) -> None:
 
 
 def test_a_grid_follows_a_held_dial_beside_the_queue(page: Page, place: str) -> None:
-    drawing, asked = page.evaluate(DRAWING), list[int]()
+    drawing, asked = functions(page, "grid", "submit"), list[int]()
     assert len(drawing) == 1
     page.on("request", lambda request: asked.append(json.loads(request.post_data or "{}")["fn_index"]) if "/queue/join" in request.url else None)
     for dial in ("#truncation", "#direction-1", "#own-1", "#block-2"):
@@ -222,7 +218,7 @@ def test_nothing_is_fetched_before_a_dial_was_turned(visit: Visit, app: App) -> 
 def test_what_is_being_fetched_can_be_stopped(visit: Visit, app: App) -> None:
     page = visit(f"?{Recipe(checkpoint=NAME, seeds=tuple(range(6)), columns=3).to_query()}")
     ready(page, "server")
-    page.route("**/drawing/graphs/**", lambda route: None)  # it never comes
+    routed(page, "**/drawing/graphs/**", lambda route: None)  # it never comes
     with page.expect_request("**/drawing/graphs/**", timeout=WRITING):
         switch(page).click()
     expect(switch(page)).to_have_attribute("data-news", re.compile("fetching"))
@@ -258,7 +254,7 @@ def test_what_has_failed_twice_is_tried_again_only_when_asked_for(visit: Visit, 
 def test_a_picture_asked_for_before_does_not_undo_what_the_hand_turns_now(page: Page, place: str) -> None:
     held(page, page.locator("#truncation input[type=range]"), 0.3, place)
     waiting, is_slow = list[Route](), True
-    page.route("**/gradio_api/queue/join*", lambda route: waiting.append(route) if is_slow else route.continue_())
+    routed(page, "**/gradio_api/queue/join*", lambda route: waiting.append(route) if is_slow else route.continue_())
     page.mouse.up()
     until(lambda: bool(page.evaluate("true") and waiting), 20)
     held(page, page.locator("#direction-1 input[type=range]"), 0.9, place)

@@ -31,6 +31,7 @@ from tests.browser.conftest import (
     pixels,
     redrawn,
     repainted,
+    routed,
     settled,
     settled_beyond,
     show_group,
@@ -355,7 +356,7 @@ def test_dials_go_over_to_another_image_before_the_studio_answers(page: Page) ->
     slider = number(page, "direction-1")
     redrawn(page, lambda: enter(slider, "4"))
     held: list[Route] | None = []
-    page.route("**/queue/join*", lambda route: route.continue_() if held is None else held.append(route))
+    routed(page, "**/queue/join*", lambda route: route.continue_() if held is None else held.append(route))
     page.locator("#grid .rg-tiles button").nth(2).click()
     expect(slider).to_have_value("0")
     enter(slider, "-3")
@@ -458,7 +459,7 @@ def test_marks_made_in_haste_all_count(page: Page) -> None:
     tiles = page.locator("#grid .rg-tiles button")
     unfold(page, "Make a direction of your own")
     held: list[Route] | None = []  # the first is under way until all are made
-    page.route("**/queue/join*", lambda route: route.continue_() if held is None else held.append(route))
+    routed(page, "**/queue/join*", lambda route: route.continue_() if held is None else held.append(route))
     for place, name in ((1, "More"), (2, "More"), (3, "Less"), (4, "Less")):
         tiles.nth(place).click()
         page.locator("#grid").get_by_role("button", name=name, exact=True).click()

@@ -18,7 +18,7 @@ from resgen.plates import draw
 from resgen.recipe import Recipe
 from resgen.site import export_site, runtime
 from resgen.work import finish
-from tests.browser.conftest import PATIENCE, SIZES, library, new_visitor, runtime_at_hand, until
+from tests.browser.conftest import PATIENCE, SIZES, library, new_visitor, routed, runtime_at_hand, said, until
 
 SHIPPED_ONE = "fashion-mnist"
 NEAR = 2  # 255ths by which a page may differ from the server
@@ -162,10 +162,10 @@ def test_what_cannot_be_drawn_is_said_and_the_picture_stays(open_site: Open) -> 
 def test_a_file_that_is_missing_is_said_and_can_be_asked_for_again(open_site: Open) -> None:
     page = open_site("checkpoint=plain", wait=False, expected="404")
     painted(page)
-    page.context.route("**/synthesis.onnx?*", lambda route: route.fulfill(status=404))
+    routed(page, "**/synthesis.onnx?*", lambda route: route.fulfill(status=404))
     page.get_by_label("Generator", exact=True).select_option(SHIPPED_ONE)
     expect(page.get_by_role("alert")).to_contain_text("synthesis.onnx is missing on this site (status 404)")
-    page.context.unroute("**/synthesis.onnx?*")
+    page.unroute("**/synthesis.onnx?*")
     page.get_by_role("button", name="Try again").click()
     painted(page, SHIPPED_ONE)
 

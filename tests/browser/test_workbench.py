@@ -11,10 +11,12 @@ from tests.browser.conftest import (
     OPENING,
     PATIENCE,
     Visit,
+    await_request,
     choose_generator,
     colours,
     enter,
     explored,
+    functions,
     href,
     library,
     number,
@@ -23,12 +25,13 @@ from tests.browser.conftest import (
     pixels,
     redrawn,
     repainted,
+    routed,
+    said,
     settled,
     show_group,
     shown,
     strip,
 )  # fmt: skip
-from tests.conftest import until
 
 WINDOWS = {"laptop": (1280, 800), "large": (1920, 1080), "phone": (390, 844)}
 PLACES = """() => Object.fromEntries(["#grid .rg-stage", "#grid .rg-pane", "#actions", "#controls", "#blocks", "#pinned", "#head"].map((where) => {
@@ -157,7 +160,7 @@ def test_a_phone_shows_a_window_under_the_hand_as_it_comes_once_all_fingers_are_
 def test_what_is_drawn_follows_the_hand_before_the_next_picture_comes(visit: Visit) -> None:
     page = visit()
     for where in ("**/gradio_api/queue/**", "**/drawing/picture"):
-        page.route(where, lambda route: None)  # no picture will come
+        routed(page, where, lambda route: None)  # no picture will come
     drag(page, 0.5, 0.25, hold=True)
     moved = page.eval_on_selector("#grid .rg-canvas", "canvas => new DOMMatrix(getComputedStyle(canvas).transform).m41")
     tile = page.locator("#grid .rg-tiles button").first.bounding_box()
@@ -170,7 +173,7 @@ def test_what_the_pad_asks_for_is_not_shown_where_the_hand_on_the_picture_left_i
     page = visit("?" + Recipe(checkpoint="fruits", seeds=(0,), plane=(40.0, 30.0, 0.2), plane_rows=4, columns=6).to_query())
     held, is_slow = list[Route](), True
     for where in ("**/gradio_api/queue/join*", "**/drawing/picture"):
-        page.route(where, lambda route: held.append(route) if is_slow else route.continue_())
+        routed(page, where, lambda route: held.append(route) if is_slow else route.continue_())
     drag(page, 1, 0)
     assert not page.evaluate(FOLLOWED)
     page.locator(".rg-pad").press("ArrowRight")
@@ -246,9 +249,9 @@ def test_nothing_is_called_before_until_it_is_there(visit: Visit) -> None:
     redrawn(page, lambda: enter(number(page, "direction-1"), "4"))
     page.locator("#grid .rg-tiles button").first.focus()
     held, is_slow = list[Route](), True
-    page.route("**/gradio_api/queue/join*", lambda route: held.append(route) if is_slow else route.continue_())
+    routed(page, "**/gradio_api/queue/join*", lambda route: held.append(route) if is_slow else route.continue_())
     page.keyboard.down("b")
-    until(lambda: bool(page.evaluate("true") and held), 20)  # while the page is asked, the route hears of the request
+    await_request(page, held, functions(page, "grid", "undo"))
     expect(page.locator("#grid .rg-before")).to_have_count(0)
     is_slow = False
     for route in held:
