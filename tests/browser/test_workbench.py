@@ -464,13 +464,16 @@ def test_who_wants_no_hints_gets_none(visit: Visit) -> None:
     expect(page.locator(".rg-hint")).to_be_hidden()
 
 
-@pytest.mark.parametrize(("width", "height"), [(1366, 620), (1280, 580), (844, 390)])
+@pytest.mark.parametrize(("width", "height"), [(1366, 620), (1280, 580), (844, 390), (683, 325)])
 def test_in_a_low_window_nothing_lies_over_the_buttons_of_the_chosen_image(visit: Visit, width: int, height: int) -> None:
     page = visit(size=(width, height))
     page.locator("#grid .rg-tiles button").nth(2).click()
     for button in page.locator("#grid .rg-actions button").all():
         button.scroll_into_view_if_needed()
         button.click(trial=True, timeout=5_000)
+    page.keyboard.press("Escape")
+    for control in ("#reset", "#next", ".rg-pad"):
+        page.locator(control).click(trial=True, timeout=5_000)
 
 
 def test_many_images_are_all_in_sight_in_as_many_columns_as_it_takes(visit: Visit) -> None:
