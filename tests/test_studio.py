@@ -330,3 +330,14 @@ def test_long_work_ends_where_its_words_are_not_asked_for_any_more() -> None:
     assert next(told) == "Counting: 0 of 100"
     told.close()  # type: ignore[attr-defined]
     assert ended == [99, 0]
+
+
+def test_long_work_that_fails_does_not_say_how_far_it_is() -> None:
+    def fail() -> Work[None]:
+        yield 1, 100
+        raise RecipeError("It failed.")
+
+    told = watched(fail(), "Counting")
+    assert [next(told), next(told)] == ["Counting: 1 of 100", "Not finished."]
+    with pytest.raises(RecipeError, match="It failed"):
+        next(told)

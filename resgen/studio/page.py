@@ -243,7 +243,7 @@ def _without(update: Any, value: Any) -> Any:
 
 
 def watched(work: Work[T], words: str) -> Iterator[str | T]:
-    """Long work as words for the page, now and then, and at last its result. Closing this ends the work."""
+    """Long work as words for the page, now and then, and at last its result, or that there is none. Closing this ends the work."""
     told = 0.0
     try:
         while True:
@@ -253,6 +253,9 @@ def watched(work: Work[T], words: str) -> Iterator[str | T]:
                 yield f"{words}: {done} of {total}"
     except StopIteration as end:
         yield end.value
+    except Exception:
+        yield "Not finished."
+        raise
     finally:
         work.close()
 

@@ -5,11 +5,27 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from resgen.composite import Walk
 from resgen.recipe import Recipe
-from tests.browser.conftest import App, Visit, choose_generator, enter, library, number, open_tab, redrawn, shown, toast, unfold, until
+from tests.browser.conftest import (
+    App,
+    Visit,
+    await_request,
+    choose_generator,
+    enter,
+    functions,
+    library,
+    number,
+    open_tab,
+    redrawn,
+    routed,
+    shown,
+    toast,
+    unfold,
+    until,
+)
 
 LEFT = 1.0  # seconds of work that may still be done after Cancel, or after the page's end
 WATCHED = 0.6  # seconds for which the app must be idle to count as at rest
@@ -31,11 +47,17 @@ def comes_to_rest(app: App) -> float:
     return mark - began
 
 
-def film(visit: Visit) -> Page:
-    """Begin a film that takes a minute at least."""
+def walk(visit: Visit) -> Page:
+    """A film that takes a minute at least."""
     stops = tuple(Recipe(checkpoint="fruits", seeds=(seed,), columns=1, scale=1) for seed in (1, 2, 3))
     page = visit("?" + Walk(stops=stops, seconds=60, fps=30, scale=4).to_query())
     shown(page, "#walk-player")
+    return page
+
+
+def film(visit: Visit) -> Page:
+    """Begin a film that takes a minute at least."""
+    page = walk(visit)
     page.click("#make-film")
     expect(page.locator("#film-progress")).to_contain_text("Drawing frames")
     return page
@@ -97,6 +119,22 @@ def test_cancel_ends_a_film(visit: Visit, app: App) -> None:
 
 
 @watched
+def test_cancel_ends_a_film_of_which_the_server_has_not_heard_yet(visit: Visit, app: App) -> None:
+    page = walk(visit)
+    held, is_slow = list[Route](), True
+    routed(page, "**/queue/join*", lambda route: held.append(route) if is_slow else route.continue_())
+    page.click("#make-film")
+    await_request(page, held, functions(page, "make-film", "click"))
+    page.click("#cancel-film")
+    is_slow = False
+    for route in held:
+        route.continue_()
+    expect(page.locator("#film-progress")).to_contain_text("Cancelled")
+    assert comes_to_rest(app) < LEFT
+    expect(page.locator("#film-progress")).to_contain_text("Cancelled")
+
+
+@watched
 def test_cancel_ends_an_inversion(visit: Visit, app: App, tmp_path: Path) -> None:
     page = inversion(visit, tmp_path)
     page.click("#invert-cancel")
@@ -120,6 +158,7 @@ def test_curating_that_fails_is_one_message_and_covers_nothing(visit: Visit) -> 
         expect(box).to_have_value(value)
     page.click("#curate")
     toast(page, "cannot be kept")
+    expect(page.locator("#curating")).to_have_text("Not finished.")
     expect(page.locator("#controls .group .error, #controls .group [data-testid=status-tracker].generating")).to_have_count(0)
     redrawn(page, lambda: enter(number(page, "truncation"), "0.5"))
 

@@ -6,15 +6,17 @@ const script = new URL("../../resgen/studio/static/answers.js", import.meta.url)
 const change = new Function(`return ${readFileSync(script, "utf8").replace(/^\/\/.*\n/gm, "")}`)();
 
 // A page beside a server whose streams and answers come when the test says.
-function opened() {
+function opened(joined = Promise.resolve()) {
   const streams = [];
   const signs = new Set();
   const page = {
-    document: { body: { classList: { add: (name) => signs.add(name), remove: (name) => signs.delete(name) } } },
+    document: { querySelector: () => ({ setAttribute: (name, value) => (signs[value === "true" ? "add" : "delete"](name)) }), body: { classList: { add: (name) => signs.add(name), remove: (name) => signs.delete(name) } } },
     location: "http://studio/",
     fetch: async (input, init) => {
       const url = new URL(input.url ?? input);
-      if (url.pathname === "/queue/join") return Response.json({ event_id: init.body });
+      if (url.pathname === "/queue/join") return joined.then(() => Response.json({ event_id: JSON.parse(init.body).number }));
+      if (url.pathname === "/upload") return joined.then(() => new Response());
+      if (url.pathname === "/cancel") return new Response(init.body);
       if (url.pathname !== "/queue/data") return new Response("else");
       const { readable, writable } = new TransformStream();
       const writer = writable.getWriter();
@@ -23,7 +25,7 @@ function opened() {
     },
   };
   change(page);
-  const join = (number) => page.fetch("http://studio/queue/join", { method: "POST", body: number });
+  const join = (number) => page.fetch("http://studio/queue/join", { method: "POST", body: JSON.stringify({ fn_index: 7, number }) });
   return { page, streams, join, signs };
 }
 
@@ -96,4 +98,25 @@ test("what fails is said, and what is no answer is left alone", async () => {
   };
   await join("a");
   await until(() => found.error);
+});
+
+test("what is cancelled before its number is told is cancelled once it is", async () => {
+  let answer;
+  const { page, join } = opened(new Promise((resolve) => (answer = resolve)));
+  const cancel = async (number) => (await page.fetch("http://studio/cancel", { method: "POST", body: JSON.stringify({ fn_index: 7, event_id: number }) })).json();
+  void join("a");
+  const cancelled = cancel(null);
+  answer();
+  assert.deepEqual(await cancelled, { fn_index: 7, event_id: "a" });
+  assert.deepEqual(await cancel("b"), { fn_index: 7, event_id: "b" });
+});
+
+test("a file that is on its way is told until all are there", async () => {
+  let answer;
+  const { page, signs } = opened(new Promise((resolve) => (answer = resolve)));
+  const sent = [1, 2].map(() => page.fetch("http://studio/upload", { method: "POST" }));
+  assert.ok(signs.has("aria-busy"));
+  answer();
+  await Promise.all(sent);
+  assert.equal(signs.size, 0);
 });

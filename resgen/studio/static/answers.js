@@ -1,11 +1,14 @@
 // Gradio's page hears its answers on one stream, which the server ends with the last answer that it owes. A page that is told the number of its next
 // request before it has heard of that end would wait on a stream that is closed, for ever. So its stream has no end here: the next one is joined to it
-// as soon as something is owed. What is owed for long is said in words.
+// as soon as something is owed. What is owed for long is said in words, and so is a file that is being sent. What is cancelled before its number was
+// told is cancelled once it is.
 (page = window) => {
   const ask = page.fetch.bind(page);
   const told = /^data: *\{"msg": *"(process_completed|close_stream)"(?:, *"event_id": *"(\w+)")?/;
   const owed = new Set(); // numbers of requests that are not answered
   const early = new Set(); // of requests that were answered before their number was told
+  const queueing = new Map(); // by the number of a function: a promise of the answer to its latest request, and of the request's number
+  let sending = 0; // files that are on their way
   let next; // joins the next stream, where the last one has ended
   let late = 0; // timer of the sign that something is owed for long
 
@@ -21,14 +24,39 @@
   page.fetch = async (input, init) => {
     const path = new URL(input.url ?? input, page.location).pathname;
     if (path.endsWith("/queue/data")) return endless(() => ask(new Request(input, init)));
+    if (path.endsWith("/upload")) return send(input, init);
+    if (path.endsWith("/cancel")) return cancel(input, init);
+    if (path.endsWith("/reset")) return new Response(); // at which the server does nothing, and that it refuses without a number
+    if (!path.endsWith("/queue/join")) return ask(input, init);
+    const queued = queue(input, init);
+    queueing.set(JSON.parse(init.body).fn_index, queued);
+    return (await queued).answer;
+  };
+
+  const queue = async (input, init) => {
     const answer = await ask(input, init);
-    if (path.endsWith("/queue/join") && answer.ok) {
-      const { event_id: number } = await answer.clone().json();
-      if (!early.delete(number)) owed.add(number);
-      showOwed();
-      if (owed.size) next?.();
+    if (!answer.ok) return { answer };
+    const { event_id: number } = await answer.clone().json();
+    if (!early.delete(number)) owed.add(number);
+    showOwed();
+    if (owed.size) next?.();
+    return { answer, number };
+  };
+
+  const send = async (input, init) => {
+    const show = (change) => page.document.querySelector("#open-file")?.setAttribute("aria-busy", String((sending += change) > 0));
+    show(1);
+    try {
+      return await ask(input, init);
+    } finally {
+      show(-1);
     }
-    return answer;
+  };
+
+  const cancel = async (input, init) => {
+    const said = JSON.parse(init.body);
+    said.event_id ??= (await queueing.get(said.fn_index)).number;
+    return ask(input, { ...init, body: JSON.stringify(said) });
   };
 
   const endless = async (open) => {
