@@ -422,6 +422,8 @@ def test_pins_of_several_generators_are_those_of_the_first(studio: Studio) -> No
     assert studio.walk.use(pins) == [pins[0], pins[2]]
     with pytest.raises(RecipeError, match="Pin at least two"):
         studio.walk.use(pins[:2])
+    with pytest.raises(RecipeError, match="Pin an image"):
+        studio.mix.use([])
 
 
 @pytest.mark.parametrize("wrong", [{"a": 1}, "ab", 5, [5], {"query": "checkpoint=tiny&seeds=1"}])

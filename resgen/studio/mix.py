@@ -122,7 +122,7 @@ class MixScreen:
         offered = {self.blocks, self.kept, self.lacking}
         self.view.submit(writing(self.offer_blocks, offered), self.inputs, [*offered], **LAST, preprocess=False)
         for button, target in ((self.pins_to_rows, self.rows), (self.pins_to_columns, self.columns)):
-            button.click(friendly(as_pins), self.tray, target, **QUIET)
+            button.click(friendly(self.use), self.tray, target, **QUIET)
         for text, target in ((self.row_seeds, self.rows), (self.column_seeds, self.columns)):
             text.submit(friendly(self.take_seeds), [text, self.rows, self.columns, self.checkpoint], target, **QUIET)
         rewrite(self.swap.click, self.swapped, self.inputs, self.outputs)
@@ -174,6 +174,14 @@ class MixScreen:
             raise RecipeError("Pin at least two images of one generator: one lends its style to the other.")
         half = (len(images) + 1) // 2
         return self._begin(images[:half], images[half:])
+
+    @staticmethod
+    def use(tray: Any) -> list[Any]:
+        """The pinned images as rows, or as columns. Raises RecipeError."""
+        pins = as_pins(tray)
+        if not pins:
+            raise RecipeError("Pin an image in Explore first.")
+        return pins
 
     def _begin(self, rows: tuple[Recipe, ...], columns: tuple[Recipe, ...]) -> Updates:
         """A table whose images take the finer half of their blocks from the columns; none where a side is empty."""

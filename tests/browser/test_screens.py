@@ -360,6 +360,52 @@ def test_a_picture_brought_back_restores_its_recipe(page: Page, tmp_path: Path, 
     assert redrawn(page, bring) == moved
 
 
+def drop(page: Page, where: str, path: Path) -> None:
+    """Drag a picture over a part of the page, and drop it there; the browser is kept from opening it in the page's place."""
+    left = page.evaluate(
+        """async ([where, name, data]) => {
+          const blob = await (await fetch(data)).blob();
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([blob], name, { type: blob.type }));
+          const over = (kind) => new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true });
+          return ['dragover', 'drop'].filter((kind) => document.querySelector(where).dispatchEvent(over(kind)));
+        }""",
+        [where, path.name, f"data:image/{path.suffix[1:]};base64," + base64.b64encode(path.read_bytes()).decode()],
+    )
+    assert left == []
+
+
+def test_a_photo_dropped_anywhere_on_invert_is_the_one_that_is_looked_for(page: Page, tmp_path: Path) -> None:
+    open_tab(page, "Invert")
+    for name, where in (("first.jpeg", "#invert-grid"), ("second.png", "#invert-photo"), ("third.jpeg", "body")):
+        Image.new("RGB", (40, 40), "red").save(tmp_path / name)
+        drop(page, where, tmp_path / name)
+        expect(page.locator("#invert-photo")).to_contain_text(name.partition(".")[0])
+
+
+def test_each_pinning_is_told_wherever_it_is_done(page: Page) -> None:
+    open_tab(page, "Mix")
+    shown(page, "#mix-grid")
+    page.click("#pins-to-rows")
+    toast(page, "Pin an image")
+    expect(page.locator("#mix-rows .rg-pin")).to_have_count(4)
+    page.locator("#mix-grid .rg-tiles button").nth(7).click()
+    for words in ("Pinned, 1 of 32", "Pinned already"):
+        page.keyboard.press("p")
+        expect(page.locator(".rg-news")).to_have_text(words)
+    page.evaluate(
+        """() => {
+          const [pin] = JSON.parse(localStorage["resgen-pins"]);
+          for (let more = 1; more < 32; more++) dispatchEvent(new CustomEvent("resgen-pin", { detail: { ...pin, query: `${pin.query}&scale=${more}` } }));
+        }"""
+    )
+    page.locator("#mix-grid .rg-tiles button").nth(8).click()
+    page.keyboard.press("p")
+    expect(page.locator(".rg-news")).to_contain_text("There is room for 32")
+    expect(page.locator(".rg-news")).to_be_empty()
+    expect(page.locator("#tray .rg-pin")).to_have_count(32)
+
+
 def test_a_bad_file_is_one_message(page: Page, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "PNG")

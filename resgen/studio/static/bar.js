@@ -1,10 +1,14 @@
-// What belongs to the whole page: light or dark, full screen, the sheet of keys, and on a phone the group of controls that is shown.
+// What belongs to the whole page: light or dark, full screen, the sheet of keys, news that is told for a moment, and on a phone the group of controls
+// that is shown.
 const THEME = "resgen-theme";
 const GROUPS = { seeds: "Seeds", class: "Class", change: "Change", blocks: "Blocks" };
 const LETTERS = "resgen-letters"; // "off" where letters do nothing
+const NEWS = 4000; // milliseconds that news is shown for
 const letters = element.querySelector(".rg-letters");
 const theme = element.querySelector(".rg-theme");
 const keys = element.querySelector(".rg-keys");
+const news = element.querySelector(".rg-news");
+let passing = 0; // timer after which what is said is no news
 
 function setTheme(name) {
   document.body.classList.toggle("dark", name === "dark");
@@ -38,6 +42,12 @@ function setLetters(isOn) {
 letters.addEventListener("change", () => {
   setLetters(letters.checked);
   keep(LETTERS, letters.checked ? "" : "off");
+});
+
+window.addEventListener("resgen-news", ({ detail }) => {
+  news.textContent = detail;
+  clearTimeout(passing);
+  passing = setTimeout(() => (news.textContent = ""), NEWS);
 });
 
 // The button "Before" counts while it is held, by a pointer or by a key.

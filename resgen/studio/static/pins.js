@@ -1,13 +1,12 @@
 // A list of pinned images, each { query, caption, thumbnail }. `data-tray` marks the one that collects what is pinned anywhere
-// in the page, and that the browser keeps for the next visit; `data-ordered` one whose order matters: its images are dragged to
-// another place, or moved by Alt and an arrow key. A click tells which image it was: by the event "resgen-jump" where the order
-// matters, elsewhere by `select`, { query }.
+// in the page, and that the browser keeps for the next visit; the event "resgen-news" says how each pinning went. `data-ordered` marks one whose
+// order matters: its images are dragged to another place, or moved by Alt and an arrow key. A click tells which image it was: by the event
+// "resgen-jump" where the order matters, elsewhere by `select`, { query }.
 const KEPT = "resgen-pins";
 const { tray: isTray, most, ordered } = element.querySelector(".rg-pins").dataset;
 const list = element.querySelector(".rg-pins-list");
 const clear = element.querySelector(".rg-clear");
 const hint = element.querySelector(".rg-pins-hint");
-const emptyWords = hint.textContent;
 
 let current = [];
 let lifted = null; // { index, x, y, moved } of the image that is held
@@ -20,9 +19,12 @@ function set(next) {
   trigger("change");
 }
 
-function refuse() {
-  hint.textContent = `There is room for ${most}: remove one, then pin this.`;
-  hint.hidden = false;
+// Pin an image if it can be, and say in words how that went.
+function take(pin) {
+  if (current.some(({ query }) => query === pin.query)) return "Pinned already";
+  if (current.length >= Number(most)) return `There is room for ${most}: remove one, then pin this.`;
+  set([...current, pin]);
+  return `Pinned, ${current.length} of ${most}`;
 }
 
 function show() {
@@ -108,7 +110,6 @@ function move(from, to) {
 function draw() {
   const held = document.activeElement;
   lifted = null;
-  hint.textContent = emptyWords;
   hint.hidden = current.length > 0;
   clear.hidden = !current.length;
   if (held === clear && clear.hidden) focusOn(null);
@@ -135,11 +136,7 @@ function kept() {
 
 clear.addEventListener("click", () => set([]));
 if (isTray) {
-  window.addEventListener("resgen-pin", (event) => {
-    if (current.some((pin) => pin.query === event.detail.query)) return;
-    if (current.length < Number(most)) set([...current, event.detail]);
-    else refuse();
-  });
+  window.addEventListener("resgen-pin", ({ detail }) => window.dispatchEvent(new CustomEvent("resgen-news", { detail: take(detail) })));
   // Another window of the same browser has pinned or removed something.
   window.addEventListener("storage", (event) => {
     if (event.key === KEPT && JSON.stringify(kept()) !== JSON.stringify(current)) set(kept());
