@@ -91,7 +91,8 @@ class InvertScreen:
         given = {self.photo, self.pasted, self.example_seed, self.zoom, self.across, self.down, self.checkpoint}
         outputs = [self.view, self.kept, self.result, self.curve]
         for chosen, other in ((self.photo.upload, self.pasted), (self.pasted.input, self.photo)):  # the last one given is looked for
-            chosen(lambda: (None, None), None, [self.example_seed, other], **QUIET).then(friendly(self.show_target), given, self.view, **RAW)
+            forgotten = chosen(lambda other=other: self.forget(other), None, [self.example_seed, other, self.result, self.curve], **QUIET)
+            forgotten.then(friendly(self.show_target), given, self.view, **RAW)
         gr.on([dial.input for dial in (self.zoom, self.across, self.down)], friendly(self.show_target), given, self.view, **LAST, preprocess=False)
         found = self.find.click(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW, preprocess=False)
         seed = self.example.click(lambda: (secrets.randbelow(1_000_000), None, None), None, [self.example_seed, self.photo, self.pasted], **QUIET)
@@ -113,6 +114,13 @@ class InvertScreen:
         crop = (values[self.zoom], values[self.across], values[self.down])
         return load_photo(path, self.library.card(name).arch.resolution, crop, self.renderer.budget.upload_pixels)
 
+    def _nothing_found(self) -> Updates:
+        return {self.result: "", self.curve: gr.update(visible=False)}
+
+    def forget(self, other: Any) -> Updates:
+        """Without what ``other`` has given, and what was found of it."""
+        return {self.example_seed: None, other: None, **self._nothing_found()}
+
     def show_target(self, values: Values) -> Any:
         """The picture as it will be looked for, before it is."""
         if not (values[self.photo] or values[self.pasted]):
@@ -123,12 +131,12 @@ class InvertScreen:
         """The picture as it will be looked for, without what was found of another part of it."""
         if not (values[self.photo] or values[self.pasted]):
             return {}
-        return {self.view: self.show_target(values), self.result: "", self.curve: gr.update(visible=False)}
+        return {self.view: self.show_target(values), **self._nothing_found()}
 
     def find_latent(self, values: Values) -> Iterator[Updates]:
         self.renderer.check_search(values[self.checkpoint], values[self.steps])
         target, name = self.target(values), values[self.checkpoint]
-        yield {self.result: "Searching ...", self.view: self._beside(target, f"to be drawn by {name}")}
+        yield {**self._nothing_found(), self.result: "Searching ...", self.view: self._beside(target, f"to be drawn by {name}")}
         latest = list[Near]()
         work = invert(
             target, self.library.sampler(name), self.library.features(name), int(values[self.steps]), watch=lambda *seen: latest.append(seen)

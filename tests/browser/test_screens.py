@@ -243,6 +243,18 @@ def test_a_picture_of_its_own_is_found_in_sight_and_opened_in_explore(page: Page
     redrawn(page, lambda: enter(number(page, "direction-1"), "2"))
 
 
+def test_what_was_found_of_a_picture_goes_with_it(page: Page, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "photo.png")
+    open_tab(page, "Invert")
+    enter(number(page, "invert-steps"), "20")
+    page.click("#invert-example")
+    expect(page.locator("#invert-result")).to_contain_text("dB", timeout=120_000)
+    expect(page.locator("#invert-curve")).to_be_visible()
+    page.set_input_files("#invert-photo input[type=file]", tmp_path / "photo.png")
+    expect(page.locator("#invert-curve")).to_be_hidden()
+    expect(page.locator("#invert-result")).to_have_text("")
+
+
 def test_no_picture_to_invert_is_one_message(page: Page) -> None:
     open_tab(page, "Invert")
     page.click("#invert-find")
@@ -347,15 +359,7 @@ def test_a_picture_brought_back_restores_its_recipe(page: Page, tmp_path: Path, 
                 page.click("#open-file")
             chooser.value.set_files(path)
             return
-        page.evaluate(
-            """async (data) => {
-              const blob = await (await fetch(data)).blob();
-              const transfer = new DataTransfer();
-              transfer.items.add(new File([blob], 'grid.png', { type: 'image/png' }));
-              document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true }));
-            }""",
-            "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode(),
-        )
+        drop(page, "body", path)
 
     assert redrawn(page, bring) == moved
 
