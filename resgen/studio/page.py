@@ -306,8 +306,8 @@ def component(name: str, elem_id: str, value: Any = None, begins: Sequence[str] 
 
 def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (PIN, SAVE), wanders: bool = False) -> gr.HTML:
     """A grid of images whose value is `Renderer.view`; the page's address follows it. `select` tells an action and the query of its
-    image, `input` the chosen one (else the first), `expand` another such image whatever is turned, `submit` asks to be drawn, `undo` for
-    the same images before anything was turned.
+    image, `download` that of one to be saved, `input` the chosen one (else the first), `expand` another such image whatever is turned, `submit` asks
+    to be drawn, `undo` for the same images before anything was turned.
 
     ``wanders``: dragging it moves the window of the seed plane.
     """
@@ -424,11 +424,9 @@ def download(name: str, data: bytes) -> dict[str, str]:
 def offer_images(renderer: Renderer, view: gr.HTML, file: gr.JSON) -> None:
     """Hand one image of a grid, enlarged, to the browser where its button to save is pressed."""
 
-    def save(event: gr.EventData) -> dict[str, str] | None:
-        if details_of(event).get("action") != "save":
-            return None
+    def save(event: gr.EventData) -> dict[str, str]:
         recipe = one_image(details_of(event).get("tile"), "This image cannot be saved alone.")
         scale = min(8, enlargement(SAVED_SIDE, renderer.library.card(recipe.checkpoint).arch.resolution))
         return download(renderer.file_name(recipe), renderer.png(recipe.changed(scale=scale)))
 
-    offer(view.select, save, None, file)
+    offer(view.download, save, None, file)

@@ -41,6 +41,7 @@ from tests.browser.conftest import (
     toast,
     unfold,
 )  # fmt: skip
+from tests.conftest import until
 
 FIRST = OPENING.direction_names[0]  # the first dial
 WRITTEN = re.escape(quote_plus(FIRST))  # in an address, as a pattern
@@ -259,6 +260,21 @@ def test_downloads_carry_their_recipe(page: Page, tmp_path: Path) -> None:
     with page.expect_download() as download:
         page.get_by_role("button", name="Save image").click()
     assert download.value.suggested_filename.endswith("-seed0.png")
+
+
+def test_what_is_asked_of_an_image_that_is_being_saved_is_done_too(page: Page) -> None:
+    page.locator("#grid .rg-tiles button").first.click()
+    settled(page, 0)
+    held: list[Route] | None = []
+    routed(page, "**/queue/join*", lambda route: route.continue_() if held is None else held.append(route))
+    page.get_by_role("button", name="Save image").click()
+    until(lambda: bool(page.evaluate("true") and held), 20)
+    page.get_by_role("button", name="Make variations").click()
+    ready, held = held, None
+    with page.expect_download():
+        for route in ready:
+            route.continue_()
+    painted(page, "variation_of=0")
 
 
 def test_the_keys_work_wherever_the_page_is_not_typed_in(page: Page) -> None:

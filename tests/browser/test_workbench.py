@@ -116,6 +116,20 @@ def test_dragging_the_grid_wanders_the_seed_plane(visit: Visit) -> None:
     assert explored(page).seeds == tuple(range(24)) and explored(page).plane is None
 
 
+def test_a_press_that_ends_outside_the_grid_drags_nothing(visit: Visit) -> None:
+    page = visit()
+    box = page.locator("#grid .rg-stage").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 2, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 2, box["y"] + 50)
+    page.mouse.up()
+    page.mouse.move(box["x"] + 100, box["y"] + 50, steps=3)
+    assert page.evaluate(FOLLOWED)
+    redrawn(page, lambda: enter(number(page, "truncation"), "0.5"))
+    assert explored(page).plane is None
+
+
 def touch(page: Page) -> Callable[..., object]:
     """A hand on the grid: `touch("Start", (x, y), ...)`, "Move" and "End" with the fingers that are down, in shares of the grid as it lies there now."""
     box = page.locator("#grid .rg-stage").bounding_box()

@@ -231,9 +231,10 @@ find(".rg-close-up").addEventListener("click", (event) => {
 function act(action, place) {
   if (action === "pin") pin(place);
   else if (action === "more" || action === "less") mark(action, place);
+  else if (action === "save") trigger("download", { tile: view.tiles[place] });
   else {
     trigger("select", { action, tile: view.tiles[place] });
-    if (action !== "save") leave();
+    leave();
   }
 }
 

@@ -94,6 +94,7 @@ function makeWander({ sheet, width, height, low, high, latest, viewOf, repaint, 
 
   function follow(event) {
     if (!fingers.has(event.pointerId)) return;
+    if (!event.buttons) return end(event); // a button that was let go outside the grid
     const wide = apart();
     fingers.set(event.pointerId, event);
     if (wide && apart()) wasDragged = zoom(event, wide / apart()) || wasDragged;
