@@ -53,9 +53,12 @@ MAX_SIDE = 60_000  # pixels; beyond it image viewers and encoders fail
 MAX_FILM_PIXELS = 500_000_000  # frames x area
 
 
-def _limit(default: int, words: str, remedy: str) -> Any:
-    """A settable limit: what it counts, and what to do where it is passed."""
-    return field(default=default, metadata={"words": words, "remedy": remedy})
+_PASSED = "There are {amount:,.0f} {words}; at most {most:,} are possible here"
+
+
+def _limit(default: int, words: str, remedy: str, passed: str = _PASSED) -> Any:
+    """A settable limit: what it counts, what to do where it is passed, and how that is said."""
+    return field(default=default, metadata={"words": words, "remedy": remedy, "passed": passed})
 
 
 _FEWER = "ask for fewer; the command line draws more"
@@ -83,14 +86,16 @@ class Budget:
     disk: int = _limit(20_000_000_000, "bytes of files kept for visitors", "try again in an hour")
     waiting: int = _limit(500, "requests waiting", "try again")
     waiting_each: int = _limit(100, "requests of one visitor waiting", "wait until they are answered")
-    seconds: int = _limit(3600, "seconds of work in a request", "ask for less at once")
+    seconds: int = _limit(
+        3600, "seconds of work in a request", "ask for less at once", "This takes more than {most:,} seconds of work, the most that is possible here"
+    )
     megabytes: int = _limit(4000, "megabytes for one request's images", "ask for fewer or smaller images")
 
     def check(self, name: str, amount: float) -> None:
         """Raise RecipeError with the limit and what to do where ``amount`` passes the limit called ``name``."""
         most, told = getattr(self, name), _WORDS[name]
         if amount > most:
-            raise RecipeError(f"There are {amount:,.0f} {told['words']}; at most {most:,} are possible here: {told['remedy']}.")
+            raise RecipeError(f"{told['passed'].format(amount=amount, most=most, words=told['words'])}: {told['remedy']}.")
 
     def with_limits(self, texts: Iterable[str]) -> "Budget":
         """The same with others of its limits, each as NAME=NUMBER. Raises ResGenError."""

@@ -102,6 +102,11 @@ def test_no_larger_picture_is_opened_than_may_be(tmp_path: Path) -> None:
         load_photo(tmp_path / "photo.png", 16, most=1599)
 
 
+def test_work_that_takes_too_long_is_not_counted_to_the_second() -> None:
+    with pytest.raises(RecipeError, match=r"^This takes more than 120 seconds of work, the most that is possible here: ask for less at once\.$"):
+        PUBLIC.check("seconds", 120.2)
+
+
 def test_strangers_are_given_no_more_than_the_owner() -> None:
     own, public = asdict(OWN), asdict(PUBLIC)
     assert all(0 < public[name] <= own[name] for name in own)

@@ -205,6 +205,25 @@ def test_seeds_that_are_being_typed_do_not_stop_a_slider(studio: Studio) -> None
     c = studio.explore.controls
     values = settle(studio.explore, FULL) | {c.seeds: "3-", c.truncation: 0.5}
     assert studio.explore.read(values) == FULL.changed(truncation=0.5)
+    compared = Comparison(recipe=FULL, checkpoints=("tiny", "tiny@500"))
+    values = settle(studio.compare, compared) | {studio.compare.seeds: "3-", studio.compare.truncation: 0.5}
+    assert studio.compare.read(values) == compared.changed(recipe=FULL.changed(truncation=0.5))
+
+
+def test_seeds_that_were_refused_are_not_refused_again_where_their_box_is_left(studio: Studio) -> None:
+    explore = studio.explore
+    values = settle(explore, FULL) | {explore.controls.seeds: "5;6;7", explore.refused: []}
+    told = explore.check_left_seeds(values)
+    values[explore.refused] = next(told)
+    with pytest.raises(RecipeError, match="Seeds"):
+        next(told)
+    assert list(explore.check_left_seeds(values)) == [gr.skip()]
+
+
+def test_what_is_pressed_before_the_first_picture_says_so(studio: Studio) -> None:
+    values = settle(studio.explore, FULL) | {studio.explore.kept: None}
+    with pytest.raises(RecipeError, match="on their way"):
+        studio.explore.read(values)
 
 
 def test_another_checkpoint_keeps_what_belongs_to_any(studio: Studio) -> None:
@@ -413,8 +432,8 @@ def test_seeds_that_would_be_too_many_stop_nothing_else(studio: Studio) -> None:
     values = settle(explore, FULL) | {c.seeds: "0-999", c.truncation: 0.5}
     assert explore.read(values) == FULL.changed(truncation=0.5)
     with pytest.raises(RecipeError, match="at most 400"):
-        explore.check_seeds(values)
-    explore.check_seeds(values | {c.seeds: "0-399"})
+        list(explore.check_seeds(values))
+    assert list(explore.check_seeds(values | {c.seeds: "0-399"}))[-1] == []
 
 
 def test_pins_of_several_generators_are_those_of_the_first(studio: Studio) -> None:

@@ -29,12 +29,15 @@ from resgen.studio.page import (
     pinned,
     redraw,
     rewrite,
+    seeds_in,
     slider,
     warn,
 )
 from resgen.studio.renderer import Renderer
 
 KEPT_OF_PINS = ("classes", "class_mix", "truncation", "directions", "own_directions", "residual_gains")  # what many images can have together
+
+SEEDS = "0-5"  # of which it opens with images
 
 
 class CompareScreen:
@@ -55,7 +58,7 @@ class CompareScreen:
                 self.names = gr.Dropdown(
                     self._choices(), value=self._first_choice(), multiselect=True, label="Generators", info=info, elem_id="compare-names"
                 )
-                self.seeds = gr.Textbox("0-5", label="Seeds", info="One row each: 0-5,42. Press Enter.", elem_id="compare-seeds")
+                self.seeds = gr.Textbox(SEEDS, label="Seeds", info="One row each: 0-5,42. Press Enter.", elem_id="compare-seeds")
                 info = "None: each seed draws its own. Several: rows of each."
                 self.classes = gr.Dropdown([], multiselect=True, label="Class", info=info, elem_id="compare-class")
                 self.use_pins = gr.Button("Use pinned images", size="sm", elem_id="compare-use-pins")
@@ -108,13 +111,15 @@ class CompareScreen:
             return None
         kept = last_written(self, values)
         if not isinstance(kept, Comparison):
-            kept = Comparison(recipe=Recipe(checkpoint=names[0], seeds=(0,)), checkpoints=names)
+            kept = Comparison(recipe=Recipe(checkpoint=names[0], seeds=parse_seeds(SEEDS)), checkpoints=names)
         shown = self._show(kept)
         moved = {control: value for control, value in values.items() if control in shown and value != shown[control]}
         readers = {
             "seeds": (self.seeds, parse_seeds), "classes": (self.classes, lambda chosen: tuple(chosen or ())), "truncation": (self.truncation, float),
             "scale": (self.scale, int),
         }  # fmt: skip
+        if self.seeds in moved and not seeds_in(moved[self.seeds]):
+            del moved[self.seeds]
         changes = {name: reader(moved[control]) for name, (control, reader) in readers.items() if control in moved}
         if "classes" in changes:
             changes["class_mix"] = ()
@@ -156,9 +161,9 @@ class CompareScreen:
     def connect(self, tab: gr.Tab, others: Sequence[gr.Tab]) -> None:
         """Attach every listener; a training stops playing where one of the other tabs is shown."""
         dials = (self.truncation, self.scale)
-        changes = [self.seeds.submit, tab.select]
-        redraw(self, [*changes, *(dial.input for dial in dials), *(dial.release for dial in dials)], self.renderer.view)
+        redraw(self, [tab.select, *(dial.input for dial in dials), *(dial.release for dial in dials)], self.renderer.view)
         draw_at(self, [self.names.change, self.classes.change])
+        rewrite(self.seeds.submit, self.change_seeds, self.inputs, self.outputs)
         tab.select(lambda: gr.update(choices=self._choices()), None, self.names, **QUIET)
         gr.on([self.names.change, tab.select], friendly(self.dress_classes), self.names, self.classes, **RAW)
         rewrite(self.use_pins.click, self.take_pins, self.inputs | {self.tray}, self.outputs)
@@ -170,6 +175,12 @@ class CompareScreen:
         self.whole.click(friendly(self._moments), self.learner, self.names, **QUIET)
         offer(self.download.click, self.make_png, self.inputs, self.file)
         offer_images(self.renderer, self.view, self.file)
+
+    def change_seeds(self, values: Values) -> Updates:
+        """Other seeds were typed. Raises RecipeError, also where they can't be read."""
+        parse_seeds(values[self.seeds])
+        recipe = self.read(values)
+        return self.write(recipe) if recipe else {}
 
     def set_moments(self, name: str | None) -> Any:
         return gr.update(**self._training(name))

@@ -14,8 +14,8 @@ from resgen.composite import read_dict, read_query
 from resgen.errors import RecipeError
 from resgen.fields import Dial, Pairs, limits
 from resgen.library import Library
-from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, NAME_RULE, SHARE_DIAL, STEP_DIAL, Recipe, enlargement, format_seeds, parse_seeds
-from resgen.studio.page import Updates, Values, blocks, dial, dialled, directions, generators, on_dial, plane, slider
+from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, NAME_RULE, SHARE_DIAL, STEP_DIAL, Recipe, enlargement, format_seeds
+from resgen.studio.page import Updates, Values, blocks, dial, dialled, directions, generators, on_dial, plane, seeds_in, slider
 
 ANY, ONE, ROWS, MIX = "From the seed", "One class", "Classes as rows", "A mix"
 FIRST_DIRECTIONS = 8  # shown at once
@@ -25,6 +25,7 @@ FOUND_WINDOW = 4  # images a side of the window of the seed plane that is entere
 SHOWN_SHARES = 6  # sliders of a mixture
 MOST_BEFORE = 8  # pictures to go back to that are kept
 LOST = "The page has lost its state; load it again."
+COMING = "The first images are on their way: try again once they are there."
 _PLACE = re.compile("[0-9]{1,9}")  # of an image, as a name in JSON
 
 
@@ -60,6 +61,8 @@ class Kept:
     @classmethod
     def from_json(cls, raw: Any) -> "Kept":
         """Read what came back from a browser. Raises RecipeError."""
+        if raw is None:
+            raise RecipeError(COMING)
         if not isinstance(raw, dict) or not isinstance(raw.get("recipe"), dict):
             raise RecipeError(LOST)
         recipe = read_dict(raw["recipe"])
@@ -189,11 +192,9 @@ class Controls:
         return recipe.changed(**changes) if changes else recipe
 
     def _take_seeds(self, moved: Values) -> dict[str, Any]:
-        """New seeds, without edits of single images. Seeds that are being typed and can't be read don't count yet."""
-        try:
-            return {"seeds": parse_seeds(moved[self.seeds]), "edits": ()} if self.seeds in moved else {}
-        except RecipeError:
-            return {}
+        """New seeds, without edits of single images; those that can't be read don't count yet."""
+        seeds = seeds_in(moved[self.seeds]) if self.seeds in moved else None
+        return {"seeds": seeds, "edits": ()} if seeds else {}
 
     def _take_plane(self, recipe: Recipe, shown: Values, moved: Values) -> dict[str, Any]:
         """Another window; one that is entered from seeds is as large as their grid, one from a found image as a first picture."""

@@ -78,6 +78,7 @@ class Explore:
                 self._build_curating()
         self.kept = self.controls.kept
         self.file = gr.JSON(visible=False)
+        self.refused = gr.JSON([], visible=False)  # the text of the seeds that were refused last
         self.narrow = gr.Checkbox(False, visible=False)  # whether the page is as narrow as a phone
         self.marked = gr.JSON({"more": [], "less": []}, visible=False)
         self.anatomy = tell("anatomy", "resgen-anatomy")
@@ -118,10 +119,20 @@ class Explore:
         seeds = Kept.from_json(values[self.kept]).recipe.seeds
         return recipe if recipe.seeds == seeds else self.controls.read(values | {self.controls.seeds: format_seeds(seeds)})
 
-    def check_seeds(self, values: Values) -> None:
-        """Say what is wrong with the seeds that were typed. Raises RecipeError."""
-        parse_seeds(values[self.controls.seeds])
+    def check_seeds(self, values: Values) -> Iterator[list[str]]:
+        """Say what is wrong with the seeds that were typed, and keep which were refused. Raises RecipeError."""
+        text = values[self.controls.seeds]
+        yield [text]
+        parse_seeds(text)
         self.renderer.budget.check("images", self.controls.read(values).count)
+        yield []
+
+    def check_left_seeds(self, values: Values) -> Iterator[Any]:
+        """The same where the box is left, but for seeds that were refused last. Raises RecipeError."""
+        if [values[self.controls.seeds]] == values[self.refused]:
+            yield gr.skip()
+        else:
+            yield from self.check_seeds(values)
 
     def write(self, recipe: Recipe, before: tuple[str, ...] = ()) -> Updates:
         """What makes the screen show a recipe; ``before`` are the queries to go back to from variations and a strip. Raises ResGenError."""
@@ -147,7 +158,8 @@ class Explore:
         c.mixed.change(friendly(self.dress_classes), {c.class_mode, c.mixed}, [c.one_class, c.row_classes, c.mixed, *c.shares], **RAW)
         self._on(c.class_mode.input, self.change_classes)
         draw_at(self, [c.row_classes.change, c.mixed.change])
-        c.seeds.submit(friendly(self.check_seeds), self.inputs, None, **RAW)
+        c.seeds.submit(friendly(self.check_seeds), self.inputs, self.refused, **RAW)
+        c.seeds.blur(friendly(self.check_left_seeds), self.inputs | {self.refused}, self.refused, **RAW)
         for button, move in ((c.previous, -1), (c.next, 1), (c.random, 0)):
             self._on(button.click, self.move_seeds(move))
         self._on(self.reset.click, self.start_over)

@@ -18,7 +18,7 @@ from resgen.budget import MAX_STOPS
 from resgen.composite import AnyRecipe, read_dict, read_query
 from resgen.errors import DataError, RecipeError, ResGenError
 from resgen.fields import Declared, Dial, declaration, limits
-from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, PLANE_HEIGHT, PLANE_WIDTH, STEP_DIAL, Recipe, enlargement
+from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, PLANE_HEIGHT, PLANE_WIDTH, STEP_DIAL, Recipe, enlargement, parse_seeds
 from resgen.studio.log import note_failure, note_refusal
 from resgen.studio.renderer import Renderer, data_uri, media_type, thumbnail
 from resgen.work import Work
@@ -161,6 +161,14 @@ def one_image(query: Any, otherwise: str = "This is not one image.") -> Recipe:
     if not isinstance(recipe, Recipe) or recipe.count != 1:
         raise RecipeError(otherwise)
     return recipe
+
+
+def seeds_in(text: str) -> tuple[int, ...] | None:
+    """The seeds that a box says; None where they can't be read, as while they are typed."""
+    try:
+        return parse_seeds(text)
+    except RecipeError:
+        return None
 
 
 def listen(view: gr.HTML, event: str, change: Callable[[dict[str, Any]], Any], outputs: Any, **options: Any) -> Any:

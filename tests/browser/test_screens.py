@@ -300,6 +300,9 @@ def test_compared_checkpoints_taken_away_all_at_once_leave_the_picture(page: Pag
     expect(page.locator("#compare-names .token")).to_have_count(0)
     assert pixels(page, "#compare-grid") == before
     redrawn(page, lambda: choose(page, "compare-names", "cifar10@1024"), "#compare-grid")
+    enter(text(page, "compare-seeds"), "3-")
+    toast(page, "Seeds")
+    redrawn(page, lambda: enter(number(page, "compare-truncation"), "0.5"), "#compare-grid")
     assert page.locator("#compare-grid .rg-tiles button").count() == 6
 
 

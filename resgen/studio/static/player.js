@@ -60,6 +60,7 @@ function clear() {
   undecode();
   view = film = null;
   canvas.hidden = bar.hidden = true;
+  element.querySelector(".rg-status").textContent = "";
   element.querySelector(".rg-loading").hidden = false;
 }
 
