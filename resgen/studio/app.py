@@ -43,6 +43,7 @@ from resgen.studio.page import (
     friendly,
     inform,
     pin_list,
+    refocus,
     rewrite,
     uploaded,
     warn,
@@ -57,6 +58,7 @@ SESSIONS_KEPT = 500  # of which Gradio keeps what their components are; a page s
 LARGE = 20_000_000  # bytes of a generator that is not read at once
 PICTURES = (".png", ".mp4", ".gif", ".webp", ".json")  # files that may hold a recipe
 WITHOUT_RECIPE = ("invert", "about")  # screens that a link names, since no recipe says them
+SELECTED = "#screens [role=tab][aria-selected=true]"
 LINK = "[location.search, location.hash].map((part) => part.slice(1)).filter(Boolean).join('&')"  # '?' may say how the page looks, '#' what it shows
 OPENED = f"(link, narrow, ...more) => [{LINK}, window.matchMedia('{NARROW}').matches, ...more]"
 
@@ -122,9 +124,9 @@ class Studio:
             def take(tray: Any, name: str = name, screen: WalkScreen | MixScreen = screen) -> Updates:
                 return {self.tabs: gr.update(selected=name), **screen.take_pins(tray)}
 
-            rewrite(button.click, take, self.tray, {self.tabs, *screen.outputs})
+            refocus(rewrite(button.click, take, self.tray, {self.tabs, *screen.outputs}), SELECTED)
         for images in (self.mix.view, self.invert.view, self.compare.view, self.tray, self.mix.rows, self.mix.columns):
-            rewrite(images.select, self.open_image, None, {self.tabs, *self.explore.outputs})
+            refocus(rewrite(images.select, self.open_image, None, {self.tabs, *self.explore.outputs}), SELECTED)
 
     def show(self, recipe: AnyRecipe) -> Updates:
         """What opens a recipe on the screen it belongs to. Raises ResGenError."""

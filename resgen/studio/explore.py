@@ -39,6 +39,7 @@ from resgen.studio.page import (
     offer_images,
     one_image,
     redraw,
+    refocus,
     rewrite,
     tell,
     warn,
@@ -163,8 +164,8 @@ class Explore:
         for button, move in ((c.previous, -1), (c.next, 1), (c.random, 0)):
             self._on(button.click, self.move_seeds(move))
         self._on(self.reset.click, self.start_over)
-        self._on(c.leave_variations.click, self.leave_variations)
-        self._on(c.leave_latents.click, self.leave_latents)
+        for button, leave in ((c.leave_variations, self.leave_variations), (c.leave_latents, self.leave_latents)):
+            refocus(self._on(button.click, leave), "#random")
         self._connect_images()
         self.undo.click(None, js="() => history.back()")
         self.redo.click(None, js="() => history.forward()")
@@ -181,9 +182,9 @@ class Explore:
         """The view of a recipe, as an answer of its own: Gradio tells of no value twice, and what was on screen already may be painted over by a hand."""
         return {**self.renderer.view(recipe), "answer": next(self._answers)}
 
-    def _on(self, event: Any, change: Any, more: set[Any] | None = None) -> None:
-        """At ``event``, show the recipe that ``change`` makes of what the controls show."""
-        rewrite(event, change, self.inputs | {self.narrow} | (more or set()), self.outputs)
+    def _on(self, event: Any, change: Any, more: set[Any] | None = None) -> Any:
+        """At ``event``, show the recipe that ``change`` makes of what the controls show. Returns the last event of it."""
+        return rewrite(event, change, self.inputs | {self.narrow} | (more or set()), self.outputs)
 
     def _connect_images(self) -> None:
         c = self.controls

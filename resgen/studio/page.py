@@ -224,6 +224,11 @@ def _ask() -> str:
     return (STATIC / "ask.js").read_text(encoding="utf-8")
 
 
+def refocus(event: Any, selector: str) -> None:
+    """After ``event``, focus a part of the page where what had the keyboard's focus is gone with it."""
+    event.then(None, None, None, js=f"() => ({(STATIC / 'refocus.js').read_text(encoding='utf-8')})({json.dumps(selector)})")
+
+
 def draw_at(screen: Screen, triggers: Iterable[Any]) -> None:
     """Have a screen drawn at ``triggers``, changes that come from a hand or from `write` alike; what comes together is drawn once."""
     for trigger in triggers:

@@ -451,6 +451,26 @@ def test_the_keyboard_stays_beside_what_goes_under_it(visit: Visit) -> None:
     expect(page.locator("#undo")).to_be_focused()
 
 
+def test_the_keyboard_stays_where_its_image_or_screen_goes(visit: Visit) -> None:
+    page = visit("?checkpoint=fashion-mnist&seeds=0-39&columns=8")
+    tiles = page.locator("#grid .rg-tiles button")
+    tiles.nth(36).click()
+    redrawn(page, lambda: page.get_by_role("button", name="Make variations").press("Enter"))
+    expect(tiles.first).to_be_focused()
+    redrawn(page, lambda: page.get_by_role("button", name="Back to all seeds").press("Enter"))
+    expect(page.locator("#random")).to_be_focused()
+    open_tab(page, "Compare")
+    shown(page, "#compare-grid")
+    page.locator("#compare-grid .rg-tiles button").nth(1).click()
+    page.locator("#compare-grid").get_by_role("button", name="Open in Explore").press("Enter")
+    expect(page.get_by_role("tab", name="Explore")).to_be_focused()
+
+
+def test_of_pictures_that_follow_each_other_the_last_is_said(visit: Visit) -> None:
+    page = visit()
+    assert said(page, "#grid .rg-status", lambda: redrawn(page, lambda: enter(number(page, "truncation"), "0.5"))) == ["off", "polite"]
+
+
 def test_where_the_pad_rests_is_said(visit: Visit) -> None:
     page = visit()
     for x in ("0.10", "0.20"):

@@ -9,6 +9,7 @@ import { imagesOf, inWords, PLACES, Renderer, withAddresses } from "./renderer.j
 
 const FRAMES_A_SECOND = 24;
 const PATIENCE = 400; // milliseconds of drawing after which it is told how far it is
+const REST = 400; // milliseconds without another picture after which one is said
 const ADDRESS_DELAY = 200; // milliseconds; browsers refuse an address that changes too often
 
 const find = (id) => document.getElementById(id);
@@ -25,6 +26,7 @@ let turn = 0; // number of the latest drawing: an earlier one stops
 let nextImage = 0; // where the next drawing begins: where the last was left, so that under a moving hand all images have their turn
 let drawing = Promise.resolve(); // ends when the latest drawing does
 let addressTimer = 0;
+let resting = 0; // timer after which a picture is said
 
 async function start() {
   const site = await readSite();
@@ -101,7 +103,7 @@ async function draw(wanted, stale) {
     images.forEach((image, index) => picture.put(first + index, image));
     nextImage = (first + images.length) % points.length;
     done += images.length;
-    if (performance.now() - began > PATIENCE) find("status").textContent = `Drawing ${done} of ${points.length} …`;
+    if (performance.now() - began > PATIENCE) tell(`Drawing ${done} of ${points.length} …`);
   }
   if (!stale()) finished(wanted, points.length, performance.now() - began, opened.backend);
 }
@@ -140,7 +142,9 @@ function reveal(name) {
 function finished(wanted, count, milliseconds, backend) {
   find("save").disabled = false;
   const what = wanted.screen === "walk" ? "frames" : count === 1 ? "image" : "images";
-  find("status").textContent = `${count} ${what} in ${inWords(milliseconds)} ${PLACES[backend]}`;
+  const words = `${count} ${what} in ${inWords(milliseconds)} ${PLACES[backend]}`;
+  tell(words);
+  resting = setTimeout(tell, REST, words, "polite");
   const { canvas } = pictureOf[wanted.screen];
   const of = [wanted.checkpoint, wanted.className].filter(Boolean).join(", ");
   canvas.setAttribute("aria-label", wanted.screen === "walk" ? `Film through ${wanted.stops.length} seeds of ${of}` : `${count} ${what} of ${of}`);
@@ -153,7 +157,14 @@ function fail(error) {
   opening = { name: "", opened: null };
   reveal("failure");
   find("failure").querySelector("p").textContent = error.message;
-  find("status").textContent = "";
+  tell("");
+}
+
+// A screen reader is told neither of progress nor of a picture that another follows soon.
+function tell(words, live = "off") {
+  clearTimeout(resting);
+  find("status").ariaLive = live;
+  find("status").textContent = words;
 }
 
 // Of a film what is saved is the frame in sight; a grid carries its recipe.

@@ -29,7 +29,7 @@ const wander = makeWander({
   repaint: refresh,
   tell: (plane, rests) => window.dispatchEvent(new CustomEvent("resgen-wander", { detail: { plane, rests } })),
 });
-const REST = 400; // milliseconds in which no hand moves a control and no picture comes: what hangs on one is drawn then, and keeps no other waiting
+const REST = 400; // milliseconds in which no hand moves a control and no picture comes: it is said then, and what hangs on it drawn, keeping no other waiting
 find(".rg-view").told = {};
 let sprite = new Image();
 let view = null;
@@ -110,7 +110,7 @@ function takeDrawn({ view: of, picture, parts, plane, status }) {
   if (status) tellStatus(status, "off");
 }
 
-// While a hand turns something, a screen reader is told nothing: what the turn is left at is said.
+// A screen reader is told of no picture that another follows soon: what the hand is left at is said.
 function tellStatus(words, live) {
   const status = find(".rg-status");
   status.ariaLive = live;
@@ -132,6 +132,7 @@ function tellAtRest() {
 
 function tellRested() {
   if (!isTold()) tellChosen();
+  if (rested !== view) tellStatus(view.status, "polite");
   rested = view;
   if (settings.wanders) window.dispatchEvent(new CustomEvent("resgen-rests", { detail: view }));
 }
@@ -174,7 +175,7 @@ async function show() {
   if (chosen >= view.captions.length) chosen = -1;
   find(".rg-loading").hidden = true;
   refresh();
-  tellStatus(view.status, "polite");
+  tellStatus(view.status, "off");
   const isOld = settings.wanders && !window.dispatchEvent(new CustomEvent("resgen-came", { detail: view, cancelable: true })); // a hand has turned on since
   tellAtRest();
   share();

@@ -6,11 +6,13 @@ function makeTiles({ root, choose }) {
   function lay(next) {
     laid = next;
     const { captions, kinds, columns, rows } = next;
+    const isHeldAway = placeOf(document.activeElement) >= captions.length;
     root.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
     root.style.gridTemplateRows = `repeat(${rows}, 1fr)`;
     while (root.children.length > captions.length) root.lastChild.remove();
     while (root.children.length < captions.length) root.append(Object.assign(document.createElement("button"), { type: "button" }));
     [...root.children].forEach((button, index) => dress(button, captions[index], kinds[index], index));
+    if (isHeldAway) focus(0); // for the keys
   }
 
   function dress(button, caption, kind, index) {
