@@ -170,6 +170,27 @@ def test_a_file_that_is_missing_is_said_and_can_be_asked_for_again(open_site: Op
     painted(page, SHIPPED_ONE)
 
 
+def test_who_chooses_another_generator_waits_for_that_one_alone(open_site: Open) -> None:
+    page = open_site("checkpoint=plain")
+    routed(page, f"**/{SHIPPED_ONE}/synthesis.onnx?*", lambda route: None)  # it never comes
+    with page.expect_request(f"**/{SHIPPED_ONE}/synthesis.onnx?*"):
+        page.get_by_label("Generator", exact=True).select_option(SHIPPED_ONE)
+    expect(page.locator("#waiting-words")).to_contain_text(SHIPPED_ONE)
+    page.get_by_label("Generator", exact=True).select_option("plain")
+    expect(page.locator("#waiting-words")).not_to_contain_text(SHIPPED_ONE)
+    painted(page, "checkpoint=plain")
+
+
+def test_of_pictures_that_follow_each_other_the_last_is_said(open_site: Open) -> None:
+    page = open_site("checkpoint=plain&seeds=0-3")
+
+    def turn() -> None:
+        page.get_by_label("Truncation", exact=True).fill("0.5")
+        painted(page, "truncation")
+
+    assert said(page, "#status", turn)[-2:] == ["off", "polite"]
+
+
 @pytest.mark.parametrize("changed", [False, True])
 def test_a_runtime_from_elsewhere_is_used_if_it_is_the_one_that_was_published(open_site: Open, tmp_path: Path, changed: bool) -> None:
     sources = runtime.place_runtime(tmp_path, runtime.CDN)

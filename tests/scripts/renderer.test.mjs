@@ -44,7 +44,8 @@ test("after a start that failed all is counted again that is fetched again", asy
   const renderer = new Renderer({ script: { bytes: 100 } });
   const counted = [];
   const open = () => renderer.open({ directions: [], classes: [], wDim: 1 }, { latents: { bytes: 10 } }, (_, all) => counted.push(all));
-  for (const told of [{ value: { backend: "wasm", latents: new ArrayBuffer(4) } }, { error: "It failed." }]) {
+  const answers = [{ value: { backend: "wasm", latents: new ArrayBuffer(4) } }, { error: "Another was chosen.", hasStarted: true }, { error: "It failed.", hasStarted: false }];
+  for (const told of answers) {
     const opening = open().catch((error) => error);
     workers[0].answer(workers[0].asked.at(-1).id, { bytes: 1 });
     workers[0].answer(workers[0].asked.at(-1).id, told);
@@ -52,7 +53,7 @@ test("after a start that failed all is counted again that is fetched again", asy
   }
   open();
   workers[0].answer(workers[0].asked.at(-1).id, { bytes: 1 });
-  assert.deepEqual(counted, [110, 10, 110]);
+  assert.deepEqual(counted, [110, 10, 10, 110]);
 });
 
 test("a backend whose sessions cannot even be released makes room for the next", async () => {

@@ -19,9 +19,9 @@ export async function loadRuntime(runtime, progress) {
   return ort;
 }
 
-/** A file's bytes. Throws an Error with a sentence. */
-export async function fetchBytes({ url, integrity }, progress) {
-  const response = await fetch(url, integrity ? { integrity } : {}).catch(() => null);
+/** A file's bytes; `signal` ends the fetching. Throws an Error with a sentence. */
+export async function fetchBytes({ url, integrity }, progress, signal) {
+  const response = await fetch(url, { integrity, signal }).catch(() => null);
   const name = new URL(url).pathname.split("/").pop();
   if (!response) throw new Error(`${name} could not be fetched${integrity ? ", or is not the file it should be" : ""}: check the connection, then try again.`);
   if (!response.ok) throw new Error(`${name} is missing on this site (status ${response.status}): its folder was not copied whole.`);

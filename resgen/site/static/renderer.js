@@ -25,18 +25,18 @@ export class Renderer {
   }
 
   /**
-   * Make a checkpoint of site.json the one that draws.
+   * Make a checkpoint of site.json the one that draws; one that is not open yet fails.
    * @param graphs {mapping, synthesis, latents}: each {url, bytes}
    * @param {(arrived: number, all: number) => void} progress told how many bytes have arrived, of how many
    * @returns {Promise<{checkpoint, backend: string}>} the checkpoint with its latents; "webgpu" or "wasm"
    */
   async open(checkpoint, graphs, progress) {
     const sources = { ...graphs, ...this.#runtime };
-    const all = Object.values(this.#started ? graphs : sources).reduce((sum, { bytes }) => sum + bytes, 0);
+    const all = () => Object.values(this.#started ? graphs : sources).reduce((sum, { bytes }) => sum + bytes, 0); // known once the one before has ended
     let arrived = 0;
-    const told = (bytes) => progress((arrived += bytes), all);
+    const told = (bytes) => progress((arrived += bytes), all());
     const opening = this.#ask("open", { checkpoint, sources }, [], told);
-    opening.catch(() => (this.#started = false));
+    opening.catch(({ hasStarted = false }) => (this.#started = hasStarted));
     const { backend, latents } = await opening;
     this.#started = true;
     return { checkpoint: { ...checkpoint, latents: readLatents(latents, checkpoint) }, backend };
@@ -97,7 +97,7 @@ export class Renderer {
     });
   }
 
-  #hear({ id, value, error, bytes }) {
+  #hear({ id, value, error, bytes, hasStarted }) {
     const asked = this.#asked.get(id);
     if (!asked) return; // the rest of what could not be loaded whole
     if (bytes !== undefined) {
@@ -106,7 +106,7 @@ export class Renderer {
     }
     this.#asked.delete(id);
     if (error === undefined) asked.resolve(value);
-    else asked.reject(new Error(error));
+    else asked.reject(Object.assign(new Error(error), { hasStarted }));
   }
 
   #fail(sentence) {

@@ -116,12 +116,14 @@ function open(checkpoint) {
 
 async function load(checkpoint) {
   reveal("waiting");
-  find("waiting-words").textContent = `Loading ${checkpoint.name}`;
+  const { name } = checkpoint;
+  find("waiting-words").textContent = `Loading ${name}`;
   find("progress").value = 0;
   const { graphs, ...entry } = checkpoint;
   return renderer.open(entry, graphs, (arrived, all) => {
+    if (opening.name !== name) return; // another was chosen since
     find("progress").value = arrived / all;
-    find("waiting-words").textContent = arrived < all ? `Loading ${checkpoint.name}, ${Math.round(all / 1e6)} MB` : `Preparing ${checkpoint.name}`;
+    find("waiting-words").textContent = arrived < all ? `Loading ${name}, ${Math.round(all / 1e6)} MB` : `Preparing ${name}`;
   });
 }
 
