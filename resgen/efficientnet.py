@@ -48,14 +48,14 @@ class PretrainedEyes(nn.Module):
 
     def pooled(self, images: Tensor) -> Tensor:
         """The network's last layer before its classes, averaged over space [N, 1280]: what the metrics compare."""
-        return F.relu6(self.head(self._walk(images)[-1])).float().mean(dim=(2, 3))
+        return _activated(self.head(self._walk(images)[-1])).float().mean(dim=(2, 3))
 
     def _walk(self, images: Tensor) -> list[Tensor]:
         x = F.interpolate(images, (self.side, self.side), mode="bilinear", antialias=images.shape[-1] > self.side)
         x = x * (127.5 / 128) + 0.5 / 128  # the network knows (0..255 - 127) / 128
         x = x.to(quick_dtype(x.device.type)).contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, enabled=False):
-            x, found = F.relu6(self.stem(x)), []
+            x, found = _activated(self.stem(x)), []
             for block in self.blocks:
                 if block.depthwise.stride == 2:  # type: ignore[union-attr]
                     found.append(x)
@@ -77,8 +77,8 @@ class InvertedBlock(nn.Module):
         self.project = FoldedConv(state, f"{prefix}_project_conv", f"{prefix}_bn2")
 
     def forward(self, x: Tensor) -> Tensor:
-        h = F.relu6(self.expand(x)) if self.expand is not None else x
-        h = self.project(F.relu6(self.depthwise(h)))
+        h = _activated(self.expand(x)) if self.expand is not None else x
+        h = self.project(_activated(self.depthwise(h)))
         return x + h if h.shape == x.shape else h
 
 
@@ -120,10 +120,15 @@ class HalvingDepthwise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (weight,), (gradient,) = ctx.saved_tensors, gradients
-        spread = torch.zeros(ctx.shape, dtype=gradient.dtype, device=gradient.device).contiguous(memory_format=torch.channels_last)
+        spread = torch.empty(ctx.shape, dtype=gradient.dtype, device=gradient.device, memory_format=torch.channels_last).zero_()
         first = 1 - ctx.shape[-1] % 2  # an even side is padded by one less on the left, so its outputs lie at odd pixels
         spread[:, :, first::2, first::2] = gradient
         return F.conv2d(spread, weight.flip(2, 3), None, 1, weight.shape[-1] // 2, groups=len(weight)), None, None
+
+
+def _activated(x: Tensor) -> Tensor:
+    """ReLU6 in place of x, a convolution's result, which its gradient does not need."""
+    return F.relu6(x, inplace=True)
 
 
 def _pad(x: Tensor, kernel: int) -> Tensor:
