@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from resgen.errors import CheckpointError
-from resgen.interop import biggan, dcgan, mimicry, onnx_files, programs, pytorch_gan, r3gan, studiogan, stylegan2, stylegan3
+from resgen.interop import biggan, dcgan, mimicry, onnx_files, programs, pytorch_gan, r3gan, rosinality, studiogan, stylegan2, stylegan3
 from resgen.interop.files import ONNX_SUFFIX, PICKLE_SUFFIX, is_saved_by_torch, read_states
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
 from resgen.interop.reading import ImportOptions, Reading, refuse_sigmoid
@@ -35,6 +35,7 @@ READERS: dict[str, Reader] = {
     "biggan": biggan,
     "studiogan": studiogan,
     "r3gan": r3gan,
+    "rosinality": rosinality,
     "pytorch-gan": pytorch_gan,
     "dcgan": dcgan,  # last: it looks at shapes alone
 }  # pyright: ignore[reportAssignmentType]
@@ -61,8 +62,9 @@ def read_file(path: Path, asked: ImportOptions, wanted: str = "") -> tuple[str, 
 
 
 def _read_states(path: Path, states: list[tuple[str, State]], asked: ImportOptions, wanted: str) -> tuple[str, Reading]:
+    tables = dict(states)
     for place, raw in states:
-        state = older_names(raw)
+        state = older_names(raw | _mean_w(tables.get(place.rpartition(".")[0], {})))
         for name, reader in READERS.items():
             if wanted in ("", name) and reader.sniff(state):
                 if reader.SETTINGS is not None:
@@ -70,6 +72,11 @@ def _read_states(path: Path, states: list[tuple[str, State]], asked: ImportOptio
                 reading = _read(partial(_read_whole, path, name, reader, state, asked), path)
                 return name, replace(reading, remarks=(*([f"It is read from {place[:100]!r}."] if place else []), *reading.remarks))
     raise CheckpointError(f"{path.name} is not recognised as any of: {wanted or ', '.join(KINDS)}; export the network to ONNX and import that.")
+
+
+def _mean_w(beside: State) -> State:
+    """The mean w that rosinality's files keep beside a network."""
+    return {name: value for name, value in beside.items() if name == rosinality.MEAN_W}
 
 
 def _read_whole(path: Path, name: str, reader: Reader, state: State, asked: ImportOptions) -> Reading:

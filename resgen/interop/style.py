@@ -15,6 +15,7 @@ from resgen.interop.pickles import Plain, StoredArray
 LEAK = 0.2  # slope of the leaky ReLU below zero
 ACTIVATION_GAIN = math.sqrt(2)  # keeps variance through it (He et al. 2015)
 MAX_LAYERS = 32
+SLOWED = 0.01  # the learning rate of the mapping network's layers, of the others' (Karras et al. 2019, section 2)
 
 
 class StyleMapping(nn.Module):
@@ -182,6 +183,12 @@ class Folding:
         """An equalised linear layer (Karras et al. 2018, section 4.1)."""
         self.copy(f"{ours}.weight", f"{theirs}.weight", settings.number("weight_gain") * gain)
         self.copy(f"{ours}.bias", f"{theirs}.bias", settings.number("bias_gain", 1) * gain)
+
+    def equalised(self, ours: str, theirs: str, rate: float = 1.0) -> None:
+        """The same, where the gains follow from its shape, and from a learning ``rate`` that is its own."""
+        weight = self.take(f"{theirs}.weight")
+        self.weights[f"{ours}.weight"] = weight * rate / math.sqrt(weight[0].numel())
+        self.weights[f"{ours}.bias"] = self.take(f"{theirs}.bias") * rate
 
     def mapping(self, settings: Settings, layers: int) -> None:
         if settings.has("embed"):

@@ -262,10 +262,15 @@ def _check_supported(blocks: list[Settings], mapping: Settings, stored: dict[str
     mapping.part("fc0").expect("activation", "lrelu")
     for block in blocks:
         block.part("conv1").expect("activation", "lrelu")
-    for name, value in stored.items():
-        is_filter = name.startswith("synthesis.") and name.endswith("resample_filter")
-        if is_filter and (value.shape != (4, 4) or not torch.allclose(value.float(), _taps().outer(_taps()), atol=1e-4)):
-            raise CheckpointError("The generator resamples with another filter than this version can; only [1, 3, 3, 1] is known.")
+    for name in stored:
+        if name.startswith("synthesis.") and name.endswith("resample_filter"):
+            check_filter(stored[name])
+
+
+def check_filter(found: Tensor, gain: float = 1.0) -> None:
+    """Refuse a filter other than `BINOMIAL` times a ``gain``. Raises CheckpointError."""
+    if found.shape != (4, 4) or not torch.allclose(found.float(), _taps().outer(_taps()) * gain, atol=1e-4):
+        raise CheckpointError("The generator resamples with another filter than this version can; only [1, 3, 3, 1] is known.")
 
 
 def _fold_block(folding: Folding, depth: int, settings: Settings, config: StyleGAN2Config) -> None:
