@@ -4,10 +4,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from resgen.errors import CheckpointError
-from resgen.interop import biggan, dcgan, mimicry, onnx_files, programs, pytorch_gan, r3gan, rosinality, studiogan, stylegan2, stylegan3
+from resgen.interop import (
+    biggan,
+    dcgan,
+    mimicry,
+    onnx_files,
+    programs,
+    pytorch_gan,
+    r3gan,
+    rosinality,
+    studiogan,
+    stylegan2,
+    stylegan2_states,
+    stylegan3,
+)
 from resgen.interop.files import ONNX_SUFFIX, PICKLE_SUFFIX, is_saved_by_torch, read_states
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
 from resgen.interop.reading import ImportOptions, Reading, refuse_sigmoid
@@ -27,7 +40,7 @@ class PickleReader(Protocol):
     """A module that reads one kind of pickled network, for which its settings are needed beside its tensors."""
 
     sniff: Callable[[Plain], bool]
-    read: Callable[[Plain], Reading]
+    read: Callable[[State, Plain], Reading]
 
 
 READERS: dict[str, Reader] = {
@@ -36,6 +49,7 @@ READERS: dict[str, Reader] = {
     "studiogan": studiogan,
     "r3gan": r3gan,
     "rosinality": rosinality,
+    "stylegan2": stylegan2_states,
     "pytorch-gan": pytorch_gan,
     "dcgan": dcgan,  # last: it looks at shapes alone
 }  # pyright: ignore[reportAssignmentType]
@@ -43,7 +57,7 @@ PICKLED: dict[str, PickleReader] = {"stylegan2": stylegan2, "stylegan3": stylega
 MAX_MEANS = 1 << 25  # numbers of the mean latents of all classes
 ALWAYS = ("classes",)  # settings that go with any file
 GRAPH, PROGRAM = "onnx", "program"
-KINDS = (*READERS, *PICKLED, GRAPH)
+KINDS = (*dict.fromkeys((*READERS, *PICKLED)), GRAPH)
 
 
 def read_file(path: Path, asked: ImportOptions, wanted: str = "") -> tuple[str, Reading]:
@@ -69,7 +83,7 @@ def _read_states(path: Path, states: list[tuple[str, State]], asked: ImportOptio
             if wanted in ("", name) and reader.sniff(state):
                 if reader.SETTINGS is not None:
                     asked.check_settings((*reader.SETTINGS, *ALWAYS))
-                reading = _read(partial(_read_whole, path, name, reader, state, asked), path)
+                reading = _read(partial(_read_whole, path, name, reader.read, state, asked), path)
                 return name, replace(reading, remarks=(*([f"It is read from {place[:100]!r}."] if place else []), *reading.remarks))
     raise CheckpointError(f"{path.name} is not recognised as any of: {wanted or ', '.join(KINDS)}; export the network to ONNX and import that.")
 
@@ -79,10 +93,12 @@ def _mean_w(beside: State) -> State:
     return {name: value for name, value in beside.items() if name == rosinality.MEAN_W}
 
 
-def _read_whole(path: Path, name: str, reader: Reader, state: State, asked: ImportOptions) -> Reading:
-    """What a reader makes of all of a state dict. Raises CheckpointError where it leaves tensors out, and whatever the reader trips over."""
+def _read_whole(path: Path, name: str, read: Callable[[State, Any], Reading], state: State, about: ImportOptions | Plain) -> Reading:
+    """What a reader makes of all of a state dict, given what is known ``about`` it. Raises CheckpointError where it leaves tensors out, and
+    whatever the reader trips over.
+    """
     watched = Watched(state)
-    reading = reader.read(watched, asked)
+    reading = read(watched, about)
     if left := watched.unread:
         raise CheckpointError(
             f"{path.name} looks like {name}, but also holds {', '.join(left[:3])}, which would be left out; export its network to ONNX and import that."
@@ -97,12 +113,13 @@ def _read_pickled(path: Path, asked: ImportOptions, wanted: str) -> tuple[str, R
         raise CheckpointError(
             f"{path.name} holds no network called G_ema or G; choose a .pkl file that a training wrote, or save the generator's state_dict() with torch.save."
         )
+    state = tensors(whole)
     for name, reader in PICKLED.items():
         if wanted in ("", name) and reader.sniff(whole):
             asked.check_settings(ALWAYS)
             refuse_sigmoid(asked)
-            return name, _read(partial(reader.read, whole), path)
-    return _read_states(path, [("", tensors(whole))], asked, wanted)
+            return name, _read(partial(_read_whole, path, name, reader.read, state, whole), path)
+    return _read_states(path, [("", state)], asked, wanted)
 
 
 def _lacking(error: Exception) -> str:

@@ -11,6 +11,7 @@ from resgen.architecture import check_ranges
 from resgen.blocks import pixel_norm
 from resgen.errors import CheckpointError
 from resgen.interop.pickles import Plain, StoredArray
+from resgen.interop.states import State
 
 LEAK = 0.2  # slope of the leaky ReLU below zero
 ACTIVATION_GAIN = math.sqrt(2)  # keeps variance through it (He et al. 2015)
@@ -159,9 +160,9 @@ class Settings:
 class Folding:
     """The tensors of a file made into weights of a network of ours: gains that the original applies at each pass go into them once."""
 
-    def __init__(self, stored: dict[str, Tensor]) -> None:
+    def __init__(self, stored: State) -> None:
         self.stored = stored
-        self.weights: dict[str, Tensor] = {}
+        self.weights: State = {}
 
     def take(self, name: str) -> Tensor:
         """A tensor of the file, in float32. Raises CheckpointError."""
@@ -201,7 +202,7 @@ class Folding:
         return self.take("mapping.w_avg").expand(max(1, num_classes), -1)
 
 
-def mapping_sizes(settings: Settings, stored: dict[str, Tensor]) -> tuple[tuple[int, ...], int]:
+def mapping_sizes(settings: Settings, stored: State) -> tuple[tuple[int, ...], int]:
     """Widths of the mapping from z to w, and of the class embedding (0: none), by the shapes in the file."""
     count = settings.whole("num_layers")
     check_ranges([(count, 1, MAX_LAYERS)])
@@ -210,7 +211,7 @@ def mapping_sizes(settings: Settings, stored: dict[str, Tensor]) -> tuple[tuple[
     return (settings.whole("z_dim"), *widths), embed
 
 
-def _rows(stored: dict[str, Tensor], name: str) -> int:
+def _rows(stored: State, name: str) -> int:
     value = stored.get(name)
     if value is None or value.ndim != 2:
         raise CheckpointError(f"The file lacks the generator's {name}; fetch it again.")

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from resgen.architecture import MAX_CLASSES, Described, Generator, check_ranges, check_sizes, one_gain
 from resgen.budget import MAX_RESOLUTION, MAX_WIDTH
 from resgen.errors import CheckpointError
-from resgen.interop.pickles import Plain, tensors
+from resgen.interop.pickles import Plain
 from resgen.interop.reading import Reading
+from resgen.interop.states import State
 from resgen.interop.style import (
     ACTIVATION_GAIN,
     LEAK,
@@ -224,9 +225,8 @@ def sniff(state: Plain) -> bool:
     return first is not None and first.part("conv1") is not None
 
 
-def read(state: Plain) -> Reading:
-    """The network in a generator's plain state. Raises CheckpointError."""
-    stored = tensors(state)
+def read(stored: State, state: Plain) -> Reading:
+    """The network in a generator's tensors and its plain state. Raises CheckpointError."""
     whole = Settings(state, "generator")
     config = _config(whole, stored)
     folding = Folding(stored)
@@ -237,7 +237,7 @@ def read(state: Plain) -> Reading:
     return Reading(config, folding.weights, mean_w=folding.mean_w(config.num_classes))
 
 
-def _config(whole: Settings, stored: dict[str, Tensor]) -> StyleGAN2Config:
+def _config(whole: Settings, stored: State) -> StyleGAN2Config:
     synthesis, mapping = whole.part("synthesis"), whole.part("mapping")
     resolution = whole.whole("img_resolution")
     check_ranges([(resolution, 4, MAX_RESOLUTION)])
@@ -257,7 +257,7 @@ def _config(whole: Settings, stored: dict[str, Tensor]) -> StyleGAN2Config:
     )
 
 
-def _check_supported(blocks: list[Settings], mapping: Settings, stored: dict[str, Tensor]) -> None:
+def _check_supported(blocks: list[Settings], mapping: Settings, stored: State) -> None:
     """Refuse activations and filters that no published configuration uses. Raises CheckpointError."""
     mapping.part("fc0").expect("activation", "lrelu")
     for block in blocks:

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 from resgen.architecture import MAX_CLASSES, Described, Generator, check_ranges, check_sizes
 from resgen.budget import MAX_RESOLUTION, MAX_WIDTH
 from resgen.errors import CheckpointError
-from resgen.interop.pickles import Plain, tensors
+from resgen.interop.pickles import Plain
 from resgen.interop.reading import Reading
+from resgen.interop.states import State
 from resgen.interop.style import (
     ACTIVATION_GAIN,
     LEAK,
@@ -235,9 +236,8 @@ def sniff(state: Plain) -> bool:
     return synthesis is not None and synthesis.part("input") is not None and bool(_layer_names(synthesis))
 
 
-def read(state: Plain) -> Reading:
-    """The network in a generator's plain state. Raises CheckpointError."""
-    stored = tensors(state)
+def read(stored: State, state: Plain) -> Reading:
+    """The network in a generator's tensors and its plain state. Raises CheckpointError."""
     whole = Settings(state, "generator")
     names = _layer_names(whole.part("synthesis").module)
     config = _config(whole, names, stored)
@@ -260,7 +260,7 @@ def _layer_names(synthesis: Plain) -> list[str]:
     return sorted(found, key=lambda name: int(name[1:].split("_")[0]))
 
 
-def _config(whole: Settings, names: list[str], stored: dict[str, Tensor]) -> StyleGAN3Config:
+def _config(whole: Settings, names: list[str], stored: State) -> StyleGAN3Config:
     synthesis = whole.part("synthesis")
     check_ranges([(len(names), 2, MAX_LAYERS + 1)])
     layers = [synthesis.part(name) for name in names]
@@ -288,7 +288,7 @@ def _config(whole: Settings, names: list[str], stored: dict[str, Tensor]) -> Sty
     )
 
 
-def _check_filters(network: StyleGAN3, names: list[str], stored: dict[str, Tensor]) -> None:
+def _check_filters(network: StyleGAN3, names: list[str], stored: State) -> None:
     """Refuse a file whose filters are not those that its bands ask for. Raises CheckpointError."""
     for layer, name in zip(cast(list[_Layer], network.layers), names, strict=False):
         for ours, theirs in ((layer.rising, "up_filter"), (layer.falling, "down_filter")):

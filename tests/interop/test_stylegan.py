@@ -18,7 +18,7 @@ from torch import Tensor
 
 from resgen.errors import CheckpointError
 from resgen.interop import stylegan2, stylegan3
-from resgen.interop.pickles import Plain, averaged_generator, read_pickle
+from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
 from resgen.interop.readers import check, read_file
 from resgen.interop.reading import ImportOptions
 from resgen.interop.stylegan2 import StyleGAN2Config
@@ -49,10 +49,10 @@ def built(config: Any, weights: dict[str, Tensor]) -> Any:
     return network.eval().requires_grad_(False)
 
 
-def difference(path: Path) -> float:
+def difference(path: Path, drawn: Path | None = None) -> float:
     """The largest between our images and the original's, black being -1 and white 1; at most 1e-5 between the mapped latents."""
     network = opened(path)
-    made = np.load(path.with_suffix(".npz"))
+    made = np.load((drawn or path).with_suffix(".npz"))
     w = network.map(torch.tensor(made["z"]), torch.tensor(made["c"]) if network.config.num_classes else None)
     assert np.abs(w[:, 0].numpy() - made["w"]).max() < 1e-5
     images = torch.cat([network.synthesise(part) for part in w.split(8)]).numpy()
@@ -68,6 +68,34 @@ def network(request: pytest.FixtureRequest) -> Any:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_draws_what_the_original_drew(path: Path) -> None:
     assert difference(path) < 1e-4  # of 2 / 255
+
+
+@pytest.mark.parametrize("name", ["skip-classes-32", "resnet-32"])
+def test_a_state_dict_draws_as_the_whole_object(name: str, tmp_path: Path) -> None:
+    """All but a clamp, which it does not tell of, follows from names and shapes."""
+    pickled = HERE / "stylegan" / f"{name}.pkl"
+    torch.save({"state_dict": tensors(plain(pickled)), "step": 3}, tmp_path / "theirs.pth")
+    assert difference(tmp_path / "theirs.pth", pickled) < 1e-4
+    kind, reading = read_file(tmp_path / "theirs.pth", ImportOptions())
+    _, whole = read_file(pickled, ImportOptions())
+    assert kind == "stylegan2" and reading.config == whole.config and "clamped" in reading.remarks[-1]
+    assert reading.mean_w is not None and whole.mean_w is not None and torch.equal(reading.mean_w, whole.mean_w)
+
+
+def test_a_state_dict_may_be_of_a_network_without_either_images_on_the_way_or_noise(tmp_path: Path) -> None:
+    state = tensors(plain(HERE / "stylegan" / "skip-classes-32.pkl"))
+    kept = {name: value for name, value in state.items() if ".noise_" not in name and (".torgb." not in name or ".b32." in name)}
+    torch.save(kept, tmp_path / "theirs.pth")
+    config: Any = read_file(tmp_path / "theirs.pth", ImportOptions())[1].config
+    assert (config.architecture, config.noise, config.num_classes) == ("orig", False, 3)
+
+
+@pytest.mark.parametrize("name", ["synthesis.b8.conv1.mask", "attention.weight"])
+def test_tensors_that_would_be_left_out_are_told(name: str, tmp_path: Path) -> None:
+    state = tensors(plain(HERE / "stylegan" / "resnet-32.pkl"))
+    torch.save(state | {name: torch.ones(3, 3)}, tmp_path / "theirs.pth")
+    with pytest.raises(CheckpointError, match=f"also holds {name}"):
+        read_file(tmp_path / "theirs.pth", ImportOptions())
 
 
 @pytest.mark.parametrize("repository", REPOSITORIES)
@@ -149,7 +177,7 @@ def test_gains_do_nothing_where_there_is_neither() -> None:
 
 def test_reads_the_average_w() -> None:
     state = plain(HERE / "stylegan" / "t-classes-32.pkl")
-    mean_w, mapping = stylegan3.read(state).mean_w, state.part("mapping")
+    mean_w, mapping = stylegan3.read(tensors(state), state).mean_w, state.part("mapping")
     assert mapping is not None and mean_w is not None
     assert torch.equal(mean_w, mapping.state["_buffers"]["w_avg"].tensor().expand(3, -1))
 
@@ -244,7 +272,7 @@ def test_refuses_files_that_describe_another_network(reader: ModuleType, file: s
     state = plain(HERE / "stylegan" / f"{file}.pkl")
     change(state, value)
     with pytest.raises(CheckpointError):
-        check(reader.read(state), HERE)
+        check(reader.read(tensors(state), state), HERE)
 
 
 def test_a_strength_of_many_numbers_is_refused() -> None:
@@ -253,7 +281,7 @@ def test_a_strength_of_many_numbers_is_refused() -> None:
     conv = state.part("synthesis").part("b8").part("conv1").state  # pyright: ignore[reportOptionalMemberAccess]
     conv["_parameters"]["noise_strength"] = conv["_parameters"]["bias"]
     with pytest.raises(CheckpointError, match="one number"):
-        stylegan2.read(state)
+        stylegan2.read(tensors(state), state)
 
 
 @pytest.mark.parametrize("state", [Plain("Generator"), Plain("Generator", {"_modules": []}), Plain("G", {"_modules": {"synthesis": 3}})])
