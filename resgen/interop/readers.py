@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from resgen.errors import CheckpointError
 from resgen.interop import (
     biggan,
+    biggan_pytorch,
     dcgan,
     mimicry,
     onnx_files,
@@ -46,6 +47,7 @@ class PickleReader(Protocol):
 READERS: dict[str, Reader] = {
     "mimicry": mimicry,
     "biggan": biggan,
+    "biggan-pytorch": biggan_pytorch,
     "studiogan": studiogan,
     "r3gan": r3gan,
     "rosinality": rosinality,

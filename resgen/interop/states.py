@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 State = dict[str, Tensor]
-_IDLE = re.compile(r"(^|\.)(num_batches_tracked|Kernel)$")  # what a norm counts; R3GAN's filters, which are those of its paper
+_IDLE = re.compile(r"(^|\.)(num_batches_tracked|Kernel|sv0)$")  # what norms note; R3GAN's filters, which are those of its paper
 _PARTS = {"original": "orig", "0._u": "u", "0._v": "v"}  # torch.nn.utils.parametrizations.spectral_norm, torch.nn.utils.spectral_norm
 _PARAMETRIZED = re.compile(r"\bparametrizations\.(\w+)\.(original|0\._u|0\._v)$")
 

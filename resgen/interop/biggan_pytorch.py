@@ -1,0 +1,83 @@
+"""Reader of ajbrock/BigGAN-PyTorch (Brock et al. 2019), with or without a shared embedding of classes and parts of z for each block."""
+
+import math
+import re
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from resgen.interop.reading import ImportOptions, Reading
+from resgen.interop.resnet import ResNetConfig
+from resgen.interop.states import State, before_tanh, named
+
+SETTINGS: tuple[str, ...] = ()
+EPSILON = 1e-5
+
+
+def sniff(state: State) -> bool:
+    """Whether these are the tensors of one of its generators."""
+    return {"linear.weight", "output_layer.2.weight", "blocks.0.0.bn1.stored_mean", "blocks.0.0.bn1.gain.weight", "blocks.0.0.conv_sc.weight"} <= set(
+        state
+    )
+
+
+def read(state: State, asked: ImportOptions) -> Reading:
+    blocks = 1 + max(int(found[1]) for name in state if (found := re.match(r"blocks\.(\d{1,2})\.0\.", name)))
+    shared, project, gain = state.get("shared.weight"), _layer(state, "linear"), state["blocks.0.0.bn1.gain.weight"]
+    classes, embedding = (len(gain), 0) if shared is None else shared.shape
+    chunk, stem_width = project["weight"].shape[1], state["blocks.0.0.conv1.weight"].shape[1]
+    chunked = shared is not None and gain.shape[1] > embedding
+    config = ResNetConfig(
+        num_classes=classes,
+        image_channels=len(state["output_layer.2.bias"]),
+        z_dim=chunk * (blocks + 1) if chunked else chunk,
+        base_resolution=math.isqrt(len(project["bias"]) // stem_width),
+        stem_width=stem_width,
+        widths=tuple(len(state[f"blocks.{index}.0.conv2.bias"]) for index in range(blocks)),
+        embedding=embedding,
+        chunked=chunked,
+        attention=tuple(index for index in range(blocks) if f"blocks.{index}.1.gamma" in state),
+    )
+    weights: State = named("project", project) | ({} if shared is None else {"embed": shared.float()})
+    for index in range(blocks):
+        for theirs, ours in (("conv1", "conv1"), ("conv2", "conv2"), ("conv_sc", "skip")):
+            weights |= named(f"blocks.{index}.{ours}", _layer(state, f"blocks.{index}.0.{theirs}"))
+        for part in (1, 2):
+            weights |= named(f"blocks.{index}.norm{part}", _norm(state, f"blocks.{index}.0.bn{part}", shared is None))
+    for index in config.attention:
+        weights |= named(f"attention.{index}", _attention(state, f"blocks.{index}.1"))
+    last = torch.cat([state["output_layer.0.gain"].float(), state["output_layer.0.bias"].float()])
+    weights |= named("norm", {**_statistics(state, "output_layer.0"), "bias": last})
+    return Reading(config, weights | named("to_image", before_tanh(_layer(state, "output_layer.2"), asked.output)))
+
+
+def _weight(state: State, name: str) -> Tensor:
+    """Where it is spectrally normalised, its largest singular value is estimated from the vector that the file keeps, as each of its passes does."""
+    weight = state[f"{name}.weight"].float()
+    if f"{name}.u0" not in state:
+        return weight
+    matrix = weight.flatten(1)
+    right = F.normalize(state[f"{name}.u0"].float() @ matrix)
+    return weight / (right @ matrix.T).norm()
+
+
+def _layer(state: State, name: str) -> State:
+    return {"weight": _weight(state, name), "bias": state[f"{name}.bias"].float()}
+
+
+def _statistics(state: State, name: str) -> State:
+    return {"mean": state[f"{name}.stored_mean"].float(), "deviation": (state[f"{name}.stored_var"].float() + EPSILON).sqrt()}
+
+
+def _norm(state: State, name: str, embedded: bool) -> State:
+    """Scale and shift are linear in a class's embedding, or where they are ``embedded`` themselves, a row for each class."""
+    parts = [_weight(state, f"{name}.{part}") for part in ("gain", "bias")]
+    weight = torch.cat([part.T for part in parts] if embedded else parts)
+    half = len(weight) // 2
+    return {**_statistics(state, name), "weight": weight, "bias": torch.cat([torch.ones(half), torch.zeros(half)])}
+
+
+def _attention(state: State, name: str) -> State:
+    names = (("query", "theta"), ("key", "phi"), ("value", "g"), ("out", "o"))
+    return {f"{ours}.weight": _weight(state, f"{name}.{theirs}") for ours, theirs in names} | {"strength": state[f"{name}.gamma"].float().view(1)}
