@@ -1,8 +1,9 @@
 """Pickles of StyleGAN's kind, read as data: nothing that such a file names is imported, and nothing in it is run.
 
 NVIDIA's networks are pickled with the source of their classes beside their state, and Python's own reader would run it.
-Here the opcodes are decoded by `pickletools` and followed by a stack machine that knows a table of harmless names; objects
-keep their class' name and plain state. Each copy is paid for by the file's own bytes, so that a small file stays small.
+Here the opcodes are decoded by `pickletools` and followed by a stack machine that calls functions of ours alone, for a table of harmless
+names; objects of whatever class keep its name and their plain state. Each copy is paid for by the file's own bytes, so that a small file
+stays small.
 """
 
 import io
@@ -227,7 +228,7 @@ class _NumberType:
 
 
 class _Machine:
-    """The stack machine of one pickle. A name becomes a `_Name`, and a call of it is looked up in `_CALLS` or refused."""
+    """The stack machine of one pickle. A name becomes a `_Name`: a call of it is looked up in `_CALLS` or refused, an object of it is `Plain`."""
 
     def __init__(self, reading: _Reading, storages: bool = False) -> None:
         self.reading = reading
@@ -281,20 +282,20 @@ class _Machine:
         target += items
 
     def name(self, module: object, name: object) -> None:
-        """Push a name that is known. Raises CheckpointError for any other."""
+        """Push a name, of which nothing is looked up."""
         if type(module) is not str or type(name) is not str:
             raise TypeError("not a name")
-        known = _Name(_RENAMED.get(module, module[:80]), name[:80])
-        if known.module.startswith("dnnlib.tflib"):
+        named = _Name(_RENAMED.get(module, module[:80]), name[:80])
+        if named.module.startswith("dnnlib.tflib"):
             raise CheckpointError(f"{self.reading.file} was written with TensorFlow; convert it with legacy.py of NVlabs/stylegan3 first.")
-        if known not in _CALLS and known not in _DATA and not _is_layer(known):
-            raise self.reading.refusal(f"asks for {known.module}.{known.name}, which no network needs and which may be harmful")
-        self.stack.append(known)
+        self.stack.append(named)
 
     def call(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
-        if not isinstance(function, _Name) or function not in _CALLS:
+        if not isinstance(function, _Name):
             raise self.reading.refusal("calls something that no network needs")
+        if function not in _CALLS:
+            raise self.reading.refusal(f"calls {function.module}.{function.name}, which no network needs and which may be harmful")
         if type(arguments) is not tuple:
             raise TypeError("not arguments")
         self.stack.append(_CALLS[function](self.reading, *arguments))
@@ -302,20 +303,15 @@ class _Machine:
     def make(self) -> None:
         """An empty object of a class."""
         arguments, kind = self.stack.pop(), self.stack.pop()
-        if not isinstance(kind, _Name) or arguments != ():
+        if not isinstance(kind, _Name) or type(arguments) is not tuple or (kind in _CALLS and kind not in _DICTS):
             raise self.reading.refusal("makes an object that no network needs")
-        if _is_layer(kind):
-            self.stack.append(Plain(kind.name))
-        elif kind in _DICTS:
-            self.stack.append({})
-        else:
-            raise self.reading.refusal("makes an object that no network needs")
+        self.stack.append({} if kind in _DICTS else Plain(kind.name))
 
     def build(self) -> None:
         """Give the object below its state, without a copy."""
         state, target = self.stack.pop(), self.stack[-1]
-        if isinstance(target, Plain) and type(state) is dict and not target.state:
-            target.state = state
+        if isinstance(target, Plain) and not target.state:
+            target.state = state if type(state) is dict else {}  # no network keeps anything else
         elif isinstance(target, _NumberType):
             target.order = state[1]
         elif isinstance(target, StoredArray):
@@ -404,12 +400,6 @@ def _read_bytes(reading: _Reading, text: object, encoding: object) -> bytes:
     return text.encode("latin1")
 
 
-def _is_layer(known: _Name) -> bool:
-    """Whether the name is of a module of which the state is kept: one of PyTorch's own, or of R3GAN's, which are pickled without their source."""
-    return (known.module.startswith("torch.nn.modules.") or known.module in _R3GAN) and known.name.isidentifier()
-
-
-_R3GAN = {"training.networks", "R3GAN.Networks", "R3GAN.FusedOperators", "R3GAN.Resamplers"}
 _DICTS = {_Name("collections", "OrderedDict"), _Name("dnnlib.util", "EasyDict"), _Name("dnnlib", "EasyDict"), _Name("builtins", "dict")}
 _RENAMED = {"__builtin__": "builtins"}  # how protocols up to 2 write it
 _NUMPY = ("numpy.core", "numpy._core")
@@ -433,13 +423,6 @@ _CALLS: dict[_Name, Callable[..., Any]] = {
         _Name(f"{package}.numeric", "_frombuffer"): lambda _, raw, number, shape, order: StoredArray(_numbers(raw, number, shape, order))
         for package in _NUMPY
     },
-}
-
-# Names that stand for themselves.
-_DATA = {
-    _Name("numpy", "ndarray"),
-    *(_Name(module, name) for module in ("torch", "torch.cuda") for name in _STORAGES),
-    *(_Name("torch", str(dtype).removeprefix("torch.")) for dtype in _STORAGES.values()),
 }
 
 # Opcodes whose argument is the value.

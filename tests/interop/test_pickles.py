@@ -314,6 +314,21 @@ def test_keeps_the_state_of_torch_modules(tmp_path: Path) -> None:
     assert leaky is not None and leaky.state["negative_slope"] == 0.3
 
 
+def test_an_object_of_any_class_is_kept_as_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its class is never looked up, as that of a discriminator beside the network need not be."""
+    (tmp_path / "trap.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Trap:\n    pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = torch.nn.Linear(2, 3)
+    objects = {b"D": b"ctrap\nTrap\n)\x81}X\x01\x00\x00\x00aK\x07sb", b"E": b"cos\nsystem\n)\x81N}\x86b", b"F": b"cos\nsystem\nK\x01\x85\x81"}
+    beside = b"".join(b"X\x01\x00\x00\x00" + key + value for key, value in objects.items())
+    whole = pickle.dumps({"G_ema": module})[:-1] + b"(" + beside + b"u."
+    read: Any = reading(tmp_path, whole)
+    assert read["D"] == Plain("Trap", {"a": 7}) and read["E"] == read["F"] == Plain("system")
+    state = averaged_generator(read)
+    assert state is not None and torch.equal(tensors(state)["weight"], module.weight)
+    assert "trap" not in sys.modules and not (tmp_path / "ran").exists()
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.pkl", tmp_path):
         with pytest.raises(CheckpointError, match="cannot be read"):

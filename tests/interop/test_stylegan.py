@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from resgen.errors import CheckpointError
-from resgen.interop import stylegan2, stylegan3
+from resgen.interop import readers, stylegan2, stylegan3
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
 from resgen.interop.readers import check, read_file
 from resgen.interop.reading import ImportOptions
@@ -96,6 +96,18 @@ def test_tensors_that_would_be_left_out_are_told(name: str, tmp_path: Path) -> N
     torch.save(state | {name: torch.ones(3, 3)}, tmp_path / "theirs.pth")
     with pytest.raises(CheckpointError, match=f"also holds {name}"):
         read_file(tmp_path / "theirs.pth", ImportOptions())
+
+
+@pytest.mark.parametrize("name", ["skip-classes-32", "t-classes-32"])
+def test_what_a_pickled_network_has_more_of_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = HERE / "stylegan" / f"{name}.pkl"
+    state = plain(path)
+    synthesis, mapping = state.part("synthesis"), state.part("mapping")
+    assert synthesis is not None and mapping is not None
+    synthesis.state["_modules"]["attention"] = Plain("Attention", {"_parameters": {"weight": mapping.state["_buffers"]["w_avg"]}})
+    monkeypatch.setattr(readers, "read_pickle", lambda _: state)
+    with pytest.raises(CheckpointError, match=r"also holds synthesis\.attention\.weight"):
+        read_file(path, ImportOptions())
 
 
 @pytest.mark.parametrize("repository", REPOSITORIES)
