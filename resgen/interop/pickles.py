@@ -315,8 +315,7 @@ class _Machine:
         elif isinstance(target, _NumberType):
             target.order = state[1]
         elif isinstance(target, StoredArray):
-            _, shape, number, fortran, raw = state
-            target.values = _numbers(raw, number, shape, "F" if fortran else "C")
+            target.values = _array_of(state)
         elif type(target) is not dict:  # attributes of a dict are of no use
             raise self.reading.refusal("gives a state to something that has none in a network")
 
@@ -351,6 +350,14 @@ def _numbers(raw: object, number: object, shape: object, order: Any) -> np.ndarr
     values = np.frombuffer(raw, number.dtype).reshape(_sizes(shape), order=order)
     values.flags.writeable = False
     return values
+
+
+def _array_of(state: object) -> np.ndarray:
+    """The numbers of an array of NumPy's, by the state that it is pickled with."""
+    if type(state) is not tuple:
+        raise TypeError("not an array")
+    _, shape, number, fortran, raw = state
+    return _numbers(raw, number, shape, "F" if fortran else "C")
 
 
 def _read_storage(reading: _Reading, raw: object) -> _Storage:
@@ -416,6 +423,7 @@ _CALLS: dict[_Name, Callable[..., Any]] = {
     _Name("builtins", "frozenset"): lambda _, items=(): items,
     _Name("_codecs", "encode"): _read_bytes,
     _Name("numpy", "dtype"): lambda _, code, *__: _NumberType(code),
+    _Name("dill._dill", "_create_array"): lambda _, make, arguments, state, *__: StoredArray(_array_of(state)),  # StyleGAN-XL is pickled by dill
     **{name: lambda _: {} for name in _DICTS},
     **{_Name(f"{package}.multiarray", "scalar"): _read_scalar for package in _NUMPY},
     **{_Name(f"{package}.multiarray", "_reconstruct"): lambda *_: StoredArray() for package in _NUMPY},

@@ -18,6 +18,8 @@ ACTIVATION_GAIN = math.sqrt(2)  # keeps variance through it (He et al. 2015)
 MAX_LAYERS = 32
 SLOWED = 0.01  # the learning rate of the mapping network's layers, of the others' (Karras et al. 2019, section 2)
 
+PROJECTION = "embed_proj"  # a layer after the embedding of a class in StyleGAN-XL (Sauer et al. 2022)
+
 
 class StyleMapping(nn.Module):
     """z [N, z_dim], class weights [N, classes] -> w [N, w_dim] (Karras et al. 2019, section 2; class embedding: Karras et al. 2020b).
@@ -192,13 +194,24 @@ class Folding:
         self.weights[f"{ours}.bias"] = self.take(f"{theirs}.bias") * rate
 
     def mapping(self, settings: Settings, layers: int) -> None:
-        if settings.has("embed"):
-            self.linear("mapping.embed", "mapping.embed", settings.part("embed"))
+        if name := _class_layer(settings):
+            self.linear("mapping.embed", f"mapping.{name}", settings.part(name))
+            if name == PROJECTION:
+                self._embed_each(settings)
+        elif settings.has("embed"):
+            self.take("mapping.embed.weight")  # StyleGAN-XL keeps embeddings where nothing reads them
         for index in range(layers):
             self.linear(f"mapping.layers.{index}", f"mapping.fc{index}", settings.part(f"fc{index}"))
 
+    def _embed_each(self, settings: Settings) -> None:
+        """An embedding of each class in the place of the layer that makes it of another one."""
+        settings.part(PROJECTION).expect("activation", "lrelu")
+        table = self.take("mapping.embed.weight")[: settings.whole("c_dim")]
+        made = F.leaky_relu(F.linear(table, self.weights["mapping.embed.weight"], self.weights["mapping.embed.bias"]), LEAK) * ACTIVATION_GAIN
+        self.weights |= {"mapping.embed.weight": made.T.contiguous(), "mapping.embed.bias": made.new_zeros(made.shape[1])}
+
     def mean_w(self, num_classes: int) -> Tensor:
-        """The average w, the same for each class as in the original: [max(1, classes), w_dim]."""
+        """The average w of each class, of which the original has one for all, and StyleGAN-XL its own: [max(1, classes), w_dim]."""
         return self.take("mapping.w_avg").expand(max(1, num_classes), -1)
 
 
@@ -207,8 +220,16 @@ def mapping_sizes(settings: Settings, stored: State) -> tuple[tuple[int, ...], i
     count = settings.whole("num_layers")
     check_ranges([(count, 1, MAX_LAYERS)])
     widths = [_rows(stored, f"mapping.fc{index}.weight") for index in range(count)]
-    embed = _rows(stored, "mapping.embed.weight") if settings.has("embed") else 0
+    name = _class_layer(settings)
+    embed = _rows(stored, f"mapping.{name}.weight") if name else 0
     return (settings.whole("z_dim"), *widths), embed
+
+
+def _class_layer(settings: Settings) -> str:
+    """The layer of the mapping that makes of a class what is joined with noise; where there are no classes, none."""
+    if not settings.whole("c_dim"):
+        return ""
+    return PROJECTION if settings.has(PROJECTION) else "embed"
 
 
 def _rows(stored: State, name: str) -> int:

@@ -38,7 +38,7 @@ def _described(state: State) -> Plain:
     embedding, classes = (0, 0) if embed is None else embed.shape
     whole.state |= {"c_dim": classes, "img_channels": len(state[f"{last}.torgb.bias"]), "img_resolution": side}
     layers = sum(bool(re.fullmatch(r"mapping\.fc\d{1,3}\.weight", name)) for name in state)
-    _place(whole, "mapping").state |= {"num_layers": layers, "z_dim": state["mapping.fc0.weight"].shape[1] - embedding}
+    _place(whole, "mapping").state |= {"c_dim": classes, "num_layers": layers, "z_dim": state["mapping.fc0.weight"].shape[1] - embedding}
     return whole
 
 

@@ -158,6 +158,7 @@ REFUSED: dict[str, Callable[[Path], bytes]] = {
     "an array of another kind": lambda _: written(
         Call("numpy.core.multiarray", "_reconstruct", state=(1, (1,), Call("numpy", "dtype", "O8", state=(3, "|")), False, b"12345678"))
     ),
+    "an array of dill's without numbers": lambda _: written(Call("dill._dill", "_create_array", None, (), None, None)),
     "a huge place in the memo": lambda _: opcodes(b"]", b"r\xff\xff\xff\xff" * 1000, b"K\x00]j\xfe\xff\xff\xff"),
     "a huge value": lambda _: opcodes(b"\x8e" + struct.pack("<Q", 2**60)),
     "a value longer than the file": lambda _: opcodes(b"B" + struct.pack("<I", 2**32 - 1) + b"few"),
@@ -292,6 +293,12 @@ def test_keeps_numbers_text_and_arrays(protocol: int, tmp_path: Path) -> None:
         stored = reading(tmp_path, pickle.dumps(np.asarray(array), protocol))
         assert isinstance(stored, StoredArray)
         assert np.array_equal(stored.values, array) and stored.values.dtype == array.dtype
+
+
+def test_keeps_arrays_as_dill_writes_them(tmp_path: Path) -> None:
+    state = (1, (2,), Call("numpy", "dtype", "f8", state=(3, "<")), False, struct.pack("<2d", 1, 2))
+    stored = reading(tmp_path, written(Call("dill._dill", "_create_array", None, (), state, None)))
+    assert isinstance(stored, StoredArray) and stored.values.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.uint8, torch.bool])

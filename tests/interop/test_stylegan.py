@@ -21,6 +21,7 @@ from resgen.interop import readers, stylegan2, stylegan3
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
 from resgen.interop.readers import check, read_file
 from resgen.interop.reading import ImportOptions
+from resgen.interop.states import Watched
 from resgen.interop.stylegan2 import StyleGAN2Config
 from resgen.interop.stylegan3 import StyleGAN3Config
 
@@ -285,6 +286,42 @@ def test_refuses_files_that_describe_another_network(reader: ModuleType, file: s
     change(state, value)
     with pytest.raises(CheckpointError):
         check(reader.read(tensors(state), state), HERE)
+
+
+def test_stylegan_xl_maps_classes_through_a_layer_of_its_own() -> None:
+    """It has more embeddings than there are classes, one layer after them, and a mean w for each class."""
+    torch.manual_seed(0)
+    state = plain(HERE / "stylegan" / "t-classes-32.pkl")
+    stored, mapping = tensors(state), state.part("mapping")
+    assert mapping is not None
+    classes, width, table = 3, len(stored["mapping.embed.bias"]), torch.randn(7, 5)
+    weight, bias = torch.randn(width, 5), torch.randn(width)
+    mapping.state["_modules"] |= {
+        "embed": Plain("Embedding"),
+        "embed_proj": Plain("Layer", {"weight_gain": 0.4, "bias_gain": 1.0, "activation": "lrelu"}),
+    }
+    del stored["mapping.embed.bias"]
+    means = torch.randn(classes, len(stored["mapping.w_avg"]))
+    more = {"mapping.embed.weight": table, "mapping.embed_proj.weight": weight, "mapping.embed_proj.bias": bias, "mapping.w_avg": means}
+    watched = Watched(stored | more)
+    reading = check(stylegan3.read(watched, state), HERE)
+    z = torch.randn(classes, 24)
+    told = torch.nn.functional.leaky_relu(table[:classes] @ weight.T * 0.4 + bias, 0.2)
+    x = torch.cat([values / values.square().mean(dim=1, keepdim=True).sqrt() for values in (z, told)], dim=1)
+    for name in ("mapping.fc0", "mapping.fc1"):
+        x = x @ stored[f"{name}.weight"].T * 0.01 / x.shape[1] ** 0.5 + stored[f"{name}.bias"] * 0.01
+        x = 2**0.5 * torch.nn.functional.leaky_relu(x, 0.2)
+    assert (built(reading.config, reading.weights).map(z, torch.eye(classes))[:, 0] - x).abs().max() < 1e-5
+    assert reading.mean_w is not None and torch.equal(reading.mean_w, means) and not watched.unread
+
+
+def test_stylegan_xl_keeps_embeddings_without_classes() -> None:
+    state = plain(HERE / "stylegan" / "r-32.pkl")
+    mapping = state.part("mapping")
+    assert mapping is not None
+    mapping.state["_modules"]["embed"] = Plain("Embedding")
+    watched = Watched(tensors(state) | {"mapping.embed.weight": torch.randn(7, 5)})
+    assert check(stylegan3.read(watched, state), HERE).config.num_classes == 0 and not watched.unread
 
 
 def test_a_strength_of_many_numbers_is_refused() -> None:
