@@ -1,5 +1,7 @@
 """Rows of convolutions, as DCGAN and PyTorch-GAN are some, against the modules whose state dicts were imported, with all that can be said of them."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from resgen.interop.reading import ImportOptions, Reading, UnsaidError
 from tests.interop.states import filled, made_of
 
 IMAGES, CLASSES = 4, 5
+LEAKY = partial(nn.LeakyReLU, 0.2)
 
 
 class Row(nn.Module):
@@ -30,20 +33,38 @@ class Row(nn.Module):
 
 
 class PyTorchGAN(nn.Module):
-    """The generator of PyTorch-GAN's infogan, acgan and sgan, narrow; ``joined`` numbers go beside z into its first layer."""
+    """The generator of PyTorch-GAN's infogan, acgan and sgan, narrow, or of its lsgan, which begins with no norm; ``joined`` numbers go beside z into its first layer."""
 
-    def __init__(self, z_dim: int, joined: int = 0, embedding: int = 0, end: type[nn.Module] = nn.Tanh, epsilon: float = 0.8) -> None:
+    def __init__(
+        self, z_dim: int, joined: int = 0, embedding: int = 0, end: type[nn.Module] = nn.Tanh, epsilon: float = 0.8, normed: bool = True
+    ) -> None:
         super().__init__()
         if embedding:
             self.label_emb = nn.Embedding(CLASSES, embedding)
         self.l1 = nn.Sequential(nn.Linear(z_dim + joined, 8 * 4**2))
         self.conv_blocks = nn.Sequential(
-            nn.BatchNorm2d(8), nn.Upsample(scale_factor=2), nn.Conv2d(8, 8, 3, 1, 1), nn.BatchNorm2d(8, epsilon), nn.LeakyReLU(0.2),
+            *([nn.BatchNorm2d(8)] * normed), nn.Upsample(scale_factor=2), nn.Conv2d(8, 8, 3, 1, 1), nn.BatchNorm2d(8, epsilon), nn.LeakyReLU(0.2),
             nn.Upsample(scale_factor=2), nn.Conv2d(8, 4, 3, 1, 1), nn.BatchNorm2d(4, epsilon), nn.LeakyReLU(0.2), nn.Conv2d(4, 3, 3, 1, 1), end(),
         )  # fmt: skip
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.conv_blocks(self.l1(inputs).view(len(inputs), 8, 4, 4))
+
+
+class Linears(nn.Module):
+    """The generator of PyTorch-GAN's gan, wgan_gp and cgan, narrow: linear layers, the last of which makes all pixels of the image."""
+
+    def __init__(self, channels: int = 1, embedding: int = 0, end: type[nn.Module] = nn.Tanh, activation: Callable[[], nn.Module] = LEAKY) -> None:
+        super().__init__()
+        if embedding:
+            self.label_emb = nn.Embedding(CLASSES, embedding)
+        self.channels, layers = channels, list[nn.Module]()
+        for before, after in ((8 + embedding, 6), (6, 10), (10, 12)):
+            layers += [nn.Linear(before, after), *([nn.BatchNorm1d(after, 0.8)] if layers else []), activation()]
+        self.model = nn.Sequential(*layers, nn.Linear(12, channels * 7**2), end())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.model(inputs).view(len(inputs), self.channels, 7, 7)
 
 
 def ready(network: nn.Module) -> nn.Module:
@@ -179,6 +200,40 @@ def test_pytorch_gan_draws_as_it_did(end: type[nn.Module], tmp_path: Path) -> No
     assert drawn_alike(network, tmp_path, "sigmoid" if end is nn.Sigmoid else "")
     assert imported(network, tmp_path)[0] == "pytorch-gan"
     assert drawn_alike(ready(PyTorchGAN(8, epsilon=1e-5)), tmp_path, epsilon=1e-5)
+
+
+def test_pytorch_gan_without_a_norm_at_the_beginning(tmp_path: Path) -> None:
+    network = ready(PyTorchGAN(8, normed=False))
+    assert drawn_alike(network, tmp_path, "") and imported(network, tmp_path)[0] == "pytorch-gan"
+
+
+@pytest.mark.parametrize(("channels", "end"), [(1, nn.Tanh), (3, nn.Sigmoid)])
+def test_linear_layers_draw_as_they_did(channels: int, end: type[nn.Module], tmp_path: Path) -> None:
+    network = ready(Linears(channels, end=end))
+    assert drawn_alike(network, tmp_path, "sigmoid" if end is nn.Sigmoid else "")
+    kind, reading, _ = imported(network, tmp_path)
+    assert kind == "pytorch-gan" and reading.remarks == (
+        "Such a file does not tell all of its network; assumed are activation leaky_relu; epsilon 0.8.",
+    )
+    assert drawn_alike(ready(Linears(activation=nn.GELU)), tmp_path, activation="gelu")
+
+
+@pytest.mark.parametrize("at", [0, 8])
+def test_linear_layers_with_a_class(at: int, tmp_path: Path) -> None:
+    """Its embedding comes before noise where nothing else is said."""
+    network: Any = ready(Linears(embedding=3))
+    _, reading, generator = imported(network, tmp_path, "tanh", **({"class_at": at} if at else {}))
+    z, embedded = torch.randn(CLASSES, 8), network.label_emb(torch.arange(CLASSES))
+    with torch.no_grad():
+        wanted = network(torch.cat([z, embedded] if at else [embedded, z], dim=1))
+        assert (generator(z, torch.eye(CLASSES)) - wanted).abs().max() < 1e-4 and ("class_at 0" in str(reading.remarks)) == (not at)
+
+
+def test_linear_layers_that_make_no_square_are_refused(tmp_path: Path) -> None:
+    network = Linears()
+    network.model[-2] = nn.Linear(12, 50)
+    with pytest.raises(CheckpointError, match="50 numbers, which are no square image"):
+        imported(network, tmp_path)
 
 
 @pytest.mark.parametrize("at", [None, 0])
