@@ -170,7 +170,7 @@ def test_the_command_line_tells_what_was_taken_for_granted(tmp_path: Path, capsy
     said = capsys.readouterr().out.splitlines()
     assert not ended.value.code and len(said) == 4 and "dcgan" in said[0]
     assert said[1] == r"It is read from 'g\x1bema'."
-    assert "activation relu, relu, relu, relu; strides 1, 2, 2, 2, 2; paddings 0, 1, 1, 1, 1." in said[2]
+    assert "activation relu, relu, relu, relu; strides 1, 2, 2, 2, 2; paddings 0, 1, 1, 1, 1; epsilon 1e-05." in said[2]
     assert "--config" in said[3] and "ONNX" in said[3]
 
 

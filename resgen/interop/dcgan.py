@@ -79,7 +79,8 @@ def sniff(state: State) -> bool:
 
 def read(state: State, asked: ImportOptions) -> Reading:
     settings = asked.settings
-    layers = _layers(state, _said_kinds(settings), said_epsilon(settings, EPSILON))
+    epsilon = said_epsilon(settings, EPSILON)
+    layers = _layers(state, _said_kinds(settings), epsilon)
     classes = said_classes(layers[0], settings)
     linear, layers = split([layers[0].class_last(classes, settings), *layers[1:]])
     steps = _steps(layers, linear is not None, settings)
@@ -95,7 +96,8 @@ def read(state: State, asked: ImportOptions) -> Reading:
         **steps,
         activations=(*activations[len(activations) - len(layers) + 1 :], asked_output(asked)),
     )
-    assumed = {"kinds": config.kinds, "activation": activations, **steps}
+    normed = {"epsilon": [epsilon]} if any(name.endswith(".running_var") for name in state) else {}
+    assumed = {"kinds": config.kinds, "activation": activations, **steps, **normed}
     return Reading(config, weights_of(linear, layers, torch.eye(classes)), remarks=taken_for_granted(assumed, settings))
 
 

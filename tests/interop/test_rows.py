@@ -138,8 +138,9 @@ def test_what_is_not_said_is_asked(name: str, tmp_path: Path) -> None:
 
 def test_what_is_assumed_is_told(tmp_path: Path) -> None:
     _, reading, _ = imported(ROWS["as the paper has it"][0], tmp_path)
+    assert "epsilon" not in str(imported(ROWS["one activation"][0], tmp_path)[1].remarks)  # there is no norm
     assert reading.remarks == (
-        "Such a file does not tell all of its network; assumed are kinds transposed, transposed; activation relu; strides 1, 2; paddings 0, 1.",
+        "Such a file does not tell all of its network; assumed are kinds transposed, transposed; activation relu; strides 1, 2; paddings 0, 1; epsilon 1e-05.",
     )
 
 
