@@ -147,7 +147,7 @@ def _binary(operation: Callable[[Any, Any], Any]) -> Operator:
         a, b = inputs
         bounded(list(torch.broadcast_shapes(a.shape, b.shape)))
         if a.device != b.device:  # a whole number that became a factor
-            a, b = (value.to(a.device if b.ndim == 0 or b.device.type == "cpu" else b.device) for value in (a, b))
+            a, b = (value.to(a.device if b.device.type == "cpu" else b.device) for value in (a, b))
         return operation(a, b)
 
     return run

@@ -12,6 +12,7 @@ import torch
 
 from resgen.errors import CheckpointError
 from resgen.interop.graph import INDEX, MAX_STEERING, NONE, WEIGHTS, GraphConfig
+from resgen.interop.graph_ops import operated
 from resgen.interop.reading import ImportOptions, Reading, asked_output
 
 SETTINGS = ("noise_input",)
@@ -35,9 +36,8 @@ def read_onnx(path: Path, asked: ImportOptions) -> Reading:
     if model.functions or any(node.domain not in ("", "ai.onnx") for node in graph.node) or len(graph.sparse_initializer):
         raise CheckpointError(f"{path.name} uses operators beyond those of ONNX itself; export its network with plain operators.")
     values = _values(graph, onnx, path)
-    noise, label, remarks = _inputs([value for value in graph.input if value.name not in values], asked, path)
-    classes = 0 if label is None else _classes(label, graph, values, path)
-    kind = NONE if label is None else WEIGHTS if _is_float(label) or _mixed(label, graph, values) else INDEX
+    noise, label, remarks = _inputs(graph, values, asked, path)
+    classes, class_input, kind = (0, "", NONE) if label is None else _class_of(label, graph, values, path, onnx)
     channels = _channels(graph, path, onnx)
     zero_to_one = _zero_to_one(graph, values, asked, path, onnx)
     constants, weights = _constants(values, graph)
@@ -48,7 +48,7 @@ def read_onnx(path: Path, asked: ImportOptions) -> Reading:
             image_channels=channels,
             noise_shape=tuple(_dims(noise)[1:]),
             noise_input=noise.name,
-            class_input="" if label is None else label.name,
+            class_input=class_input,
             class_kind=kind,
             output=graph.output[0].name,
             zero_to_one=zero_to_one,
@@ -162,10 +162,12 @@ def _is_float(value: Any) -> bool:
     return value.type.tensor_type.elem_type in (1, 10, 11)
 
 
-def _inputs(inputs: list[Any], asked: ImportOptions, path: Path) -> tuple[Any, Any | None, tuple[str, ...]]:
+def _inputs(graph: Any, values: dict[str, np.ndarray], asked: ImportOptions, path: Path) -> tuple[Any, Any | None, tuple[str, ...]]:
     """Noise, a class if there is one, and which is which where both could be noise. Raises CheckpointError."""
+    inputs = [value for value in graph.input if value.name not in values]
     told = {value.name: f"{value.name[:40]!r} {_dims(value)[1:]}" for value in inputs}
-    noise = {value.name: value for value in inputs if _is_float(value) and len(_dims(value)) in (2, 3, 4) and all(_dims(value)[1:])}
+    floats = {value.name: value for value in inputs if _is_float(value) and len(_dims(value)) in (2, 3, 4) and all(_dims(value)[1:])}
+    noise = {name: value for name, value in floats.items() if not _tables(value, graph, values)}
     if not noise or len(inputs) > 2:
         raise CheckpointError(
             f"{path.name} has the inputs {', '.join(told.values()) or 'none'}, of one image; export its network with noise alone, or noise and a class."
@@ -184,37 +186,75 @@ def noise_of(names: Sequence[str], asked: ImportOptions) -> str:
     return said or next((name for name in names if not NOISE.isdisjoint(re.findall("[a-z]+", name.lower()))), names[0])
 
 
-def _classes(label: Any, graph: Any, values: dict[str, np.ndarray], path: Path) -> int:
-    """How many classes there are: the size of weights, or the rows of the table that an index is looked up in."""
-    dims = _dims(label)
-    if _is_float(label) and len(dims) == 2 and dims[1]:
-        return dims[1]
-    tables = [values[node.input[0]] for node in graph.node if node.op_type == "Gather" and label.name in node.input[1:] and node.input[0] in values]
-    if len(dims) == 1 and tables:
-        return len(tables[0])
-    raise CheckpointError(f"{path.name} does not say how many classes its input {label.name} knows; export it with class weights [N, classes].")
+def _tables(label: Any, graph: Any, values: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Those whose rows an input is looked up in, behind operators that leave its numbers as they are."""
+    names, tables = {label.name}, list[np.ndarray]()
+    for node in graph.node:
+        if node.op_type in SHAPING and node.input[0] in names:
+            names.update(node.output)
+        elif node.op_type == "Gather" and node.input[1] in names and node.input[0] in values:
+            tables.append(values[node.input[0]])
+    return tables
 
 
-def _mixed(label: Any, graph: Any, values: dict[str, np.ndarray]) -> bool:
+def _class_of(label: Any, graph: Any, values: dict[str, np.ndarray], path: Path, onnx: Any) -> tuple[int, str, str]:
+    """How many classes there are, the size of weights or the rows of tables; the input that is given the class; and what of it. Raises CheckpointError."""
+    dims, tables = _dims(label), _tables(label, graph, values)
+    if not tables and _is_float(label) and len(dims) == 2 and dims[1] > 1:
+        return dims[1], label.name, WEIGHTS
+    if not tables or len(dims) not in (1, 2) or dims[1:] not in ([], [1]):
+        raise CheckpointError(f"{path.name} does not say how many classes its input {label.name} knows; export it with class weights [N, classes].")
+    classes = min(map(len, tables))
+    return (classes, label.name, WEIGHTS) if _mixed(label, graph, values, onnx) else (classes, _indexed(label, graph, onnx), INDEX)
+
+
+def _mixed(label: Any, graph: Any, values: dict[str, np.ndarray], onnx: Any) -> bool:
     """Whether weights could take the place of a class's index, since all that it does is to look up rows of tables: these are mixed, then."""
-    readers = [node for node in graph.node if label.name in node.input]
-    looked_up = all(node.op_type == "Gather" and not any(attribute.i for attribute in node.attribute) for node in readers)  # along the first axis
-    tables = [values.get(node.input[0]) for node in readers]
-    if not looked_up or any(table is None or table.ndim != 2 or not np.issubdtype(table.dtype, np.floating) for table in tables):
+    images, *rest = _dims(label)
+    found, lookups = {label.name: torch.empty(images or 2, *rest, device="meta")}, list[Any]()
+    for node in graph.node:
+        if found.keys().isdisjoint(node.input):
+            continue
+        steering = [torch.tensor(values[name]) for name in node.input[1:] if name in values]
+        if node.op_type in SHAPING and len(steering) == len(node.input) - 1:
+            found[node.output[0]] = operated(node.op_type, [found[node.input[0]], *steering], _attributes(node, onnx))
+        elif _is_lookup(node, values):
+            lookups.append(node)
+        else:
+            return False
+    indices, rows = [found[node.input[1]] for node in lookups], {len(values[node.input[0]]) for node in lookups}
+    if len(rows) != 1 or any(index.ndim not in (1, 2) or index.numel() != len(index) for index in indices):
         return False
-    if len({len(table) for table in tables if table is not None}) != 1:
-        return False
-    for node in readers:
-        node.op_type, node.input[:] = "MatMul", [label.name, node.input[0]]
+    each = "class weights of each image"  # names with spaces are no exporter's
+    for node, index in zip(lookups, indices, strict=True):
+        node.op_type, node.input[:] = "MatMul", [label.name if index.ndim == 1 else each, node.input[0]]
         del node.attribute[:]
+    left = [node for node in graph.node if node.op_type not in SHAPING or node.input[0] not in found]
+    del graph.node[:]
+    graph.node.extend([onnx.helper.make_node("Unsqueeze", [label.name], [each], axes=[1]), *left])
     return True
+
+
+def _is_lookup(node: Any, values: dict[str, np.ndarray]) -> bool:
+    """Whether a node takes rows of a table of fractions."""
+    table = values.get(node.input[0])
+    rows = node.op_type == "Gather" and not any(attribute.i for attribute in node.attribute)  # along the first axis
+    return rows and table is not None and table.ndim == 2 and np.issubdtype(table.dtype, np.floating)
+
+
+def _indexed(label: Any, graph: Any, onnx: Any) -> str:
+    """The input that is given a class's index [N], which is brought to the kind and shape of the label's."""
+    index, cast = "class index", "class index of its kind"
+    graph.node.insert(0, onnx.helper.make_node("Reshape", [cast], [label.name], shape=[-1] + [1] * (len(_dims(label)) - 1)))
+    graph.node.insert(0, onnx.helper.make_node("Cast", [index], [cast], to=label.type.tensor_type.elem_type))
+    return index
 
 
 def _zero_to_one(graph: Any, values: dict[str, np.ndarray], asked: ImportOptions, path: Path, onnx: Any) -> bool:
     """Whether the image is in 0..1: what its last operators say, else what a person says; one in 0..255 is divided. Raises CheckpointError."""
     limits = _limits(graph, values, path)
     if limits is not None and np.allclose(limits, BYTES, atol=0.5):
-        values["largest byte"] = np.array(BYTES[1], np.float32)  # names with spaces are no exporter's
+        values["largest byte"] = np.array(BYTES[1], np.float32)
         _append(graph, onnx.helper.make_node("Div", [graph.output[0].name, "largest byte"], ["image in 0..1"]))
         limits = LIMITS["sigmoid"]
     known = next((output for output, usual in LIMITS.items() if limits is not None and np.allclose(limits, usual, atol=0.01)), "")

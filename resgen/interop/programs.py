@@ -153,7 +153,9 @@ def _compare(path: Path, reading: Reading, program: Callable[..., Tensor], input
     zero_to_one = getattr(reading.config, "zero_to_one", False)
     wanted = program(*inputs) * (2 if zero_to_one else 1) - float(zero_to_one)
     noise, labels = inputs[place].flatten(1).float(), [value for index, value in enumerate(inputs) if index != place]
-    weights = [value.float() if value.is_floating_point() else F.one_hot(value.long(), reading.config.num_classes).float() for value in labels]
+    weights = [
+        value.float() if value.is_floating_point() else F.one_hot(value.long().flatten(), reading.config.num_classes).float() for value in labels
+    ]
     if (generator(noise, *weights) - wanted).abs().max() > 2 / 255:
         raise CheckpointError(f"{path.name} draws something else than what could be read of it; export its network to ONNX and import that.")
 

@@ -258,6 +258,45 @@ def test_an_index_that_does_more_than_to_look_up_stays_one(tmp_path: Path) -> No
         assert (made_of(reading)(z, torch.eye(5)) - network(z, torch.arange(5))).abs().max() < 1e-5
 
 
+class Labelled(Classed):
+    """Its label is [N, 1], as Keras makes them, and counts besides where it is ``counted``."""
+
+    def __init__(self, ways: str, counted: bool = False) -> None:
+        super().__init__()
+        self.ways, self.counted = ways, counted
+
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        shaped = {"flat": label.flatten(), "squeezed": label.squeeze(1), "reshaped": label.reshape(-1), "as it is": label}[self.ways].long()
+        return self.embedded(z * (1 + label) if self.counted else z, self.embed(shaped).reshape(-1, 6))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.int64, torch.int32])
+@pytest.mark.parametrize(
+    ("ways", "counted", "given"),
+    [("squeezed", False, WEIGHTS), ("reshaped", False, WEIGHTS), ("as it is", False, WEIGHTS), ("as it is", True, INDEX), ("flat", False, INDEX)],
+)
+def test_a_label_of_one_column_is_an_index(kind: torch.dtype, ways: str, counted: bool, given: str, tmp_path: Path) -> None:
+    """One whose shape is asked for, as by this exporter's `flatten`, does more than to look up."""
+    network = Labelled(ways, counted)
+    exported(network, tmp_path / "theirs.onnx", torch.randn(2, 6), torch.zeros(2, 1, dtype=kind), names=("a", "b"))
+    reading = read_file(tmp_path / "theirs.onnx", ImportOptions())[1]
+    z = torch.randn(5, 6)
+    assert (reading.config.num_classes, getattr(reading.config, "class_kind", ""), reading.remarks) == (5, given, ())
+    with torch.no_grad():
+        wanted = network(z, torch.arange(5)[:, None].to(kind))
+        assert (made_of(reading)(z, torch.eye(5)) - wanted).abs().max() < 1e-5
+
+
+def test_a_class_of_one_number_that_is_not_looked_up_is_refused(tmp_path: Path) -> None:
+    class Stronger(Classed):
+        def forward(self, z: Tensor, label: Tensor) -> Tensor:
+            return self.embedded(z, label * z)
+
+    exported(Stronger(), tmp_path / "theirs.onnx", torch.randn(2, 6), torch.randn(2, 1), names=("z", "label"))
+    with pytest.raises(CheckpointError, match="does not say how many classes its input label knows"):
+        read_file(tmp_path / "theirs.onnx", ImportOptions())
+
+
 @pytest.mark.parametrize(
     ("names", "settings", "told"),
     [(("y", "z"), {}, "noise is taken to be 'z'"), (("class", "my_noise"), {}, "'my_noise'"), (("a", "b"), {"noise_input": "b"}, "")],
