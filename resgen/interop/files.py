@@ -22,6 +22,7 @@ from resgen.data import natural
 from resgen.errors import CheckpointError
 from resgen.fields import is_table
 from resgen.files import open_plain
+from resgen.interop import inert
 from resgen.interop.states import State
 
 ARCHIVE = b"PK"  # how a zip file begins
@@ -29,12 +30,13 @@ MAX_BYTES = 1 << 33  # of a file
 MAX_PARTS = 100_000  # of an archive
 MAX_DIRECTORY = 1 << 24  # bytes of an archive's list of parts
 MAX_OPERATIONS = 1_000_000  # of a pickle; a network's takes about fifty for each tensor, and each may make a set or a table
+BYTES = {"builtins bytearray", "__builtin__ bytearray"}  # names that torch calls, and which make as many bytes as a number says
 MAX_DEPTH = 3  # tables within tables
 MAX_WITHIN = 10_000  # values in a tuple and in those within it
 TUPLES = {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
 OLD_PICKLES = 5  # one after the other, before the tensors, in what torch.save wrote before it wrote archives
 MAX_WORD = 100  # characters of a key that may say what a table is
-TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
+TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar", ".model")
 PICKLE_SUFFIX, ONNX_SUFFIX, EXPORTED = ".pkl", ".onnx", ".pt2"
 FOREIGN = (*TORCH_SUFFIXES, PICKLE_SUFFIX, ONNX_SUFFIX, EXPORTED)  # endings of what is read beside .safetensors, or told why not
 AVERAGED = ("g_ema", "ema", "params_ema", "generator_ema", "netg_ema")  # what others call the generator to draw with, best first
@@ -78,7 +80,7 @@ def read_states(path: Path) -> list[tuple[str, State]]:
         raise CheckpointError(
             f"{path.name} is of a kind that is not read; there are {', '.join((*TORCH_SUFFIXES, PICKLE_SUFFIX, '.safetensors', ONNX_SUFFIX))}."
         )
-    states = [(place, state) for name, raw in _tables(content) for place, state in _apart(name, _clean(raw)) if state]
+    states = [(place, state) for name, raw in inert.opened(_tables(content), path) for place, state in _apart(name, _clean(raw)) if state]
     if not states:
         raise CheckpointError(f"{path.name} holds no tensors by name; give a generator's state dict.")
     _check_claims(path, [state for _, state in states])
@@ -103,7 +105,7 @@ def _read_torch(path: Path, zipped: bool) -> object:
         _check_pickles(path, zipped)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old forms
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+            return inert.load(path) if zipped else torch.load(path, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
     except Exception as error:  # a file of a stranger may fail in many ways
@@ -165,6 +167,8 @@ def _check_pickle(file: BinaryIO, name: str) -> None:
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         if count > MAX_OPERATIONS:
             raise CheckpointError(f"{name} has a table of contents larger than any network's; it is refused.")
+        if opcode.name == "GLOBAL" and argument in BYTES:
+            raise CheckpointError(f"{name} holds bytes that can be changed, as no network does; it is refused.")
         if opcode.name in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(memo[int(argument)])  # type: ignore[arg-type]
         elif opcode.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
@@ -198,7 +202,7 @@ def _tables(content: object) -> list[tuple[str, dict[Any, Any]]]:
             if known is None or rank < known[0]:
                 found[id(table)] = rank, table
             if known is None or rank[0] < known[0][0]:  # a better rank is that of all within, too
-                below += [(f"{name}.{str(key)[:MAX_WORD]}", value) for key, value in table.items() if is_table(value)]
+                below += [(f"{name}.{str(key)[:MAX_WORD]}", value) for key, value in inert.entries(table) if is_table(value)]
         level = below
     return [(name.removeprefix("."), table) for (_, name), table in sorted(found.values(), key=lambda pair: pair[0])]
 
@@ -223,7 +227,9 @@ def _is_average(word: str) -> bool:
 
 def _clean(raw: dict[Any, Any]) -> State:
     """The dense tensors of a table by name, without what a network is wrapped in."""
-    dense = {key: value for key, value in raw.items() if isinstance(key, str) and type(value) in (Tensor, torch.nn.Parameter) and _is_dense(value)}
+    dense = {
+        key: value for key, value in inert.entries(raw) if isinstance(key, str) and type(value) in (Tensor, torch.nn.Parameter) and _is_dense(value)
+    }
     return _unwrapped({key: value.detach() for key, value in dense.items()})
 
 

@@ -1,5 +1,8 @@
 """Files that mean harm, or are not what they say: each is refused in one sentence, nothing of it is run, and little memory is used."""
 
+import argparse
+import collections
+import datetime
 import itertools
 import json
 import os
@@ -8,11 +11,13 @@ import shutil
 import struct
 import subprocess
 import sys
+import types
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -81,10 +86,36 @@ def truncated(path: Path) -> None:
 
 def tuples_within_tuples(path: Path) -> None:
     """A key of two tuples, of which each has the one before twice: to look it up takes two to the sixty steps."""
+    twice = b"".join(bytes([ord("h"), number, ord("h"), number, 0x86, ord("q"), number + 1]) for number in range(60))
+    archived(path, b"\x80\x02)q\x00" + twice + b"}h<Ns.")
+
+
+def archived(path: Path, content: bytes) -> None:
+    """A file as torch.save writes it, of any pickle."""
     with zipfile.ZipFile(path, "w") as archive:
-        twice = b"".join(bytes([ord("h"), number, ord("h"), number, 0x86, ord("q"), number + 1]) for number in range(60))
-        archive.writestr("archive/data.pkl", b"\x80\x02)q\x00" + twice + b"}h<Ns.")
+        archive.writestr("archive/data.pkl", content)
         archive.writestr("archive/version", b"3\n")
+
+
+def bytes_by_a_number(path: Path) -> None:
+    archived(path, b"\x80\x02](c__builtin__\nbytearray\nq\x01" + b"h\x01J\x00\x00\x00\x40\x85R" * 4 + b"e.")
+
+
+class Within(nn.Module):
+    """A module within itself, under a hundred names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._modules = dict.fromkeys(map(str, range(100)), self)
+
+
+def modules_without_end(path: Path) -> None:
+    torch.save(Within(), path)
+
+
+def table_that_says_how_it_is_read(path: Path) -> None:
+    """A table of which to ask its items gives a number."""
+    archived(path, b"\x80\x02}X\x01\x00\x00\x00gccollections\nOrderedDict\n)R}(X\x05\x00\x00\x00itemsK\x01X\x08\x00\x00\x00_modulesK\x01ubs.")
 
 
 def zip_bomb(path: Path) -> None:
@@ -265,6 +296,9 @@ FILES: dict[tuple[str, Callable[[Path], None]], str] = {
     (".pth", zip_bomb): "unpacks to more",
     (".pth", tuples_within_tuples): "tuples within tuples",
     (".pth", pickle_of_many_sets): "larger than any network's",
+    (".pth", bytes_by_a_number): "bytes that can be changed",
+    (".pth", modules_without_end): "more parts than any generator",
+    (".pth", table_that_says_how_it_is_read): "no tensors by name",
     (".pth", archive_of_many_parts): "damaged or not whole",
     (".pth", norm_wider_than_its_layer): "not recognised",
     (".pth", bias_of_no_dimension): "not recognised",
@@ -319,6 +353,71 @@ def test_a_file_that_means_harm_is_refused(kind: tuple[str, Callable[[Path], Non
     path, megabytes, sentence = refusals[kind]
     assert says in sentence and "\n" not in sentence
     assert megabytes < MEGABYTES and not (path.parent / "ran").exists()
+
+
+def a_generator() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.ConvTranspose2d(8, 8, 4), nn.BatchNorm2d(8), nn.ReLU(), nn.ConvTranspose2d(8, 3, 4, 2, 1), nn.Tanh())
+
+
+class Settings(dict[str, Any]):
+    """As many keep them."""
+
+    __getattr__ = dict[str, Any].get
+
+
+@pytest.mark.parametrize("beside", [
+    argparse.Namespace(size=32), types.SimpleNamespace(size=32), Settings(size=32), np.float64(3.2), np.zeros(3), np.random.get_state(), Path("runs"),
+    datetime.datetime(2020, 1, 1), collections.defaultdict(list, a=[1]), {1, 2}, nn.BCELoss(), nn.functional.relu, torch.float32, nn.Conv2d,
+], ids=lambda value: type(value).__name__)  # fmt: skip
+def test_what_a_file_holds_beside_its_tensors_does_not_matter(beside: Any, tmp_path: Path) -> None:
+    network = a_generator()
+    torch.save({"generator": network.state_dict(), "beside": beside, "within": {"it": [beside]}}, tmp_path / "theirs.pth")
+    kind, reading = read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh"))
+    assert kind == "dcgan" and torch.equal(reading.weights["layers.1.weight"], network.state_dict()["3.weight"])
+
+
+@pytest.mark.parametrize("place", ["", "'generator'"])
+def test_a_whole_module_is_read_as_its_state_dict(place: str, tmp_path: Path) -> None:
+    """Without what it would leave out, also within a module that spreads it."""
+    network = a_generator()
+    network.register_buffer("grid", torch.zeros(3), persistent=False)
+    spread = nn.DataParallel(network)
+    torch.save({"generator": spread, "epoch": 3} if place else spread, tmp_path / "theirs.model")
+    ((_, state), *_) = read_states(tmp_path / "theirs.model")
+    wanted = network.state_dict()
+    assert list(state) == list(wanted) and all(torch.equal(value, wanted[name]) for name, value in state.items())
+
+
+def test_what_a_file_names_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs_alone.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'ran')!r})\nclass Settings:\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    named = types.ModuleType("theirs_alone")
+    kind = type("Settings", (), {"__module__": "theirs_alone"})
+    vars(named)["Settings"] = kind
+    monkeypatch.setitem(sys.modules, "theirs_alone", named)
+    torch.save({"generator": a_generator().state_dict(), "settings": kind()}, tmp_path / "theirs.pth")
+    monkeypatch.delitem(sys.modules, "theirs_alone")
+    assert read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh"))[0] == "dcgan"
+    assert "theirs_alone" not in sys.modules and not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", [
+    *("builtins eval", "builtins exec", "builtins getattr", "builtins setattr", "builtins open", "builtins __import__", "__builtin__ eval"),
+    *("os system", "posix system", "nt system", "subprocess Popen", "importlib import_module", "shutil rmtree", "runpy run_path", "pickle loads", "operator attrgetter"),
+])  # fmt: skip
+@pytest.mark.parametrize("called", [b"", b"X\x01\x00\x00\x001\x85R"])
+def test_what_is_known_to_do_harm_is_refused(name: str, called: bytes, tmp_path: Path) -> None:
+    archived(tmp_path / "theirs.pth", b"\x80\x02}(K\x01c" + name.replace(" ", "\n").encode() + b"\n" + called + b"u.")
+    with pytest.raises(CheckpointError, match="would run its code"):
+        read_states(tmp_path / "theirs.pth")
+
+
+def test_more_names_than_any_network_has_are_refused(tmp_path: Path) -> None:
+    names = b"".join(b"ctheirs%d\nKind\nq\x00" % index for index in range(1000))
+    archived(tmp_path / "theirs.pth", b"\x80\x02](" + names + b"e.")
+    with pytest.raises(CheckpointError, match="would run its code"):
+        read_states(tmp_path / "theirs.pth")
 
 
 def test_a_program_that_makes_no_image_is_refused(tmp_path: Path) -> None:
