@@ -68,13 +68,14 @@ class Layer:
 
 
 def sniff(state: State) -> bool:
-    """Whether these tensors are a row of convolutions that begins with one pixel of noise, or with a linear layer, and ends with an image."""
+    """Whether these tensors are a row of convolutions that begins with one pixel of noise, or with a linear layer, and ends with an image, its only one."""
     try:
         layers = _layers(state)
     except (KeyError, ValueError, RuntimeError, IndexError, StopIteration, TypeError, ArithmeticError):
         return False
     enlarging = any(layer.kind in (LINEAR, TRANSPOSED) for layer in layers)  # plain ones alone may as well be a discriminator
-    return len(layers) > 1 and enlarging and len(layers[-1].bias) in (1, 3)
+    images = [layer for layer in layers if len(layer.bias) in (1, 3)]  # one before the end is what a discriminator behind it looks at
+    return len(layers) > 1 and enlarging and len(images) == 1 and images[0] is layers[-1]
 
 
 def read(state: State, asked: ImportOptions) -> Reading:

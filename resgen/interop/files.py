@@ -40,9 +40,12 @@ TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar", ".model")
 PICKLE_SUFFIX, ONNX_SUFFIX, EXPORTED = ".pkl", ".onnx", ".pt2"
 FOREIGN = (*TORCH_SUFFIXES, PICKLE_SUFFIX, ONNX_SUFFIX, EXPORTED)  # endings of what is read beside .safetensors, or told why not
 AVERAGED = ("g_ema", "ema", "params_ema", "generator_ema", "netg_ema")  # what others call the generator to draw with, best first
-AVERAGES = {"ema", "running", "average", "averaged", "avg"}  # words of other names for it, such as state_dict_ema or g_running
+AVERAGES = {"ema", "running", "average", "averaged", "avg", "smooth", "gs", "ge", "gema"}  # words of other names for it, as of state_dict_ema or avgG
 PLAIN = ("g", "netg", "generator", "gen", "model_state_dict", "state_dict", "model", "params")
-ADVERSARIES = {"d", "netd", "disc", "discriminator", "critic"}  # what others call what a generator is trained with, where one table holds both
+GENERATORS = {"g", "gen", "generator", "decoder"}  # words of other names for any
+ADVERSARIES = {"d", "dis", "disc", "discriminator", "critic", "adversary"}  # words of names for what a generator is trained with
+ENCODER = ["encoder"]  # the same, as the whole of a name: a class may have one of its own
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")  # of a name, as a_word or aWord
 WRAPPED = re.compile(r"(?:module\.|_orig_mod\.)*")  # what parallel training, averaging and compiling put before names
 COUNTED = "n_averaged"  # beside the tensors of torch's AveragedModel
 TORCH_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # of what torch.save wrote before it wrote archives
@@ -208,21 +211,39 @@ def _tables(content: object) -> list[tuple[str, dict[Any, Any]]]:
 
 
 def _rank(name: str) -> tuple[int, str]:
-    """How good the name of a table is: first those of an averaged generator, then none at all, then those of any generator, then all others."""
-    words = [word.lower() for word in name.split(".") if word]
+    """How good the name of a table is: first those of an averaged generator, then none at all, then those of any generator, then all others, of which
+    those of an adversary are last.
+    """
+    parts = [part for part in name.split(".") if part]
+    words = [part.lower() for part in parts]
+    last = len(AVERAGED) + len(PLAIN) + 2
+    if any(map(_is_adversary, parts)):
+        return last + 1, name
     for rank, known in enumerate(AVERAGED):
         if known in words:
             return rank, name
-    if any(_is_average(word) for word in words):
+    if any(map(_is_average, parts)):
         return len(AVERAGED), name
     for rank, known in enumerate(PLAIN, len(AVERAGED) + 1):
         if known in words:
             return rank, name
-    return len(AVERAGED) + 1 + len(PLAIN) * bool(words), name
+    return (last - any(map(_is_generator, parts)) if parts else len(AVERAGED) + 1), name
 
 
-def _is_average(word: str) -> bool:
-    return not AVERAGES.isdisjoint(re.findall("[a-z]+", word))
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in WORD.findall(name)]
+
+
+def _is_average(name: str) -> bool:
+    return not AVERAGES.isdisjoint(_words(name)) and not _is_adversary(name)
+
+
+def _is_generator(name: str) -> bool:
+    return (name.lower() in PLAIN or not GENERATORS.isdisjoint(_words(name))) and not _is_adversary(name)
+
+
+def _is_adversary(name: str) -> bool:
+    return not ADVERSARIES.isdisjoint(_words(name)) or _words(name) == ENCODER
 
 
 def _clean(raw: dict[Any, Any]) -> State:
@@ -246,9 +267,9 @@ def _apart(place: str, state: State) -> list[tuple[str, State]]:
     for name, value in state.items():
         part, _, within = name.partition(".")
         parts.setdefault(part, {})[within] = value
-    if not any(part.lower() in ADVERSARIES or _is_average(part.lower()) for part in parts):
+    if not any(_is_adversary(part) or _is_average(part) for part in parts):
         return [(place, state)]
-    generators = [part for part in parts if part.lower() in PLAIN or _is_average(part.lower())]
+    generators = [part for part in parts if _is_generator(part) or _is_average(part)]
     return [*((f"{place}.{part}".removeprefix("."), _unwrapped(parts[part])) for part in sorted(generators, key=_rank)), (place, state)]
 
 

@@ -451,6 +451,12 @@ def test_a_table_in_several_places_counts_as_the_best_of_its_names(tmp_path: Pat
         ("netG", "G_averaged"),
         ("netG", "average of G"),
         ("netG_ema", "G_ema"),
+        ("netG", "avgG"),
+        ("G", "GEMA"),
+        ("G", "Gema"),
+        ("generator", "generatorEMA"),
+        ("G", "Gs"),
+        ("generator", "generator_smooth"),
     ],
 )
 def test_the_averaged_network_is_taken_whatever_it_is_called(raw: str, averaged: str, tmp_path: Path) -> None:
@@ -493,6 +499,43 @@ def test_the_generator_is_found_within_a_whole_training(tmp_path: Path) -> None:
         kind, reading = read_file(tmp_path / "theirs.ckpt", ImportOptions(output="tanh"))
         assert kind == "dcgan" and len(reading.config.block_resolutions) == 2 and place in reading.remarks[0]
         assert torch.equal(reading.weights["layers.0.weight"], generator.state_dict()["0.weight"] + (not left_out))
+
+
+@pytest.mark.parametrize(
+    ("generator", "adversary", "averaged"),
+    [
+        *(("gen", "dis", ""), ("net_g", "net_d", ""), ("g_net", "d_net", ""), ("model_G", "model_D", ""), ("netG", "netD", "")),
+        *(("decoder", "encoder", ""), ("generator", "adversary", ""), ("G", "D", "GE"), ("gen", "critic_ema", "gen_ema")),
+    ],
+)
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_generator_is_told_from_its_adversary_by_the_words_of_its_name(
+    generator: str, adversary: str, averaged: str, flat: bool, tmp_path: Path
+) -> None:
+    theirs = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 1, 3, 1, 1)).state_dict()
+    ours = a_generator().state_dict()
+    parts = {adversary: theirs, generator: ours} | ({averaged: {name: value + 1 for name, value in ours.items()}} if averaged else {})
+    state = {f"{part}.{name}": value for part, network in parts.items() for name, value in network.items()}
+    torch.save(state if flat else parts, tmp_path / "theirs.pth")
+    kind, reading = read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh"))
+    assert kind == "dcgan" and reading.remarks[0] == f"It is read from {averaged or generator!r}."
+    assert torch.equal(reading.weights["layers.1.weight"], ours["3.weight"] + bool(averaged))
+
+
+def test_two_networks_in_a_row_are_not_one(tmp_path: Path) -> None:
+    theirs = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 1, 3, 1, 1)).state_dict()
+    torch.save(
+        {f"{part}.{name}": value for part, of in (("one", a_generator().state_dict()), ("two", theirs)) for name, value in of.items()},
+        tmp_path / "theirs.pth",
+    )
+    with pytest.raises(CheckpointError, match="not recognised"):
+        read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh"))
+
+
+def test_an_encoder_of_classes_is_a_part_of_its_network(tmp_path: Path) -> None:
+    torch.save({"label_encoder.weight": torch.zeros(2), "decoder.weight": torch.zeros(2)}, tmp_path / "theirs.pth")
+    ((_, state),) = read_states(tmp_path / "theirs.pth")
+    assert len(state) == 2
 
 
 def test_a_table_of_many_networks_is_soon_taken_apart(tmp_path: Path) -> None:
