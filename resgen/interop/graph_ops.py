@@ -20,6 +20,21 @@ SMALL = 1 << 20  # then: what is padded within an operator is no result, and doe
 MAX_FOLLOWED = 1 << 20  # numbers that are read and made, all together, while a graph is followed for its shapes
 MAX_LIST = 1024  # numbers that say an operator's sizes or places: one for each dimension, or each part
 MAX_DIMENSIONS = 64  # as most of torch's operators have it
+CUBIC = -0.75  # how far bicubic resizing goes beyond what it is between
+SMOOTH = {"linear": "bilinear", "cubic": "bicubic"}  # ONNX's words for what torch calls so
+ORIGINS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "asymmetric": lambda places, factor: places / factor,
+    "half_pixel": lambda places, factor: (places + 0.5) / factor - 0.5,
+    "pytorch_half_pixel": lambda places, factor: ((places + 0.5) / factor - 0.5) * (len(places) > 1),
+}  # where a resized image's pixels come from
+ROUNDING = 5e-4  # of places of pixels, which are of single precision: less than what parts them
+NEAREST: dict[str, Callable[[Tensor], Tensor]] = {
+    "floor": lambda places: (places + ROUNDING).floor(),
+    "ceil": lambda places: (places - ROUNDING).ceil(),
+    "round_prefer_floor": lambda places: (places - 0.5 - ROUNDING).ceil(),
+    "round_prefer_ceil": lambda places: (places + 0.5 + ROUNDING).floor(),
+}
+SELU = 1.0507010221481323, 1.6732631921768188  # as its paper has it, of single precision
 FLOAT, INT64 = 1, 7  # ONNX's numbers of types
 FLOATS, INTS, TRUTH = {1, 10, 11, 16}, {2, 3, 5, 6, 7, 12, 13}, 9
 
@@ -220,11 +235,18 @@ def _slice(inputs: list[Any], attributes: Attributes) -> Tensor:
     if len(starts) > x.ndim:
         raise GraphError("it cuts a tensor along more dimensions than there are")
     for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        step = steps[place] if steps else 1
-        if step < 1:
-            raise GraphError("it reads a tensor backwards")
-        x = x[(slice(None),) * ((axes[place] if axes else place) % x.ndim) + (slice(start, end, step),)]
+        axis = (axes[place] if axes else place) % x.ndim
+        x = _cut(x, axis, slice(start, end, steps[place] if steps else 1))
     return x
+
+
+def _cut(x: Tensor, axis: int, part: slice) -> Tensor:
+    """A part along an axis; one that goes backwards is the same of what is turned about."""
+    start, end, step = part.indices(x.shape[axis])
+    if step < 0:
+        x, last = x.flip(axis), x.shape[axis] - 1
+        start, end, step = last - start, last - end, -step
+    return x[(slice(None),) * axis + (slice(start, end, step),)]
 
 
 def _gather(inputs: list[Any], attributes: Attributes) -> Tensor:
@@ -263,27 +285,36 @@ def _tile(inputs: list[Any], attributes: Attributes) -> Tensor:
 
 
 def _resize(inputs: list[Any], attributes: Attributes) -> Tensor:
-    """Twice or more times as large, by pixels or bilinearly, as networks do it."""
-    x = inputs[0]
+    """By the nearest pixels, bilinearly or bicubically, as networks do it."""
+    x, factors = inputs[0], [1.0, 1.0]
     scales, sizes = (inputs[1], None) if len(inputs) == 2 else (*inputs[2:], None, None)[:2]
     if scales is None and "scales" in attributes:
         scales = attributes["scales"]
     if sizes is not None:
         sides = _ints(sizes)[-2:]
+        factors = [side / size for side, size in zip(sides, x.shape[-2:], strict=True)]
     else:
-        sides = [math.floor(size * factor) for size, factor in zip(x.shape[-2:], _listed(scales)[-2:], strict=True)]
+        factors = _listed(scales)[-2:]
+        sides = [math.floor(size * factor) for size, factor in zip(x.shape[-2:], factors, strict=True)]
     bounded([*x.shape[:2], *sides])
     mode, transform = attributes.get("mode", "nearest"), attributes.get("coordinate_transformation_mode", "half_pixel")
+    smoothed = attributes.get("antialias", 0) or attributes.get("exclude_outside", 0) or attributes.get("cubic_coeff_a", CUBIC) != CUBIC
+    nearest = attributes.get("nearest_mode", "round_prefer_floor")
     whole = all(side % size == 0 for side, size in zip(sides, x.shape[-2:], strict=True))
-    if mode == "nearest" and whole and _repeats(transform, attributes.get("nearest_mode", "round_prefer_floor")):
+    if mode == "nearest" and whole and _repeats(transform, nearest):
         return F.interpolate(x, sides)
-    if mode == "linear" and transform in ("half_pixel", "pytorch_half_pixel", "align_corners"):
-        return F.interpolate(x, sides, mode="bilinear", align_corners=transform == "align_corners")
+    if mode == "nearest" and transform in ORIGINS and nearest in NEAREST and x.ndim == 4:
+        places = [ORIGINS[transform](torch.arange(side, device=x.device), factor) for side, factor in zip(sides, factors, strict=True)]
+        rows, columns = (NEAREST[nearest](place).clamp(0, size - 1).long() for place, size in zip(places, x.shape[2:], strict=True))
+        return x[:, :, rows[:, None], columns]
+    if mode in SMOOTH and transform in ("half_pixel", "pytorch_half_pixel", "align_corners") and not smoothed:
+        how: dict[str, Any] = {"scale_factor": tuple(factors)} if sizes is None else {"size": sides}
+        return F.interpolate(x, mode=SMOOTH[mode], align_corners=transform == "align_corners", **how)
     raise GraphError(f"it resizes by {mode}, {transform}, which is not known here")
 
 
 def _repeats(transform: str, nearest_mode: str) -> bool:
-    """Whether the nearest pixel is each one a whole number of times."""
+    """Whether the nearest pixel is each one a whole number of times, where sides become so many times as long."""
     if transform == "asymmetric":
         return nearest_mode == "floor"
     return transform in ("half_pixel", "pytorch_half_pixel") and nearest_mode.startswith("round")
@@ -302,7 +333,7 @@ def _pad(inputs: list[Any], attributes: Attributes) -> Tensor:
     value = float(inputs[2]) if len(inputs) > 2 and inputs[2] is not None else attributes.get("value", 0.0)
     bounded([size + begin + end for size, (begin, end) in zip(x.shape, pads, strict=True)])
     mode: str = attributes.get("mode", "constant")
-    mode = "replicate" if mode == "edge" else mode
+    mode = {"edge": "replicate", "wrap": "circular"}.get(mode, mode)
     return F.pad(x, _flat(pads), value=value) if mode == "constant" else F.pad(x, _flat(pads[2:]), mode=mode)
 
 
@@ -320,6 +351,35 @@ def _reduce(operation: Callable[..., Any]) -> Operator:
         return operation(inputs[0], dim=list(range(inputs[0].ndim)) if axes is None else axes, keepdim=bool(attributes.get("keepdims", 1)))
 
     return run
+
+
+def _product(x: Tensor, dim: list[int], keepdim: bool) -> Tensor:
+    for axis in sorted((axis % x.ndim for axis in dim), reverse=True):
+        x = x.prod(dim=axis, keepdim=keepdim)
+    return x
+
+
+def _einsum(inputs: list[Any], attributes: Attributes) -> Tensor:
+    """Of one tensor or two: what more would make on the way cannot be told from what they make."""
+    if len(inputs) > 2:
+        raise GraphError(f"it sums over {len(inputs)} tensors at once")
+    bounded(list(torch.einsum(attributes["equation"], *(x.to("meta") for x in inputs)).shape))
+    return torch.einsum(attributes["equation"], *inputs)
+
+
+def _range(inputs: list[Any], attributes: Attributes) -> Tensor:
+    start, end, step = (_listed(value)[0] for value in inputs)
+    bounded([math.ceil((end - start) / step)])
+    return torch.arange(start, end, step)
+
+
+def _noise(shape: list[int], attributes: Attributes, device: torch.device | None = None) -> Tensor:
+    """Noise that is the same for all images and at all times: a picture is a function of its recipe alone."""
+    made = torch.empty([1, *bounded(shape)[1:]], device=device)
+    if not made.is_meta:
+        drawn = torch.randn(made.shape, generator=torch.Generator("cpu").manual_seed(int(attributes.get("seed", 0))), device="cpu")
+        made = drawn.to(made.device) * attributes.get("scale", 1.0) + attributes.get("mean", 0.0)
+    return made.expand(shape)
 
 
 def _pool(x: Tensor, attributes: Attributes, operation: Callable[..., Tensor], empty: float) -> Tensor:
@@ -348,34 +408,52 @@ OPERATORS: dict[str, Operator] = {
     "Abs": _unary(torch.abs), "Cos": _unary(torch.cos), "Erf": _unary(torch.erf), "Exp": _unary(torch.exp), "Log": _unary(torch.log),
     "Neg": _unary(torch.neg), "Reciprocal": _unary(torch.reciprocal), "Relu": _unary(F.relu), "Sigmoid": _unary(torch.sigmoid),
     "Sin": _unary(torch.sin), "Softplus": _unary(F.softplus), "Sqrt": _unary(torch.sqrt), "Tanh": _unary(torch.tanh),
-    "Identity": _unary(lambda x: x), "Dropout": _unary(lambda x: x),
+    "Identity": _unary(lambda x: x), "Dropout": _unary(lambda x: x), "Sign": _unary(torch.sign), "Floor": _unary(torch.floor),
+    "Round": _unary(torch.round), "HardSwish": _unary(F.hardswish), "Mish": _unary(F.mish),
     "Add": _binary(torch.add), "Sub": _binary(torch.sub), "Mul": _binary(torch.mul), "Div": _binary(_divide), "Pow": _binary(torch.pow),
     "Mod": lambda inputs, attributes: _binary(torch.fmod if attributes.get("fmod") else torch.remainder)(inputs, attributes),
-    "Equal": _binary(torch.eq), "Max": _binary(torch.maximum), "Min": _binary(torch.minimum),
+    "Equal": _binary(torch.eq), "Greater": _binary(torch.gt), "Max": _binary(torch.maximum), "Min": _binary(torch.minimum),
     "Where": lambda inputs, attributes: torch.where(*inputs),
     "PRelu": _binary(lambda x, slope: torch.where(x < 0, x * slope, x)),
     "LeakyRelu": lambda inputs, attributes: F.leaky_relu(inputs[0], attributes.get("alpha", 0.01)),
     "Elu": lambda inputs, attributes: F.elu(inputs[0], attributes.get("alpha", 1.0)),
+    "Selu": lambda inputs, attributes: attributes.get("gamma", SELU[0]) * F.elu(inputs[0], attributes.get("alpha", SELU[1])),
+    "Celu": lambda inputs, attributes: F.celu(inputs[0], attributes.get("alpha", 1.0)),
+    "HardSigmoid": lambda inputs, attributes: (inputs[0] * attributes.get("alpha", 0.2) + attributes.get("beta", 0.5)).clamp(0, 1),
     "Softmax": lambda inputs, attributes: torch.softmax(inputs[0], attributes.get("axis", -1)),
+    "LogSoftmax": lambda inputs, attributes: torch.log_softmax(inputs[0], attributes.get("axis", -1)),
     "Gelu": _gelu, "Clip": _clip,
-    "Conv": _conv, "ConvTranspose": _conv_transpose, "Gemm": _gemm, "MatMul": _matmul,
+    "Conv": _conv, "ConvTranspose": _conv_transpose, "Gemm": _gemm, "MatMul": _matmul, "Einsum": _einsum,
     "BatchNormalization": _batch_norm, "LayerNormalization": _layer_norm,
     "InstanceNormalization": lambda inputs, attributes: F.instance_norm(
         inputs[0], weight=inputs[1], bias=inputs[2], eps=attributes.get("epsilon", 1e-5)
     ),
     "Reshape": _reshape, "Flatten": _flatten, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Concat": _concat, "Split": _split,
     "Transpose": lambda inputs, attributes: inputs[0].permute(attributes.get("perm", list(range(inputs[0].ndim))[::-1])),
-    "Slice": _slice, "Gather": _gather, "Shape": _shape, "Cast": _cast, "ConstantOfShape": _constant_of_shape, "Expand": _expand, "Tile": _tile,
+    "Slice": _slice, "Gather": _gather, "Shape": _shape, "Cast": _cast, "ConstantOfShape": _constant_of_shape, "Expand": _expand, "Tile": _tile, "Range": _range,
+    "RandomNormal": lambda inputs, attributes: _noise(_ints(attributes["shape"]), attributes),
+    "RandomNormalLike": lambda inputs, attributes: _noise(list(inputs[0].shape), attributes, inputs[0].device),
     "Resize": _resize, "Upsample": _upsample, "Pad": _pad, "DepthToSpace": _depth_to_space,
     "ReduceMean": _reduce(torch.mean), "ReduceSum": _reduce(torch.sum), "ReduceL2": _reduce(torch.linalg.vector_norm),
+    "ReduceMax": _reduce(torch.amax), "ReduceProd": _reduce(_product),
     "MaxPool": _max_pool, "AveragePool": _average_pool,
     "GlobalAveragePool": lambda inputs, attributes: inputs[0].mean(dim=(2, 3), keepdim=True),
 }  # fmt: skip
-DRAWING = {"Conv", "ConvTranspose", "Gemm", "MatMul", "MaxPool", "AveragePool"}  # steer nothing, and cost more than what they read and make
+DRAWING = {
+    "Conv",
+    "ConvTranspose",
+    "Gemm",
+    "MatMul",
+    "Einsum",
+    "MaxPool",
+    "AveragePool",
+    "RandomNormal",
+    "RandomNormalLike",
+}  # steer nothing, and cost more than what they read and make
 STEERED = {
-    "ConstantOfShape": 0,
+    **dict.fromkeys(("ConstantOfShape", "Range"), 0),
     **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Split", "Slice", "Expand", "Tile", "Resize", "Upsample", "Pad", "Clip"), 1),
-    **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceL2"), 1),
+    **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceL2", "ReduceMax", "ReduceProd"), 1),
 }  # operator -> the first of its inputs that says a size, a place or a limit
 
 

@@ -24,6 +24,8 @@ ENDS = {"Tanh": LIMITS["tanh"], "Sigmoid": LIMITS["sigmoid"]}
 SHAPING = {"Cast", "Identity", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"}  # operators that leave numbers as they are
 SCALING: dict[str, Callable[[float, float], float]] = {"Add": operator.add, "Sub": operator.sub, "Mul": operator.mul, "Div": operator.truediv}
 STEERED = {"Resize", "Upsample", "Clip", "Pad"}  # operators whose further inputs say sizes and limits
+NOISY = {"RandomNormal", "RandomNormalLike"}
+FIXED = "It draws noise of its own between its layers, which is one and the same for all images here."
 MAX_ONNX = 1 << 31  # bytes: protocol buffers hold no more
 
 
@@ -60,7 +62,8 @@ def read_onnx(path: Path, asked: ImportOptions) -> Reading:
         if images > 1:
             raise CheckpointError(f"{error} {path.name} makes {images} images at once: export it with one image's noise, or any number's.") from error
         raise
-    return Reading(config, weights, remarks=remarks)
+    noisy = any(node.op_type in NOISY for node in graph.node)
+    return Reading(config, weights, remarks=(*remarks, FIXED) if noisy else remarks)
 
 
 def _parse(path: Path) -> tuple[Any, Any]:
@@ -92,11 +95,12 @@ def _attributes(node: Any, onnx: Any) -> dict[str, Any]:
 
 
 def _nodes(graph: Any, onnx: Any) -> tuple[str, ...]:
-    """The nodes as JSON, but for constants."""
+    """The nodes as JSON, but for constants; each that makes noise makes its own."""
     found = list[str]()
     for node in graph.node:
         if node.op_type != "Constant":
             plain = {name: _plain(value, onnx) for name, value in _attributes(node, onnx).items()}
+            plain |= {"seed": len(found)} if node.op_type in NOISY else {}
             found.append(json.dumps([node.op_type, list(node.input), list(node.output), plain]))
     return tuple(found)
 

@@ -48,7 +48,7 @@ def node(operator: str, *inputs: str, out: str = "made", **attributes: Any) -> N
 
 NUMBERS: Any = {
     "sides": ([2], [SIDE, SIDE]), "pads": ([4], [0, 0, SIDE - 1, SIDE - 1]), "one": ([1, 1], [1]), "truth": ([1, 1], [1]),
-    "pixel": ([1, 1, 1, 1], [1.0]), "row": ([1, SIDE], [1] * SIDE), "column": ([SIDE, 1], [1] * SIDE), "long": ([1 << 16], [0] * (1 << 16)),
+    "pixel": ([1, 1, 1, 1], [1.0]), "nought": ([], [0]), "much": ([], [SIDE * SIDE]), "unit": ([], [1]), "row": ([1, SIDE], [1] * SIDE), "column": ([SIDE, 1], [1] * SIDE), "long": ([1 << 16], [0] * (1 << 16)),
     "wide": ([1, 1 << 16], [0] * (1 << 16)), "high": ([1 << 16, 1], [0] * (1 << 16)),
 }  # fmt: skip
 GROWING: dict[str, list[Node]] = {
@@ -64,6 +64,10 @@ GROWING: dict[str, list[Node]] = {
     "choices": [node("Cast", "truth", out="true", to=9), node("Where", "true", "column", "row")],
     "rows": [node("Gather", "row", "long", axis=1), node("Gather", "column", "long", axis=0)] * 4,
     "rows of features": [node("Gather", "z", "long", axis=1)] * 4,
+    "ranges": [node("Range", "nought", "much", "unit")],
+    "noise": [node("RandomNormal", shape=[1, 3, SIDE, SIDE])],
+    "noise like": [node("Expand", "one", "sides"), node("RandomNormalLike", "made")],
+    "sums over products": [node("Einsum", "column", "row", equation="ij,jk->ik")],
     "images": [node("Conv", "pixel", "pixel", pads=[SIDE // 2] * 4)],
     "larger images": [node("Resize", "pixel", "", "", "sides", mode="nearest")],
     "images between": [node("MaxPool", "pixel", kernel_shape=[1, 1], pads=[SIDE // 2] * 4, strides=[SIDE, SIDE])],
@@ -123,6 +127,20 @@ SLOW: dict[str, tuple[list[Node], dict[str, Any]]] = {
     "nothing that becomes a fraction": ([node("Cast", "", to=1)], {}),
     "a part of a number": ([node("Gather", "number", "number")], {"number": ([], [0])}),
     "a tensor that nobody makes": ([node("Neg", "nothing")], {}),
+    "a range without end": ([node("Range", "number", "much", "number")], {"number": ([], [0]), "much": ([], [1 << 40])}),
+    "a range that is too long": ([node("Range", "number", "much", "one")], {"number": ([], [0]), "much": ([], [1 << 40]), "one": ([], [1])}),
+    "a range of what is drawn": ([node("Range", "z", "z", "z")], {}),
+    "noise that is too much": ([node("RandomNormal", shape=[1, 1 << 20, 1 << 20])], {}),
+    "a product that is too large": (
+        [
+            node("Einsum", "z", "list", equation="nchw,a->nchwa"),
+            node("Einsum", "made", "list", equation="nchwa,b->nchwab"),
+            node("Einsum", "made", "list", equation="nchwab,d->abdn"),
+        ],
+        LONG,
+    ),
+    "sums over many": ([node("Einsum", "z", "z", "z", equation="nchw,nchw,nchw->n")], {}),
+    "a row resized to a line": ([node("Resize", "z", "", "", "sides", mode="nearest")], {"sides": ([2], [1 << 20, 1 << 20])}),
     "no pieces": ([("Split", ["z"], [], {"axis": 1})], {}),
 }
 
@@ -158,6 +176,8 @@ def drawn_by_onnxruntime(operator: str, x: Tensor, inputs: dict[str, Tensor], at
 POOL = {"kernel_shape": [3, 3], "strides": [2, 2]}
 TWICE = {"roi": torch.zeros(0), "scales": torch.tensor([1.0, 1, 2, 2])}
 TRANSPOSED = {"weight": torch.randn(4, 3, 3, 4, generator=torch.Generator().manual_seed(2)), "bias": torch.ones(3)}
+BROADER = {"roi": torch.zeros(0), "scales": torch.tensor([1.0, 1, 1.3, 2.6])}
+SMALLER = {"roi": torch.zeros(0), "scales": torch.tensor([1.0, 1, 0.5, 0.75])}
 THRICE = {"roi": torch.zeros(0), "scales": torch.tensor([1.0, 1, 3, 3])}
 
 
@@ -181,7 +201,13 @@ THRICE = {"roi": torch.zeros(0), "scales": torch.tensor([1.0, 1, 3, 3])}
         ("Resize", TWICE, {"mode": "linear"}),
         ("Resize", TWICE, {"mode": "linear", "coordinate_transformation_mode": "align_corners"}),
         ("Resize", TWICE, {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}),
-        ("Resize", TWICE, {"mode": "cubic"}),
+        *(
+            ("Resize", scales, {"mode": mode, "coordinate_transformation_mode": "half_pixel", "nearest_mode": "floor", "cubic_coeff_a": -0.75})
+            for scales in (TWICE, BROADER, SMALLER)
+            for mode in ("nearest", "linear", "cubic")
+        ),
+        ("Resize", TWICE, {"mode": "cubic", "cubic_coeff_a": -0.5}),
+        ("Resize", SMALLER, {"mode": "cubic", "cubic_coeff_a": -0.75, "exclude_outside": 1}),
         ("Pad", {"pads": torch.tensor([0, 0, 1, 2, 0, 0, 2, 1])}, {"mode": "reflect"}),
         ("Pad", {"pads": torch.tensor([0, 0, 1, 2, 0, 0, 2, 1]), "value": torch.tensor(3.0)}, {}),
         *(
@@ -206,6 +232,19 @@ THRICE = {"roi": torch.zeros(0), "scales": torch.tensor([1.0, 1, 3, 3])}
         ("DepthToSpace", {}, {"blocksize": 2, "mode": "CRD"}),
         ("Mod", {"of": torch.tensor([0.7])}, {"fmod": 1}),
         ("Softmax", {}, {}),
+        ("LogSoftmax", {}, {"axis": 1}),
+        *((operator, {}, {}) for operator in ("Selu", "Celu", "HardSwish", "HardSigmoid", "Sign", "Floor", "Round", "ReduceMax", "ReduceProd")),
+        ("Selu", {}, {"alpha": 1.5, "gamma": 1.1}),
+        ("Celu", {}, {"alpha": 0.3}),
+        ("HardSigmoid", {}, {"alpha": 0.3, "beta": 0.4}),
+        ("ReduceMax", {}, {"axes": [1, -1], "keepdims": 0}),
+        ("ReduceProd", {}, {"axes": [-1, 1], "keepdims": 0}),
+        ("Einsum", {"of": torch.randn(4, 5, generator=torch.Generator().manual_seed(3))}, {"equation": "nchw,cd->ndhw"}),
+        ("Einsum", {}, {"equation": "...w->...w"}),
+        *(
+            ("Slice", {"starts": torch.tensor([start]), "ends": torch.tensor([end]), "axes": torch.tensor([3]), "steps": torch.tensor([step])}, {})
+            for start, end, step in ((-1, -(1 << 62), -1), (6, 1, -2), (99, -3, -1), (2, 5, -1), (1, 1 << 62, 3))
+        ),
         ("ReduceMean", {}, {"axes": [2, 3], "keepdims": 0}),
         ("LeakyRelu", {}, {"alpha": 0.2}),
     ],

@@ -270,6 +270,48 @@ class Labelled(Classed):
         return self.embedded(z * (1 + label) if self.counted else z, self.embed(shaped).reshape(-1, 6))
 
 
+class Between(nn.Module):
+    """Noise z [N, 6] -> features [N, 8, 8, 8] -> what is done between -> image."""
+
+    def __init__(self, done: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.project, self.done, self.draw = nn.Linear(6, 512), done, nn.LazyConv2d(3, 3, padding=1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.draw(self.done(self.project(z).view(-1, 8, 8, 8))).tanh()
+
+
+BETWEEN: dict[str, Callable[[Tensor], Tensor]] = {
+    "selu": nn.SELU(), "celu": nn.CELU(0.5), "hardswish": nn.Hardswish(), "hardsigmoid": nn.Hardsigmoid(), "mish": nn.Mish(),
+    "sign": torch.sign, "floor": torch.floor, "round": torch.round, "greater": lambda x: x * (x > 0.1), "log softmax": nn.LogSoftmax(1),
+    "greatest": lambda x: x - x.amax(1, keepdim=True), "product": lambda x: x * x.prod(3, keepdim=True),
+    "einsum": lambda x: torch.einsum("nchw,nchv->ncwv", x, x), "range": lambda x: x + torch.arange(x.shape[2]).float(),
+    "flip": lambda x: x.flip(3), "reflected": nn.ReflectionPad2d(1), "replicated": nn.ReplicationPad2d(2), "circular": nn.CircularPad2d(1),
+    "nearest 1.5": nn.Upsample(scale_factor=1.5), "nearest 1.3": nn.Upsample(scale_factor=1.3), "nearest half": nn.Upsample(scale_factor=0.5),
+    "nearest, said by size": nn.Upsample(size=(13, 13)), "bicubic": nn.Upsample(scale_factor=2, mode="bicubic"),
+    "bicubic by corners": nn.Upsample(scale_factor=1.5, mode="bicubic", align_corners=True), "bilinear 1.3": nn.Upsample(scale_factor=1.3, mode="bilinear"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("done", BETWEEN.values(), ids=BETWEEN)
+def test_what_networks_do_between_draws_as_torch_does(done: Callable[[Tensor], Tensor], tmp_path: Path) -> None:
+    network, z = Between(done).eval(), torch.randn(3, 6)
+    wanted = network(z)
+    exported(network, tmp_path / "theirs.onnx", z[:2], names=("z",))
+    assert (made_of(read_file(tmp_path / "theirs.onnx", ImportOptions())[1])(z) - wanted).abs().max() < 1e-5
+
+
+def test_noise_of_a_network_is_the_same_for_all_images(tmp_path: Path) -> None:
+    network = Between(lambda x: 100 * (0 * x + torch.randn_like(x)) + 100 * (0 * x - torch.randn_like(x))).eval()
+    network(torch.randn(2, 6))
+    exported(network, tmp_path / "theirs.onnx", torch.randn(2, 6), names=("z",))
+    reading = read_file(tmp_path / "theirs.onnx", ImportOptions())[1]
+    one, two, *_, alone = (image for count in (5, 1) for image in made_of(reading)(torch.randn(count, 6)))
+    assert torch.equal(one, two) and torch.allclose(one, alone, atol=1e-4) and one.std() > 0.5  # each of the two has its own
+    assert reading.remarks == ("It draws noise of its own between its layers, which is one and the same for all images here.",)
+
+
 @pytest.mark.parametrize("kind", [torch.float32, torch.int64, torch.int32])
 @pytest.mark.parametrize(
     ("ways", "counted", "given"),
