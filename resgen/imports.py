@@ -1,7 +1,9 @@
 """A file of another program -> a checkpoint of ours."""
 
 import json
+import math
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from resgen.architecture import Architecture, Generator, class_weights
 from resgen.budget import MAX_HEADER
@@ -20,16 +23,22 @@ from resgen.interop.graph import GraphConfig
 from resgen.interop.graph_ops import GraphError
 from resgen.interop.readers import read_file
 from resgen.interop.reading import ImportOptions
-from resgen.statistics import latent_statistics
+from resgen.statistics import latent_statistics, latents_drawn
 
 MAX_SETTINGS = 1 << 20  # bytes of a configuration file
 FAR = 8  # times as far from 0 as an image's numbers reach: no image, though a network's last layer may pass them a little
 
 
 def import_file(
-    path: Path, name: str, asked: ImportOptions, kind: str = "", device: str = "cpu", tell: Callable[[str], object] = lambda sentence: None
+    path: Path,
+    name: str,
+    asked: ImportOptions,
+    kind: str = "",
+    device: str = "cpu",
+    tell: Callable[[str], object] = lambda sentence: None,
+    seconds: float = math.inf,
 ) -> Checkpoint:
-    """The generator in a file, with its measured mean w and directions; ``kind`` names the reader where it must not be guessed.
+    """The generator in a file, with its mean w and directions, measured within ``seconds``; ``kind`` names the reader where it must not be guessed.
 
     ``tell`` is given sentences on what was taken for granted. Raises CheckpointError for what cannot be read, with what to do.
     """
@@ -45,7 +54,8 @@ def import_file(
     empty = torch.zeros(max(1, arch.num_classes), arch.w_dim)
     checkpoint = Checkpoint(card, reading.weights, empty, empty[:0])
     generator = checkpoint.build().to(device)
-    images, (mean_w, names, directions) = _tried(generator, path, torch.device(device))
+    with _Watch(path, seconds) as watch:
+        images, (mean_w, names, directions) = _tried(generator, path, torch.device(device), watch)
     for remark in (*reading.remarks, *_doubts(images, arch, asked, path)):
         tell(remark)
     mean_w = mean_w.cpu() if reading.mean_w is None else reading.mean_w
@@ -117,9 +127,36 @@ def _doubts(images: Tensor, arch: Architecture, asked: ImportOptions, path: Path
     return ("Nothing that it draws is below 0: its images may be in 0..1 (sigmoid), not in -1..1 (tanh).",) if pale else ()
 
 
+class _Watch(TorchDispatchMode):
+    """Ends what is drawn between two operations of torch's once ``seconds`` are over: in a small file one image may be days of work."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]
+        self.path, self.seconds, self.begun = path, seconds, time.monotonic()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        self.check(0)
+        return func(*args, **(kwargs or {}))
+
+    def check(self, more: float) -> None:
+        """Raise CheckpointError where so many ``more`` seconds are too many."""
+        if time.monotonic() - self.begun + more > self.seconds:
+            raise CheckpointError(f"{self.path.name} takes more than the {self.seconds:,.0f} seconds of a request to be measured: use resgen import.")
+
+
+def _seconds_left(generator: Generator, w: Tensor) -> float:
+    """About how long `latent_statistics` will take, by what it makes of two latents."""
+    times = [time.monotonic()]
+    for draw in (generator.first_features, generator.synthesise):
+        draw(w).sum().item()  # which waits for a GPU
+        times.append(time.monotonic())
+    features, images = latents_drawn(generator.config)
+    return ((times[1] - times[0]) * features + (times[2] - times[1]) * images) / len(w)
+
+
 @torch.no_grad()
-def _tried(generator: Generator, path: Path, device: torch.device) -> tuple[Tensor, tuple[Tensor, tuple[str, ...], Tensor]]:
-    """Two images of a generator, and its `latent_statistics`. Raises CheckpointError where they are none."""
+def _tried(generator: Generator, path: Path, device: torch.device, watch: _Watch) -> tuple[Tensor, tuple[Tensor, tuple[str, ...], Tensor]]:
+    """Two images of a generator, and its `latent_statistics`. Raises CheckpointError where they are none, or take too long."""
     arch = generator.config
     noise = torch.randn(2, arch.z_dim, generator=torch.Generator("cpu").manual_seed(0))
     weights = class_weights(torch.tensor([0, arch.num_classes - 1], device=device), arch.num_classes)
@@ -127,6 +164,7 @@ def _tried(generator: Generator, path: Path, device: torch.device) -> tuple[Tens
         images = generator(noise.to(device), weights)
         if tuple(images.shape) != (2, arch.image_channels, arch.resolution, arch.resolution) or not images.isfinite().all():
             raise CheckpointError(f"{path.name} could be read, but what its network draws is no image.")
+        watch.check(_seconds_left(generator, generator.map(noise.to(device), weights)))
         return images, latent_statistics(generator, device)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError, GraphError) as error:
         raise CheckpointError(f"{path.name} could be read, but its network cannot be run: {why(error)}.") from error

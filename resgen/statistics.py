@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resgen.architecture import Generator, class_weights
+from resgen.architecture import Architecture, Generator, class_weights
 
 SAMPLES = 8192  # latents that means and directions are measured on
 OF_CLASS, MOST_SAMPLES = 32, 131_072  # latents of a class at least, since the mean of a few is far from the class's; but no more than so many in all
@@ -17,6 +17,16 @@ POOLED = 4  # pixels a side that features are averaged to
 BATCH = 32
 MAPPED = 1024  # latents that are mapped at once: of each, there is a weight for every class
 RIDGE = 0.1  # weight of a regression's own length beside its error
+
+
+def latents_drawn(arch: Architecture) -> tuple[int, int]:
+    """Of how many latents `latent_statistics` makes first features, and of how many whole images, at most."""
+    return 0 if arch.mapped else SAMPLES_OF_FEATURES, 2 * (PRINCIPAL + FACTORISED) * _seen(arch)
+
+
+def _seen(arch: Architecture) -> int:
+    """Images that a direction's visible effect is measured on."""
+    return max(4, min(SEEN_ON, SEEN_ON * 128**2 // arch.resolution**2))
 
 
 @torch.no_grad()
@@ -37,7 +47,7 @@ def latent_statistics(generator: Generator, device: torch.device) -> tuple[Tenso
     spread = w - mean_w[labels]
     named = _principal(spread) if arch.mapped else _principal_by_features(generator, w, spread)
     named |= _factorised(generator, spread)
-    seen = w[: max(4, min(SEEN_ON, SEEN_ON * 128**2 // arch.resolution**2))]
+    seen = w[: _seen(arch)]
     names = sorted(named, key=lambda name: -visible_effect(generator, seen, named[name]))
     return mean_w, tuple(names), torch.stack([named[name] for name in names])
 

@@ -6,8 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 import torch
+from onnx.helper import make_graph, make_model, make_node, make_tensor_value_info
+from onnx.numpy_helper import from_array
 
 from resgen.checkpoint import file_hash
 from resgen.cli import main
@@ -19,6 +23,9 @@ from resgen.studio.app import build
 from resgen.studio.uploads import keep_upload
 from tests.interop.states import PICKLES, their_file
 from tests.interop.test_files import nested_classes_that_run_code
+from tests.interop.test_onnx import at_most
+
+SECONDS = 3600  # that a request has
 
 
 @pytest.fixture
@@ -33,27 +40,65 @@ def dcgan(folder: Path, called: str) -> Path:
     return path.rename(folder / called)
 
 
+def heavy(path: Path, side: int, channels: int = 16, count: int = 100) -> Path:
+    """A graph of many convolutions, the weights of each one and the same number."""
+    shapes = {
+        "start": [-1, channels, 4, 4],
+        "sides": [1, channels, side, side],
+        "weights": [channels, channels, 3, 3],
+        "from": [0],
+        "to": [3],
+        "axis": [1],
+    }
+    given = [from_array(np.array(shape), name) for name, shape in shapes.items()] + [from_array(np.array(1 / 9 / channels, np.float32), "one")]
+    nodes = [
+        make_node("Reshape", ["z", "start"], ["small"]),
+        make_node("Resize", ["small", "", "", "sides"], ["x0"], mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+        make_node("Expand", ["one", "weights"], ["weight"]),
+        *(make_node("Conv", [f"x{index}", "weight"], [f"x{index + 1}"], pads=[1] * 4) for index in range(count)),
+        make_node("Slice", [f"x{count}", "from", "to", "axis"], ["three"]),
+        make_node("Tanh", ["three"], ["image"]),
+    ]  # fmt: skip
+    ends = [
+        make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in (("z", ["n", channels * 16]), ("image", ["n", 3, side, side]))
+    ]
+    path.write_bytes(make_model(make_graph(nodes, "g", ends[:1], ends[1:], given)).SerializeToString())
+    return path
+
+
 def test_what_a_file_does_not_say_is_assumed_and_told(shelf: Library, tmp_path: Path) -> None:
-    name, told = keep_upload(dcgan(tmp_path, "my net (2).pth"), shelf)
+    name, told = keep_upload(dcgan(tmp_path, "my net (2).pth"), shelf, SECONDS)
     assert name == "my-net-2-" and "dcgan" in told and "tanh is assumed" in told
     assert shelf.sampler(name).render(Recipe(seeds=(0, 1))).std() > 5
-    name, told = keep_upload(PICKLES / "skip-classes-32.pkl", shelf)
+    name, told = keep_upload(PICKLES / "skip-classes-32.pkl", shelf, SECONDS)
     assert name == "skip-classes-32" and "assumed" not in told
 
 
 def test_what_a_page_cannot_be_told_is_said_with_who_can(shelf: Library, tmp_path: Path) -> None:
     torch.save({"a.weight": torch.zeros(8, 8, 7, 7), "b.weight": torch.zeros(8, 3, 7, 7)}, tmp_path / "net.pth")
     with pytest.raises(CheckpointError, match=r"strides, paddings.*A page cannot be told that; resgen import can"):
-        keep_upload(tmp_path / "net.pth", shelf)
+        keep_upload(tmp_path / "net.pth", shelf, SECONDS)
     assert not [*shelf.folder.iterdir()]
 
 
 def test_a_file_is_kept_once_and_never_in_the_place_of_another(shelf: Library, tmp_path: Path) -> None:
     first = dcgan(tmp_path / "a", "net.pth")
-    assert keep_upload(first, shelf)[0] == "net"
-    assert keep_upload(first.rename(tmp_path / "again.pth"), shelf) == ("net", "again.pth is here already, as net.")
+    assert keep_upload(first, shelf, SECONDS)[0] == "net"
+    assert keep_upload(first.rename(tmp_path / "again.pth"), shelf, SECONDS) == ("net", "again.pth is here already, as net.")
     shutil.copy(PICKLES / "resnet-32.pkl", tmp_path / "Net.pkl")
-    assert keep_upload(tmp_path / "Net.pkl", shelf)[0] == "Net-2" and set(shelf.names()) == {"net", "Net-2"}
+    assert keep_upload(tmp_path / "Net.pkl", shelf, SECONDS)[0] == "Net-2" and set(shelf.names()) == {"net", "Net-2"}
+
+
+@pytest.mark.parametrize(("side", "seconds"), [(1024, 1), (64, 2)])  # one image takes longer; many do
+def test_what_takes_too_long_to_be_measured_is_soon_refused(side: int, seconds: int, shelf: Library, tmp_path: Path) -> None:
+    path = heavy(tmp_path / "net.onnx", side)
+    assert path.stat().st_size < 10_000
+    with (
+        at_most(10 + 2 * seconds),
+        pytest.raises(CheckpointError, match=rf"^net\.onnx takes more than the {seconds} seconds of a request .*resgen import\.$"),
+    ):
+        keep_upload(path, shelf, seconds)
+    assert not [*shelf.folder.iterdir()]
 
 
 @pytest.mark.parametrize("same", [False, True])
@@ -72,7 +117,7 @@ def test_what_is_brought_at_once_under_one_name_is_kept_as_if_one_came_after_the
     second.parent.mkdir()
     shutil.copy(first if same else PICKLES / "resnet-32.pkl", second)
     with ThreadPoolExecutor(2) as visitors:
-        told = [name for name, _ in visitors.map(lambda path: keep_upload(path, shelf), (first, second))]
+        told = [name for name, _ in visitors.map(lambda path: keep_upload(path, shelf, SECONDS), (first, second))]
     kept = {"net"} if same else {"net", "net-2"}
     assert {*told} == kept == set(shelf.names()) == {path.stem for path in shelf.folder.iterdir()}
     for path, name in zip((first, second), told, strict=True):
@@ -81,9 +126,9 @@ def test_what_is_brought_at_once_under_one_name_is_kept_as_if_one_came_after_the
 
 
 def test_a_checkpoint_of_ours_is_kept_as_it_is(shelf: Library, tiny_folder: Path) -> None:
-    name, _ = keep_upload(tiny_folder / "plain.safetensors", shelf)
+    name, _ = keep_upload(tiny_folder / "plain.safetensors", shelf, SECONDS)
     assert shelf.path(name).read_bytes() == (tiny_folder / "plain.safetensors").read_bytes()
-    assert keep_upload(tiny_folder / "plain.safetensors", shelf)[0] == name
+    assert keep_upload(tiny_folder / "plain.safetensors", shelf, SECONDS)[0] == name
 
 
 def test_nothing_is_run_and_nothing_kept_of_what_is_refused(shelf: Library, tmp_path: Path, tiny_folder: Path) -> None:
@@ -96,7 +141,7 @@ def test_nothing_is_run_and_nothing_kept_of_what_is_refused(shelf: Library, tmp_
         ("cut.safetensors", "cannot be read|damaged"),
     ):
         with pytest.raises(CheckpointError, match=words):
-            keep_upload(tmp_path / name, shelf)
+            keep_upload(tmp_path / name, shelf, SECONDS)
     assert not (tmp_path / "ran").exists() and not [*shelf.folder.iterdir()]
 
 

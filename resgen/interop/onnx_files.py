@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from resgen.architecture import MAX_ENTRIES
 from resgen.errors import CheckpointError
 from resgen.interop.graph import INDEX, MAX_STEERING, NONE, WEIGHTS, GraphConfig
 from resgen.interop.graph_ops import operated
@@ -33,6 +34,9 @@ def read_onnx(path: Path, asked: ImportOptions) -> Reading:
     """The graph of a file as data. Raises CheckpointError, or whatever a malformed file trips it over."""
     model, onnx = _parse(path)
     graph = model.graph
+    constants = len(graph.initializer) + sum(node.op_type == "Constant" for node in graph.node)
+    if max(constants, len(graph.node) + len(graph.initializer) - constants) > MAX_ENTRIES:
+        raise CheckpointError(f"{path.name} has {len(graph.node):,} operators, more than a checkpoint can tell of: export a simpler network.")
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(graph)):
         raise CheckpointError(f"{path.name} keeps its weights in other files, which are not opened; save it with all its data inside.")
     if model.functions or any(node.domain not in ("", "ai.onnx") for node in graph.node) or len(graph.sparse_initializer):
@@ -171,8 +175,8 @@ def _inputs(graph: Any, values: dict[str, np.ndarray], asked: ImportOptions, pat
     inputs = [value for value in graph.input if value.name not in values]
     told = {value.name: f"{value.name[:40]!r} {_dims(value)[1:]}" for value in inputs}
     floats = {value.name: value for value in inputs if _is_float(value) and len(_dims(value)) in (2, 3, 4) and all(_dims(value)[1:])}
-    noise = {name: value for name, value in floats.items() if not _tables(value, graph, values)}
-    if not noise or len(inputs) > 2:
+    noise = {name: value for name, value in floats.items() if len(inputs) <= 2 and not _tables(value, graph, values)}
+    if not noise:
         raise CheckpointError(
             f"{path.name} has the inputs {', '.join(told.values()) or 'none'}, of one image; export its network with noise alone, or noise and a class."
         )

@@ -67,7 +67,7 @@ class Studio:
     """All screens under one roof: the tray they share, and links and files that open any of them."""
 
     def __init__(self, renderer: Renderer, demo: gr.Blocks, allow_import: bool = False) -> None:
-        self.library, self.allow_import = renderer.library, allow_import
+        self.library, self.allow_import, self.seconds = renderer.library, allow_import, renderer.budget.seconds
         self.address = address("address")
         with gr.Row(elem_id="head"):
             gr.Markdown("# ResGen", elem_id="title")
@@ -194,7 +194,7 @@ class Studio:
         """Keep a generator that a visitor brings, and open it."""
         if path.stat().st_size > LARGE:
             inform(f"{path.name} is being read, which takes a minute.")
-        name, told = keep_upload(path, self.library)
+        name, told = keep_upload(path, self.library, self.seconds)
         inform(told)
         return {**self.show(self.explore.first_picture(name, narrow)), self.about.shelf: None}  # a shelf that is drawn again when it is looked at
 

@@ -20,10 +20,11 @@ LOOK_WRONG = "Where its images look wrong, say what you know to resgen import."
 _placing = Lock()  # whoever has it knows which names are free, and what was brought
 
 
-def keep_upload(path: Path, library: Library) -> tuple[str, str]:
+def keep_upload(path: Path, library: Library, seconds: float) -> tuple[str, str]:
     """Keep the generator of a file that came from a browser: its name in the library, and a sentence on what became of it.
 
-    Nothing of the file is run: programs are refused. A file that was brought before is found again. Raises CheckpointError or FileError.
+    Nothing of the file is run: programs are refused, and so is what takes more than ``seconds`` to be measured. A file that was brought before is found
+    again. Raises CheckpointError or FileError.
     """
     if is_program(path):
         raise CheckpointError(f"{path.name} is a program, which a page does not run; if you trust who made it: resgen import {path.name} --trust")
@@ -34,7 +35,7 @@ def keep_upload(path: Path, library: Library) -> tuple[str, str]:
     if has_card(path):
         load_checkpoint(path)  # which checks all of it
     else:
-        made, told = _converted(path, library.device)
+        made, told = _converted(path, library.device, seconds)
     with _placing:  # others may have brought something meanwhile, under the same name or the same thing
         if known := _brought_before(path, digest, library):
             return known, _here_already(path, known)
@@ -58,14 +59,14 @@ def _keep(path: Path, made: Checkpoint | None, target: Path) -> None:
             shutil.copyfile(path, partial)
 
 
-def _converted(path: Path, device: str) -> tuple[Checkpoint, str]:
+def _converted(path: Path, device: str, seconds: float) -> tuple[Checkpoint, str]:
     """The checkpoint made of a file, and what was assumed of it."""
     name, told = own_name(path), list[str]()
     try:
-        made = import_file(path, name, ImportOptions(), device=device, tell=told.append)
+        made = import_file(path, name, ImportOptions(), device=device, tell=told.append, seconds=seconds)
     except OutputUnsaidError:
         told = [f"Its file does not say what it ends with: {ASSUMED} is assumed."]
-        made = import_file(path, name, ImportOptions(output=ASSUMED), device=device, tell=told.append)
+        made = import_file(path, name, ImportOptions(output=ASSUMED), device=device, tell=told.append, seconds=seconds)
     except UnsaidError as error:
         raise CheckpointError(f"{error} A page cannot be told that; resgen import can, where you have ResGen yourself.") from error
     return made, "".join(f" {sentence}" for sentence in [*told, LOOK_WRONG] if told)

@@ -313,7 +313,7 @@ FILES: dict[tuple[str, Callable[[Path], None]], str] = {
     (".onnx", onnx_with_data_elsewhere_in_a_list): "weights in other files",
     (".onnx", onnx_that_pads): "cannot be followed",
     (".onnx", onnx_of_many_images_that_are_none): "cannot be followed",
-    (".onnx", onnx_of_many_parts): "more parts",
+    (".onnx", onnx_of_many_parts): "more than a checkpoint can tell of",
     (".onnx", onnx_that_makes_bytes): "made bytes",
     (".onnx", onnx_that_branches): "branches or loops",
     (".onnx", truncated): "cannot be read as ONNX",
