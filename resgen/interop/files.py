@@ -45,6 +45,7 @@ PLAIN = ("g", "netg", "generator", "gen", "model_state_dict", "state_dict", "mod
 GENERATORS = {"g", "gen", "generator", "decoder"}  # words of other names for any
 ADVERSARIES = {"d", "dis", "disc", "discriminator", "critic", "adversary"}  # words of names for what a generator is trained with
 ENCODER = ["encoder"]  # the same, as the whole of a name: a class may have one of its own
+NUMBER = re.compile(r"[0-9]{1,9}")  # in a name
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")  # of a name, as a_word or aWord
 WRAPPED = re.compile(r"(?:module\.|_orig_mod\.)*")  # what parallel training, averaging and compiling put before names
 COUNTED = "n_averaged"  # beside the tensors of torch's AveragedModel
@@ -84,6 +85,8 @@ def read_states(path: Path) -> list[tuple[str, State]]:
             f"{path.name} is of a kind that is not read; there are {', '.join((*TORCH_SUFFIXES, PICKLE_SUFFIX, '.safetensors', ONNX_SUFFIX))}."
         )
     states = [(place, state) for name, raw in inert.opened(_tables(content), path) for place, state in _apart(name, _clean(raw)) if state]
+    if path.suffix.lower() == ".safetensors":
+        states += [(place, again) for place, state in states if list(again := _by_numbers(state)) != list(state)]
     if not states:
         raise CheckpointError(f"{path.name} holds no tensors by name; give a generator's state dict.")
     _check_claims(path, [state for _, state in states])
@@ -99,6 +102,16 @@ def _read_safetensors(path: Path) -> State:
             return {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path.name} is damaged or not whole: it cannot be read as safetensors. Copy or download it again.") from error
+
+
+def _by_numbers(state: State) -> State:
+    """The same in another order, for readers that go by it: by the numbers in names, norms behind what else has the same, as conv1, bn1, conv2."""
+
+    def place(name: str) -> tuple[list[int], bool]:
+        layer = name.rpartition(".")[0]
+        return [int(number) for number in NUMBER.findall(layer)], f"{layer}.running_mean" in state
+
+    return {name: state[name] for name in sorted(state, key=place)}
 
 
 def _read_torch(path: Path, zipped: bool) -> object:

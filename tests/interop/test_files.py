@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from resgen.errors import CheckpointError
@@ -546,6 +547,20 @@ def test_a_table_of_many_networks_is_soon_taken_apart(tmp_path: Path) -> None:
         assert len(read_states(path)) == 1 + count
 
     grows_evenly(take_apart, 500)
+
+
+def test_layers_are_in_their_order_where_a_file_has_them_in_another(tmp_path: Path) -> None:
+    """As safetensors has those that are called by what they are: all norms, then all convolutions."""
+    layers = [nn.ConvTranspose2d(8, 8, 4), nn.BatchNorm2d(8), nn.ConvTranspose2d(8, 8, 4, 2, 1), nn.BatchNorm2d(8), nn.ConvTranspose2d(8, 3, 4, 2, 1)]
+    torch.nn.init.normal_(layers[1].weight)
+    network = nn.Sequential(collections.OrderedDict(zip(("conv1", "bn1", "conv2", "bn2", "conv3"), layers, strict=True)))
+    read = list[Any]()
+    for name, save in (("theirs.safetensors", save_file), ("theirs.pth", torch.save)):
+        save(network.state_dict(), tmp_path / name)
+        kind, reading = read_file(tmp_path / name, ImportOptions(output="tanh"))
+        assert kind == "dcgan"
+        read.append(reading.weights)
+    assert read[0].keys() == read[1].keys() and all(torch.equal(value, read[1][name]) for name, value in read[0].items())
 
 
 @pytest.mark.parametrize("zipped", [True, False])
