@@ -31,6 +31,8 @@ MAX_PARTS = 100_000  # of an archive
 MAX_DIRECTORY = 1 << 24  # bytes of an archive's list of parts
 MAX_OPERATIONS = 1_000_000  # of a pickle; a network's takes about fifty for each tensor, and each may make a set or a table
 BYTES = {"builtins bytearray", "__builtin__ bytearray"}  # names that torch calls, and which make as many bytes as a number says
+ENCODE = "_codecs encode"  # a name that torch calls, and with which NumPy's numbers are pickled
+GROWING = {"hex", "base64", "uu", "quopri", "quotedprintable"}  # encodings that make more bytes of bytes, again and again
 MAX_DEPTH = 3  # tables within tables
 MAX_WITHIN = 10_000  # values in a tuple and in those within it
 TUPLES = {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
@@ -180,11 +182,13 @@ def _check_pickle(file: BinaryIO, name: str) -> None:
     all its ends. Raises CheckpointError.
     """
     stack, memo = list[int | None](), dict[int, int | None]()  # how many values there are in each; None: a mark
+    encodes = grows = False
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         if count > MAX_OPERATIONS:
             raise CheckpointError(f"{name} has a table of contents larger than any network's; it is refused.")
-        if opcode.name == "GLOBAL" and argument in BYTES:
-            raise CheckpointError(f"{name} holds bytes that can be changed, as no network does; it is refused.")
+        encodes, grows = encodes or argument == ENCODE, grows or (isinstance(argument, str) and _encoding(argument) in GROWING)
+        if argument in BYTES or (encodes and grows):
+            raise CheckpointError(f"{name} makes bytes as no network does; it is refused.")
         if opcode.name in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(memo[int(argument)])  # type: ignore[arg-type]
         elif opcode.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
@@ -196,6 +200,11 @@ def _check_pickle(file: BinaryIO, name: str) -> None:
             if opcode.name in TUPLES and within > MAX_WITHIN:
                 raise CheckpointError(f"{name} has tuples within tuples as no network has; it is refused.")
             stack += [None if kind is pickletools.markobject else 1 + (opcode.name in TUPLES) * within for kind in opcode.stack_after]
+
+
+def _encoding(text: str) -> str:
+    """Which encoding a text names: Python passes over all signs but letters and digits."""
+    return re.sub("[^a-z0-9]", "", text.lower()).removesuffix("codec")
 
 
 def _taken(stack: list[int | None], kinds: list[pickletools.StackObject]) -> list[int]:

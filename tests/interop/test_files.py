@@ -102,6 +102,11 @@ def bytes_by_a_number(path: Path) -> None:
     archived(path, b"\x80\x02](c__builtin__\nbytearray\nq\x01" + b"h\x01J\x00\x00\x00\x40\x85R" * 4 + b"e.")
 
 
+def bytes_doubled_again_and_again(path: Path) -> None:
+    twice = b"h\x01h\x02X\x0b\x00\x00\x00_HEX--codec\x86Rq\x02"
+    archived(path, b"\x80\x02](c_codecs\nencode\nq\x01X\x01\x00\x00\x00aX\x06\x00\x00\x00latin1\x86Rq\x02" + twice * 32 + b"e.")
+
+
 class Within(nn.Module):
     """A module within itself, under a hundred names."""
 
@@ -297,7 +302,8 @@ FILES: dict[tuple[str, Callable[[Path], None]], str] = {
     (".pth", zip_bomb): "unpacks to more",
     (".pth", tuples_within_tuples): "tuples within tuples",
     (".pth", pickle_of_many_sets): "larger than any network's",
-    (".pth", bytes_by_a_number): "bytes that can be changed",
+    (".pth", bytes_by_a_number): "makes bytes",
+    (".pth", bytes_doubled_again_and_again): "makes bytes",
     (".pth", modules_without_end): "more parts than any generator",
     (".pth", table_that_says_how_it_is_read): "no tensors by name",
     (".pth", archive_of_many_parts): "damaged or not whole",
