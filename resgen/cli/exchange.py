@@ -39,9 +39,7 @@ def import_(
     name: Annotated[str, typer.Option("--as", help="What it is called here; default: the file's name.")] = "",
     arch: Annotated[
         str,
-        typer.Option(
-            help="The kind of its network, where it must not be guessed: mimicry, biggan, studiogan, r3gan, pytorch-gan, dcgan, stylegan2, stylegan3 or onnx."
-        ),
+        typer.Option(help="The kind of its network, where it must not be guessed: one that docs/bring-your-own.md lists."),
     ] = "",
     config: Annotated[
         Path | None, typer.Option(help="What the file does not say, in YAML or JSON: StudioGAN's configuration, names of classes.")

@@ -80,7 +80,7 @@ def read_file(path: Path, asked: ImportOptions, wanted: str = "") -> tuple[str, 
 def _read_states(path: Path, states: list[tuple[str, State]], asked: ImportOptions, wanted: str) -> tuple[str, Reading]:
     tables = dict(states)
     for place, raw in states:
-        state = older_names(raw | _mean_w(tables.get(place.rpartition(".")[0], {})))
+        state = older_names(raw | _mean_w(place, tables))
         for name, reader in READERS.items():
             if wanted in ("", name) and reader.sniff(state):
                 if reader.SETTINGS is not None:
@@ -90,9 +90,13 @@ def _read_states(path: Path, states: list[tuple[str, State]], asked: ImportOptio
     raise CheckpointError(f"{path.name} is not recognised as any of: {wanted or ', '.join(KINDS)}; export the network to ONNX and import that.")
 
 
-def _mean_w(beside: State) -> State:
-    """The mean w that rosinality's files keep beside a network."""
-    return {name: value for name, value in beside.items() if name == rosinality.MEAN_W}
+def _mean_w(place: str, tables: dict[str, State]) -> State:
+    """The mean w that rosinality's files keep beside a network, and those of encoders to it beside both."""
+    while place:
+        place = place.rpartition(".")[0]
+        if rosinality.MEAN_W in (beside := tables.get(place, {})):
+            return {rosinality.MEAN_W: beside[rosinality.MEAN_W]}
+    return {}
 
 
 def _read_whole(path: Path, name: str, read: Callable[[State, Any], Reading], state: State, about: ImportOptions | Plain) -> Reading:

@@ -1,6 +1,7 @@
 """rosinality's StyleGAN2, against the same network written here the long way: an image's own kernels, and zeros between samples."""
 
 import math
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,15 @@ def test_the_mean_w_stands_beside_the_network(shape: tuple[int, ...], tmp_path: 
     mean = torch.randn(W)
     reading = imported({"g_ema": a_network(), "latent_avg": mean.expand(shape)}, tmp_path)
     assert reading.mean_w is not None and torch.equal(reading.mean_w, mean[None])
+
+
+def test_a_training_and_an_encoder_are_left_aside(tmp_path: Path) -> None:
+    """As rosinality's own training saves it, with its arguments; and as pSp and e4e do, whose decoder it is."""
+    training = {"g": a_network(), "g_optim": {"state": {}}, "g_ema": a_network(), "args": Namespace(size=16, path="data"), "ada_aug_p": 0.0}
+    assert imported(training, tmp_path).remarks == ("It is read from 'g_ema'.",)
+    both = {f"decoder.{name}": value for name, value in a_network().items()} | {"encoder.input_layer.0.weight": torch.ones(4, 3, 3, 3)}
+    reading = imported({"state_dict": both, "latent_avg": torch.ones(6, W), "opts": Namespace(size=16)}, tmp_path)
+    assert reading.remarks == ("It is read from 'state_dict.decoder'.",) and reading.mean_w is not None
 
 
 @pytest.mark.parametrize(
