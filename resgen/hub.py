@@ -1,19 +1,35 @@
 """The Hugging Face Hub: checkpoints fetched from it and put there, and the program itself as a Space."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from resgen.errors import CheckpointError, FileError, ResGenError, why
 
 REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)  # owner/name
 SOURCE = re.compile(rf"({REPOSITORY.pattern})(?::([\w.-]+))?", re.ASCII)  # and one of its checkpoints
+SOURCE_OF_FILE = re.compile(rf"({REPOSITORY.pattern})(?::([\w./-]+))?", re.ASCII)  # and one of its files
 SUFFIX = ".safetensors"
 TIMEOUT = 10.0  # seconds that the Hub may take to say what it holds
 CARD, PICTURE = "README.md", "samples.png"  # beside a checkpoint
 OF_SPACES = ("checkpoints/", "resgen/")  # the folders of a Space in which nothing stays but what is put there
 NOT_OURS = {"__pycache__", "node_modules"}  # folders that Python and npm make beside the program's files
+
+
+class Kind(NamedTuple):
+    """What may be fetched of a repository."""
+
+    name: str
+    called: Callable[[str], str]  # what a file of it is called, by its name there; "" of others
+    what: str  # such a file, in words
+
+
+def _called_as_checkpoint(file: str) -> str:
+    return Path(file).stem if "/" not in file and file.endswith(SUFFIX) else ""  # they lie in no folder
+
+
+CHECKPOINT = Kind("checkpoint", _called_as_checkpoint, "checkpoint of ResGen; `resgen import` reads generators of other programs")
 
 
 def fetch(source: str) -> Path:
@@ -24,11 +40,24 @@ def fetch(source: str) -> Path:
     matched = SOURCE.fullmatch(source)
     if not matched:
         raise CheckpointError(f"{source[:80]!r} is no Hub repository; write owner/name, or owner/name:checkpoint.")
+    repository, wanted = matched.groups()
+    return _fetch(repository, wanted and wanted + SUFFIX, CHECKPOINT)
+
+
+def fetch_file(repository: str, wanted: str | None, endings: tuple[str, ...]) -> Path:
+    """Another program's file on the Hub, by its name there, else the only one with such an ending; kept as checkpoints are. Raises CheckpointError."""
+
+    def called(file: str) -> str:
+        return file if file.lower().endswith(endings) else ""
+
+    return _fetch(repository, wanted, Kind("file", called, "file of a generator that could be read"))
+
+
+def _fetch(repository: str, wanted: str | None, kind: Kind) -> Path:
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    repository, wanted = matched.groups()
     try:
-        return _fetch_online(repository, wanted)
+        return _fetch_online(repository, wanted, kind)
     except RepositoryNotFoundError as error:  # of a private or gated one the Hub tells strangers the same
         raise CheckpointError(
             f"There is no Hub repository {repository}, or it is private: check the name, or log in with `hf auth login`."
@@ -36,21 +65,19 @@ def fetch(source: str) -> Path:
     except CheckpointError:
         raise
     except Exception as error:  # the Hub's client passes on the errors of many layers
-        return _find_kept(repository, wanted, error)
+        return _find_kept(repository, wanted, kind, error)
 
 
-def _fetch_online(repository: str, wanted: str | None) -> Path:
+def _fetch_online(repository: str, wanted: str | None, kind: Kind) -> Path:
     """Raises CheckpointError where it is not there, or whatever the Hub's client does."""
     from huggingface_hub import HfApi, hf_hub_download  # pyright: ignore[reportUnknownVariableType]
 
     files = [file.rfilename for file in HfApi().model_info(repository, timeout=TIMEOUT).siblings or ()]
-    names = [Path(name).stem for name in files if "/" not in name and name.endswith(SUFFIX)]
-    chosen = _choose(repository, names, wanted) + SUFFIX
     # Whatever revision comes is read as a stranger's file, and a picture holds the SHA-256 of the weights that drew it: no pinning is needed.
-    return Path(hf_hub_download(repository, chosen))  # nosec B615
+    return Path(hf_hub_download(repository, _choose(repository, files, kind, wanted)))  # nosec B615
 
 
-def _find_kept(repository: str, wanted: str | None, failed: Exception) -> Path:
+def _find_kept(repository: str, wanted: str | None, kind: Kind, failed: Exception) -> Path:
     """What was fetched before, since fetching it now ``failed``. Raises CheckpointError."""
     from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
 
@@ -60,20 +87,23 @@ def _find_kept(repository: str, wanted: str | None, failed: Exception) -> Path:
         if isinstance(failed, OSError) and failed.strerror:  # of this machine's disk; those of the network have numbers of their own
             raise CheckpointError(f"{repository} cannot be kept here: {failed.strerror}.") from failed
         raise CheckpointError(f"The Hub cannot be reached, and {repository} was not fetched before; check the network.") from failed
-    names = [path.stem for path in folder.glob(f"*{SUFFIX}")]
-    if wanted and wanted not in names:
-        raise CheckpointError(f"The Hub cannot be reached, and {wanted} of {repository} was not fetched before; check the network.") from failed
-    return folder / (_choose(repository, names, wanted) + SUFFIX)
+    there = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
+    if wanted and wanted not in there:
+        missing = wanted.removesuffix(SUFFIX)
+        raise CheckpointError(f"The Hub cannot be reached, and {missing} of {repository} was not fetched before; check the network.") from failed
+    return folder / _choose(repository, there, kind, wanted)
 
 
-def _choose(repository: str, names: Sequence[str], wanted: str | None) -> str:
-    """The checkpoint that is wanted, else the only one. Raises CheckpointError."""
-    if wanted in names:
+def _choose(repository: str, files: Sequence[str], kind: Kind, wanted: str | None) -> str:
+    """The file that is wanted, else the only one of its kind. Raises CheckpointError."""
+    there = {file: called for file in files if (called := kind.called(file))}
+    if wanted in there:
         return str(wanted)
-    if wanted is None and len(names) == 1:
-        return names[0]
-    there = f"there are: {', '.join(sorted(names))}" if names else "it holds none"
-    raise CheckpointError(f"Choose a checkpoint of {repository} as {repository}:NAME; {there}.")
+    if not there:
+        raise CheckpointError(f"{repository} holds no {kind.what}.")
+    if wanted is None and len(there) == 1:
+        return next(iter(there))
+    raise CheckpointError(f"Choose a {kind.name} of {repository} as {repository}:NAME; there are: {', '.join(sorted(there.values()))}.")
 
 
 def push(repository: str, name: str, path: Path, card: str, picture: bytes, private: bool = False) -> str:

@@ -25,6 +25,7 @@ from resgen.hub import CARD, PICTURE, space_files
 from resgen.library import SHIPPED, Library
 from resgen.notes import read_recipe
 from resgen.recipe import Recipe
+from tests.interop.states import their_file
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMIT = "a" * 40
@@ -195,6 +196,25 @@ def test_what_is_pushed_comes_back(resgen: Hub, load: Callable[[str], str], repo
     assert "\nlicense: cc-by-4.0\n" in files[CARD].decode().split("---\n")[1]
     told = resgen("push", "tiny", "ann/pushed", "--checkpoints", tiny_folder, HF_TOKEN="")
     assert told.returncode == 2 and told.stderr == "resgen: The Hub must know who you are: log in with `hf auth login`.\n"
+
+
+def test_generators_of_other_programs_are_imported_from_there(
+    resgen: Hub, server: ThreadingHTTPServer, repositories: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    repositories["ann/gan"] = {"config.json": b"{}", "pytorch_model.bin": their_file("dcgan-plain", tmp_path).read_bytes()}
+    made = resgen("import", "ann/gan", "--output", "tanh", "--to", tmp_path)
+    assert made.returncode == 0 and (tmp_path / "gan.safetensors").is_file(), made.stderr
+    repositories["ann/gan"]["late/G.pth"] = b""
+    told = resgen("import", "ann/gan", "--to", tmp_path, "--as", "other")
+    assert told.returncode == 2
+    assert told.stderr == "resgen: Choose a file of ann/gan as ann/gan:NAME; there are: late/G.pth, pytorch_model.bin.\n"
+    told = resgen("info", "ann/gan")
+    assert told.stderr == "resgen: ann/gan holds no checkpoint of ResGen; `resgen import` reads generators of other programs.\n"
+    server.shutdown()
+    server.server_close()
+    made = resgen("import", "ann/gan:pytorch_model.bin", "--output", "tanh", "--to", tmp_path, "--as", "again")
+    assert made.returncode == 0 and (tmp_path / "again.safetensors").is_file(), made.stderr
+    assert "gan.pth cannot be read: No such file" in resgen("import", "ann/gan.pth").stderr, "a file that is not here is not sought there"
 
 
 def test_a_snapshot_is_pushed_by_a_name_of_its_own(

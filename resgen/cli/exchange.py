@@ -34,7 +34,10 @@ def add_to(app: typer.Typer) -> None:
 
 def import_(
     file: Annotated[
-        Path, typer.Argument(help="A state dict (.pth, .pt, .bin, .safetensors), a pickled StyleGAN (.pkl), or an .onnx, .pt2 or TorchScript file.")
+        Path,
+        typer.Argument(
+            help="A state dict (.pth, .pt, .bin, .safetensors), a pickled StyleGAN (.pkl), or an .onnx, .pt2 or TorchScript file; or owner/name:FILE on the Hub."
+        ),
     ],
     name: Annotated[str, typer.Option("--as", help="What it is called here; default: the file's name.")] = "",
     arch: Annotated[
@@ -59,7 +62,8 @@ def import_(
 
     if trust:
         typer.echo(f"resgen: {file.name} is run if it is a program; nothing of it is kept but its graph.", err=True)
-    name = check_name(name) if name else own_name(file)
+    file, called = _fetched(file)
+    name = check_name(name) if name else own_name(called)
     path = (to or SHIPPED) / f"{name}.safetensors"
     if path.exists():
         raise CheckpointError(f"There is a checkpoint {name} in {path.parent} already: say another name with --as.")
@@ -77,6 +81,17 @@ def import_(
             "Where the pictures look wrong, say what you know in --config or with --output, or export the network to ONNX and import that.",
             sep="\n",
         )
+
+
+def _fetched(file: Path) -> tuple[Path, Path]:
+    """A file, from the Hub where its name is of there and none is here, and what it is called: files of repositories are mostly called alike."""
+    from resgen import hub
+    from resgen.interop.files import READ
+
+    matched = hub.SOURCE_OF_FILE.fullmatch(file.as_posix())
+    if not matched or file.exists() or (not matched[2] and file.name.lower().endswith(READ)):
+        return file, file
+    return hub.fetch_file(matched[1], matched[2], READ), Path(matched[1])
 
 
 def export(

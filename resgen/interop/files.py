@@ -41,6 +41,7 @@ MAX_WORD = 100  # characters of a key that may say what a table is
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar", ".model")
 PICKLE_SUFFIX, ONNX_SUFFIX, EXPORTED = ".pkl", ".onnx", ".pt2"
 FOREIGN = (*TORCH_SUFFIXES, PICKLE_SUFFIX, ONNX_SUFFIX, EXPORTED)  # endings of what is read beside .safetensors, or told why not
+READ = (*FOREIGN, ".safetensors")
 AVERAGED = ("g_ema", "ema", "params_ema", "generator_ema", "netg_ema")  # what others call the generator to draw with, best first
 AVERAGES = {"ema", "running", "average", "averaged", "avg", "smooth", "gs", "ge", "gema"}  # words of other names for it, as of state_dict_ema or avgG
 PLAIN = ("g", "netg", "generator", "gen", "model_state_dict", "state_dict", "model", "params")

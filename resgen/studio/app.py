@@ -17,6 +17,7 @@ from starlette.middleware import Middleware
 from resgen.budget import OWN, Budget
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_query
 from resgen.errors import RecipeError, ResGenError
+from resgen.interop.files import READ
 from resgen.library import SHIPPED, Library
 from resgen.notes import read_recipe
 from resgen.recipe import Recipe
@@ -49,7 +50,7 @@ from resgen.studio.page import (
     warn,
 )
 from resgen.studio.renderer import Renderer
-from resgen.studio.uploads import SUFFIXES, keep_upload
+from resgen.studio.uploads import keep_upload
 from resgen.studio.values import check_values
 from resgen.studio.walk import WalkScreen
 
@@ -72,7 +73,7 @@ class Studio:
         with gr.Row(elem_id="head"):
             gr.Markdown("# ResGen", elem_id="title")
             words = "Open a picture or generator" if allow_import else "Open a picture"
-            kinds = [*PICTURES, *(SUFFIXES if allow_import else ())]
+            kinds = [*PICTURES, *(READ if allow_import else ())]
             self.opener = gr.UploadButton(words, size="sm", file_types=kinds, elem_id="open-file")
             component("bar", "bar", begins=("keys", "common"))
         with gr.Tabs(elem_id="screens") as self.tabs:
@@ -182,7 +183,7 @@ class Studio:
     def open_file(self, file: Any, narrow: bool) -> Updates:
         """Open a picture or film made by ResGen on the screen that made it; a generator, where the host takes it, in Explore."""
         path = uploaded(file, "There is no file; choose one.")
-        if self.allow_import and path.suffix.lower() in SUFFIXES:
+        if self.allow_import and path.suffix.lower() in READ:
             return self.open_generator(path, narrow)
         recipe, noted = read_recipe(path)
         recipe = self.library.named(recipe)

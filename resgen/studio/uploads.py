@@ -9,12 +9,10 @@ from resgen.checkpoint import Checkpoint, file_hash, load_checkpoint, save_check
 from resgen.errors import CheckpointError
 from resgen.files import whole_file
 from resgen.imports import import_file, own_name
-from resgen.interop.files import FOREIGN
 from resgen.interop.programs import is_program
 from resgen.interop.reading import ImportOptions, OutputUnsaidError, UnsaidError
 from resgen.library import Library
 
-SUFFIXES = (*FOREIGN, ".safetensors")
 ASSUMED = "tanh"  # what most generators end with
 LOOK_WRONG = "Where its images look wrong, say what you know to resgen import."
 _placing = Lock()  # whoever has it knows which names are free, and what was brought
