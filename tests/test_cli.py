@@ -22,7 +22,6 @@ from resgen.cli.training import _without_folders
 from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk
 from resgen.errors import FileError
 from resgen.features import save_features
-from resgen.interop.readers import KINDS
 from resgen.latents import find_direction
 from resgen.library import Library
 from resgen.notes import read_recipe
@@ -247,11 +246,6 @@ def test_info_reads_like_a_card(resgen: Command, tiny_folder: Path, tmp_path: Pa
 def test_help_has_an_example(resgen: Command, command: str) -> None:
     made = resgen(command, "--help")
     assert made.returncode == 0 and "Example:" in made.stdout
-
-
-def test_help_names_every_kind_of_generator_that_is_read(resgen: Command) -> None:
-    told = resgen("import", "--help").stdout
-    assert all(kind in told for kind in KINDS)
 
 
 SAMPLE = "sample tiny --seeds 1 --out x.png"

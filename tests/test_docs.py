@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from resgen.cli import app
+from resgen.interop.readers import KINDS
 from resgen.library import SHIPPED, Library
 from resgen.notes import read_recipe
 from resgen.studio.app import build
@@ -107,3 +108,8 @@ def test_examples_of_calls_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert values["images"].shape == (3, 32, 32, 3) and len(values["cards"]) >= 3 and values["found"]["psnr"] > 0
     assert Path("grid.png").read_bytes().startswith(b"\x89PNG") and Path(values["film"]).read_bytes().startswith(b"GIF8")
     assert Path(values["cats"]).read_bytes() != Path(values["turned"]).read_bytes()
+
+
+def test_every_kind_of_generator_that_is_read_is_told_of() -> None:
+    told = (ROOT / "docs" / "bring-your-own.md").read_text()
+    assert [kind for kind in KINDS if f"| `{kind}` |" not in told] == []

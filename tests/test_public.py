@@ -115,7 +115,7 @@ def test_long_work_leaves_a_place_for_short_work() -> None:
 def test_work_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr("resgen.studio.turns.time", SimpleNamespace(monotonic=lambda: 0.3 * len(told)))
-    with pytest.raises(RecipeError, match="at most 1 are possible here: ask for less at once"):
+    with pytest.raises(RecipeError, match="more than 1 seconds of work, the most that is possible here: ask for less at once"):
         finish(Turns(replace(OWN, seconds=1)).share(steps("a", 100, told)))
     assert told == ["a"] * 4 + ["a ended"]
 
