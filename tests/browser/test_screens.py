@@ -448,5 +448,4 @@ def test_a_tab_opened_before_the_first_picture_stays_open(visit: Visit) -> None:
     shown(page)
     expect(page.locator("#walk-use-pins")).to_be_visible()
     open_tab(page, "Explore")
-    settled(page, 0)
-    expect(page.locator("#grid .rg-tiles")).to_be_visible()
+    expect(page.locator("#grid .rg-tiles")).to_be_visible(timeout=PATIENCE)
