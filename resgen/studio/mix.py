@@ -6,7 +6,7 @@ import gradio as gr
 
 from resgen.card import plain
 from resgen.composite import StyleMix, finer_half, read_points
-from resgen.errors import RecipeError, ResGenError
+from resgen.errors import ResGenError
 from resgen.recipe import Recipe
 from resgen.studio.page import (
     ASK,
@@ -169,19 +169,14 @@ class MixScreen:
 
     def take_pins(self, tray: Any) -> Updates:
         """Each pinned image with each: half of them as rows, half as columns."""
-        images = pinned(as_pins(tray))
-        if len(images) < 2:
-            raise RecipeError("Pin at least two images of one generator: one lends its style to the other.")
+        images = pinned(as_pins(tray, 2, "Pin at least two images of one generator: one lends its style to the other."))
         half = (len(images) + 1) // 2
         return self._begin(images[:half], images[half:])
 
     @staticmethod
     def use(tray: Any) -> list[Any]:
         """The pinned images as rows, or as columns. Raises RecipeError."""
-        pins = as_pins(tray)
-        if not pins:
-            raise RecipeError("Pin an image in Explore first.")
-        return pins
+        return as_pins(tray, 1, "Pin an image in Explore first.")
 
     def _begin(self, rows: tuple[Recipe, ...], columns: tuple[Recipe, ...]) -> Updates:
         """A table whose images take the finer half of their blocks from the columns; none where a side is empty."""

@@ -411,12 +411,16 @@ def _pins(value: Any) -> list[Any]:
     return value or []
 
 
-def as_pins(value: Any) -> list[Any]:
-    """A pin list's value for another one, whose images come from one generator: that of the first. Raises RecipeError where it is none."""
+def as_pins(value: Any, least: int = 0, words: str = "") -> list[Any]:
+    """A pin list's value for another one, whose images come from one generator: that of the first. Raises RecipeError where it is none, and with
+    ``words`` where that are fewer than the ``least`` that are needed.
+    """
     images = pinned(value)
     ours = [pin for pin, image in zip(_pins(value), images, strict=True) if image.checkpoint == images[0].checkpoint]
     if len(ours) < len(images):
         warn(f"{len(images) - len(ours)} pinned images of other generators than {images[0].checkpoint} are left out.")
+    if len(ours) < least:
+        raise RecipeError(words)
     return ours
 
 

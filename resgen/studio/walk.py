@@ -135,10 +135,7 @@ class WalkScreen:
     @staticmethod
     def use(tray: Any) -> list[Any]:
         """The pinned images as stops. Raises RecipeError."""
-        pins = as_pins(tray)
-        if len(pins) < 2:
-            raise RecipeError("Pin at least two images of one generator: a film passes from one to the next.")
-        return pins
+        return as_pins(tray, 2, "Pin at least two images of one generator: a film passes from one to the next.")
 
     def take_seeds(self, text: str, checkpoint: str) -> list[dict[str, str]]:
         """Stops from seeds, of the generator that is chosen."""
