@@ -90,7 +90,7 @@ def train(
         Path | None, typer.Option(help="For parts: a CSV table with a row for each image, of what it is made of, and a column 'file'.")
     ] = None,
     init: Annotated[
-        str, typer.Option(help="A checkpoint whose weights the run begins with, and with its run's adversary where that lies beside it.")
+        str, typer.Option(help="A checkpoint whose weights the run begins with, and with its adversary where that lies in adversaries/ beside it.")
     ] = TrainConfig.init,
     drift_share: Annotated[float, typer.Option(help="How much drift weighs beside an adversary, 0 to 10.")] = TrainConfig.drift_share,
     clarity: Annotated[

@@ -27,7 +27,7 @@ from resgen.train.finish import to_checkpoint
 from resgen.train.loop import check_run, run
 from resgen.train.parallel import Team, join, leave
 from resgen.train.parts import read_parts
-from resgen.train.state import HISTORY, STATE, as_begun, take_adversary
+from resgen.train.state import ADVERSARIES, HISTORY, STATE, as_begun, save_adversary, take_adversary
 from resgen.train.table import read_file
 from resgen.train.trainer import Trainer
 
@@ -68,6 +68,7 @@ def _own_place(out: Path, name: str) -> Generator[None]:
         for file in (f"{name}.safetensors", STATE, HISTORY):
             check_place(out / file)
             clear_partials(out, file)
+        clear_partials(out / ADVERSARIES, f"{name}.safetensors")
         clear_partials(out / SAMPLES, "[0-9]*.png")
         clear_partials(out / SNAPSHOTS, "[0-9]*.safetensors")
         yield
@@ -92,7 +93,7 @@ def _prepare(config: TrainConfig, out: Path, resume: bool, features: Path | None
         config = inherited(config, begun.card.arch, data.images.shape[-1])
     trainer = _make_trainer(config, data, eyes, device, command, team, begun)
     if begun_at is not None and not (out / STATE).exists():  # a run that goes on has its own
-        take_adversary(trainer, begun_at.with_name(STATE))
+        take_adversary(trainer, begun_at)
     return trainer, data
 
 
@@ -110,6 +111,7 @@ def _run(trainer: Trainer, data: ImageSet, out: Path, dataset: dict[str, Any], p
     def on_save(rows: list[dict[str, Any]]) -> None:
         last = rows[-1] if rows else {"seconds": 0}  # of a run whose history is lost
         save_checkpoint(to_checkpoint(trainer, dataset, float(last["seconds"]) / 3600, rows), path)
+        save_adversary(trainer, path)
         if len(rows) == 1:
             report(_describe(data))
         draw_samples(path, out / SAMPLES / f"{trainer.images_seen:09}.png")

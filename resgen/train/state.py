@@ -1,4 +1,4 @@
-"""What a run writes so that it can be killed and resumed: its state, whole or absent, and its history."""
+"""What a run writes so that it can go on: its state, whole or absent, its history, and the adversary for runs that begin with its checkpoint."""
 
 import csv
 import json
@@ -17,15 +17,15 @@ from resgen.errors import CheckpointError
 from resgen.fields import is_table
 from resgen.files import whole_file
 from resgen.generator import GeneratorConfig
-from resgen.tensors import are_finite, layout_of, open_tensors, save_tensors
+from resgen.tensors import are_finite, half, layout_of, open_tensors, save_tensors
 from resgen.train.config import TrainConfig
 
 if TYPE_CHECKING:
-    from resgen.train.contest import Contest
     from resgen.train.trainer import Trainer
 
 STATE = "state.safetensors"
 HISTORY = "history.csv"
+ADVERSARIES = "adversaries"  # folder beside a checkpoint
 HEADER = "resgen-training"
 VERSION = 5  # of what a step does
 ADJUSTABLE = {"data", "images", "lr", "guidance", "save_every", "drift_share", "clarity"}  # settings that may change on the way
@@ -144,26 +144,40 @@ def as_begun(config: TrainConfig, path: Path) -> tuple[TrainConfig, Checkpoint] 
     return config, Checkpoint(card, _part(state.tensors, "average"), torch.zeros(0), torch.zeros(0))
 
 
-def take_adversary(trainer: "Trainer", path: Path) -> None:
-    """Begin with the adversary of the run whose state is at ``path``, if there is one, and it looks through the same eyes at the same classes.
+def save_adversary(trainer: "Trainer", checkpoint: Path) -> None:
+    """Keep a run's adversary, if it has one, beside its ``checkpoint``, matrices in half precision, for runs that begin with that. Raises FileError."""
+    if trainer.contest:
+        tensors = {name: half(value) for name, value in trainer.contest.adversary.state_dict().items()}
+        save_tensors(tensors, {HEADER: json.dumps(_knows(trainer))}, adversary_of(checkpoint))
 
-    Raises CheckpointError where the file is damaged.
+
+def take_adversary(trainer: "Trainer", checkpoint: Path) -> None:
+    """Begin with the adversary beside a ``checkpoint``, if there is one, and it looks through the same eyes at the same classes.
+
+    Raises CheckpointError where its file is damaged.
     """
+    path = adversary_of(checkpoint)
     if trainer.contest is None or not path.is_file():
         return
     try:
-        _fill_adversary(trainer.contest, _read_state(path), trainer.config.features, trainer.classes)
+        with open_tensors(path) as file:
+            knows, weights = json.loads(file.metadata[HEADER]), file.read()
+        if not are_finite(weights):
+            raise ValueError("it holds numbers that are not finite")
+        if knows == _knows(trainer) and layout_of(weights) == layout_of(trainer.contest.adversary.state_dict()):
+            trainer.contest.adversary.load_state_dict(weights)
     except Exception as error:
         raise CheckpointError(f"{path}, beside the checkpoint of --init, is damaged: move it away to begin with a new adversary.") from error
 
 
-def _fill_adversary(contest: "Contest", state: State, features: str, classes: tuple[str, ...]) -> None:
-    """Give an adversary the weights and memory of that in a ``state``, if it fits. Raises many kinds of errors where the state is damaged."""
-    weights = _part(state.tensors, "adversary")
-    knows_these = (state.header["config"].get("features"), state.header.get("classes")) == (features, list(classes))
-    if knows_these and layout_of(weights) == layout_of(contest.adversary.state_dict()):
-        _fill(contest.optimiser, _part(state.tensors, "heads"))
-        contest.adversary.load_state_dict(weights)
+def adversary_of(checkpoint: Path) -> Path:
+    """Where a checkpoint's adversary is kept: adversaries/NAME.safetensors beside NAME.safetensors."""
+    return checkpoint.parent / ADVERSARIES / checkpoint.name
+
+
+def _knows(trainer: "Trainer") -> dict[str, Any]:
+    """What an adversary has learned to look through, and at."""
+    return {"features": trainer.config.features, "classes": list(trainer.classes)}
 
 
 def _read_state(path: Path) -> State:
