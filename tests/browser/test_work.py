@@ -119,19 +119,25 @@ def test_cancel_ends_a_film(visit: Visit, app: App) -> None:
 
 
 @watched
-def test_cancel_ends_a_film_of_which_the_server_has_not_heard_yet(visit: Visit, app: App) -> None:
-    page = walk(visit)
-    held, is_slow = list[Route](), True
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "once the film is under way"])
+def test_cancel_ends_a_film_of_which_the_server_has_not_heard_yet(visit: Visit, app: App, late: bool) -> None:
+    page, told = walk(visit), "#film-progress"
+    held, cancelling, is_slow = list[Route](), list[Route](), True
     routed(page, "**/queue/join*", lambda route: held.append(route) if is_slow else route.continue_())
+    routed(page, "**/cancel*", lambda route: cancelling.append(route) if late else route.continue_())
     page.click("#make-film")
     await_request(page, held, functions(page, "make-film", "click"))
     page.click("#cancel-film")
     is_slow = False
     for route in held:
         route.continue_()
-    expect(page.locator("#film-progress")).to_contain_text("Cancelled")
+    if late:
+        expect(page.locator(told)).to_contain_text("Drawing frames")
+    for route in cancelling:
+        route.continue_()
+    expect(page.locator(told)).to_contain_text("Cancelled")
     assert comes_to_rest(app) < LEFT
-    expect(page.locator("#film-progress")).to_contain_text("Cancelled")
+    expect(page.locator(told)).to_contain_text("Cancelled")
 
 
 @watched

@@ -6,7 +6,7 @@ const script = new URL("../../resgen/studio/static/answers.js", import.meta.url)
 const change = new Function(`return ${readFileSync(script, "utf8").replace(/^\/\/.*\n/gm, "")}`)();
 
 // A page beside a server whose streams and answers come when the test says.
-function opened(joined = Promise.resolve()) {
+function opened(joined = Promise.resolve(), cancelled = (body) => new Response(body)) {
   const streams = [];
   const signs = new Set();
   const page = {
@@ -16,7 +16,7 @@ function opened(joined = Promise.resolve()) {
       const url = new URL(input.url ?? input);
       if (url.pathname === "/queue/join") return joined.then(() => Response.json({ event_id: JSON.parse(init.body).number }));
       if (url.pathname === "/upload") return joined.then(() => new Response());
-      if (url.pathname === "/cancel") return new Response(init.body);
+      if (url.pathname === "/cancel") return cancelled(init.body);
       if (url.pathname !== "/queue/data") return new Response("else");
       const { readable, writable } = new TransformStream();
       const writer = writable.getWriter();
@@ -109,6 +109,27 @@ test("what is cancelled before its number is told is cancelled once it is", asyn
   answer();
   assert.deepEqual(await cancelled, { fn_index: 7, event_id: "a" });
   assert.deepEqual(await cancel("b"), { fn_index: 7, event_id: "b" });
+});
+
+test("what is asked after a cancelling waits until that was heard", async () => {
+  let answer;
+  const { page, join } = opened(new Promise((resolve) => (answer = resolve)));
+  const order = [];
+  void join("a").then(() => order.push("work"));
+  void page.fetch("http://studio/cancel", { method: "POST", body: JSON.stringify({ fn_index: 7, event_id: null }) }).then(() => order.push("cancelled"));
+  const later = join("b").then(() => order.push("later"));
+  await moment();
+  assert.deepEqual(order, []);
+  answer();
+  await later;
+  assert.deepEqual(order, ["work", "cancelled", "later"]);
+});
+
+test("a cancelling that does not arrive holds nothing up", async () => {
+  const { page, join } = opened(Promise.resolve(), () => Promise.reject(new TypeError("offline")));
+  await join("a");
+  await assert.rejects(page.fetch("http://studio/cancel", { method: "POST", body: JSON.stringify({ fn_index: 7, event_id: "a" }) }));
+  assert.equal((await (await join("b")).json()).event_id, "b");
 });
 
 test("a file that is on its way is told until all are there", async () => {

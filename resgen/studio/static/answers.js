@@ -1,13 +1,15 @@
 // Gradio's page hears its answers on one stream, which the server ends with the last answer that it owes. A page that is told the number of its next
 // request before it has heard of that end would wait on a stream that is closed, for ever. So its stream has no end here: the next one is joined to it
 // as soon as something is owed. What is owed for long is said in words, and so is a file that is being sent. What is cancelled before its number was
-// told is cancelled once it is.
+// told is cancelled once it is, and what is asked after that waits until the server has heard of it: else the last word of what was cancelled could
+// come after "Cancelled".
 (page = window) => {
   const ask = page.fetch.bind(page);
   const told = /^data: *\{"msg": *"(process_completed|close_stream)"(?:, *"event_id": *"(\w+)")?/;
   const owed = new Set(); // numbers of requests that are not answered
   const early = new Set(); // of requests that were answered before their number was told
   const queueing = new Map(); // by the number of a function: a promise of the answer to its latest request, and of the request's number
+  let cancelled = Promise.resolve(); // once the server has heard of all that was cancelled
   let sending = 0; // files that are on their way
   let next; // joins the next stream, where the last one has ended
   let late = 0; // timer of the sign that something is owed for long
@@ -34,6 +36,7 @@
   };
 
   const queue = async (input, init) => {
+    await cancelled;
     const answer = await ask(input, init);
     if (!answer.ok) return { answer };
     const { event_id: number } = await answer.clone().json();
@@ -53,11 +56,13 @@
     }
   };
 
-  const cancel = async (input, init) => {
-    const said = JSON.parse(init.body);
-    said.event_id ??= (await queueing.get(said.fn_index)).number;
-    return ask(input, { ...init, body: JSON.stringify(said) });
+  const cancel = (input, init) => {
+    const answer = numbered(JSON.parse(init.body)).then((body) => ask(input, { ...init, body: JSON.stringify(body) }));
+    cancelled = Promise.allSettled([cancelled, answer]);
+    return answer;
   };
+
+  const numbered = async (said) => ({ ...said, event_id: said.event_id ?? (await queueing.get(said.fn_index)).number });
 
   const endless = async (open) => {
     const first = await open();
