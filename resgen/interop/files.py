@@ -23,6 +23,7 @@ from resgen.errors import CheckpointError
 from resgen.fields import is_table
 from resgen.files import open_plain
 from resgen.interop import inert
+from resgen.interop.modules import entries
 from resgen.interop.states import State
 
 ARCHIVE = b"PK"  # how a zip file begins
@@ -87,7 +88,7 @@ def read_states(path: Path) -> list[tuple[str, State]]:
         raise CheckpointError(
             f"{path.name} is of a kind that is not read; there are {', '.join((*TORCH_SUFFIXES, PICKLE_SUFFIX, '.safetensors', ONNX_SUFFIX))}."
         )
-    states = [(place, state) for name, raw in inert.opened(_tables(content), path) for place, state in _apart(name, _clean(raw)) if state]
+    states = [(place, state) for name, raw in inert.opened(_tables(content)) for place, state in _apart(name, _clean(raw)) if state]
     if path.suffix.lower() == ".safetensors":
         states += [(place, again) for place, state in states if list(again := _by_numbers(state)) != list(state)]
     if not states:
@@ -228,7 +229,7 @@ def _tables(content: object) -> list[tuple[str, dict[Any, Any]]]:
             if known is None or rank < known[0]:
                 found[id(table)] = rank, table
             if known is None or rank[0] < known[0][0]:  # a better rank is that of all within, too
-                below += [(f"{name}.{str(key)[:MAX_WORD]}", value) for key, value in inert.entries(table) if is_table(value)]
+                below += [(f"{name}.{str(key)[:MAX_WORD]}", value) for key, value in entries(table) if is_table(value)]
         level = below
     return [(name.removeprefix("."), table) for (_, name), table in sorted(found.values(), key=lambda pair: pair[0])]
 
@@ -272,7 +273,7 @@ def _is_adversary(name: str) -> bool:
 def _clean(raw: dict[Any, Any]) -> State:
     """The dense tensors of a table by name, without what a network is wrapped in."""
     dense = {
-        key: value for key, value in inert.entries(raw) if isinstance(key, str) and type(value) in (Tensor, torch.nn.Parameter) and _is_dense(value)
+        key: value for key, value in entries(raw) if isinstance(key, str) and type(value) in (Tensor, torch.nn.Parameter) and _is_dense(value)
     }
     return _unwrapped({key: value.detach() for key, value in dense.items()})
 

@@ -10,7 +10,7 @@ import io
 import math
 import pickletools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,15 +20,13 @@ import torch
 from torch import Tensor
 
 from resgen.errors import CheckpointError
+from resgen.interop.modules import Walk
 
 MAX_BYTES = 2**30  # of a file: what is read of it stays in memory, and StyleGAN2 at 1024 pixels has 360 MB
 MAX_PIECE = 2**25  # bytes of one value in it; the largest layer of StyleGAN2 has 10 million
 MAX_STEPS = 300_000  # opcodes; a file of three networks at 1024 pixels has 65,000
 MAX_TEXT = 2**24  # characters of all texts; the source of the networks is 2**16
 MAX_LINE = 4096  # bytes of a value written as text
-MAX_DEPTH = 32  # modules within modules
-MAX_MODULES = 10_000
-MAX_NAME = 100  # characters of a module's name
 MAX_SHARED = 2**20  # bytes of tensors that appear under a second name
 
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # the first two values of what torch.save wrote before it wrote zip files
@@ -113,39 +111,21 @@ def tensors(module: Plain) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     first: dict[int, Tensor] = {}  # by the identity of what is stored
     shared = 0
-    for prefix, part in _modules(module):
-        for kind in ("_parameters", "_buffers"):
-            for name, stored in _table(part, kind).items():
-                if not isinstance(stored, StoredTensor):
-                    continue
-                if id(stored) in first:
-                    shared += len(stored.data)
-                    if shared > MAX_SHARED:
-                        raise CheckpointError("The network uses the same large tensor many times, as no generator does; fetch the file again.")
-                else:
-                    first[id(stored)] = stored.tensor()
-                found[f"{prefix}{name}"] = first[id(stored)]
+    for name, stored in Walk(_attributes).tensors(module):
+        if not isinstance(stored, StoredTensor):
+            continue
+        if id(stored) in first:
+            shared += len(stored.data)
+            if shared > MAX_SHARED:
+                raise CheckpointError("The network uses the same large tensor many times, as no generator does; fetch the file again.")
+        else:
+            first[id(stored)] = stored.tensor()
+        found[name] = first[id(stored)]
     return found
 
 
-def _modules(module: Plain) -> Iterator[tuple[str, Plain]]:
-    """The module and all within it, each with its name and a dot."""
-    waiting = [("", module, 0)]
-    for count in range(MAX_MODULES):
-        if not waiting:
-            return
-        prefix, part, depth = waiting.pop()
-        yield prefix, part
-        parts = {str(name): child for name, child in _table(part, "_modules").items() if isinstance(child, Plain)}
-        if depth == MAX_DEPTH or len(parts) + count > MAX_MODULES or any(len(name) > MAX_NAME for name in parts):
-            break
-        waiting += reversed([(f"{prefix}{name}.", child, depth + 1) for name, child in parts.items()])
-    raise CheckpointError("The network has more parts than any generator, or longer names; fetch the file again.")
-
-
-def _table(module: Plain, kind: str) -> dict[Any, Any]:
-    table = module.state.get(kind, {})
-    return table if isinstance(table, dict) else {}
+def _attributes(module: object) -> dict[Any, Any] | None:
+    return module.state if isinstance(module, Plain) else None
 
 
 def _check_start(name: str, start: bytes, size: int) -> None:

@@ -7,6 +7,7 @@ import random
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -273,6 +274,34 @@ def test_modules_without_end_are_refused() -> None:
     for module in (twice, deep, long):
         with pytest.raises(CheckpointError, match="more parts"):
             tensors(module)
+
+
+def walked(names: int, characters: int, modules: int) -> int:
+    """The most bytes that are taken to refuse modules that share one table of ``names``."""
+    stored = StoredTensor(memoryview(FOUR), torch.float32, 0, (1,), (1,))
+    shared = {f"{index:0{characters}}": stored for index in range(names)}
+    whole = Plain("A", {"_modules": {str(index): Plain("A", {"_parameters": shared}) for index in range(modules)}})
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match="more parts than any generator, or of longer names"):
+            tensors(whole)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_modules_share_is_counted_at_each() -> None:
+    """Neither a longer name nor more of the modules that have it make a refusal dearer."""
+    assert walked(1, 10**6, 50) < walked(1, 10**3, 50) + 10**6
+    assert walked(1000, 10, 200) < walked(1000, 10, 100) + 10**6
+
+
+def test_a_buffer_that_a_state_dict_leaves_out_is_left_out(tmp_path: Path) -> None:
+    module = torch.nn.Module()
+    for name, kept in (("kept", True), ("made", False)):
+        module.register_buffer(name, torch.ones(2), persistent=kept)
+    state = averaged_generator(reading(tmp_path, pickle.dumps({"G": module})))
+    assert state is not None and tensors(state).keys() == module.state_dict().keys() == {"kept"}
 
 
 def test_a_large_tensor_under_many_names_is_refused(tmp_path: Path) -> None:
