@@ -272,9 +272,7 @@ def _is_adversary(name: str) -> bool:
 
 def _clean(raw: dict[Any, Any]) -> State:
     """The dense tensors of a table by name, without what a network is wrapped in."""
-    dense = {
-        key: value for key, value in entries(raw) if isinstance(key, str) and type(value) in (Tensor, torch.nn.Parameter) and _is_dense(value)
-    }
+    dense = {key: value for key, value in entries(raw) if isinstance(key, str) and type(value) in (Tensor, torch.nn.Parameter) and _is_dense(value)}
     return _unwrapped({key: value.detach() for key, value in dense.items()})
 
 

@@ -14,7 +14,7 @@ from resgen.architecture import MAX_CLASSES, Described, Generator, check_sizes
 from resgen.budget import MAX_BLOCKS, MAX_RESOLUTION, MAX_WIDTH
 from resgen.errors import CheckpointError, why
 from resgen.fields import is_list, is_table
-from resgen.interop.graph_ops import MAX_DIMENSIONS, MAX_NUMBERS, MAX_PADDED, OPERATORS, GraphError, Outline, operated
+from resgen.interop.graph_ops import MAX_DIMENSIONS, MAX_NUMBERS, MAX_PADDED, OPERATORS, GraphError, ShapeInference, apply_operator
 
 NONE, WEIGHTS, INDEX = CLASS_INPUTS = ("none", "weights", "index")
 MAX_STEERING = 65_536  # numbers of a constant that steers shapes
@@ -132,7 +132,7 @@ class GraphConfig(Described):
         program, last, most = self.program, dict[int, str](), 0
         image: Any = None
         try:
-            for name, value in run(program, values | inputs, Outline()):
+            for name, value in run(program, values | inputs, ShapeInference()):
                 if isinstance(value, Tensor) and value.ndim == 4 and value.shape[0] == 1 < value.shape[2] == value.shape[3]:
                     last.pop(value.shape[2], None)
                     last[value.shape[2]] = name
@@ -182,7 +182,9 @@ def written(constant: Constant) -> Tensor:
     return torch.tensor(numbers, dtype=kind, device="cpu").reshape(constant.shape)
 
 
-def run(program: list[Node], values: dict[str, Any], operate: Callable[..., Any] = operated, kept: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
+def run(
+    program: list[Node], values: dict[str, Any], operate: Callable[..., Any] = apply_operator, kept: Collection[str] = ()
+) -> Iterator[tuple[str, Any]]:
     """Each result's name and value, in the order of the graph; ``values`` holds inputs and constants, and gathers those results that are ``kept``,
     and others as long as they are read.
     """

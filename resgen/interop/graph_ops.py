@@ -15,8 +15,8 @@ Attributes = dict[str, Any]
 Operator = Callable[[list[Any], Attributes], Any]
 
 MAX_NUMBERS = 1 << 28  # of one tensor
-MAX_PADDED = 4  # times as many numbers as a tensor had before, if it has more than
-SMALL = 1 << 20  # then: what is padded within an operator is no result, and does not count as `features`
+MAX_PADDED = 4  # a tensor of more than SMALL numbers may grow at most so many times by padding,
+SMALL = 1 << 20  # since what is padded within an operator is no result, and does not count as `features`
 MAX_FOLLOWED = 1 << 20  # numbers that are read and made, all together, while a graph is followed for its shapes
 MAX_LIST = 1024  # numbers that say an operator's sizes or places: one for each dimension, or each part
 MAX_DIMENSIONS = 64  # as most of torch's operators have it
@@ -35,8 +35,7 @@ NEAREST: dict[str, Callable[[Tensor], Tensor]] = {
     "round_prefer_ceil": lambda places: (places + 0.5 + ROUNDING).floor(),
 }
 SELU = 1.0507010221481323, 1.6732631921768188  # as its paper has it, of single precision
-FLOAT, INT64 = 1, 7  # ONNX's numbers of types
-FLOATS, INTS, TRUTH = {1, 10, 11, 16}, {2, 3, 5, 6, 7, 12, 13}, 9
+FLOATS, INTS, TRUTH = {1, 10, 11, 16}, {2, 3, 5, 6, 7, 12, 13}, 9  # ONNX's numbers of types; 16 is bfloat16
 
 
 class GraphError(Exception):
@@ -264,6 +263,8 @@ def _shape(inputs: list[Any], attributes: Attributes) -> Tensor:
 
 def _cast(inputs: list[Any], attributes: Attributes) -> Tensor:
     kind = attributes["to"]
+    if kind not in {*FLOATS, *INTS, TRUTH}:
+        raise GraphError(f"it makes numbers of a type that is not known here, ONNX's {kind}")
     return inputs[0].float() if kind in FLOATS else inputs[0].long() if kind in INTS else inputs[0].bool()
 
 
@@ -457,12 +458,12 @@ STEERED = {
 }  # operator -> the first of its inputs that says a size, a place or a limit
 
 
-def operated(operator: str, inputs: list[Any], attributes: Attributes) -> Any:
+def apply_operator(operator: str, inputs: list[Any], attributes: Attributes) -> Any:
     """What an operator makes of its inputs: one tensor, or a tuple of them."""
     return OPERATORS[operator](inputs, attributes)
 
 
-class Outline:
+class ShapeInference:
     """What operators make where only shapes count: features are on the meta device, and so are numbers, but for the few that may steer."""
 
     def __init__(self) -> None:
@@ -476,10 +477,10 @@ class Outline:
         if operator in DRAWING or numbers > self.left:
             return _without_numbers(operator, inputs, attributes)
         self.left -= numbers
-        return operated(operator, inputs, attributes)
+        return apply_operator(operator, inputs, attributes)
 
 
 def _without_numbers(operator: str, inputs: list[Any], attributes: Attributes) -> Any:
     first = STEERED.get(operator, len(inputs))
     with torch.device("meta"):
-        return operated(operator, [value if value is None else value.to("meta") for value in inputs[:first]] + inputs[first:], attributes)
+        return apply_operator(operator, [value if value is None else value.to("meta") for value in inputs[:first]] + inputs[first:], attributes)

@@ -13,18 +13,17 @@ import torch
 from resgen.architecture import MAX_ENTRIES
 from resgen.errors import CheckpointError
 from resgen.interop.graph import INDEX, MAX_STEERING, NONE, WEIGHTS, GraphConfig
-from resgen.interop.graph_ops import operated
+from resgen.interop.graph_ops import FLOATS, STEERED, apply_operator
 from resgen.interop.reading import ImportOptions, Reading, asked_output
 
 SETTINGS = ("noise_input",)
 NOISE = {"z", "noise", "latent", "latents"}  # words of the name of an input that is noise
-FLOATS = (0, 1, 10, 11, 16)  # ONNX's numbers of types: unsaid, and fractions
+UNSAID = 0  # ONNX's number of no type
 LIMITS = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}  # between which an image is that is said to end so
 BYTES = (0.0, 255.0)  # limits of an image that only has to be divided
 ENDS = {"Tanh": LIMITS["tanh"], "Sigmoid": LIMITS["sigmoid"]}
 SHAPING = {"Cast", "Identity", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"}  # operators that leave numbers as they are
 SCALING: dict[str, Callable[[float, float], float]] = {"Add": operator.add, "Sub": operator.sub, "Mul": operator.mul, "Div": operator.truediv}
-STEERED = {"Resize", "Upsample", "Clip", "Pad"}  # operators whose further inputs say sizes and limits
 NOISY = {"RandomNormal", "RandomNormalLike"}
 FIXED = "It draws noise of its own between its layers, which is one and the same for all images here."
 MAX_ONNX = 1 << 31  # bytes: protocol buffers hold no more
@@ -34,13 +33,7 @@ def read_onnx(path: Path, asked: ImportOptions) -> Reading:
     """The graph of a file as data. Raises CheckpointError, or whatever a malformed file trips it over."""
     model, onnx = _parse(path)
     graph = model.graph
-    constants = len(graph.initializer) + sum(node.op_type == "Constant" for node in graph.node)
-    if max(constants, len(graph.node) + len(graph.initializer) - constants) > MAX_ENTRIES:
-        raise CheckpointError(f"{path.name} has {len(graph.node):,} operators, more than a checkpoint can tell of: export a simpler network.")
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(graph)):
-        raise CheckpointError(f"{path.name} keeps its weights in other files, which are not opened; save it with all its data inside.")
-    if model.functions or any(node.domain not in ("", "ai.onnx") for node in graph.node) or len(graph.sparse_initializer):
-        raise CheckpointError(f"{path.name} uses operators beyond those of ONNX itself; export its network with plain operators.")
+    _check_kept(model, path, onnx)
     values = _values(graph, onnx, path)
     noise, label, remarks = _inputs(graph, values, asked, path)
     classes, class_input, kind = (0, "", NONE) if label is None else _class_of(label, graph, values, path, onnx)
@@ -70,6 +63,18 @@ def read_onnx(path: Path, asked: ImportOptions) -> Reading:
     return Reading(config, weights, remarks=(*remarks, FIXED) if noisy else remarks)
 
 
+def _check_kept(model: Any, path: Path, onnx: Any) -> None:
+    """Refuse a file that a checkpoint cannot keep whole. Raises CheckpointError."""
+    graph = model.graph
+    constants = len(graph.initializer) + sum(node.op_type == "Constant" for node in graph.node)
+    if max(constants, len(graph.node) + len(graph.initializer) - constants) > MAX_ENTRIES:
+        raise CheckpointError(f"{path.name} has {len(graph.node):,} operators, more than a checkpoint can tell of: export a simpler network.")
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(graph)):
+        raise CheckpointError(f"{path.name} keeps its weights in other files, which are not opened; save it with all its data inside.")
+    if model.functions or any(node.domain not in ("", "ai.onnx") for node in graph.node) or len(graph.sparse_initializer):
+        raise CheckpointError(f"{path.name} uses operators beyond those of ONNX itself; export its network with plain operators.")
+
+
 def _parse(path: Path) -> tuple[Any, Any]:
     import onnx  # here, since few files are of this kind
 
@@ -90,8 +95,14 @@ def _values(graph: Any, onnx: Any, path: Path) -> dict[str, np.ndarray]:
     """The constants by name. Raises CheckpointError for a graph that has others within it."""
     if any(attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for node in graph.node for attribute in node.attribute):
         raise CheckpointError(f"{path.name} branches or loops while it runs; export its network with fixed shapes (dynamo=True).")
-    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    values = {tensor.name: _array(tensor, onnx) for tensor in graph.initializer}
     return values | {node.output[0]: _constant(_attributes(node, onnx), onnx) for node in graph.node if node.op_type == "Constant"}
+
+
+def _array(tensor: Any, onnx: Any) -> np.ndarray:
+    """Its numbers; those of bfloat16, which NumPy has not, as float32."""
+    array = onnx.numpy_helper.to_array(tensor)
+    return array.astype(np.float32) if tensor.data_type in FLOATS and array.dtype.kind != "f" else array
 
 
 def _attributes(node: Any, onnx: Any) -> dict[str, Any]:
@@ -112,14 +123,14 @@ def _nodes(graph: Any, onnx: Any) -> tuple[str, ...]:
 def _constant(attributes: dict[str, Any], onnx: Any) -> np.ndarray:
     (name, value), *_ = attributes.items()
     if name == "value":
-        return onnx.numpy_helper.to_array(value)
+        return _array(value, onnx)
     return np.asarray(value, np.float32 if "float" in name else np.int64)
 
 
 def _plain(value: Any, onnx: Any) -> Any:
     """An attribute as JSON."""
     if isinstance(value, onnx.TensorProto):
-        return onnx.numpy_helper.to_array(value).reshape(-1)[:1].tolist()
+        return _array(value, onnx).reshape(-1)[:1].tolist()
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, int | float):
@@ -130,7 +141,7 @@ def _plain(value: Any, onnx: Any) -> Any:
 def _constants(values: dict[str, np.ndarray], graph: Any) -> tuple[tuple[str, ...], dict[str, torch.Tensor]]:
     """Each constant as JSON, and as weights those with fractions that do not steer."""
     lines, weights = list[str](), dict[str, torch.Tensor]()
-    steering = {name for node in graph.node if node.op_type in STEERED for name in node.input[1:]}
+    steering = {name for node in graph.node if node.op_type in STEERED for name in node.input[STEERED[node.op_type] :]}
     for index, (name, value) in enumerate(values.items()):
         floating = np.issubdtype(value.dtype, np.floating)
         if floating and name not in steering:
@@ -151,7 +162,7 @@ def _channels(graph: Any, path: Path, onnx: Any) -> int:
     """Of an image [N, C, R, R], where the file says them, else 3; one whose channels are last gets them first. Raises CheckpointError."""
     if len(graph.output) != 1:
         raise CheckpointError(f"{path.name} has {len(graph.output)} outputs; a generator has one, the image.")
-    if graph.output[0].type.tensor_type.elem_type not in FLOATS:
+    if graph.output[0].type.tensor_type.elem_type not in (UNSAID, *FLOATS):
         raise CheckpointError(f"{path.name} makes whole numbers; export its network before its images are made bytes.")
     dims = _dims(graph.output[0])
     if len(dims) == 4 and dims[3] in (1, 3) and dims[1] not in (1, 3):
@@ -167,7 +178,7 @@ def _append(graph: Any, node: Any) -> None:
 
 
 def _is_float(value: Any) -> bool:
-    return value.type.tensor_type.elem_type in (1, 10, 11)
+    return value.type.tensor_type.elem_type in FLOATS
 
 
 def _inputs(graph: Any, values: dict[str, np.ndarray], asked: ImportOptions, path: Path) -> tuple[Any, Any | None, tuple[str, ...]]:
@@ -225,7 +236,7 @@ def _mixed(label: Any, graph: Any, values: dict[str, np.ndarray], onnx: Any) -> 
             continue
         steering = [torch.tensor(values[name]) for name in node.input[1:] if name in values]
         if node.op_type in SHAPING and len(steering) == len(node.input) - 1:
-            found[node.output[0]] = operated(node.op_type, [found[node.input[0]], *steering], _attributes(node, onnx))
+            found[node.output[0]] = apply_operator(node.op_type, [found[node.input[0]], *steering], _attributes(node, onnx))
         elif _is_lookup(node, values):
             lookups.append(node)
         else:

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from resgen.errors import CheckpointError
 from resgen.interop.graph import GraphConfig, run
-from resgen.interop.graph_ops import GraphError, operated
+from resgen.interop.graph_ops import GraphError, apply_operator
 
 SIDE, TIMES = 1024, 32
 MOST = 1 << 24  # numbers that may be read and made to follow any graph; each of `GROWING` has twice as many
@@ -252,7 +252,7 @@ THRICE = {"roi": torch.zeros(0), "scales": torch.tensor([1.0, 1, 3, 3])}
 def test_an_operator_does_what_it_does_elsewhere_or_is_refused(operator: str, inputs: dict[str, Tensor], attributes: dict[str, Any]) -> None:
     x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     try:
-        ours = operated(operator, [x, *(value if value.numel() else None for value in inputs.values())], attributes)
+        ours = apply_operator(operator, [x, *(value if value.numel() else None for value in inputs.values())], attributes)
     except GraphError:
         assert "ceil_mode" in attributes or "dilations" in attributes or operator == "Resize" or attributes.get("output_shape") == [20, 20]
         return

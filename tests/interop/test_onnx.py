@@ -160,6 +160,9 @@ NUMBERS = (
 )
 
 
+OLDER = {"opset_imports": [onnx.helper.make_opsetid("", 17)], "ir_version": 8}  # such as onnxruntime reads
+
+
 def drawn_by_onnxruntime(path: Path, **inputs: Tensor) -> Tensor:
     return torch.from_numpy(onnxruntime.InferenceSession(path).run(None, {name: value.numpy() for name, value in inputs.items()})[0])
 
@@ -168,7 +171,7 @@ def drawn_by_onnxruntime(path: Path, **inputs: Tensor) -> Tensor:
 def test_what_a_file_says_of_its_limits_is_believed(nodes: list[Any], limits: tuple[float, float], tmp_path: Path) -> None:
     """And no question asked: the image is drawn in -1..1, whatever a network's own limits are."""
     path = tmp_path / "theirs.onnx"
-    write(path, *nodes, given=NUMBERS, more={"opset_imports": [onnx.helper.make_opsetid("", 17)], "ir_version": 8})
+    write(path, *nodes, given=NUMBERS, more=OLDER)
     generator = made_of(read_file(path, ImportOptions())[1])
     z, (low, high) = torch.randn(5, 48, generator=torch.Generator().manual_seed(0)), limits
     wanted = (drawn_by_onnxruntime(path, z=z.view(5, 3, 4, 4)) - low) * 2 / (high - low) - 1
@@ -300,6 +303,35 @@ def test_what_networks_do_between_draws_as_torch_does(done: Callable[[Tensor], T
     wanted = network(z)
     exported(network, tmp_path / "theirs.onnx", z[:2], names=("z",))
     assert (made_of(read_file(tmp_path / "theirs.onnx", ImportOptions())[1])(z) - wanted).abs().max() < 1e-5
+
+
+def test_fractions_that_a_range_is_made_of_are_numbers(tmp_path: Path) -> None:
+    path, numbers = tmp_path / "theirs.onnx", {"start": -0.5, "end": 0.5, "step": 0.25}
+    nodes = make_node("Range", [*numbers], ["ramp"]), make_node("Add", ["z", "ramp"], ["a"]), make_node("Tanh", ["a"], ["image"])
+    write(path, *nodes, given=tuple(number(name, value) for name, value in numbers.items()), more=OLDER)
+    z = torch.randn(2, 48)
+    assert (made_of(read_file(path, ImportOptions())[1])(z) - drawn_by_onnxruntime(path, z=z.view(2, 3, 4, 4))).abs().max() < 1e-6
+
+
+def test_bfloat16_is_read_as_what_it_stands_for(tmp_path: Path) -> None:
+    """Of an input, of a weight, and between them."""
+    path, kind = tmp_path / "theirs.onnx", onnx.TensorProto.BFLOAT16
+    z, image = (make_tensor_value_info(name, kind, ["n", 3, 4, 4]) for name in ("z", "image"))
+    nodes = make_node("Mul", ["z", "weight"], ["a"]), make_node("Cast", ["a"], ["b"], to=kind), make_node("Tanh", ["b"], ["image"])
+    path.write_bytes(make_model(make_graph([*nodes], "g", [z], [image], [make_tensor("weight", kind, [1], [0.625])])).SerializeToString())
+    noise = torch.randn(2, 48)
+    assert torch.equal(made_of(read_file(path, ImportOptions())[1])(noise), (noise * 0.625).tanh().view(2, 3, 4, 4))
+
+
+def test_a_type_that_is_not_known_is_told(tmp_path: Path) -> None:
+    nodes = (
+        make_node("Cast", ["z"], ["a"], to=onnx.TensorProto.FLOAT8E4M3FN),
+        make_node("Cast", ["a"], ["b"], to=1),
+        make_node("Tanh", ["b"], ["image"]),
+    )
+    write(tmp_path / "theirs.onnx", *nodes)
+    with pytest.raises(CheckpointError, match="of a type that is not known here"):
+        read_file(tmp_path / "theirs.onnx", ImportOptions())
 
 
 def test_noise_of_a_network_is_the_same_for_all_images(tmp_path: Path) -> None:
