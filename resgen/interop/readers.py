@@ -30,7 +30,7 @@ from resgen.tensors import are_finite, weightless
 
 
 class Reader(Protocol):
-    """A module that reads one kind of state dict."""
+    """A module that reads one kind of state dict; it may also name, as `BESIDE`, tensors that its files keep in tables around the network."""
 
     SETTINGS: tuple[str, ...] | None  # what a configuration may say of it, beside `ALWAYS`; None: all that its own training's says
     sniff: Callable[[State], bool]
@@ -69,20 +69,29 @@ def read_file(path: Path, asked: ImportOptions, wanted: str = "") -> tuple[str, 
     if not is_saved_by_torch(path) and path.suffix.lower() == PICKLE_SUFFIX:
         return _read_pickled(path, asked, wanted)
     if programs.is_program(path):
+        _check_wanted(path, wanted, PROGRAM)
         asked.check_settings((*programs.known_settings(path), *ALWAYS))
         return PROGRAM, check(programs.read_program(path, asked), path)
     if path.suffix.lower() == ONNX_SUFFIX:
+        _check_wanted(path, wanted, GRAPH)
         asked.check_settings((*onnx_files.SETTINGS, *ALWAYS))
         return GRAPH, _read(partial(onnx_files.read_onnx, path, asked), path, _malformed)
     return _read_states(path, read_states(path), asked, wanted)
 
 
+def _check_wanted(path: Path, wanted: str, kind: str) -> None:
+    """Raise CheckpointError where a file that is read by its form, whatever network is in it, is said to be of another kind."""
+    if wanted not in ("", kind):
+        raise CheckpointError(f"{path.name} is a graph or a program, which says itself what it draws, and is not read as {wanted}; leave --arch out.")
+
+
 def _read_states(path: Path, states: list[tuple[str, State]], asked: ImportOptions, wanted: str) -> tuple[str, Reading]:
     tables = dict(states)
     for place, raw in states:
-        state = older_names(raw | _mean_w(place, tables))
+        state = older_names(raw)
         for name, reader in READERS.items():
             if wanted in ("", name) and reader.sniff(state):
+                state |= _beside(place, tables, getattr(reader, "BESIDE", ()))
                 if reader.SETTINGS is not None:
                     asked.check_settings((*reader.SETTINGS, *ALWAYS))
                 reading = _read(partial(_read_whole, path, name, reader.read, state, asked), path)
@@ -90,13 +99,14 @@ def _read_states(path: Path, states: list[tuple[str, State]], asked: ImportOptio
     raise CheckpointError(f"{path.name} is not recognised as any of: {wanted or ', '.join(KINDS)}; export the network to ONNX and import that.")
 
 
-def _mean_w(place: str, tables: dict[str, State]) -> State:
-    """The mean w that rosinality's files keep beside a network, and those of encoders to it beside both."""
+def _beside(place: str, tables: dict[str, State], names: tuple[str, ...]) -> State:
+    """The tensors of these names in the tables around the one at a place, each from the nearest that has it."""
+    found = State()
     while place:
         place = place.rpartition(".")[0]
-        if rosinality.MEAN_W in (beside := tables.get(place, {})):
-            return {rosinality.MEAN_W: beside[rosinality.MEAN_W]}
-    return {}
+        around = tables.get(place, {})
+        found = {name: around[name] for name in names if name in around} | found
+    return found
 
 
 def _read_whole(path: Path, name: str, read: Callable[[State, Any], Reading], state: State, about: ImportOptions | Plain) -> Reading:

@@ -8,7 +8,8 @@ from resgen.interop.style import MAX_LAYERS, SLOWED, Folding
 from resgen.interop.stylegan2 import StyleGAN2Config, check_filter
 
 SETTINGS: tuple[str, ...] = ()
-MEAN_W = "latent_avg"  # stands beside the network, in the table that holds it
+MEAN_W = "latent_avg"
+BESIDE = (MEAN_W,)  # in the table that holds the network, or where programs that find latents keep it, around both
 FILTER_GAIN = 4  # three of four samples were zeros
 
 

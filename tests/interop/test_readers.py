@@ -13,10 +13,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from resgen.errors import CheckpointError
-from resgen.interop.readers import READERS, check, read_file
+from resgen.interop.readers import GRAPH, READERS, check, read_file
 from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.resnet import ResNetConfig
 from tests.interop.states import ORIGINALS, latents, made_of, original, picked, their_file, told_of
+from tests.interop.test_files import torchscript
+from tests.interop.test_onnx import an_image_made_of_itself
 
 DRAWN = sorted(ORIGINALS.glob("*.npz"))
 
@@ -139,6 +141,15 @@ def test_a_sigmoid_that_cannot_be_is_refused(name: str, tmp_path: Path) -> None:
         read_file(path, ImportOptions(output="sigmoid"))
 
 
+@pytest.mark.parametrize(("suffix", "make", "as_it_is"), [(".onnx", an_image_made_of_itself, "no generator"), (".pt", torchscript, "--trust")])
+def test_a_kind_that_a_file_cannot_be_is_refused(suffix: str, make: Callable[[Path], None], as_it_is: str, tmp_path: Path) -> None:
+    path = tmp_path / f"theirs{suffix}"
+    make(path)
+    for wanted, says in (("dcgan", "not read as dcgan; leave --arch out"), (GRAPH if suffix == ".onnx" else "", as_it_is)):
+        with pytest.raises(CheckpointError, match=says):
+            read_file(path, ImportOptions(), wanted)
+
+
 def test_an_output_that_there_is_not_is_refused() -> None:
     with pytest.raises(CheckpointError, match="tanh or sigmoid, not 'relu'"):
         ImportOptions(output="relu")
@@ -166,6 +177,12 @@ def test_tensors_that_would_be_left_out_are_told(name: str, more: tuple[str, ...
     with pytest.raises(CheckpointError, match="export its network to ONNX") as refused:
         read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh"))
     assert all(key in str(refused.value) for key in more)
+
+
+def test_what_stands_beside_a_network_is_for_the_reader_that_asks_for_it(tmp_path: Path) -> None:
+    """As a mean w of rosinality's, which another network would leave out."""
+    torch.save({"g_ema": original("mimicry-sngan-32"), "latent_avg": torch.ones(128)}, tmp_path / "theirs.pth")
+    assert read_file(tmp_path / "theirs.pth", ImportOptions(output="tanh"))[0] == "mimicry"
 
 
 def test_what_a_network_only_counts_is_no_part_of_its_picture(tmp_path: Path) -> None:
