@@ -18,9 +18,9 @@ from resgen.interop import (
     r3gan,
     rosinality,
     studiogan,
-    stylegan2,
+    stylegan2_pickles,
     stylegan2_states,
-    stylegan3,
+    stylegan3_pickles,
 )
 from resgen.interop.files import ONNX_SUFFIX, PICKLE_SUFFIX, is_saved_by_torch, read_states
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
@@ -55,7 +55,7 @@ READERS: dict[str, Reader] = {
     "pytorch-gan": pytorch_gan,
     "dcgan": dcgan,  # last: it looks at shapes alone
 }  # pyright: ignore[reportAssignmentType]
-PICKLED: dict[str, PickleReader] = {"stylegan2": stylegan2, "stylegan3": stylegan3}  # pyright: ignore[reportAssignmentType]
+PICKLED: dict[str, PickleReader] = {"stylegan2": stylegan2_pickles, "stylegan3": stylegan3_pickles}  # pyright: ignore[reportAssignmentType]
 MAX_MEANS = 1 << 25  # numbers of the mean latents of all classes
 ALWAYS = ("classes",)  # settings that go with any file
 GRAPH, PROGRAM = "onnx", "program"

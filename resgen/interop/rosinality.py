@@ -1,11 +1,10 @@
 """Reader of the StyleGAN2 of rosinality/stylegan2-pytorch, of which there are many copies: the skip architecture, with gains that follow from shapes."""
 
-import math
-
 from resgen.interop.reading import ImportOptions, Reading, refuse_sigmoid
 from resgen.interop.states import State
-from resgen.interop.style import MAX_LAYERS, SLOWED, Folding
-from resgen.interop.stylegan2 import StyleGAN2Config, check_filter
+from resgen.interop.style import MAX_LAYERS
+from resgen.interop.style_files import SLOWED, Folding, check_filter, root_of_inputs
+from resgen.interop.stylegan2 import StyleGAN2Config
 
 SETTINGS: tuple[str, ...] = ()
 MEAN_W = "latent_avg"
@@ -57,4 +56,4 @@ def _fold_image(folding: Folding, ours: str, theirs: str) -> None:
 def _fold_convolution(folding: Folding, ours: str, theirs: str) -> None:
     weight = folding.take(f"{theirs}.conv.weight")[0]
     folding.equalised(f"{ours}.style", f"{theirs}.conv.modulation")
-    folding.weights[f"{ours}.weight"] = weight / math.sqrt(weight[0].numel())
+    folding.weights[f"{ours}.weight"] = weight / root_of_inputs(weight)

@@ -1,24 +1,16 @@
-"""What StyleGAN2 and StyleGAN3 share: mapping network, modulation, filters, and the reading of what their files say."""
+"""What the networks of StyleGAN2 and StyleGAN3 share: mapping network, modulation, filters."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resgen.architecture import check_ranges
 from resgen.blocks import pixel_norm
-from resgen.errors import CheckpointError
-from resgen.interop.pickles import Plain, StoredArray
-from resgen.interop.states import State
 
 LEAK = 0.2  # slope of the leaky ReLU below zero
 ACTIVATION_GAIN = math.sqrt(2)  # keeps variance through it (He et al. 2015)
 MAX_LAYERS = 32
-SLOWED = 0.01  # the learning rate of the mapping network's layers, of the others' (Karras et al. 2019, section 2)
-
-PROJECTION = "embed_proj"  # a layer after the embedding of a class in StyleGAN-XL (Sauer et al. 2022)
 
 
 class StyleMapping(nn.Module):
@@ -115,125 +107,3 @@ def _kaiser_beta(attenuation: float) -> float:
     if attenuation > 50:
         return 0.1102 * (attenuation - 8.7)
     return 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21) if attenuation > 21 else 0.0
-
-
-class Settings:
-    """What a network's object says of itself, each setting asked for by name and type. Raises CheckpointError where it says something else."""
-
-    def __init__(self, module: Plain | None, name: str) -> None:
-        if module is None:
-            raise CheckpointError(f"The file has no {name}, which a StyleGAN generator needs; choose another file.")
-        self.module, self.name = module, name
-
-    def part(self, name: str) -> "Settings":
-        return Settings(self.module.part(name), f"{self.name}.{name}")
-
-    def has(self, name: str) -> bool:
-        return self.module.part(name) is not None
-
-    def number(self, name: str, default: float | None = None) -> float:
-        value = self.module.state.get(name, default)
-        if isinstance(value, StoredArray) and value.values.size:
-            value = value.values.flat[0].item()
-        if type(value) not in (int, float) or not math.isfinite(value):  # pyright: ignore[reportArgumentType]
-            raise self._missing(name)
-        return float(value)  # pyright: ignore[reportArgumentType]
-
-    def whole(self, name: str, default: int | None = None) -> int:
-        value = self.number(name, default)
-        if value != int(value):
-            raise self._missing(name)
-        return int(value)
-
-    def flag(self, name: str) -> bool:
-        return self.module.state.get(name) is True
-
-    def expect(self, name: str, *allowed: object) -> Any:
-        """The setting, which has to be one of the ``allowed``; the first where it says nothing."""
-        value = self.module.state.get(name, allowed[0])
-        if not isinstance(value, str) or value not in allowed:
-            raise CheckpointError(f"The generator's {self.name} has another {name} than this version can draw; only {allowed[0]!r} is known.")
-        return value
-
-    def _missing(self, name: str) -> CheckpointError:
-        return CheckpointError(f"The generator's {self.name} does not say its {name}; choose a file that StyleGAN's training wrote.")
-
-
-class Folding:
-    """The tensors of a file made into weights of a network of ours: gains that the original applies at each pass go into them once."""
-
-    def __init__(self, stored: State) -> None:
-        self.stored = stored
-        self.weights: State = {}
-
-    def take(self, name: str) -> Tensor:
-        """A tensor of the file, in float32. Raises CheckpointError."""
-        if name not in self.stored:
-            raise CheckpointError(f"The file lacks the generator's {name}; fetch it again.")
-        return self.stored[name].float()
-
-    def number(self, name: str) -> Tensor:
-        """A tensor of one number, without dimensions. Raises CheckpointError."""
-        value = self.take(name)
-        if value.numel() != 1:
-            raise CheckpointError(f"The file's {name} is not one number; fetch it again.")
-        return value.reshape(())
-
-    def copy(self, ours: str, theirs: str, gain: float | Tensor = 1.0) -> None:
-        self.weights[ours] = self.take(theirs) * gain
-
-    def linear(self, ours: str, theirs: str, settings: Settings, gain: float = 1.0) -> None:
-        """An equalised linear layer (Karras et al. 2018, section 4.1)."""
-        self.copy(f"{ours}.weight", f"{theirs}.weight", settings.number("weight_gain") * gain)
-        self.copy(f"{ours}.bias", f"{theirs}.bias", settings.number("bias_gain", 1) * gain)
-
-    def equalised(self, ours: str, theirs: str, rate: float = 1.0) -> None:
-        """The same, where the gains follow from its shape, and from a learning ``rate`` that is its own."""
-        weight = self.take(f"{theirs}.weight")
-        self.weights[f"{ours}.weight"] = weight * rate / math.sqrt(weight[0].numel())
-        self.weights[f"{ours}.bias"] = self.take(f"{theirs}.bias") * rate
-
-    def mapping(self, settings: Settings, layers: int) -> None:
-        if name := _class_layer(settings):
-            self.linear("mapping.embed", f"mapping.{name}", settings.part(name))
-            if name == PROJECTION:
-                self._embed_each(settings)
-        elif settings.has("embed"):
-            self.take("mapping.embed.weight")  # StyleGAN-XL keeps embeddings where nothing reads them
-        for index in range(layers):
-            self.linear(f"mapping.layers.{index}", f"mapping.fc{index}", settings.part(f"fc{index}"))
-
-    def _embed_each(self, settings: Settings) -> None:
-        """An embedding of each class in the place of the layer that makes it of another one."""
-        settings.part(PROJECTION).expect("activation", "lrelu")
-        table = self.take("mapping.embed.weight")[: settings.whole("c_dim")]
-        made = F.leaky_relu(F.linear(table, self.weights["mapping.embed.weight"], self.weights["mapping.embed.bias"]), LEAK) * ACTIVATION_GAIN
-        self.weights |= {"mapping.embed.weight": made.T.contiguous(), "mapping.embed.bias": made.new_zeros(made.shape[1])}
-
-    def mean_w(self, num_classes: int) -> Tensor:
-        """The average w of each class, of which the original has one for all, and StyleGAN-XL its own: [max(1, classes), w_dim]."""
-        return self.take("mapping.w_avg").expand(max(1, num_classes), -1)
-
-
-def mapping_sizes(settings: Settings, stored: State) -> tuple[tuple[int, ...], int]:
-    """Widths of the mapping from z to w, and of the class embedding (0: none), by the shapes in the file."""
-    count = settings.whole("num_layers")
-    check_ranges([(count, 1, MAX_LAYERS)])
-    widths = [_rows(stored, f"mapping.fc{index}.weight") for index in range(count)]
-    name = _class_layer(settings)
-    embed = _rows(stored, f"mapping.{name}.weight") if name else 0
-    return (settings.whole("z_dim"), *widths), embed
-
-
-def _class_layer(settings: Settings) -> str:
-    """The layer of the mapping that makes of a class what is joined with noise; where there are no classes, none."""
-    if not settings.whole("c_dim"):
-        return ""
-    return PROJECTION if settings.has(PROJECTION) else "embed"
-
-
-def _rows(stored: State, name: str) -> int:
-    value = stored.get(name)
-    if value is None or value.ndim != 2:
-        raise CheckpointError(f"The file lacks the generator's {name}; fetch it again.")
-    return value.shape[0]

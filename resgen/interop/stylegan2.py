@@ -1,4 +1,4 @@
-"""StyleGAN2 and StyleGAN2-ADA generators, written from the papers in plain PyTorch, and the reader of their pickles.
+"""StyleGAN2 and StyleGAN2-ADA generators, written from the papers in plain PyTorch.
 
 Karras et al. 2019 "A Style-Based Generator", 2020 "Analyzing and Improving the Image Quality of StyleGAN" (called the paper below),
 2020b "Training Generative Adversarial Networks with Limited Data". The noise inputs are the constant ones that the file holds.
@@ -13,24 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resgen.architecture import MAX_CLASSES, Described, Generator, check_ranges, check_sizes, one_gain
+from resgen.architecture import MAX_CLASSES, Described, Generator, check_sizes, one_gain
 from resgen.budget import MAX_RESOLUTION, MAX_WIDTH
 from resgen.errors import CheckpointError
-from resgen.interop.pickles import Plain
-from resgen.interop.reading import Reading
-from resgen.interop.states import State
 from resgen.interop.style import (
     ACTIVATION_GAIN,
     LEAK,
     MAX_LAYERS,
-    Folding,
-    Settings,
     StyleMapping,
     ToImage,
     clamped,
     demodulation,
     downsample,
-    mapping_sizes,
     upsample,
 )
 
@@ -109,7 +103,7 @@ class _StyledConv(nn.Module):
         self.weight = nn.Parameter(torch.randn(out, into, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out))
         self.register_buffer("noise", torch.zeros(side, side) if config.noise else None)  # times its strength
-        self.register_buffer("blur", _taps().outer(_taps()) * 4, persistent=False)  # 4: three of four samples were zeros
+        self.register_buffer("blur", binomial_taps().outer(binomial_taps()) * 4, persistent=False)  # 4: three of four samples were zeros
 
     def forward(self, x: Tensor, w: Tensor, gain: float = 1.0) -> Tensor:
         style = self.style(w)
@@ -139,7 +133,7 @@ class _Block(nn.Module):
         self.conv1 = _StyledConv((out, out), side, False, config)
         self.skip = nn.Conv2d(into, out, 1, bias=False) if depth and config.architecture == "resnet" else None
         self.to_image = ToImage(out, config.w_dim, config.image_channels, config.clamp) if last or config.architecture == "skip" else None
-        self.register_buffer("taps", _taps(), persistent=False)
+        self.register_buffer("taps", binomial_taps(), persistent=False)
 
     def forward(self, x: Tensor, w: Tensor, gain: Tensor | float) -> Tensor:
         if self.conv0 is None:
@@ -214,77 +208,6 @@ class StyleGAN2(Generator):
         return to_image(x, w[:, -1])
 
 
-def _taps() -> Tensor:
+def binomial_taps() -> Tensor:
+    """The resampling filter along each axis, [4]."""
     return torch.tensor(BINOMIAL, dtype=torch.float32, device="cpu") / sum(BINOMIAL)
-
-
-def sniff(state: Plain) -> bool:
-    """Whether this is the plain state of a StyleGAN2 generator (see `pickles.averaged_generator`)."""
-    synthesis = state.part("synthesis")
-    first = synthesis.part("b4") if synthesis else None
-    return first is not None and first.part("conv1") is not None
-
-
-def read(stored: State, state: Plain) -> Reading:
-    """The network in a generator's tensors and its plain state. Raises CheckpointError."""
-    whole = Settings(state, "generator")
-    config = _config(whole, stored)
-    folding = Folding(stored)
-    folding.mapping(whole.part("mapping"), len(config.mapping) - 1)
-    folding.copy("const", "synthesis.b4.const")
-    for depth in range(len(config.widths)):
-        _fold_block(folding, depth, whole.part("synthesis").part(f"b{4 * 2**depth}"), config)
-    return Reading(config, folding.weights, mean_w=folding.mean_w(config.num_classes))
-
-
-def _config(whole: Settings, stored: State) -> StyleGAN2Config:
-    synthesis, mapping = whole.part("synthesis"), whole.part("mapping")
-    resolution = whole.whole("img_resolution")
-    check_ranges([(resolution, 4, MAX_RESOLUTION)])
-    blocks = [synthesis.part(f"b{4 * 2**depth}") for depth in range(resolution.bit_length() - 2)]
-    _check_supported(blocks, mapping, stored)
-    sizes, embed = mapping_sizes(mapping, stored)
-    last = blocks[-1].part("conv1")
-    return StyleGAN2Config(
-        num_classes=whole.whole("c_dim"),
-        image_channels=whole.whole("img_channels"),
-        widths=tuple(len(stored.get(f"synthesis.b{4 * 2**depth}.conv1.bias", ())) for depth in range(len(blocks))),
-        mapping=sizes,
-        embed_width=embed,
-        architecture=blocks[-1].expect("architecture", *ARCHITECTURES),
-        noise=last.flag("use_noise"),
-        clamp=0.0 if last.module.state.get("conv_clamp") is None else last.number("conv_clamp"),
-    )
-
-
-def _check_supported(blocks: list[Settings], mapping: Settings, stored: State) -> None:
-    """Refuse activations and filters that no published configuration uses. Raises CheckpointError."""
-    mapping.part("fc0").expect("activation", "lrelu")
-    for block in blocks:
-        block.part("conv1").expect("activation", "lrelu")
-    for name in stored:
-        if name.startswith("synthesis.") and name.endswith("resample_filter"):
-            check_filter(stored[name])
-
-
-def check_filter(found: Tensor, gain: float = 1.0) -> None:
-    """Refuse a filter other than `BINOMIAL` times a ``gain``. Raises CheckpointError."""
-    if found.shape != (4, 4) or not torch.allclose(found.float(), _taps().outer(_taps()) * gain, atol=1e-4):
-        raise CheckpointError("The generator resamples with another filter than this version can; only [1, 3, 3, 1] is known.")
-
-
-def _fold_block(folding: Folding, depth: int, settings: Settings, config: StyleGAN2Config) -> None:
-    ours, theirs = f"blocks.{depth}", f"synthesis.b{4 * 2**depth}"
-    for conv in ("conv0", "conv1") if depth else ("conv1",):
-        folding.linear(f"{ours}.{conv}.style", f"{theirs}.{conv}.affine", settings.part(conv).part("affine"))
-        folding.copy(f"{ours}.{conv}.weight", f"{theirs}.{conv}.weight")
-        folding.copy(f"{ours}.{conv}.bias", f"{theirs}.{conv}.bias")
-        if config.noise:
-            folding.copy(f"{ours}.{conv}.noise", f"{theirs}.{conv}.noise_const", folding.number(f"{theirs}.{conv}.noise_strength"))
-    if settings.has("torgb"):
-        image = settings.part("torgb")
-        folding.linear(f"{ours}.to_image.style", f"{theirs}.torgb.affine", image.part("affine"), image.number("weight_gain"))
-        folding.copy(f"{ours}.to_image.weight", f"{theirs}.torgb.weight")
-        folding.copy(f"{ours}.to_image.bias", f"{theirs}.torgb.bias")
-    if settings.has("skip"):
-        folding.copy(f"{ours}.skip.weight", f"{theirs}.skip.weight", settings.part("skip").number("weight_gain"))

@@ -1,14 +1,13 @@
-"""StyleGAN3-t and -r generators, written from the paper in plain PyTorch, and the reader of their pickles.
+"""StyleGAN3-t and -r generators, written from the paper in plain PyTorch.
 
 Karras et al. 2021 "Alias-Free Generative Adversarial Networks" (called the paper below). Each layer's band (sampling rate, cutoff,
 transition) is said by the configuration as the file says it; filters are designed from it. The network has no noise inputs.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,25 +16,18 @@ from torch.nn import functional as F
 from resgen.architecture import MAX_CLASSES, Described, Generator, check_ranges, check_sizes
 from resgen.budget import MAX_RESOLUTION, MAX_WIDTH
 from resgen.errors import CheckpointError
-from resgen.interop.pickles import Plain
-from resgen.interop.reading import Reading
-from resgen.interop.states import State
 from resgen.interop.style import (
     ACTIVATION_GAIN,
     LEAK,
     MAX_LAYERS,
-    Folding,
-    Settings,
     StyleMapping,
     ToImage,
     clamped,
     demodulation,
     downsample,
     lowpass,
-    mapping_sizes,
     upsample,
 )
-from resgen.tensors import weightless
 
 MAX_TAPS = 256
 MAX_MARGIN = 64  # pixels kept beyond each edge of the image
@@ -164,7 +156,7 @@ class _FourierInput(nn.Module):
         return turn @ linear, (turn @ (moved - shift)[:, :, None])[:, :, 0]
 
 
-class _Layer(nn.Module):
+class FilteredLayer(nn.Module):
     """Modulated convolution, then a leaky ReLU at a higher rate between two filters (the paper's figure 4b).
 
     x [N, in, side, side], w [N, w_dim] -> [N, out, side', side'].
@@ -212,7 +204,7 @@ class StyleGAN3(Generator):
         self.config: StyleGAN3Config = config
         self.mapping = StyleMapping(config.mapping, config.num_classes, config.embed_width)
         self.input = _FourierInput(config)
-        self.layers = nn.ModuleList(_Layer(index, config) for index in range(len(config.widths)))
+        self.layers = nn.ModuleList(FilteredLayer(index, config) for index in range(len(config.widths)))
         self.to_image = ToImage(config.widths[-1], config.w_dim, config.image_channels, config.clamp)
 
     def map(self, z: Tensor, class_weights: Tensor | None = None) -> Tensor:
@@ -227,97 +219,4 @@ class StyleGAN3(Generator):
             yield x, self.to_image(x, w[:, block]) * self.config.output_gain if block == w.shape[1] - 1 else None
 
     def layers_of_w(self) -> list[Tensor]:
-        return [self.input.motion.weight, *(part.style.weight for part in self.modules() if isinstance(part, _Layer | ToImage))]
-
-
-def sniff(state: Plain) -> bool:
-    """Whether this is the plain state of a StyleGAN3 generator (see `pickles.averaged_generator`)."""
-    synthesis = state.part("synthesis")
-    return synthesis is not None and synthesis.part("input") is not None and bool(_layer_names(synthesis))
-
-
-def read(stored: State, state: Plain) -> Reading:
-    """The network in a generator's tensors and its plain state. Raises CheckpointError."""
-    whole = Settings(state, "generator")
-    names = _layer_names(whole.part("synthesis").module)
-    config = _config(whole, names, stored)
-    with weightless():
-        network = config.build()
-    _check_filters(network, names, stored)
-    folding = Folding(stored)
-    folding.mapping(whole.part("mapping"), len(config.mapping) - 1)
-    _fold_input(folding, whole.part("synthesis").part("input"), config)
-    for index, name in enumerate(names[:-1]):
-        _fold_layer(folding, f"layers.{index}", name, whole.part("synthesis").part(name))
-    _fold_image(folding, names[-1], whole.part("synthesis").part(names[-1]), config)
-    return Reading(config, folding.weights, mean_w=folding.mean_w(config.num_classes))
-
-
-def _layer_names(synthesis: Plain) -> list[str]:
-    """Names of the layers, such as L3_84_128: place, samples a side, channels."""
-    modules = synthesis.state.get("_modules")
-    found = [name for name in modules if re.fullmatch(r"L\d{1,2}_\d{1,4}_\d{1,4}", str(name))] if isinstance(modules, dict) else []
-    return sorted(found, key=lambda name: int(name[1:].split("_")[0]))
-
-
-def _config(whole: Settings, names: list[str], stored: State) -> StyleGAN3Config:
-    synthesis = whole.part("synthesis")
-    check_ranges([(len(names), 2, MAX_LAYERS + 1)])
-    layers = [synthesis.part(name) for name in names]
-    first = layers[0]
-    factor = first.whole("up_factor")
-    check_ranges([(factor, 1, MAX_TAPS)])
-    whole.part("mapping").part("fc0").expect("activation", "lrelu")
-    sizes, embed = mapping_sizes(whole.part("mapping"), stored)
-    return StyleGAN3Config(
-        num_classes=whole.whole("c_dim"),
-        image_channels=whole.whole("img_channels"),
-        mapping=sizes,
-        embed_width=embed,
-        widths=tuple(layer.whole("out_channels") for layer in layers[:-1]),
-        sides=tuple(layer.whole("out_size") for layer in layers),
-        rates=tuple(layer.whole("out_sampling_rate") for layer in layers),
-        cutoffs=tuple(layer.number("out_cutoff") for layer in layers),
-        half_widths=tuple(layer.number("out_half_width") for layer in layers),
-        kernel=first.whole("conv_kernel"),
-        filter_size=first.whole("up_taps") // factor,
-        oversampling=factor,  # the first layer's rate is that of its input
-        radial=sum(layer.flag("down_radial") for layer in layers),
-        clamp=0.0 if first.module.state.get("conv_clamp") is None else first.number("conv_clamp"),
-        output_gain=synthesis.number("output_scale"),
-    )
-
-
-def _check_filters(network: StyleGAN3, names: list[str], stored: State) -> None:
-    """Refuse a file whose filters are not those that its bands ask for. Raises CheckpointError."""
-    for layer, name in zip(cast(list[_Layer], network.layers), names, strict=False):
-        for ours, theirs in ((layer.rising, "up_filter"), (layer.falling, "down_filter")):
-            found = stored.get(f"synthesis.{name}.{theirs}", torch.ones(1))
-            if found.shape != ours.shape or not torch.allclose(found.float(), ours, atol=1e-5):
-                raise CheckpointError(f"The generator's layer {name} has another filter than its band asks for, which this version cannot draw.")
-
-
-def _fold_input(folding: Folding, settings: Settings, config: StyleGAN3Config) -> None:
-    folding.linear("input.motion", "synthesis.input.affine", settings.part("affine"))
-    folding.copy("input.weight", "synthesis.input.weight", config.widths[0] ** -0.5)
-    for ours, theirs in (("frequencies", "freqs"), ("phases", "phases"), ("transform", "transform")):
-        folding.copy(f"input.{ours}", f"synthesis.input.{theirs}")
-
-
-def _fold_layer(folding: Folding, ours: str, name: str, settings: Settings) -> None:
-    """Weights of unit magnitude (the paper's appendix F.1: scale is the business of the gain); demodulation would bring them there too."""
-    theirs = f"synthesis.{name}"
-    weight = folding.take(f"{theirs}.weight")
-    magnitude = weight.flatten(1).square().mean(dim=1)[(...,) + (None,) * (weight.ndim - 1)]
-    folding.linear(f"{ours}.style", f"{theirs}.affine", settings.part("affine"))
-    folding.copy(f"{ours}.weight", f"{theirs}.weight", magnitude.rsqrt())
-    folding.copy(f"{ours}.bias", f"{theirs}.bias")
-    folding.weights[f"{ours}.gain"] = folding.number(f"{theirs}.magnitude_ema").rsqrt()
-
-
-def _fold_image(folding: Folding, name: str, settings: Settings, config: StyleGAN3Config) -> None:
-    theirs = f"synthesis.{name}"
-    gain = folding.number(f"{theirs}.magnitude_ema").rsqrt() * config.widths[-1] ** -0.5
-    folding.linear("to_image.style", f"{theirs}.affine", settings.part("affine"))
-    folding.copy("to_image.weight", f"{theirs}.weight", gain)
-    folding.copy("to_image.bias", f"{theirs}.bias")
+        return [self.input.motion.weight, *(part.style.weight for part in self.modules() if isinstance(part, FilteredLayer | ToImage))]

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from resgen.errors import CheckpointError
-from resgen.interop import stylegan2, stylegan3
+from resgen.interop import stylegan2_pickles, stylegan3_pickles
 from resgen.interop.pickles import MAX_STEPS, Plain, StoredArray, StoredTensor, averaged_generator, read_pickle, tensors
 from resgen.interop.readers import check
 
@@ -248,7 +248,7 @@ def test_a_damaged_file_is_read_or_refused(tmp_path: Path) -> None:
             damaged[chance.randrange(2, len(damaged))] = chance.randrange(256)
         try:
             state = averaged_generator(reading(tmp_path, bytes(damaged)))
-            for reader in (stylegan2, stylegan3):
+            for reader in (stylegan2_pickles, stylegan3_pickles):
                 if state is not None and reader.sniff(state):
                     check(reader.read(tensors(state), state), GOOD)
         except CheckpointError:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from resgen.errors import CheckpointError
-from resgen.interop import readers, stylegan2, stylegan3
+from resgen.interop import readers, stylegan2_pickles, stylegan3_pickles
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
 from resgen.interop.readers import check, read_file
 from resgen.interop.reading import ImportOptions
@@ -190,7 +190,7 @@ def test_gains_do_nothing_where_there_is_neither() -> None:
 
 def test_reads_the_average_w() -> None:
     state = plain(HERE / "stylegan" / "t-classes-32.pkl")
-    mean_w, mapping = stylegan3.read(tensors(state), state).mean_w, state.part("mapping")
+    mean_w, mapping = stylegan3_pickles.read(tensors(state), state).mean_w, state.part("mapping")
     assert mapping is not None and mean_w is not None
     assert torch.equal(mean_w, mapping.state["_buffers"]["w_avg"].tensor().expand(3, -1))
 
@@ -259,26 +259,26 @@ def _set(*place: str) -> Callable[[Plain, Any], None]:
 @pytest.mark.parametrize(
     ("reader", "file", "change", "value"),
     [
-        (stylegan2, "resnet-32", _set("img_resolution"), 2**60),
-        (stylegan2, "resnet-32", _set("img_resolution"), 64),
-        (stylegan2, "resnet-32", _set("img_channels"), 4),
-        (stylegan2, "resnet-32", _set("c_dim"), 2),
-        (stylegan2, "resnet-32", _set("mapping", "z_dim"), "24"),
-        (stylegan2, "resnet-32", _set("mapping", "num_layers"), 2**40),
-        (stylegan2, "resnet-32", _set("mapping", "fc0", "activation"), "tanh"),
-        (stylegan2, "resnet-32", _set("synthesis", "b8", "conv1", "activation"), "relu"),
-        (stylegan2, "resnet-32", _set("synthesis", "b32", "architecture"), "skip"),
-        (stylegan2, "resnet-32", _set("synthesis", "b8", "conv1", "affine", "weight_gain"), float("nan")),
-        (stylegan2, "resnet-32", _set("synthesis", "b8", "_modules"), {}),
-        (stylegan2, "resnet-32", _set("synthesis", "b8", "conv1", "_parameters"), {}),
-        (stylegan2, "resnet-32", _set("mapping", "_buffers"), {}),
-        (stylegan3, "r-32", _set("synthesis", "L1_36_12", "out_sampling_rate"), 2**60),
-        (stylegan3, "r-32", _set("synthesis", "L1_36_12", "out_sampling_rate"), 32),
-        (stylegan3, "r-32", _set("synthesis", "L1_36_12", "out_cutoff"), 3.0),
-        (stylegan3, "r-32", _set("synthesis", "L0_36_12", "up_factor"), 0),
-        (stylegan3, "r-32", _set("synthesis", "L0_36_12", "conv_kernel"), 3),
-        (stylegan3, "r-32", _set("synthesis", "output_scale"), None),
-        (stylegan3, "r-32", _set("synthesis", "input", "_buffers"), {}),
+        (stylegan2_pickles, "resnet-32", _set("img_resolution"), 2**60),
+        (stylegan2_pickles, "resnet-32", _set("img_resolution"), 64),
+        (stylegan2_pickles, "resnet-32", _set("img_channels"), 4),
+        (stylegan2_pickles, "resnet-32", _set("c_dim"), 2),
+        (stylegan2_pickles, "resnet-32", _set("mapping", "z_dim"), "24"),
+        (stylegan2_pickles, "resnet-32", _set("mapping", "num_layers"), 2**40),
+        (stylegan2_pickles, "resnet-32", _set("mapping", "fc0", "activation"), "tanh"),
+        (stylegan2_pickles, "resnet-32", _set("synthesis", "b8", "conv1", "activation"), "relu"),
+        (stylegan2_pickles, "resnet-32", _set("synthesis", "b32", "architecture"), "skip"),
+        (stylegan2_pickles, "resnet-32", _set("synthesis", "b8", "conv1", "affine", "weight_gain"), float("nan")),
+        (stylegan2_pickles, "resnet-32", _set("synthesis", "b8", "_modules"), {}),
+        (stylegan2_pickles, "resnet-32", _set("synthesis", "b8", "conv1", "_parameters"), {}),
+        (stylegan2_pickles, "resnet-32", _set("mapping", "_buffers"), {}),
+        (stylegan3_pickles, "r-32", _set("synthesis", "L1_36_12", "out_sampling_rate"), 2**60),
+        (stylegan3_pickles, "r-32", _set("synthesis", "L1_36_12", "out_sampling_rate"), 32),
+        (stylegan3_pickles, "r-32", _set("synthesis", "L1_36_12", "out_cutoff"), 3.0),
+        (stylegan3_pickles, "r-32", _set("synthesis", "L0_36_12", "up_factor"), 0),
+        (stylegan3_pickles, "r-32", _set("synthesis", "L0_36_12", "conv_kernel"), 3),
+        (stylegan3_pickles, "r-32", _set("synthesis", "output_scale"), None),
+        (stylegan3_pickles, "r-32", _set("synthesis", "input", "_buffers"), {}),
     ],
 )
 def test_refuses_files_that_describe_another_network(reader: ModuleType, file: str, change: Callable[[Plain, Any], None], value: Any) -> None:
@@ -304,7 +304,7 @@ def test_stylegan_xl_maps_classes_through_a_layer_of_its_own() -> None:
     means = torch.randn(classes, len(stored["mapping.w_avg"]))
     more = {"mapping.embed.weight": table, "mapping.embed_proj.weight": weight, "mapping.embed_proj.bias": bias, "mapping.w_avg": means}
     watched = Watched(stored | more)
-    reading = check(stylegan3.read(watched, state), HERE)
+    reading = check(stylegan3_pickles.read(watched, state), HERE)
     z = torch.randn(classes, 24)
     told = torch.nn.functional.leaky_relu(table[:classes] @ weight.T * 0.4 + bias, 0.2)
     x = torch.cat([values / values.square().mean(dim=1, keepdim=True).sqrt() for values in (z, told)], dim=1)
@@ -321,7 +321,7 @@ def test_stylegan_xl_keeps_embeddings_without_classes() -> None:
     assert mapping is not None
     mapping.state["_modules"]["embed"] = Plain("Embedding")
     watched = Watched(tensors(state) | {"mapping.embed.weight": torch.randn(7, 5)})
-    assert check(stylegan3.read(watched, state), HERE).config.num_classes == 0 and not watched.unread
+    assert check(stylegan3_pickles.read(watched, state), HERE).config.num_classes == 0 and not watched.unread
 
 
 def test_a_strength_of_many_numbers_is_refused() -> None:
@@ -330,13 +330,13 @@ def test_a_strength_of_many_numbers_is_refused() -> None:
     conv = state.part("synthesis").part("b8").part("conv1").state  # pyright: ignore[reportOptionalMemberAccess]
     conv["_parameters"]["noise_strength"] = conv["_parameters"]["bias"]
     with pytest.raises(CheckpointError, match="one number"):
-        stylegan2.read(tensors(state), state)
+        stylegan2_pickles.read(tensors(state), state)
 
 
 @pytest.mark.parametrize("state", [Plain("Generator"), Plain("Generator", {"_modules": []}), Plain("G", {"_modules": {"synthesis": 3}})])
 def test_readers_pass_by_what_is_not_theirs(state: Plain) -> None:
-    assert not stylegan2.sniff(state)
-    assert not stylegan3.sniff(state)
+    assert not stylegan2_pickles.sniff(state)
+    assert not stylegan3_pickles.sniff(state)
 
 
 def test_a_fresh_network_can_be_drawn_with() -> None:
