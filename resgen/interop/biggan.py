@@ -7,7 +7,7 @@ from torch import Tensor
 
 from resgen.interop.bottleneck import BottleneckConfig
 from resgen.interop.reading import ImportOptions, Reading
-from resgen.interop.states import State, before_tanh, layer, named, pick
+from resgen.interop.states import State, attention_of, before_tanh, conditional, layer, named, pick, statistics
 
 SETTINGS: tuple[str, ...] = ()
 BASE = 4
@@ -63,17 +63,12 @@ def _shown(values: State) -> State:
 
 
 def _statistics(state: State, name: str) -> State:
-    return {"mean": state[f"{name}.running_means"][-1].float(), "deviation": (state[f"{name}.running_vars"][-1].float() + EPSILON).sqrt()}
+    return statistics(state[f"{name}.running_means"][-1], state[f"{name}.running_vars"][-1], EPSILON)
 
 
 def _norm(state: State, name: str) -> State:
-    weight = torch.cat([pick(state, f"{name}.scale.weight"), pick(state, f"{name}.offset.weight")])
-    half = len(weight) // 2
-    return {**_statistics(state, name), "weight": weight, "bias": torch.cat([weight.new_ones(half), weight.new_zeros(half)])}
+    return _statistics(state, name) | conditional(pick(state, f"{name}.scale.weight"), pick(state, f"{name}.offset.weight"))
 
 
 def _attention(state: State, name: str) -> State:
-    names = (("query", "theta"), ("key", "phi"), ("value", "g"), ("out", "o_conv"))
-    return {f"{ours}.weight": pick(state, f"{name}.snconv1x1_{theirs}.weight") for ours, theirs in names} | {
-        "strength": state[f"{name}.gamma"].float()
-    }
+    return attention_of(lambda part: pick(state, f"{name}.snconv1x1_{part}.weight"), state[f"{name}.gamma"], out="o_conv")

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.resnet import ResNetConfig
-from resgen.interop.states import State, before_tanh, named
+from resgen.interop.states import State, attention_of, before_tanh, conditional, named, statistics
 
 SETTINGS: tuple[str, ...] = ()
 EPSILON = 1e-5
@@ -67,17 +67,14 @@ def _layer(state: State, name: str) -> State:
 
 
 def _statistics(state: State, name: str) -> State:
-    return {"mean": state[f"{name}.stored_mean"].float(), "deviation": (state[f"{name}.stored_var"].float() + EPSILON).sqrt()}
+    return statistics(state[f"{name}.stored_mean"], state[f"{name}.stored_var"], EPSILON)
 
 
 def _norm(state: State, name: str, embedded: bool) -> State:
     """Scale and shift are linear in a class's embedding, or where they are ``embedded`` themselves, a row for each class."""
-    parts = [_weight(state, f"{name}.{part}") for part in ("gain", "bias")]
-    weight = torch.cat([part.T for part in parts] if embedded else parts)
-    half = len(weight) // 2
-    return {**_statistics(state, name), "weight": weight, "bias": torch.cat([torch.ones(half), torch.zeros(half)])}
+    gain, bias = (_weight(state, f"{name}.{part}") for part in ("gain", "bias"))
+    return _statistics(state, name) | (conditional(gain.T, bias.T) if embedded else conditional(gain, bias))
 
 
 def _attention(state: State, name: str) -> State:
-    names = (("query", "theta"), ("key", "phi"), ("value", "g"), ("out", "o"))
-    return {f"{ours}.weight": _weight(state, f"{name}.{theirs}") for ours, theirs in names} | {"strength": state[f"{name}.gamma"].float().view(1)}
+    return attention_of(lambda part: _weight(state, f"{name}.{part}"), state[f"{name}.gamma"])

@@ -1,6 +1,7 @@
 """State dicts of others, read layer by layer: spectral norms folded, batch norms as `LinearNorm`, names made ours."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -51,11 +52,27 @@ def pick(state: State, name: str, dim: int = 0) -> Tensor:
     return state[name].float()
 
 
+def statistics(mean: Tensor, variance: Tensor, epsilon: float) -> State:
+    """What a `LinearNorm` normalises by."""
+    return {"mean": mean.float(), "deviation": (variance.float() + epsilon).sqrt()}
+
+
 def plain_norm(state: State, name: str, epsilon: float) -> State:
     """A batch norm of torch's as a `LinearNorm` without a condition; one without scale and shift has those of nothing."""
-    mean, variance = state[f"{name}.running_mean"].float(), state[f"{name}.running_var"].float()
-    scale, shift = state.get(f"{name}.weight", torch.ones_like(mean)), state.get(f"{name}.bias", torch.zeros_like(mean))
-    return {"mean": mean, "deviation": (variance + epsilon).sqrt(), "bias": torch.cat([scale.float(), shift.float()])}
+    found = statistics(state[f"{name}.running_mean"], state[f"{name}.running_var"], epsilon)
+    scale, shift = state.get(f"{name}.weight", torch.ones_like(found["mean"])), state.get(f"{name}.bias", torch.zeros_like(found["mean"]))
+    return found | {"bias": torch.cat([scale.float(), shift.float()])}
+
+
+def conditional(scale: Tensor, shift: Tensor) -> State:
+    """What a `LinearNorm` makes of its condition, of [channels, condition] each: a scale beside one, a shift beside nothing."""
+    return {"weight": torch.cat([scale, shift]), "bias": torch.cat([scale.new_ones(len(scale)), shift.new_zeros(len(shift))])}
+
+
+def attention_of(weight: Callable[[str], Tensor], strength: Tensor, out: str = "o") -> State:
+    """A `PooledAttention` of what its ``weight`` of a part is, named as its paper has them (Zhang et al. 2019), but for that of its result."""
+    names = (("query", "theta"), ("key", "phi"), ("value", "g"), ("out", out))
+    return {f"{ours}.weight": weight(theirs) for ours, theirs in names} | {"strength": strength.float().view(1)}
 
 
 def named(prefix: str, tensors: State) -> State:

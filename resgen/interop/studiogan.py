@@ -15,7 +15,7 @@ from resgen.fields import is_table
 from resgen.interop.bottleneck import BottleneckConfig
 from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.resnet import ResNetConfig
-from resgen.interop.states import State, before_tanh, layer, named, pick, plain_norm
+from resgen.interop.states import State, attention_of, before_tanh, conditional, layer, named, pick, plain_norm
 
 SETTINGS = None  # its own configuration, most of which is about training
 BASE = 4
@@ -130,11 +130,8 @@ def _class_last(weight: Tensor, embedding: int) -> Tensor:
 def _norm(state: State, name: str) -> State:
     if not _conditional(state):
         return plain_norm(state, name, EPSILON)
-    weight = torch.cat([pick(state, f"{name}.gain.weight"), pick(state, f"{name}.bias.weight")])
-    half = len(weight) // 2
-    return {**plain_norm(state, f"{name}.bn", EPSILON), "weight": weight, "bias": torch.cat([weight.new_ones(half), weight.new_zeros(half)])}
+    return plain_norm(state, f"{name}.bn", EPSILON) | conditional(pick(state, f"{name}.gain.weight"), pick(state, f"{name}.bias.weight"))
 
 
 def _attention(state: State, name: str) -> State:
-    names = (("query", "theta"), ("key", "phi"), ("value", "g"), ("out", "attn"))
-    return {f"{ours}.weight": pick(state, f"{name}.conv1x1_{theirs}.weight") for ours, theirs in names} | {"strength": state[f"{name}.sigma"].float()}
+    return attention_of(lambda part: pick(state, f"{name}.conv1x1_{part}.weight"), state[f"{name}.sigma"], out="attn")
