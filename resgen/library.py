@@ -19,7 +19,7 @@ from resgen.errors import CheckpointError, ResGenError
 from resgen.features import FeatureResNet, load_features, read_classes
 from resgen.folded import Memory
 from resgen.hub import SOURCE, fetch
-from resgen.interop.files import FOREIGN
+from resgen.interop.torch_files import FOREIGN
 from resgen.sampler import Sampler, gpu_lost, pick_device, room_for
 
 SAMPLERS_KEPT, HASHES_KEPT, FEATURES_KEPT, FAULTS_KEPT = 12, 1024, 6, 256

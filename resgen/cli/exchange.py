@@ -86,7 +86,7 @@ def import_(
 def _fetched(file: Path) -> tuple[Path, Path]:
     """A file, from the Hub where its name is of there and none is here, and what it is called: files of repositories are mostly called alike."""
     from resgen import hub
-    from resgen.interop.files import READ
+    from resgen.interop.torch_files import READ
 
     matched = hub.SOURCE_OF_FILE.fullmatch(file.as_posix())
     if not matched or file.exists() or (not matched[2] and file.name.lower().endswith(READ)):

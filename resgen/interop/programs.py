@@ -25,8 +25,8 @@ from resgen.budget import MAX_WIDTH
 from resgen.errors import CheckpointError, why
 from resgen.fields import is_list
 from resgen.interop import onnx_files
-from resgen.interop.files import EXPORTED, open_archive
 from resgen.interop.reading import ImportOptions, Reading, UnsaidError
+from resgen.interop.torch_files import EXPORTED, open_archive
 from resgen.tensors import weightless
 
 OF_SCRIPTS = ("num_classes", "noise")  # settings; what torch.export wrote says them itself

@@ -22,10 +22,10 @@ from resgen.interop import (
     stylegan2_states,
     stylegan3_pickles,
 )
-from resgen.interop.files import ONNX_SUFFIX, PICKLE_SUFFIX, is_saved_by_torch, read_states
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
 from resgen.interop.reading import ImportOptions, Reading, refuse_sigmoid
 from resgen.interop.states import State, Watched, older_names
+from resgen.interop.torch_files import ONNX_SUFFIX, PICKLE_SUFFIX, is_saved_by_torch, read_states
 from resgen.tensors import are_finite, weightless
 
 

@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 from resgen.budget import OWN, Budget
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_query
 from resgen.errors import RecipeError, ResGenError
-from resgen.interop.files import READ
+from resgen.interop.torch_files import READ
 from resgen.library import SHIPPED, Library
 from resgen.notes import read_recipe
 from resgen.recipe import Recipe

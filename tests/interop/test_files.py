@@ -24,9 +24,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from resgen.errors import CheckpointError
-from resgen.interop.files import read_states
 from resgen.interop.readers import read_file
 from resgen.interop.reading import ImportOptions
+from resgen.interop.torch_files import read_states
 from resgen.library import SHIPPED
 from tests.conftest import grows_evenly
 from tests.interop.test_pickles import FOUR, Call, network, persistent, storage, tensor, written

@@ -16,14 +16,12 @@ from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from resgen.data import natural
 from resgen.errors import CheckpointError
-from resgen.fields import is_table
 from resgen.files import open_plain
 from resgen.interop import inert
-from resgen.interop.modules import entries
+from resgen.interop.choosing import networks
 from resgen.interop.states import State
 
 ARCHIVE = b"PK"  # how a zip file begins
@@ -34,25 +32,14 @@ MAX_OPERATIONS = 1_000_000  # of a pickle; a network's takes about fifty for eac
 BYTES = {"builtins bytearray", "__builtin__ bytearray"}  # names that torch calls, and which make as many bytes as a number says
 ENCODE = "_codecs encode"  # a name that torch calls, and with which NumPy's numbers are pickled
 GROWING = {"hex", "base64", "uu", "quopri", "quotedprintable"}  # encodings that make more bytes of bytes, again and again
-MAX_DEPTH = 3  # tables within tables
 MAX_WITHIN = 10_000  # values in a tuple and in those within it
 TUPLES = {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
 OLD_PICKLES = 5  # one after the other, before the tensors, in what torch.save wrote before it wrote archives
-MAX_WORD = 100  # characters of a key that may say what a table is
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar", ".model")
 PICKLE_SUFFIX, ONNX_SUFFIX, EXPORTED = ".pkl", ".onnx", ".pt2"
 FOREIGN = (*TORCH_SUFFIXES, PICKLE_SUFFIX, ONNX_SUFFIX, EXPORTED)  # endings of what is read beside .safetensors, or told why not
 READ = (*FOREIGN, ".safetensors")
-AVERAGED = ("g_ema", "ema", "params_ema", "generator_ema", "netg_ema")  # what others call the generator to draw with, best first
-AVERAGES = {"ema", "running", "average", "averaged", "avg", "smooth", "gs", "ge", "gema"}  # words of other names for it, as of state_dict_ema or avgG
-PLAIN = ("g", "netg", "generator", "gen", "model_state_dict", "state_dict", "model", "params")
-GENERATORS = {"g", "gen", "generator", "decoder"}  # words of other names for any
-ADVERSARIES = {"d", "dis", "disc", "discriminator", "critic", "adversary"}  # words of names for what a generator is trained with
-ENCODER = ["encoder"]  # the same, as the whole of a name: a class may have one of its own
 NUMBER = re.compile(r"[0-9]{1,9}")  # in a name
-WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")  # of a name, as a_word or aWord
-WRAPPED = re.compile(r"(?:module\.|_orig_mod\.)*")  # what parallel training, averaging and compiling put before names
-COUNTED = "n_averaged"  # beside the tensors of torch's AveragedModel
 TORCH_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # of what torch.save wrote before it wrote archives
 
 
@@ -88,7 +75,7 @@ def read_states(path: Path) -> list[tuple[str, State]]:
         raise CheckpointError(
             f"{path.name} is of a kind that is not read; there are {', '.join((*TORCH_SUFFIXES, PICKLE_SUFFIX, '.safetensors', ONNX_SUFFIX))}."
         )
-    states = [(place, state) for name, raw in inert.opened(_tables(content)) for place, state in _apart(name, _clean(raw)) if state]
+    states = networks(content)
     if path.suffix.lower() == ".safetensors":
         states += [(place, again) for place, state in states if list(again := _by_numbers(state)) != list(state)]
     if not states:
@@ -217,86 +204,6 @@ def _taken(stack: list[int | None], kinds: list[pickletools.StackObject]) -> lis
         while (value := stack.pop()) is not None:
             taken.append(value)
     return taken + [stack.pop() or 0 for _ in range(more)]
-
-
-def _tables(content: object) -> list[tuple[str, dict[Any, Any]]]:
-    """The dictionaries in a file and their places, the best names first. One that is in several places, as within itself, counts once, by the best of its names."""
-    found, level = dict[int, tuple[tuple[int, str], dict[Any, Any]]](), [("", content)] if is_table(content) else []
-    for _ in range(MAX_DEPTH + 1):
-        below = list[tuple[str, dict[Any, Any]]]()
-        for name, table in level:
-            rank, known = _rank(name), found.get(id(table))
-            if known is None or rank < known[0]:
-                found[id(table)] = rank, table
-            if known is None or rank[0] < known[0][0]:  # a better rank is that of all within, too
-                below += [(f"{name}.{str(key)[:MAX_WORD]}", value) for key, value in entries(table) if is_table(value)]
-        level = below
-    return [(name.removeprefix("."), table) for (_, name), table in sorted(found.values(), key=lambda pair: pair[0])]
-
-
-def _rank(name: str) -> tuple[int, str]:
-    """How good the name of a table is: first those of an averaged generator, then none at all, then those of any generator, then all others, of which
-    those of an adversary are last.
-    """
-    parts = [part for part in name.split(".") if part]
-    words = [part.lower() for part in parts]
-    last = len(AVERAGED) + len(PLAIN) + 2
-    if any(map(_is_adversary, parts)):
-        return last + 1, name
-    for rank, known in enumerate(AVERAGED):
-        if known in words:
-            return rank, name
-    if any(map(_is_average, parts)):
-        return len(AVERAGED), name
-    for rank, known in enumerate(PLAIN, len(AVERAGED) + 1):
-        if known in words:
-            return rank, name
-    return (last - any(map(_is_generator, parts)) if parts else len(AVERAGED) + 1), name
-
-
-def _words(name: str) -> list[str]:
-    return [word.lower() for word in WORD.findall(name)]
-
-
-def _is_average(name: str) -> bool:
-    return not AVERAGES.isdisjoint(_words(name)) and not _is_adversary(name)
-
-
-def _is_generator(name: str) -> bool:
-    return (name.lower() in PLAIN or not GENERATORS.isdisjoint(_words(name))) and not _is_adversary(name)
-
-
-def _is_adversary(name: str) -> bool:
-    return not ADVERSARIES.isdisjoint(_words(name)) or _words(name) == ENCODER
-
-
-def _clean(raw: dict[Any, Any]) -> State:
-    """The dense tensors of a table by name, without what a network is wrapped in."""
-    dense = {key: value for key, value in entries(raw) if isinstance(key, str) and type(value) in (Tensor, torch.nn.Parameter) and _is_dense(value)}
-    return _unwrapped({key: value.detach() for key, value in dense.items()})
-
-
-def _unwrapped(state: State) -> State:
-    names = [name for name in state if name != COUNTED]
-    prefix = min((wrapped[0] for name in names if (wrapped := WRAPPED.match(name))), key=len, default="")
-    prefix = prefix if all(name.startswith(prefix) for name in names) else ""
-    return {name.removeprefix(prefix): state[name] for name in names}
-
-
-def _apart(place: str, state: State) -> list[tuple[str, State]]:
-    """The networks that a table holds under names of one with dots, as those of a whole training, the best first; then the table itself."""
-    parts = dict[str, State]()
-    for name, value in state.items():
-        part, _, within = name.partition(".")
-        parts.setdefault(part, {})[within] = value
-    if not any(_is_adversary(part) or _is_average(part) for part in parts):
-        return [(place, state)]
-    generators = [part for part in parts if _is_generator(part) or _is_average(part)]
-    return [*((f"{place}.{part}".removeprefix("."), _unwrapped(parts[part])) for part in sorted(generators, key=_rank)), (place, state)]
-
-
-def _is_dense(value: Tensor) -> bool:
-    return value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
 
 
 def _check_claims(path: Path, states: list[State]) -> None:
