@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resgen.errors import CheckpointError
 from resgen.fields import is_table
 from resgen.interop.inert import opened
 from resgen.interop.modules import entries
@@ -13,6 +14,8 @@ from resgen.interop.states import State
 
 MAX_DEPTH = 3  # tables within tables
 MAX_WORD = 100  # characters of a key that may say what a table is
+MAX_COUNTED = 1 << 31  # a greater number is no place in a list
+MAX_NAME = 500  # characters of a tensor's name: thousands of tables may have the same one, and each makes names of its own
 AVERAGED = ("g_ema", "ema", "params_ema", "generator_ema", "netg_ema")  # what others call the generator to draw with, best first
 AVERAGES = {"ema", "running", "average", "averaged", "avg", "smooth", "gs", "ge", "gema"}  # words of other names for it, as of state_dict_ema or avgG
 PLAIN = ("g", "netg", "generator", "gen", "model_state_dict", "state_dict", "model", "params")
@@ -39,9 +42,14 @@ def _tables(content: object) -> list[tuple[str, dict[Any, Any]]]:
             if known is None or rank < known[0]:
                 found[id(table)] = rank, table
             if known is None or rank[0] < known[0][0]:  # a better rank is that of all within, too
-                below += [(f"{name}.{str(key)[:MAX_WORD]}", value) for key, value in entries(table) if is_table(value)]
+                below += [(f"{name}.{_word(key)}", value) for key, value in entries(table) if is_table(value)]
         level = below
     return [(name.removeprefix("."), table) for (_, name), table in sorted(found.values(), key=lambda pair: pair[0])]
+
+
+def _word(key: object) -> str:
+    """A key that may say what a table is; of a tuple, say, only that it is one, since a file may have the same long text in it thousands of times."""
+    return key[:MAX_WORD] if isinstance(key, str) else str(key) if isinstance(key, int) and abs(key) < MAX_COUNTED else type(key).__name__
 
 
 def _rank(name: str) -> tuple[int, str]:
@@ -81,8 +89,10 @@ def _is_adversary(name: str) -> bool:
 
 
 def _clean(raw: dict[Any, Any]) -> State:
-    """The dense tensors of a table by name, without what a network is wrapped in."""
+    """The dense tensors of a table by name, without what a network is wrapped in. Raises CheckpointError for names that are too long."""
     dense = {key: value for key, value in entries(raw) if isinstance(key, str) and type(value) in (Tensor, torch.nn.Parameter) and _is_dense(value)}
+    if any(len(key) > MAX_NAME for key in dense):
+        raise CheckpointError("The file has tensors with longer names than any network's; give the generator's state dict.")
     return _unwrapped({key: value.detach() for key, value in dense.items()})
 
 

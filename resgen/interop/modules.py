@@ -27,7 +27,8 @@ class Walk:
             prefix, attributes, depth = waiting.pop()
             parts, parameters, buffers = (_table(attributes.get(kind)) for kind in ("_modules", "_parameters", "_buffers"))
             left_out: Any = attributes.get("_non_persistent_buffers_set")
-            left_out = left_out if isinstance(left_out, set | list) else []  # a list is how `pickles` keeps a set
+            if type(left_out) not in (set, list):  # the latter is how `pickles` keeps a set
+                left_out = ()
             self.left -= 1 + len(parts) + len(parameters) + len(buffers) + len(left_out)
             if self.left < 0 or depth > MAX_DEPTH or not all(map(_is_name, (*parts, *parameters, *buffers))):
                 raise CheckpointError("The file has modules of more parts than any generator, or of longer names; give the generator's state dict.")

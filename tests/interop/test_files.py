@@ -11,9 +11,11 @@ import shutil
 import struct
 import subprocess
 import sys
+import tracemalloc
 import types
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from resgen.errors import CheckpointError
+from resgen.interop.choosing import networks
 from resgen.interop.readers import read_file
 from resgen.interop.reading import ImportOptions
 from resgen.interop.torch_files import read_states
@@ -553,6 +556,27 @@ def test_a_table_of_many_networks_is_soon_taken_apart(tmp_path: Path) -> None:
         assert len(read_states(path)) == 1 + count
 
     grows_evenly(take_apart, 500)
+
+
+def in_a_key(text: str) -> dict[Any, Any]:
+    return {(text,) * 20: {"weight": torch.zeros(1)}}
+
+
+def in_names(text: str) -> dict[Any, Any]:
+    name = f"module.{text}"
+    return {str(index): {name: torch.zeros(1)} for index in range(20)}
+
+
+@pytest.mark.parametrize("make", [in_a_key, in_names])
+def test_a_long_text_in_many_places_is_not_copied_to_each(make: Callable[[str], dict[Any, Any]]) -> None:
+    content = make("a" * 1_000_000)
+    tracemalloc.start()
+    try:
+        with suppress(CheckpointError):
+            assert list(networks(content)[0][1]) == ["weight"]
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_layers_are_in_their_order_where_a_file_has_them_in_another(tmp_path: Path) -> None:
