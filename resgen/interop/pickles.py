@@ -92,7 +92,7 @@ def read_pickle(path: Path) -> object:
         with path.open("rb") as file:
             size = path.stat().st_size
             _check_start(path.name, file.peek(64)[:64], size)
-            return _Machine(_Reading(path.name, size)).run(_Stream(file, size))
+            return _Machine(_Allowance(path.name, size)).run(_Stream(file, size))
     except OSError as error:
         raise CheckpointError(f"{path.name} cannot be read ({error.strerror or error}); choose another file.") from error
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError, RecursionError) as error:
@@ -152,7 +152,7 @@ class _Stream:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _Allowance:
     """What one file may still cost."""
 
     file: str
@@ -210,8 +210,8 @@ class _NumberType:
 class _Machine:
     """The stack machine of one pickle. A name becomes a `_Name`: a call of it is looked up in `_CALLS` or refused, an object of it is `Plain`."""
 
-    def __init__(self, reading: _Reading, storages: bool = False) -> None:
-        self.reading = reading
+    def __init__(self, allowance: _Allowance, storages: bool = False) -> None:
+        self.allowance = allowance
         self.storages = storages  # whether a persistent id may announce a storage
         self.stack: list[Any] = []
         self.marks: list[int] = []
@@ -219,7 +219,7 @@ class _Machine:
 
     def run(self, stream: _Stream) -> Any:
         for opcode, argument, _ in pickletools.genops(stream):  # pyright: ignore[reportArgumentType]  # reads, lines and a place are all it needs
-            self.reading.step(argument)
+            self.allowance.step(argument)
             if opcode.name == "STOP":
                 return self.stack.pop()
             if opcode.name in _LITERALS:
@@ -227,7 +227,7 @@ class _Machine:
             elif opcode.name in _STEPS:
                 _STEPS[opcode.name](self, argument)
             else:
-                raise self.reading.refusal(f"uses {opcode.name}, which no network needs")
+                raise self.allowance.refusal(f"uses {opcode.name}, which no network needs")
         raise ValueError("no end")
 
     def pop_mark(self) -> list[Any]:
@@ -267,24 +267,24 @@ class _Machine:
             raise TypeError("not a name")
         named = _Name(_RENAMED.get(module, module[:80]), name[:80])
         if named.module.startswith("dnnlib.tflib"):
-            raise CheckpointError(f"{self.reading.file} was written with TensorFlow; convert it with legacy.py of NVlabs/stylegan3 first.")
+            raise CheckpointError(f"{self.allowance.file} was written with TensorFlow; convert it with legacy.py of NVlabs/stylegan3 first.")
         self.stack.append(named)
 
     def call(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, _Name):
-            raise self.reading.refusal("calls something that no network needs")
+            raise self.allowance.refusal("calls something that no network needs")
         if function not in _CALLS:
-            raise self.reading.refusal(f"calls {function.module}.{function.name}, which no network needs and which may be harmful")
+            raise self.allowance.refusal(f"calls {function.module}.{function.name}, which no network needs and which may be harmful")
         if type(arguments) is not tuple:
             raise TypeError("not arguments")
-        self.stack.append(_CALLS[function](self.reading, *arguments))
+        self.stack.append(_CALLS[function](self.allowance, *arguments))
 
     def make(self) -> None:
         """An empty object of a class."""
         arguments, kind = self.stack.pop(), self.stack.pop()
         if not isinstance(kind, _Name) or type(arguments) is not tuple or (kind in _CALLS and kind not in _DICTS):
-            raise self.reading.refusal("makes an object that no network needs")
+            raise self.allowance.refusal("makes an object that no network needs")
         self.stack.append({} if kind in _DICTS else Plain(kind.name))
 
     def build(self) -> None:
@@ -297,13 +297,13 @@ class _Machine:
         elif isinstance(target, StoredArray):
             target.values = _array_of(state)
         elif type(target) is not dict:  # attributes of a dict are of no use
-            raise self.reading.refusal("gives a state to something that has none in a network")
+            raise self.allowance.refusal("gives a state to something that has none in a network")
 
     def announce(self) -> None:
         """A persistent id: within a tensor, a storage whose numbers follow the pickle."""
         identity = self.stack.pop()
         if not self.storages or type(identity) is not tuple or len(identity) not in (5, 6) or identity[0] != "storage":
-            raise self.reading.refusal("refers to something outside itself")
+            raise self.allowance.refusal("refers to something outside itself")
         _, kind, key, _, count = identity[:5]
         if not isinstance(kind, _Name) or kind.name not in _STORAGES or type(key) is not str or (len(identity) == 6 and identity[5] is not None):
             raise TypeError("not a storage")
@@ -340,50 +340,50 @@ def _array_of(state: object) -> np.ndarray:
     return _numbers(raw, number, shape, "F" if fortran else "C")
 
 
-def _read_storage(reading: _Reading, raw: object) -> _Storage:
+def _read_storage(allowance: _Allowance, raw: object) -> _Storage:
     """The storage that torch.save wrote before zip files: five pickles (magic, protocol, system, storage, keys), its length, its numbers."""
     if type(raw) is not bytes:
         raise TypeError("not a storage")
     stream = _Stream(io.BytesIO(raw), len(raw))
-    magic, protocol, _, storage, keys = (_Machine(reading, storages=True).run(stream) for _ in range(5))
+    magic, protocol, _, storage, keys = (_Machine(allowance, storages=True).run(stream) for _ in range(5))
     if magic != _TORCH_MAGIC or protocol != _TORCH_PROTOCOL or not isinstance(storage, _Storage) or keys[0] != storage.key:
         raise ValueError("not a storage")
     if int.from_bytes(stream.read(8), "little") != storage.count:
         raise ValueError("a storage of another length")
     end = stream.tell() + storage.count * storage.dtype.itemsize
     if end > len(raw):
-        raise reading.refusal("claims more numbers than it holds")
+        raise allowance.refusal("claims more numbers than it holds")
     return _Storage(storage.dtype, storage.key, storage.count, memoryview(raw)[stream.tell() : end])
 
 
-def _read_tensor(reading: _Reading, storage: object, offset: object, shape: object, stride: object, *_: object) -> StoredTensor:
+def _read_tensor(allowance: _Allowance, storage: object, offset: object, shape: object, stride: object, *_: object) -> StoredTensor:
     """A view of a storage: within it, and nowhere over itself for want of numbers."""
     if not isinstance(storage, _Storage) or storage.data is None:
         raise TypeError("not a tensor")
     start, sizes, steps = _size(offset), _sizes(shape), _sizes(stride)
     last = start + sum((size - 1) * step for size, step in zip(sizes, steps, strict=True))
     if math.prod(sizes) > storage.count or (math.prod(sizes) and last >= storage.count):
-        raise reading.refusal("claims more numbers than it holds")
-    reading.pay(len(storage.data))
+        raise allowance.refusal("claims more numbers than it holds")
+    allowance.pay(len(storage.data))
     return StoredTensor(storage.data, storage.dtype, start, sizes, steps)
 
 
-def _read_object(reading: _Reading, meta: object) -> Plain:
+def _read_object(allowance: _Allowance, meta: object) -> Plain:
     """What StyleGAN's persistence keeps of an object, without the source of its class."""
     if type(meta) is not dict or type(meta.get("class_name")) is not str or type(meta.get("state")) is not dict:
-        raise reading.refusal("describes an object in a way that this version does not know")
+        raise allowance.refusal("describes an object in a way that this version does not know")
     return Plain(meta["class_name"], meta["state"])
 
 
-def _read_scalar(_: _Reading, number: object, raw: object) -> int | float | bool:
+def _read_scalar(_: _Allowance, number: object, raw: object) -> int | float | bool:
     return _numbers(raw, number, (), "C").item()
 
 
-def _read_bytes(reading: _Reading, text: object, encoding: object) -> bytes:
+def _read_bytes(allowance: _Allowance, text: object, encoding: object) -> bytes:
     """Bytes that Python 2, or an early protocol, wrote as text."""
     if type(text) is not str or encoding != "latin1":
         raise TypeError("not bytes")
-    reading.pay(len(text))
+    allowance.pay(len(text))
     return text.encode("latin1")
 
 
@@ -391,7 +391,7 @@ _DICTS = {_Name("collections", "OrderedDict"), _Name("dnnlib.util", "EasyDict"),
 _RENAMED = {"__builtin__": "builtins"}  # how protocols up to 2 write it
 _NUMPY = ("numpy.core", "numpy._core")
 
-# What a call of each name gives: a function of ours, whose first argument is the reading.
+# What a call of each name gives: a function of ours, whose first argument is the allowance.
 _CALLS: dict[_Name, Callable[..., Any]] = {
     _Name("torch_utils.persistence", "_reconstruct_persistent_obj"): _read_object,
     _Name("torch.storage", "_load_from_bytes"): _read_storage,
