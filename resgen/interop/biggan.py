@@ -7,7 +7,7 @@ from torch import Tensor
 
 from resgen.interop.bottleneck import BottleneckConfig
 from resgen.interop.reading import ImportOptions, Reading
-from resgen.interop.states import State, attention_of, before_tanh, conditional, layer, named, pick, statistics
+from resgen.interop.state_dicts import StateDict, attention_of, before_tanh, conditional, layer, named, pick, statistics
 
 SETTINGS: tuple[str, ...] = ()
 BASE = 4
@@ -15,12 +15,12 @@ EPSILON = 1e-4
 SHOWN = 3  # channels of the last convolution that are an image
 
 
-def sniff(state: State) -> bool:
+def sniff(state: StateDict) -> bool:
     """Whether these are the tensors of a BigGAN of pytorch-pretrained-BigGAN."""
     return {"embeddings.weight", "generator.bn.running_means"} <= set(state) and "generator.layers.0.bn_0.running_means" in state
 
 
-def read(state: State, asked: ImportOptions) -> Reading:
+def read(state: StateDict, asked: ImportOptions) -> Reading:
     """Its norms have statistics for 51 truncations, of which those of no truncation, the last, are taken."""
     places = sorted({int(found[1]) for name in state if (found := re.match(r"generator\.layers\.(\d{1,3})\.", name))})
     blocks = [place for place in places if f"generator.layers.{place}.bn_0.running_means" in state]
@@ -36,7 +36,7 @@ def read(state: State, asked: ImportOptions) -> Reading:
         enlarging=tuple(index % 2 == 1 for index in range(len(blocks))),  # as in all that were published
         attention=tuple(blocks.index(place - 1) for place in places if place not in blocks),
     )
-    weights: State = {"embed": classes.float().T.contiguous()} | named(
+    weights: StateDict = {"embed": classes.float().T.contiguous()} | named(
         "to_image", before_tanh(_shown(layer(state, "generator.conv_to_rgb")), asked.output)
     )
     project = {"weight": stem, "bias": state["generator.gen_z.bias"].float()}
@@ -58,17 +58,17 @@ def _channels_first(values: Tensor, width: int) -> Tensor:
     return values.view(BASE, BASE, width, *values.shape[1:]).movedim(2, 0).reshape(values.shape)
 
 
-def _shown(values: State) -> State:
+def _shown(values: StateDict) -> StateDict:
     return {name: value[:SHOWN].contiguous() for name, value in values.items()}
 
 
-def _statistics(state: State, name: str) -> State:
+def _statistics(state: StateDict, name: str) -> StateDict:
     return statistics(state[f"{name}.running_means"][-1], state[f"{name}.running_vars"][-1], EPSILON)
 
 
-def _norm(state: State, name: str) -> State:
+def _norm(state: StateDict, name: str) -> StateDict:
     return _statistics(state, name) | conditional(pick(state, f"{name}.scale.weight"), pick(state, f"{name}.offset.weight"))
 
 
-def _attention(state: State, name: str) -> State:
+def _attention(state: StateDict, name: str) -> StateDict:
     return attention_of(lambda part: pick(state, f"{name}.snconv1x1_{part}.weight"), state[f"{name}.gamma"], out="o_conv")

@@ -9,20 +9,20 @@ from torch.nn import functional as F
 
 from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.resnet import ResNetConfig
-from resgen.interop.states import State, attention_of, before_tanh, conditional, named, statistics
+from resgen.interop.state_dicts import StateDict, attention_of, before_tanh, conditional, named, statistics
 
 SETTINGS: tuple[str, ...] = ()
 EPSILON = 1e-5
 
 
-def sniff(state: State) -> bool:
+def sniff(state: StateDict) -> bool:
     """Whether these are the tensors of one of its generators."""
     return {"linear.weight", "output_layer.2.weight", "blocks.0.0.bn1.stored_mean", "blocks.0.0.bn1.gain.weight", "blocks.0.0.conv_sc.weight"} <= set(
         state
     )
 
 
-def read(state: State, asked: ImportOptions) -> Reading:
+def read(state: StateDict, asked: ImportOptions) -> Reading:
     blocks = 1 + max(int(found[1]) for name in state if (found := re.match(r"blocks\.(\d{1,2})\.0\.", name)))
     shared, project, gain = state.get("shared.weight"), _layer(state, "linear"), state["blocks.0.0.bn1.gain.weight"]
     classes, embedding = (len(gain), 0) if shared is None else shared.shape
@@ -39,7 +39,7 @@ def read(state: State, asked: ImportOptions) -> Reading:
         chunked=chunked,
         attention=tuple(index for index in range(blocks) if f"blocks.{index}.1.gamma" in state),
     )
-    weights: State = named("project", project) | ({} if shared is None else {"embed": shared.float()})
+    weights: StateDict = named("project", project) | ({} if shared is None else {"embed": shared.float()})
     for index in range(blocks):
         for theirs, ours in (("conv1", "conv1"), ("conv2", "conv2"), ("conv_sc", "skip")):
             weights |= named(f"blocks.{index}.{ours}", _layer(state, f"blocks.{index}.0.{theirs}"))
@@ -52,7 +52,7 @@ def read(state: State, asked: ImportOptions) -> Reading:
     return Reading(config, weights | named("to_image", before_tanh(_layer(state, "output_layer.2"), asked.output)))
 
 
-def _weight(state: State, name: str) -> Tensor:
+def _weight(state: StateDict, name: str) -> Tensor:
     """Where it is spectrally normalised, its largest singular value is estimated from the vector that the file keeps, as each of its passes does."""
     weight = state[f"{name}.weight"].float()
     if f"{name}.u0" not in state:
@@ -62,19 +62,19 @@ def _weight(state: State, name: str) -> Tensor:
     return weight / (right @ matrix.T).norm()
 
 
-def _layer(state: State, name: str) -> State:
+def _layer(state: StateDict, name: str) -> StateDict:
     return {"weight": _weight(state, name), "bias": state[f"{name}.bias"].float()}
 
 
-def _statistics(state: State, name: str) -> State:
+def _statistics(state: StateDict, name: str) -> StateDict:
     return statistics(state[f"{name}.stored_mean"], state[f"{name}.stored_var"], EPSILON)
 
 
-def _norm(state: State, name: str, embedded: bool) -> State:
+def _norm(state: StateDict, name: str, embedded: bool) -> StateDict:
     """Scale and shift are linear in a class's embedding, or where they are ``embedded`` themselves, a row for each class."""
     gain, bias = (_weight(state, f"{name}.{part}") for part in ("gain", "bias"))
     return _statistics(state, name) | (conditional(gain.T, bias.T) if embedded else conditional(gain, bias))
 
 
-def _attention(state: State, name: str) -> State:
+def _attention(state: StateDict, name: str) -> StateDict:
     return attention_of(lambda part: _weight(state, f"{name}.{part}"), state[f"{name}.gamma"])

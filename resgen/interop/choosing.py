@@ -8,9 +8,9 @@ from torch import Tensor
 
 from resgen.errors import CheckpointError
 from resgen.fields import is_table
-from resgen.interop.inert import opened
 from resgen.interop.modules import entries
-from resgen.interop.states import State
+from resgen.interop.state_dicts import StateDict
+from resgen.interop.torch_stubs import opened
 
 MAX_DEPTH = 3  # tables within tables
 MAX_WORD = 100  # characters of a key that may say what a table is
@@ -27,7 +27,7 @@ WRAPPED = re.compile(r"(?:module\.|_orig_mod\.)*")  # what parallel training, av
 COUNTED = "n_averaged"  # beside the tensors of torch's AveragedModel
 
 
-def networks(content: object) -> list[tuple[str, State]]:
+def networks(content: object) -> list[tuple[str, StateDict]]:
     """The state dicts in what a file holds and their places in it, as a.b, those of an averaged generator first. Raises CheckpointError."""
     return [(place, state) for name, raw in opened(_tables(content)) for place, state in _apart(name, _clean(raw)) if state]
 
@@ -88,7 +88,7 @@ def _is_adversary(name: str) -> bool:
     return not ADVERSARIES.isdisjoint(_words(name)) or _words(name) == ENCODER
 
 
-def _clean(raw: dict[Any, Any]) -> State:
+def _clean(raw: dict[Any, Any]) -> StateDict:
     """The dense tensors of a table by name, without what a network is wrapped in. Raises CheckpointError for names that are too long."""
     dense = {key: value for key, value in entries(raw) if isinstance(key, str) and type(value) in (Tensor, torch.nn.Parameter) and _is_dense(value)}
     if any(len(key) > MAX_NAME for key in dense):
@@ -96,16 +96,16 @@ def _clean(raw: dict[Any, Any]) -> State:
     return _unwrapped({key: value.detach() for key, value in dense.items()})
 
 
-def _unwrapped(state: State) -> State:
+def _unwrapped(state: StateDict) -> StateDict:
     names = [name for name in state if name != COUNTED]
     prefix = min((wrapped[0] for name in names if (wrapped := WRAPPED.match(name))), key=len, default="")
     prefix = prefix if all(name.startswith(prefix) for name in names) else ""
     return {name.removeprefix(prefix): state[name] for name in names}
 
 
-def _apart(place: str, state: State) -> list[tuple[str, State]]:
+def _apart(place: str, state: StateDict) -> list[tuple[str, StateDict]]:
     """The networks that a table holds under names of one with dots, as those of a whole training, the best first; then the table itself."""
-    parts = dict[str, State]()
+    parts = dict[str, StateDict]()
     for name, value in state.items():
         part, _, within = name.partition(".")
         parts.setdefault(part, {})[within] = value

@@ -14,7 +14,7 @@ from resgen.fields import is_list
 from resgen.interop.conv_chain import ENLARGED, KINDS, PLAIN, TRANSPOSED, ConvChainConfig
 from resgen.interop.layers import ACTIVATIONS
 from resgen.interop.reading import ImportOptions, Reading, UnsaidError, asked_output
-from resgen.interop.states import State, pick
+from resgen.interop.state_dicts import StateDict, pick
 
 SETTINGS = ("activation", "kinds", "strides", "paddings", "output_paddings", "epsilon", "num_classes", "class_at")
 LINEAR = "linear"
@@ -39,7 +39,7 @@ class Layer:
     def inputs(self) -> int:
         return self.weight.shape[int(self.kind != TRANSPOSED)]
 
-    def normed(self, state: State, name: str, epsilon: float = EPSILON) -> "Layer":
+    def normed(self, state: StateDict, name: str, epsilon: float = EPSILON) -> "Layer":
         """The same, and a batch norm after it; of a linear layer's output, each channel's pixels have one."""
         deviation = (state[f"{name}.running_var"].float() + epsilon).sqrt()
         scale = state[f"{name}.weight"].float() / deviation if f"{name}.weight" in state else 1 / deviation
@@ -67,7 +67,7 @@ class Layer:
         return replace(self, weight=self.weight.index_select(int(self.kind != TRANSPOSED), order))
 
 
-def sniff(state: State) -> bool:
+def sniff(state: StateDict) -> bool:
     """Whether these tensors are a row of convolutions that begins with one pixel of noise, or with a linear layer, and ends with an image, its only one."""
     try:
         layers = _layers(state)
@@ -78,7 +78,7 @@ def sniff(state: State) -> bool:
     return len(layers) > 1 and enlarging and len(images) == 1 and images[0] is layers[-1]
 
 
-def read(state: State, asked: ImportOptions) -> Reading:
+def read(state: StateDict, asked: ImportOptions) -> Reading:
     settings = asked.settings
     epsilon = said_epsilon(settings, EPSILON)
     layers = _layers(state, _said_kinds(settings), epsilon)
@@ -122,9 +122,9 @@ def stem_of(linear: Layer | None, layers: Sequence[Layer], activation: str, embe
     return {"z_dim": linear.inputs - embedding, "stem_width": first, "base_resolution": side, "stem_activation": activation}
 
 
-def weights_of(linear: Layer | None, layers: Sequence[Layer], embed: Tensor) -> State:
+def weights_of(linear: Layer | None, layers: Sequence[Layer], embed: Tensor) -> StateDict:
     """The state dict of a `ConvChain`; embed is [classes, embedding]."""
-    weights: State = {} if linear is None else {"project.weight": linear.weight, "project.bias": linear.bias}
+    weights: StateDict = {} if linear is None else {"project.weight": linear.weight, "project.bias": linear.bias}
     for index, layer in enumerate(layers):
         weights |= {f"layers.{index}.weight": layer.weight, f"layers.{index}.bias": layer.bias}
     return weights | {"embed": embed} if embed.numel() else weights
@@ -156,7 +156,7 @@ def said_classes(first: Layer, settings: dict[str, Any]) -> int:
     return said
 
 
-def _layers(state: State, kinds: Sequence[str] = (), epsilon: float = EPSILON) -> list[Layer]:
+def _layers(state: StateDict, kinds: Sequence[str] = (), epsilon: float = EPSILON) -> list[Layer]:
     """The convolutions in their order, of the ``kinds`` said, if they are. Raises CheckpointError where these do not fit, and what a wrong shape raises for anything else."""
     layers, after_norm, waiting = list[Layer](), False, list(kinds)
     names = list(dict.fromkeys(name.rpartition(".")[0] for name in state))
@@ -180,7 +180,7 @@ def _layers(state: State, kinds: Sequence[str] = (), epsilon: float = EPSILON) -
     return layers
 
 
-def _convolution(state: State, name: str, weight: Tensor, layers: Sequence[Layer], said: str) -> Layer:
+def _convolution(state: StateDict, name: str, weight: Tensor, layers: Sequence[Layer], said: str) -> Layer:
     """Shapes tell transposed ones from plain ones; where both would do, what is ``said``, or the size of the kernel: even ones are transposed."""
     first, second, side, _ = weight.shape
     if layers and layers[-1].kind == LINEAR:
@@ -197,7 +197,7 @@ def _convolution(state: State, name: str, weight: Tensor, layers: Sequence[Layer
     return Layer(kind, pick(state, f"{name}.weight", dim=int(kind == TRANSPOSED)), torch.zeros(out) if bias is None else bias.float())
 
 
-def linear_of(state: State, name: str) -> Layer:
+def linear_of(state: StateDict, name: str) -> Layer:
     """A linear layer of a state dict."""
     weight, bias = pick(state, f"{name}.weight"), state.get(f"{name}.bias")
     return Layer(LINEAR, weight, torch.zeros(len(weight)) if bias is None else bias.float())

@@ -4,20 +4,20 @@ import math
 
 from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.resnet import ResNetConfig
-from resgen.interop.states import State, before_tanh, layer, named, plain_norm
+from resgen.interop.state_dicts import StateDict, before_tanh, layer, named, plain_norm
 
 SETTINGS: tuple[str, ...] = ()
 EPSILON = 1e-5  # torch's default
 
 
-def sniff(state: State) -> bool:
+def sniff(state: StateDict) -> bool:
     """Whether these are the tensors of one of mimicry's residual generators."""
     return {"l1.weight", "block2.c1.weight", "block2.c_sc.weight"} <= set(state) and (
         "block2.b1.weight" in state or "block2.b1.embed.weight" in state
     )
 
 
-def read(state: State, asked: ImportOptions) -> Reading:
+def read(state: StateDict, asked: ImportOptions) -> Reading:
     blocks = sum(f"block{i}.c1.weight" in state for i in range(2, 12))
     last = blocks + 2
     stem_width = state["block2.c1.weight"].shape[1]
@@ -42,7 +42,7 @@ def read(state: State, asked: ImportOptions) -> Reading:
     return Reading(config, weights)
 
 
-def _norm(state: State, name: str) -> State:
+def _norm(state: StateDict, name: str) -> StateDict:
     if f"{name}.embed.weight" not in state:
         return plain_norm(state, name, EPSILON)
     plain, embed = plain_norm(state, f"{name}.bn", EPSILON), state[f"{name}.embed.weight"].float()  # of each class scale, then shift

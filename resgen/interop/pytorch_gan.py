@@ -14,7 +14,7 @@ from resgen.interop.conv_chain import ENLARGED, PLAIN, TRANSPOSED, ConvChainConf
 from resgen.interop.dcgan import Layer, linear_of, said_classes, said_epsilon, stem_of, taken_for_granted, weights_of
 from resgen.interop.layers import ACTIVATIONS
 from resgen.interop.reading import ImportOptions, Reading, UnsaidError
-from resgen.interop.states import State
+from resgen.interop.state_dicts import StateDict
 
 SETTINGS = ("activation", "epsilon", "num_classes", "class_at")
 EPSILON = 0.8  # of the norms after convolutions and linear layers: meant as a momentum there, and trained with
@@ -23,27 +23,27 @@ LAYOUTS = {True: ((2, 6, 9), (3, 7)), False: ((1, 5, 8), (2, 6))}  # places of c
 ROW = "model"  # of linear layers
 
 
-def sniff(state: State) -> bool:
+def sniff(state: StateDict) -> bool:
     """Whether these are the tensors of one of its generators."""
     return _is_row(state) or {f"{STEM}.weight", *(f"conv_blocks.{place}.weight" for places in _layout(state) for place in places)} <= set(state)
 
 
-def read(state: State, asked: ImportOptions) -> Reading:
+def read(state: StateDict, asked: ImportOptions) -> Reading:
     """A class is an embedding, or one-hot where it is said. Their activation is a leaky ReLU; of copies with another, it is said."""
     return _read_row(state, asked) if _is_row(state) else _read_convolutions(state, asked)
 
 
-def _layout(state: State) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _layout(state: StateDict) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return LAYOUTS[f"{STEM_NORM}.running_mean" in state]
 
 
-def _is_row(state: State) -> bool:
+def _is_row(state: StateDict) -> bool:
     """Whether there are linear layers alone, norms from the second on: a discriminator has none."""
     within = {name: value for name, value in state.items() if name.startswith(f"{ROW}.")}
     return {f"{ROW}.0.weight", f"{ROW}.2.weight", f"{ROW}.3.running_mean"} <= set(within) and all(value.ndim <= 2 for value in within.values())
 
 
-def _read_convolutions(state: State, asked: ImportOptions) -> Reading:
+def _read_convolutions(state: StateDict, asked: ImportOptions) -> Reading:
     settings, (convolutions, norms) = asked.settings, _layout(state)
     linear = linear_of(state, STEM)
     if f"{STEM_NORM}.running_mean" in state:
@@ -70,7 +70,7 @@ def _read_convolutions(state: State, asked: ImportOptions) -> Reading:
     return Reading(config, weights_of(linear, layers, embed), remarks=taken_for_granted(assumed, settings))
 
 
-def _read_row(state: State, asked: ImportOptions) -> Reading:
+def _read_row(state: StateDict, asked: ImportOptions) -> Reading:
     """An embedding of a class comes before z."""
     epsilon, activation = said_epsilon(asked.settings, EPSILON), _activation(asked.settings)
     layers = _linear_layers(state, epsilon)
@@ -94,7 +94,7 @@ def _read_row(state: State, asked: ImportOptions) -> Reading:
     return Reading(config, weights_of(None, layers, embed), remarks=taken_for_granted(assumed, asked.settings))
 
 
-def _linear_layers(state: State, epsilon: float) -> list[Layer]:
+def _linear_layers(state: StateDict, epsilon: float) -> list[Layer]:
     layers = list[Layer]()
     for name in dict.fromkeys(name.rpartition(".")[0] for name in state if name.startswith(f"{ROW}.")):
         if f"{name}.running_mean" in state:

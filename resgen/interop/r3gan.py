@@ -12,7 +12,7 @@ from resgen.architecture import MAX_CLASSES, Described, check_sizes
 from resgen.budget import MAX_BLOCKS, MAX_RESOLUTION, MAX_WIDTH
 from resgen.interop.layers import ACTIVATIONS, StagedGenerator
 from resgen.interop.reading import ImportOptions, Reading, refuse_sigmoid
-from resgen.interop.states import State
+from resgen.interop.state_dicts import StateDict
 
 SETTINGS: tuple[str, ...] = ()
 BASE = 4
@@ -129,7 +129,7 @@ class R3GAN(StagedGenerator):
         return [self.project.weight]
 
 
-def sniff(state: State) -> bool:
+def sniff(state: StateDict) -> bool:
     """Whether these are the tensors of an R3GAN generator."""
     return {
         "Model.MainLayers.0.Layers.0.Basis",
@@ -138,7 +138,7 @@ def sniff(state: State) -> bool:
     } <= set(state)
 
 
-def read(state: State, asked: ImportOptions) -> Reading:
+def read(state: StateDict, asked: ImportOptions) -> Reading:
     refuse_sigmoid(asked)
     places = sorted(
         {(int(a[1]), int(a[2])) for name in state if (a := re.match(r"Model\.MainLayers\.(\d{1,2})\.Layers\.(\d{1,2})\.LinearLayer1\.", name))}
@@ -158,7 +158,7 @@ def read(state: State, asked: ImportOptions) -> Reading:
         blocks=tuple(sum(stage == place for place, _ in places) for stage in stages),
         expansion=firsts[0].shape[0] // widths[0],
     )
-    weights: State = {} if embed is None else {"embed": embed.T.contiguous()}
+    weights: StateDict = {} if embed is None else {"embed": embed.T.contiguous()}
     weights |= {
         "basis": state["Model.MainLayers.0.Layers.0.Basis"],
         "project.weight": state["Model.MainLayers.0.Layers.0.LinearLayer.weight"],

@@ -24,7 +24,7 @@ from resgen.interop import (
 )
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
 from resgen.interop.reading import ImportOptions, Reading, refuse_sigmoid
-from resgen.interop.states import State, Watched, older_names
+from resgen.interop.state_dicts import StateDict, Watched, older_names
 from resgen.interop.torch_files import ONNX_SUFFIX, PICKLE_SUFFIX, is_saved_by_torch, read_states
 from resgen.tensors import are_finite, weightless
 
@@ -33,15 +33,15 @@ class Reader(Protocol):
     """A module that reads one kind of state dict; it may also name, as `BESIDE`, tensors that its files keep in tables around the network."""
 
     SETTINGS: tuple[str, ...] | None  # what a configuration may say of it, beside `ALWAYS`; None: all that its own training's says
-    sniff: Callable[[State], bool]
-    read: Callable[[State, ImportOptions], Reading]
+    sniff: Callable[[StateDict], bool]
+    read: Callable[[StateDict, ImportOptions], Reading]
 
 
 class PickleReader(Protocol):
     """A module that reads one kind of pickled network, for which its settings are needed beside its tensors."""
 
     sniff: Callable[[Plain], bool]
-    read: Callable[[State, Plain], Reading]
+    read: Callable[[StateDict, Plain], Reading]
 
 
 READERS: dict[str, Reader] = {
@@ -85,7 +85,7 @@ def _check_wanted(path: Path, wanted: str, kind: str) -> None:
         raise CheckpointError(f"{path.name} is a graph or a program, which says itself what it draws, and is not read as {wanted}; leave --arch out.")
 
 
-def _read_states(path: Path, states: list[tuple[str, State]], asked: ImportOptions, wanted: str) -> tuple[str, Reading]:
+def _read_states(path: Path, states: list[tuple[str, StateDict]], asked: ImportOptions, wanted: str) -> tuple[str, Reading]:
     tables = dict(states)
     for place, raw in states:
         state = older_names(raw)
@@ -99,9 +99,9 @@ def _read_states(path: Path, states: list[tuple[str, State]], asked: ImportOptio
     raise CheckpointError(f"{path.name} is not recognised as any of: {wanted or ', '.join(KINDS)}; export the network to ONNX and import that.")
 
 
-def _beside(place: str, tables: dict[str, State], names: tuple[str, ...]) -> State:
+def _beside(place: str, tables: dict[str, StateDict], names: tuple[str, ...]) -> StateDict:
     """The tensors of these names in the tables around the one at a place, each from the nearest that has it."""
-    found = State()
+    found = StateDict()
     while place:
         place = place.rpartition(".")[0]
         around = tables.get(place, {})
@@ -109,7 +109,7 @@ def _beside(place: str, tables: dict[str, State], names: tuple[str, ...]) -> Sta
     return found
 
 
-def _read_whole(path: Path, name: str, read: Callable[[State, Any], Reading], state: State, about: ImportOptions | Plain) -> Reading:
+def _read_whole(path: Path, name: str, read: Callable[[StateDict, Any], Reading], state: StateDict, about: ImportOptions | Plain) -> Reading:
     """What a reader makes of all of a state dict, given what is known ``about`` it. Raises CheckpointError where it leaves tensors out, and
     whatever the reader trips over.
     """

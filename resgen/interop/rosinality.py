@@ -1,7 +1,7 @@
 """Reader of the StyleGAN2 of rosinality/stylegan2-pytorch, of which there are many copies: the skip architecture, with gains that follow from shapes."""
 
 from resgen.interop.reading import ImportOptions, Reading, refuse_sigmoid
-from resgen.interop.states import State
+from resgen.interop.state_dicts import StateDict
 from resgen.interop.style import MAX_LAYERS
 from resgen.interop.style_files import SLOWED, Folding, check_filter, root_of_inputs
 from resgen.interop.stylegan2 import StyleGAN2Config
@@ -12,12 +12,12 @@ BESIDE = (MEAN_W,)  # in the table that holds the network, or where programs tha
 FILTER_GAIN = 4  # three of four samples were zeros
 
 
-def sniff(state: State) -> bool:
+def sniff(state: StateDict) -> bool:
     """Whether these are the tensors of one of its generators."""
     return {"input.input", "style.1.weight", "conv1.conv.modulation.weight", "to_rgb1.conv.weight"} <= set(state)
 
 
-def read(state: State, asked: ImportOptions) -> Reading:
+def read(state: StateDict, asked: ImportOptions) -> Reading:
     refuse_sigmoid(asked)
     for name in state:
         if name.startswith(("convs.", "to_rgbs.")) and name.endswith(".kernel"):

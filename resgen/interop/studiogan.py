@@ -15,7 +15,7 @@ from resgen.fields import is_table
 from resgen.interop.bottleneck import BottleneckConfig
 from resgen.interop.reading import ImportOptions, Reading
 from resgen.interop.resnet import ResNetConfig
-from resgen.interop.states import State, attention_of, before_tanh, conditional, layer, named, pick, plain_norm
+from resgen.interop.state_dicts import StateDict, attention_of, before_tanh, conditional, layer, named, pick, plain_norm
 
 SETTINGS = None  # its own configuration, most of which is about training
 BASE = 4
@@ -24,12 +24,12 @@ ACTIVATION_NAMES = {"ReLU": "relu", "Leaky_ReLU": "leaky_relu_0.1", "ELU": "elu"
 DEPTH = 2  # blocks of a stage in every published configuration of a deep one
 
 
-def sniff(state: State) -> bool:
+def sniff(state: StateDict) -> bool:
     """Whether these are the tensors of one of StudioGAN's residual generators."""
     return {"linear0.bias", "bn4.running_mean", "conv2d5.bias", "blocks.0.0.conv2d1.bias"} <= set(state)
 
 
-def read(state: State, asked: ImportOptions) -> Reading:
+def read(state: StateDict, asked: ImportOptions) -> Reading:
     if any(name.startswith("info_") for name in state):
         raise CheckpointError(
             "This StudioGAN generator takes information codes beside noise (InfoGAN), which ResGen cannot give it; import one without."
@@ -54,7 +54,7 @@ def _table(settings: dict[str, Any], name: str) -> dict[str, Any]:
     return found if is_table(found) else {}
 
 
-def _read_resnet(state: State, blocks: list[int], more: dict[str, Any], settings: dict[str, Any]) -> tuple[ResNetConfig, State]:
+def _read_resnet(state: StateDict, blocks: list[int], more: dict[str, Any], settings: dict[str, Any]) -> tuple[ResNetConfig, StateDict]:
     width, project, shared = pick(state, "blocks.0.0.conv2d1.weight").shape[1], layer(state, "linear0"), state.get("shared.weight")
     reads = pick(state, "blocks.0.0.bn1.gain.weight").shape[1] if _conditional(state) else 0
     chunk, embedding = project["weight"].shape[1], 0 if shared is None else shared.shape[1]
@@ -69,7 +69,7 @@ def _read_resnet(state: State, blocks: list[int], more: dict[str, Any], settings
         chunked=chunked,
         **more,
     )
-    weights: State = named("project", project) | ({} if shared is None else {"embed": shared.float()})
+    weights: StateDict = named("project", project) | ({} if shared is None else {"embed": shared.float()})
     for index, place in enumerate(blocks):
         for theirs, ours in (("conv2d0", "skip"), ("conv2d1", "conv1"), ("conv2d2", "conv2")):
             weights |= named(f"blocks.{index}.{ours}", layer(state, f"blocks.{place}.0.{theirs}"))
@@ -78,7 +78,7 @@ def _read_resnet(state: State, blocks: list[int], more: dict[str, Any], settings
     return config, weights
 
 
-def _read_deep(state: State, blocks: list[int], more: dict[str, Any], settings: dict[str, Any]) -> tuple[BottleneckConfig, State]:
+def _read_deep(state: StateDict, blocks: list[int], more: dict[str, Any], settings: dict[str, Any]) -> tuple[BottleneckConfig, StateDict]:
     width, project, shared = pick(state, "blocks.0.0.conv2d1.weight").shape[1], layer(state, "linear0"), state.get("shared.weight")
     embedding = 0 if shared is None else shared.shape[1]
     depth, convolve = _depth(len(blocks), settings), f"blocks.{blocks[0]}.0.conv2d0.bias" in state
@@ -93,7 +93,7 @@ def _read_deep(state: State, blocks: list[int], more: dict[str, Any], settings: 
         skip="convolve" if convolve else "drop",
         **more,
     )
-    weights: State = {} if shared is None else {"embed": shared.float()}
+    weights: StateDict = {} if shared is None else {"embed": shared.float()}
     weights |= named("project", project | {"weight": _class_last(project["weight"], embedding)})
     for index, place in enumerate(blocks):
         if convolve:
@@ -118,7 +118,7 @@ def _depth(blocks: int, settings: dict[str, Any]) -> int:
     return blocks // doublings
 
 
-def _conditional(state: State) -> bool:
+def _conditional(state: StateDict) -> bool:
     return any(name.startswith("blocks.0.0.bn1.gain.weight") for name in state)
 
 
@@ -127,11 +127,11 @@ def _class_last(weight: Tensor, embedding: int) -> Tensor:
     return torch.cat([weight[:, embedding:], weight[:, :embedding]], dim=1)
 
 
-def _norm(state: State, name: str) -> State:
+def _norm(state: StateDict, name: str) -> StateDict:
     if not _conditional(state):
         return plain_norm(state, name, EPSILON)
     return plain_norm(state, f"{name}.bn", EPSILON) | conditional(pick(state, f"{name}.gain.weight"), pick(state, f"{name}.bias.weight"))
 
 
-def _attention(state: State, name: str) -> State:
+def _attention(state: StateDict, name: str) -> StateDict:
     return attention_of(lambda part: pick(state, f"{name}.conv1x1_{part}.weight"), state[f"{name}.sigma"], out="attn")

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from resgen.architecture import check_ranges
 from resgen.errors import CheckpointError
 from resgen.interop.pickles import Plain, StoredArray
-from resgen.interop.states import State
+from resgen.interop.state_dicts import StateDict
 from resgen.interop.style import ACTIVATION_GAIN, LEAK, MAX_LAYERS
 from resgen.interop.stylegan2 import binomial_taps
 
@@ -64,9 +64,9 @@ class Settings:
 class Folding:
     """The tensors of a file made into weights of a network of ours: gains that the original applies at each pass go into them once."""
 
-    def __init__(self, stored: State) -> None:
+    def __init__(self, stored: StateDict) -> None:
         self.stored = stored
-        self.weights: State = {}
+        self.weights: StateDict = {}
 
     def take(self, name: str) -> Tensor:
         """A tensor of the file, in float32. Raises CheckpointError."""
@@ -97,7 +97,7 @@ Gains = Callable[[str], tuple[float, float]]  # the name of a layer -> what its 
 class NamedFolding(Folding):
     """The same for files with NVIDIA's names."""
 
-    def __init__(self, stored: State, gains: Gains) -> None:
+    def __init__(self, stored: StateDict, gains: Gains) -> None:
         super().__init__(stored)
         self.gains = gains
 
@@ -159,7 +159,7 @@ def check_filter(found: Tensor, gain: float = 1.0) -> None:
         raise CheckpointError("The generator resamples with another filter than this version can; only [1, 3, 3, 1] is known.")
 
 
-def mapping_sizes(settings: Settings, stored: State) -> tuple[tuple[int, ...], int]:
+def mapping_sizes(settings: Settings, stored: StateDict) -> tuple[tuple[int, ...], int]:
     """Widths of the mapping from z to w, and of the class embedding (0: none), by the shapes in the file."""
     count = settings.whole("num_layers")
     check_ranges([(count, 1, MAX_LAYERS)])
@@ -176,7 +176,7 @@ def _class_layer(settings: Settings) -> str:
     return PROJECTION if settings.has(PROJECTION) else "embed"
 
 
-def _rows(stored: State, name: str) -> int:
+def _rows(stored: StateDict, name: str) -> int:
     value = stored.get(name)
     if value is None or value.ndim != 2:
         raise CheckpointError(f"The file lacks the generator's {name}; fetch it again.")

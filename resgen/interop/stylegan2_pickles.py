@@ -4,7 +4,7 @@ from resgen.architecture import check_ranges
 from resgen.budget import MAX_RESOLUTION
 from resgen.interop.pickles import Plain
 from resgen.interop.reading import Reading
-from resgen.interop.states import State
+from resgen.interop.state_dicts import StateDict
 from resgen.interop.style_files import NamedFolding, Settings, fold_mapping, gains_of, mapping_sizes
 from resgen.interop.stylegan2 import ARCHITECTURES, StyleGAN2Config
 from resgen.interop.stylegan2_states import check_filters, fold_blocks, widths_of
@@ -17,7 +17,7 @@ def sniff(state: Plain) -> bool:
     return first is not None and first.part("conv1") is not None
 
 
-def read(stored: State, state: Plain) -> Reading:
+def read(stored: StateDict, state: Plain) -> Reading:
     """The network in a generator's tensors and its plain state. Raises CheckpointError."""
     whole = Settings(state, "generator")
     config = _config(whole, stored)
@@ -27,7 +27,7 @@ def read(stored: State, state: Plain) -> Reading:
     return Reading(config, folding.weights, mean_w=folding.mean_w(config.num_classes))
 
 
-def _config(whole: Settings, stored: State) -> StyleGAN2Config:
+def _config(whole: Settings, stored: StateDict) -> StyleGAN2Config:
     synthesis, mapping = whole.part("synthesis"), whole.part("mapping")
     side = whole.whole("img_resolution")
     check_ranges([(side, 4, MAX_RESOLUTION)])

@@ -3,7 +3,7 @@
 import re
 
 from resgen.interop.reading import ImportOptions, Reading, refuse_sigmoid
-from resgen.interop.states import State
+from resgen.interop.state_dicts import StateDict
 from resgen.interop.style_files import SLOWED, Gains, NamedFolding, check_filter, root_of_inputs
 from resgen.interop.stylegan2 import StyleGAN2Config
 
@@ -11,12 +11,12 @@ SETTINGS: tuple[str, ...] = ()
 UNSAID = "Such a file does not tell whether its layers' outputs are clamped; it is assumed that they are not."
 
 
-def sniff(state: State) -> bool:
+def sniff(state: StateDict) -> bool:
     """Whether these are the tensors of a StyleGAN2 under NVIDIA's names."""
     return {"mapping.fc0.weight", "synthesis.b4.const", "synthesis.b4.conv1.affine.weight"} <= set(state)
 
 
-def read(state: State, asked: ImportOptions) -> Reading:
+def read(state: StateDict, asked: ImportOptions) -> Reading:
     refuse_sigmoid(asked)
     check_filters(state)
     config = _config(state)
@@ -26,7 +26,7 @@ def read(state: State, asked: ImportOptions) -> Reading:
     return Reading(config, folding.weights, mean_w=folding.mean_w(config.num_classes), remarks=(UNSAID,))
 
 
-def _config(state: State) -> StyleGAN2Config:
+def _config(state: StateDict) -> StyleGAN2Config:
     side = max(int(found[1]) for name in state if (found := re.fullmatch(r"synthesis\.b(\d{1,5})\.conv1\.bias", name)))
     embed, layers = state.get("mapping.embed.weight"), sum(bool(re.fullmatch(r"mapping\.fc\d{1,3}\.weight", name)) for name in state)
     embedding, classes = (0, 0) if embed is None else embed.shape
@@ -41,13 +41,13 @@ def _config(state: State) -> StyleGAN2Config:
     )
 
 
-def _architecture(state: State) -> str:
+def _architecture(state: StateDict) -> str:
     if any(name.endswith(".skip.weight") for name in state):
         return "resnet"
     return "skip" if "synthesis.b4.torgb.weight" in state else "orig"
 
 
-def _gains(state: State) -> Gains:
+def _gains(state: StateDict) -> Gains:
     """Those of equalised layers, of which the mapping's learn more slowly."""
 
     def gains(name: str) -> tuple[float, float]:
@@ -57,12 +57,12 @@ def _gains(state: State) -> Gains:
     return gains
 
 
-def widths_of(state: State, side: int) -> tuple[int, ...]:
+def widths_of(state: StateDict, side: int) -> tuple[int, ...]:
     """Channels of each block of a network whose image has ``side`` pixels a side, coarse to fine; 0 where there is no such block."""
     return tuple(len(state.get(f"synthesis.b{4 * 2**depth}.conv1.bias", ())) for depth in range(side.bit_length() - 2))
 
 
-def check_filters(state: State) -> None:
+def check_filters(state: StateDict) -> None:
     """Refuse filters that no published configuration uses. Raises CheckpointError."""
     for name in state:
         if name.startswith("synthesis.") and name.endswith("resample_filter"):

@@ -9,7 +9,7 @@ from resgen.architecture import check_ranges
 from resgen.errors import CheckpointError
 from resgen.interop.pickles import Plain
 from resgen.interop.reading import Reading
-from resgen.interop.states import State
+from resgen.interop.state_dicts import StateDict
 from resgen.interop.style import MAX_LAYERS
 from resgen.interop.style_files import NamedFolding, Settings, fold_mapping, gains_of, mapping_sizes, root_of_inputs
 from resgen.interop.stylegan3 import MAX_TAPS, FilteredLayer, StyleGAN3, StyleGAN3Config
@@ -22,7 +22,7 @@ def sniff(state: Plain) -> bool:
     return synthesis is not None and synthesis.part("input") is not None and bool(_layer_names(synthesis))
 
 
-def read(stored: State, state: Plain) -> Reading:
+def read(stored: StateDict, state: Plain) -> Reading:
     """The network in a generator's tensors and its plain state. Raises CheckpointError."""
     whole = Settings(state, "generator")
     names = _layer_names(whole.part("synthesis").module)
@@ -46,7 +46,7 @@ def _layer_names(synthesis: Plain) -> list[str]:
     return sorted(found, key=lambda name: int(name[1:].split("_")[0]))
 
 
-def _config(whole: Settings, names: list[str], stored: State) -> StyleGAN3Config:
+def _config(whole: Settings, names: list[str], stored: StateDict) -> StyleGAN3Config:
     synthesis = whole.part("synthesis")
     check_ranges([(len(names), 2, MAX_LAYERS + 1)])
     layers = [synthesis.part(name) for name in names]
@@ -74,7 +74,7 @@ def _config(whole: Settings, names: list[str], stored: State) -> StyleGAN3Config
     )
 
 
-def _check_filters(network: StyleGAN3, names: list[str], stored: State) -> None:
+def _check_filters(network: StyleGAN3, names: list[str], stored: StateDict) -> None:
     """Refuse a file whose filters are not those that its bands ask for. Raises CheckpointError."""
     for layer, name in zip(cast(list[FilteredLayer], network.layers), names, strict=False):
         for ours, theirs in ((layer.rising, "up_filter"), (layer.falling, "down_filter")):

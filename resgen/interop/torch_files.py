@@ -20,9 +20,9 @@ from safetensors import SafetensorError, safe_open
 from resgen.data import natural
 from resgen.errors import CheckpointError
 from resgen.files import open_plain
-from resgen.interop import inert
+from resgen.interop import torch_stubs
 from resgen.interop.choosing import networks
-from resgen.interop.states import State
+from resgen.interop.state_dicts import StateDict
 
 ARCHIVE = b"PK"  # how a zip file begins
 MAX_BYTES = 1 << 33  # of a file
@@ -64,7 +64,7 @@ def is_saved_by_torch(path: Path) -> bool:
     return check_start(path).startswith((ARCHIVE, TORCH_START))
 
 
-def read_states(path: Path) -> list[tuple[str, State]]:
+def read_states(path: Path) -> list[tuple[str, StateDict]]:
     """The state dicts in a file and their places in it, as a.b, those of an averaged generator first. Raises CheckpointError."""
     start = check_start(path)
     if path.suffix.lower() == ".safetensors":
@@ -84,7 +84,7 @@ def read_states(path: Path) -> list[tuple[str, State]]:
     return states
 
 
-def _read_safetensors(path: Path) -> State:
+def _read_safetensors(path: Path) -> StateDict:
     opened: Any
     try:
         opened = safe_open(path, "pt")
@@ -95,7 +95,7 @@ def _read_safetensors(path: Path) -> State:
         raise CheckpointError(f"{path.name} is damaged or not whole: it cannot be read as safetensors. Copy or download it again.") from error
 
 
-def _by_numbers(state: State) -> State:
+def _by_numbers(state: StateDict) -> StateDict:
     """The same in another order, for readers that go by it: by the numbers in names, norms behind what else has the same, as conv1, bn1, conv2."""
 
     def place(name: str) -> tuple[list[int], bool]:
@@ -112,7 +112,7 @@ def _read_torch(path: Path, zipped: bool) -> object:
         _check_pickles(path, zipped)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old forms
-            return inert.load(path) if zipped else torch.load(path, map_location="cpu", weights_only=True)
+            return torch_stubs.load(path) if zipped else torch.load(path, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
     except Exception as error:  # a file of a stranger may fail in many ways
@@ -206,7 +206,7 @@ def _taken(stack: list[int | None], kinds: list[pickletools.StackObject]) -> lis
     return taken + [stack.pop() or 0 for _ in range(more)]
 
 
-def _check_claims(path: Path, states: list[State]) -> None:
+def _check_claims(path: Path, states: list[StateDict]) -> None:
     """Refuse tensors that are larger than what the file holds of them: views of one number that claim many. Raises CheckpointError."""
     for state in states:
         if sum(value.numel() * value.element_size() for value in state.values()) > 2 * path.stat().st_size:

@@ -21,7 +21,7 @@ from resgen.interop import readers, stylegan2_pickles, stylegan3_pickles
 from resgen.interop.pickles import Plain, averaged_generator, read_pickle, tensors
 from resgen.interop.readers import check, read_file
 from resgen.interop.reading import ImportOptions
-from resgen.interop.states import Watched
+from resgen.interop.state_dicts import Watched
 from resgen.interop.stylegan2 import StyleGAN2Config
 from resgen.interop.stylegan3 import StyleGAN3Config
 

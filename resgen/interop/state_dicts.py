@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-State = dict[str, Tensor]
+StateDict = dict[str, Tensor]
 _IDLE = re.compile(r"(^|\.)(num_batches_tracked|Kernel|sv0)$")  # what norms note; R3GAN's filters, which are those of its paper
 _PARTS = {"original": "orig", "0._u": "u", "0._v": "v"}  # torch.nn.utils.parametrizations.spectral_norm, torch.nn.utils.spectral_norm
 _PARAMETRIZED = re.compile(r"\bparametrizations\.(\w+)\.(original|0\._u|0\._v)$")
@@ -16,7 +16,7 @@ _PARAMETRIZED = re.compile(r"\bparametrizations\.(\w+)\.(original|0\._u|0\._v)$"
 class Watched(dict[str, Tensor]):
     """A state dict that knows which of its tensors have been read."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: StateDict) -> None:
         super().__init__(state)
         self._read = set[str]()
 
@@ -34,12 +34,12 @@ class Watched(dict[str, Tensor]):
         return [name for name in self if name not in self._read and not _IDLE.search(name)]
 
 
-def older_names(state: State) -> State:
+def older_names(state: StateDict) -> StateDict:
     """A state dict whose spectral norms are called as torch first called them, whichever of its two ways made them."""
     return {_PARAMETRIZED.sub(lambda found: f"{found[1]}_{_PARTS[found[2]]}", name): value for name, value in state.items()}
 
 
-def pick(state: State, name: str, dim: int = 0) -> Tensor:
+def pick(state: StateDict, name: str, dim: int = 0) -> Tensor:
     """A weight of a state dict, float32; where it is spectrally normalised (Miyato et al. 2018), what the norm makes of it.
 
     ``dim`` is that of its outputs: 1 for a transposed convolution. Raises KeyError where there is none.
@@ -52,39 +52,39 @@ def pick(state: State, name: str, dim: int = 0) -> Tensor:
     return state[name].float()
 
 
-def statistics(mean: Tensor, variance: Tensor, epsilon: float) -> State:
+def statistics(mean: Tensor, variance: Tensor, epsilon: float) -> StateDict:
     """What a `LinearNorm` normalises by."""
     return {"mean": mean.float(), "deviation": (variance.float() + epsilon).sqrt()}
 
 
-def plain_norm(state: State, name: str, epsilon: float) -> State:
+def plain_norm(state: StateDict, name: str, epsilon: float) -> StateDict:
     """A batch norm of torch's as a `LinearNorm` without a condition; one without scale and shift has those of nothing."""
     found = statistics(state[f"{name}.running_mean"], state[f"{name}.running_var"], epsilon)
     scale, shift = state.get(f"{name}.weight", torch.ones_like(found["mean"])), state.get(f"{name}.bias", torch.zeros_like(found["mean"]))
     return found | {"bias": torch.cat([scale.float(), shift.float()])}
 
 
-def conditional(scale: Tensor, shift: Tensor) -> State:
+def conditional(scale: Tensor, shift: Tensor) -> StateDict:
     """What a `LinearNorm` makes of its condition, of [channels, condition] each: a scale beside one, a shift beside nothing."""
     return {"weight": torch.cat([scale, shift]), "bias": torch.cat([scale.new_ones(len(scale)), shift.new_zeros(len(shift))])}
 
 
-def attention_of(weight: Callable[[str], Tensor], strength: Tensor, out: str = "o") -> State:
+def attention_of(weight: Callable[[str], Tensor], strength: Tensor, out: str = "o") -> StateDict:
     """A `PooledAttention` of what its ``weight`` of a part is, named as its paper has them (Zhang et al. 2019), but for that of its result."""
     names = (("query", "theta"), ("key", "phi"), ("value", "g"), ("out", out))
     return {f"{ours}.weight": weight(theirs) for ours, theirs in names} | {"strength": strength.float().view(1)}
 
 
-def named(prefix: str, tensors: State) -> State:
+def named(prefix: str, tensors: StateDict) -> StateDict:
     """Tensors under longer names."""
     return {f"{prefix}.{name}": value for name, value in tensors.items()}
 
 
-def layer(state: State, name: str) -> State:
+def layer(state: StateDict, name: str) -> StateDict:
     """Weight and bias of a linear layer or a convolution."""
     return {"weight": pick(state, f"{name}.weight"), "bias": state[f"{name}.bias"].float()}
 
 
-def before_tanh(layer: State, output: str) -> State:
+def before_tanh(layer: StateDict, output: str) -> StateDict:
     """The layer of an image that ours end with tanh, where theirs may be said to end with sigmoid: 2 sigmoid(x) - 1 = tanh(x / 2)."""
     return {name: value / 2 for name, value in layer.items()} if output == "sigmoid" else layer
