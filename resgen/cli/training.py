@@ -133,7 +133,7 @@ def train_features(
     device: Device = "auto",
 ) -> None:
     """Train a ResNet whose features a generator is trained in, or that judges."""
-    from resgen.data import load_and_tell
+    from resgen.data import difference, load_and_tell
     from resgen.features import MAX_BLOCKS, FeatureConfig
     from resgen.files import check_place
     from resgen.sampler import pick_device
@@ -151,8 +151,8 @@ def train_features(
     images = load_and_tell(data)
     config = FeatureConfig(len(images.classes), channels, blocks)
     test = load_and_tell(test_data, images.images.shape[-1], train=False) if test_data else None
-    if test is not None and test.classes != images.classes:
-        raise DataError("The test images have other classes than the images: give both the same class folders.")
+    if test is not None and (how := difference(test.classes, images.classes)):
+        raise DataError(f"The test images have other classes than the images ({how}): give both the same class folders.")
     with enough_memory("give smaller --widths"):
         train_features(images, test, out, config, epochs, seed, flip, thumbnails, report=typer.echo, device=pick_device(device))
 
