@@ -42,9 +42,10 @@ NAMED = 5  # files that could not be read
 log = logging.getLogger(__name__)
 
 
-def describe_source(name: str) -> dict[str, str]:
-    """What a checkpoint's card says of its data set: name, author, licence."""
-    return SOURCES.get(name, {"name": name, "author": "not stated", "licence": "not stated"})
+def describe_source(name: str, author: str = "", licence: str = "") -> dict[str, str]:
+    """What a checkpoint's card says of its data set: name, author, licence; of a known set also what is not given."""
+    told = SOURCES.get(name, {"name": name, "author": "not stated", "licence": "not stated"})
+    return {**told, **({"author": author} if author else {}), **({"licence": licence} if licence else {})}
 
 
 @dataclass(frozen=True)

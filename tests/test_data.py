@@ -15,7 +15,7 @@ from PIL import Image
 from torchvision import datasets
 
 from resgen import data as module
-from resgen.data import DOWNLOADED, ImageSet, difference, load_and_tell, load_images, open_picture
+from resgen.data import DOWNLOADED, ImageSet, describe_source, difference, load_and_tell, load_images, open_picture
 from resgen.errors import DataError
 from tests.conftest import with_pipes
 
@@ -165,6 +165,13 @@ def test_a_zip_is_closed_when_its_images_are_read(shapes_zip: Path, tmp_path: Pa
         with pytest.raises(DataError, match="neither a folder"):
             load_images([str(shapes_zip), str(tmp_path / "missing")])
     assert [archive.fp for archive in opened] == [None]
+
+
+def test_a_card_names_who_made_the_images_and_known_sets_keep_theirs() -> None:
+    assert describe_source("holiday") == {"name": "holiday", "author": "not stated", "licence": "not stated"}
+    assert describe_source("holiday", "Ann", "CC0") == {"name": "holiday", "author": "Ann", "licence": "CC0"}
+    assert describe_source("fruits", licence="CC0") == {**describe_source("fruits"), "licence": "CC0"}
+    assert describe_source("fruits")["author"] != "not stated"
 
 
 def test_a_single_class_is_none_and_others_are_named_where_they_differ() -> None:
