@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from resgen.checkpoint import Checkpoint
-from resgen.data import ImageSet
-from resgen.errors import CheckpointError, DataError
+from resgen.data import ImageSet, named
+from resgen.errors import DataError
 from resgen.features import to_float
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.train.begin import take_weights
-from resgen.train.config import TrainConfig
+from resgen.train.config import TrainConfig, check_widths, doublings
 from resgen.train.contest import Contest
 from resgen.train.parallel import Team
 from resgen.train.state import State, restore
@@ -28,22 +28,18 @@ log = logging.getLogger(__name__)
 
 
 def generator_config(config: TrainConfig, data: ImageSet, **latents: Any) -> GeneratorConfig:
-    """The generator for this data: as many doublings as the resolution has, from a base of 4 to 7 pixels; widths beyond these are of steady
-    blocks. Of ``latents`` what is not usual.
+    """The generator for this data: as many doublings as the resolution has; widths beyond these are of steady blocks. Of ``latents`` what is not usual.
+
+    Raises DataError where the resolution cannot be reached, or has too few widths.
     """
-    base, doublings = data.images.shape[-1], 0
-    while base > 7 and base % 2 == 0:
-        base, doublings = base // 2, doublings + 1
-    if base > 16:
-        raise CheckpointError(f"Images of {data.images.shape[-1]} pixels cannot be reached by doubling; give --resolution, for example 64 or 128.")
-    widths = config.widths or tuple(max(32, min(256, 64 * 2 ** (doublings - depth))) for depth in range(doublings + 1))
-    if len(widths) <= doublings:
-        raise CheckpointError(f"--widths needs at least {doublings + 1} numbers for images of {data.images.shape[-1]} pixels.")
-    classes = len(data.classes) if len(data.classes) > 1 else 0
+    resolution = data.images.shape[-1]
+    base, doubled = doublings(resolution)
+    widths = config.widths or tuple(max(32, min(256, 64 * 2 ** (doubled - depth))) for depth in range(doubled + 1))
+    check_widths(widths, resolution)
     channels = 1 if data.is_grey else 3
     return GeneratorConfig(
-        num_classes=classes, image_channels=channels, base_resolution=base, widths=widths, mean_shift=config.mean_shift or 0,
-        steady=len(widths) - doublings - 1, **latents,
+        num_classes=len(named(data.classes)), image_channels=channels, base_resolution=base, widths=widths, mean_shift=config.mean_shift or 0,
+        steady=len(widths) - doubled - 1, **latents,
     )  # fmt: skip
 
 
@@ -61,7 +57,7 @@ class Trainer:
         self, config: TrainConfig, arch: GeneratorConfig, data: ImageSet, device: str, command: str, team: Team, begun: Checkpoint | None = None
     ) -> None:
         self.config, self.device, self.team = config, torch.device(device), team
-        self.classes = data.classes
+        self.classes = named(data.classes)
         self.told_of_data = {"images": len(data.labels), "sha256": data.sha256}
         self.threads = torch.get_num_threads() if self.device.type == "cpu" else None  # on which the last digits of sums depend
         self.images, self.labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
