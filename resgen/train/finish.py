@@ -18,7 +18,7 @@ LOSS_NAMES = ("drift", "heads", "named", "pixels", "seen")  # figures of the his
 @torch.no_grad()
 def to_checkpoint(trainer: Trainer, dataset: dict[str, Any], hours: float, history: Sequence[dict[str, Any]] = ()) -> Checkpoint:
     """The averaged generator with its measured latent statistics and where it comes from."""
-    generator, classes = trainer.average.eval(), trainer.classes
+    generator = trainer.average.eval()
     mean_w, names, directions = latent_statistics(generator, trainer.device)
     step = -(-len(history) // KEPT_ROWS) or 1
     begun, before = trainer.begun, trainer.begun.get("images_seen", 0)
@@ -28,7 +28,7 @@ def to_checkpoint(trainer: Trainer, dataset: dict[str, Any], hours: float, histo
     card = Card(
         name=trainer.config.name,
         arch=generator.config,
-        classes=classes if generator.config.num_classes else (),
+        classes=trainer.classes,
         dataset={**dataset, "images": len(trainer.labels)},
         training={
             "images_seen": before + trainer.images_seen,
