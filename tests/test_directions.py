@@ -10,8 +10,8 @@ from resgen.checkpoint import Checkpoint, load_checkpoint
 from resgen.data import ImageSet
 from resgen.errors import DataError
 from resgen.features import FeatureConfig, FeatureResNet
-from resgen.train import directions
 from resgen.sampler import MICRO_BATCH
+from resgen.train import directions
 from resgen.train.directions import (
     MEASURES,
     draw,

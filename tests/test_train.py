@@ -521,8 +521,8 @@ def test_names_are_checked_before_the_training(tmp_path: Path, eyes: Path) -> No
         {"resolution": 100},
         {"widths": (8, 8), "resolution": 32},
         {"loss": "magic"},
-    ]
-    + [{"guidance": 1.0}],
+        {"guidance": 1.0},
+    ],
 )
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(DataError, match=f"--{next(iter(wrong))}"):
