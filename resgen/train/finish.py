@@ -21,7 +21,7 @@ def to_checkpoint(trainer: Trainer, dataset: dict[str, Any], hours: float, histo
     generator = trainer.average.eval()
     mean_w, names, directions = latent_statistics(generator, trainer.device)
     step = -(-len(history) // KEPT_ROWS) or 1
-    begun, before = trainer.begun, trainer.begun.get("images_seen", 0)
+    begun, before = trainer.training_before, trainer.training_before.get("images_seen", 0)
     stages = [{**stage, "from_image": before + stage["from_image"]} for stage in trainer.stages]
     if begun:
         stages = [{"from_image": 0, "command": begun.get("command", "")}, *begun.get("stages", []), *stages]

@@ -59,7 +59,7 @@ def capture(trainer: "Trainer") -> State:
         "data": trainer.told_of_data,
         "threads": trainer.threads,
         "stages": trainer.stages,
-        "begun": trainer.begun,
+        "begun": trainer.training_before,
         "halvings": trainer.halvings,
     }
     return State(header, {name: value.detach().contiguous().clone() for name, value in tensors.items()})
@@ -103,7 +103,7 @@ def load_state(trainer: "Trainer", path: Path) -> None:
     except Exception as error:
         raise _damaged(path) from error
     # What was told of the weights that the run began with: the checkpoint of that name may be another one by now.
-    trainer.begun = state.header.get("begun", trainer.begun)
+    trainer.training_before = state.header.get("begun", trainer.training_before)
     command, others = trainer.stages[0]["command"], _told_of_others(state.header.get("data"), trainer.told_of_data)
     stage = {"from_image": trainer.images_seen, "command": command + others}
     trainer.stages = state.header["stages"] + ([stage] if changed - UNSAID or others else [])
