@@ -36,7 +36,7 @@ from resgen.train.classifier import train_features
 from resgen.train.command import open_eyes, train_generator
 from resgen.train.config import TrainConfig
 from resgen.train.drift import Memory, describe, drift_field, drift_loss
-from resgen.train.eyes import EyesTrainer, group_seed
+from resgen.train.eyes_trainer import EyesTrainer, group_seed
 from resgen.train.parallel import SharedBatchNorm, Team
 from resgen.train.state import ADVERSARIES, STATE
 
@@ -105,7 +105,7 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes_zip: Path, eyes: Path, 
 def test_a_generator_that_moves_beside_an_adversary_resumes_to_the_same_weights(
     shapes_zip: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resgen.train.eyes.FROZEN_STEPS", 2)
+    monkeypatch.setattr("resgen.train.eyes_trainer.FROZEN_STEPS", 2)
     config = TrainConfig(
         (str(shapes_zip),), "shapes", images=120, batch=12, group=4, widths=(8, 8, 8), save_every=60, loss="drift+adversary", drift_first=24
     )

@@ -19,14 +19,14 @@ from resgen.grid import draw_png
 from resgen.library import SHIPPED, Library
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler, pick_device
-from resgen.train.assembly import PartsTrainer
-from resgen.train.begin import inherited
 from resgen.train.config import TrainConfig
-from resgen.train.eyes import EyesTrainer
+from resgen.train.eyes_trainer import EyesTrainer
 from resgen.train.finish import to_checkpoint
+from resgen.train.initial_weights import inherited
 from resgen.train.loop import check_run, run
 from resgen.train.parallel import Team, join, leave
 from resgen.train.parts import read_parts
+from resgen.train.parts_trainer import PartsTrainer
 from resgen.train.state import ADVERSARIES, HISTORY, STATE, as_begun, save_adversary, saved_images, take_adversary
 from resgen.train.table import read_file
 from resgen.train.trainer import Trainer

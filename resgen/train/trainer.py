@@ -12,9 +12,9 @@ from resgen.data import ImageSet, named
 from resgen.errors import DataError
 from resgen.features import to_float
 from resgen.generator import GeneratorConfig, ResNetGenerator
-from resgen.train.begin import take_weights
 from resgen.train.config import TrainConfig, check_widths, doublings
 from resgen.train.contest import Contest
+from resgen.train.initial_weights import take_weights
 from resgen.train.parallel import Team
 from resgen.train.state import State, restore
 

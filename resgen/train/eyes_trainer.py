@@ -13,10 +13,10 @@ from resgen.features import Eyes, as_shown, to_float
 from resgen.generator import GeneratorConfig
 from resgen.precision import autocast
 from resgen.train.augment import Augmentation, mirror, move
-from resgen.train.begin import kept_latents
 from resgen.train.config import TrainConfig
 from resgen.train.contest import FROZEN_STEPS, Contest
 from resgen.train.drift import Memory, describe, drift_loss
+from resgen.train.initial_weights import kept_latents
 from resgen.train.parallel import Team
 from resgen.train.sight import Sight
 from resgen.train.trainer import Trainer, fresh_generator, generator_config

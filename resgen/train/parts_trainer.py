@@ -15,9 +15,9 @@ from resgen.features import Eyes, as_shown, to_float
 from resgen.generator import GeneratorConfig
 from resgen.precision import autocast
 from resgen.train.augment import Augmentation
-from resgen.train.begin import kept_widths
 from resgen.train.config import TrainConfig
 from resgen.train.contest import FROZEN_STEPS, Contest
+from resgen.train.initial_weights import kept_widths
 from resgen.train.parallel import Team
 from resgen.train.parts import Parts
 from resgen.train.sight import Sight
