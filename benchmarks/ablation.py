@@ -28,7 +28,7 @@ from resgen.train import adversary
 from resgen.train.command import EYES, open_eyes
 from resgen.train.config import TrainConfig
 from resgen.train.contest import FROZEN_STEPS
-from resgen.train.eyes import EyesTrainer
+from resgen.train.eyes_trainer import EyesTrainer
 from resgen.train.finish import to_checkpoint
 from resgen.train.parallel import Team
 

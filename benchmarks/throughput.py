@@ -22,7 +22,7 @@ from resgen.features import FeatureConfig, FeatureResNet
 from resgen.precision import autocast
 from resgen.train.config import TrainConfig
 from resgen.train.contest import FROZEN_STEPS
-from resgen.train.eyes import EyesTrainer
+from resgen.train.eyes_trainer import EyesTrainer
 from resgen.train.parallel import Team
 
 WARM_UP = 12

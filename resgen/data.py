@@ -7,7 +7,9 @@ import re
 import warnings
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -21,7 +23,8 @@ from resgen.errors import DataError
 from resgen.files import cache_folder, locked, open_plain
 
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+UNREAD = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd", ".svg", ".ppm", ".pgm", ".tga")  # pictures too
 SOURCES = {
     "cifar10": {"name": "CIFAR-10", "author": "Alex Krizhevsky, 2009", "licence": "none stated; a usual research set"},
     "fashion-mnist": {"name": "Fashion-MNIST", "author": "Zalando Research, 2017", "licence": "MIT"},
@@ -39,9 +42,10 @@ NAMED = 5  # files that could not be read
 log = logging.getLogger(__name__)
 
 
-def describe_source(name: str) -> dict[str, str]:
-    """What a checkpoint's card says of its data set: name, author, licence."""
-    return SOURCES.get(name, {"name": name, "author": "not stated", "licence": "not stated"})
+def describe_source(name: str, author: str = "", licence: str = "") -> dict[str, str]:
+    """What a checkpoint's card says of its data set: name, author, licence; of a known set also what is not given."""
+    told = SOURCES.get(name, {"name": name, "author": "not stated", "licence": "not stated"})
+    return {**told, **({"author": author} if author else {}), **({"licence": licence} if licence else {})}
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class ImageSet:
     labels: np.ndarray
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()  # files that could not be read as pictures
+    unread: tuple[str, ...] = ()  # how many pictures of which other endings were passed over: '312 .heic'
     names: tuple[str, ...] = ()  # where each image lies, its source first and '/' between; none where they were no files
 
     @property
@@ -73,9 +78,24 @@ def bytes_of(array: np.ndarray) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).data
 
 
+def named(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """The classes that tell images apart: a single one tells nothing, and is but the name of the folder that all lie in."""
+    return classes if len(classes) > 1 else ()
+
+
+def difference(classes: tuple[str, ...], others: tuple[str, ...]) -> str:
+    """In which classes two sets differ, in words; "" where they have the same."""
+    if named(classes) == named(others):
+        return ""
+    lone = sorted({*named(classes)} ^ {*named(others)}, key=natural)
+    return f"only one of them has {', '.join(lone[:3])}{' and more' * (len(lone) > 3)}" if lone else "they come in another order"
+
+
 def load_and_tell(sources: Sequence[str], resolution: int | None = None, train: bool = True) -> ImageSet:
     """`load_images`, and a line on stderr of the files that are left out. Raises DataError."""
     data = load_images(sources, resolution, train)
+    if data.unread:
+        log.warning("resgen: %s are left out: convert them to PNG or JPEG to have them too.", ", ".join(data.unread))
     if data.skipped:
         more = f" and {len(data.skipped) - NAMED} more" if len(data.skipped) > NAMED else ""
         log.warning("resgen: %s%s cannot be read as pictures, and are left out.", ", ".join(map(repr, data.skipped[:NAMED])), more)
@@ -86,25 +106,29 @@ def load_images(sources: Sequence[str], resolution: int | None = None, train: bo
     """Read ``sources`` into one set: a torchvision name ('cifar10', 'fashion-mnist'), or folders and zips of class folders.
 
     Images are cropped to their middle square, and resized to ``resolution`` (default: the first one's shorter side); transparency is laid on
-    white. ``train`` picks the split of a torchvision set. Files that cannot be read are left out, and named. Raises DataError.
+    white. ``train`` picks the split of a torchvision set. Files that cannot be read are left out, and named; pictures of endings that nothing here reads
+    are counted. Raises DataError.
     """
     if len(sources) == 1 and sources[0] in DOWNLOADED:
         return _load_torchvision(sources[0], resolution, train)
     if both := [source for source in sources if source in DOWNLOADED]:
         raise DataError(f"{both[0]} is a set by itself: give --data once, or its images as folders or zips.")
-    found: list[ImageFile] = []
-    for source in sources:
-        found += list(_list_files(Path(source)))
-    if not found:
-        raise DataError(f"No image was found in {', '.join(sources)}: give a folder or zip that holds one folder per class.")
-    images, read, skipped = _decode_all(found, resolution)
+    with ExitStack() as archives:
+        pictures = [file for source in sources for file in _list_files(Path(source), archives)]
+        found = [file for file in pictures if _ending(file.name) in SUFFIXES]
+        counts = Counter(_ending(file.name) for file in pictures if _ending(file.name) in UNREAD)
+        unread = tuple(f"{count:,} {ending}" for ending, count in counts.most_common())
+        if not found:
+            instead = f"it holds {', '.join(unread)}: convert them first" if unread else "give a folder or zip of pictures, one folder per class"
+            raise DataError(f"No image was found in {', '.join(sources)}: {instead}. What is read ends with {', '.join(SUFFIXES)}.")
+        images, read, skipped = _decode_all(found, resolution)
     folders = sorted({file.folder for file in read}, key=natural)
     classes = tuple(map(_class_name, folders))
     if twice := [folder for folder in folders if classes.count(_class_name(folder)) > 1]:
         raise DataError(f"The folders {' and '.join(map(repr, twice[:2]))} are one class by name: rename one of them.")
     places = {folder: index for index, folder in enumerate(folders)}
     labels = np.array([places[file.folder] for file in read])
-    return ImageSet(images, labels, classes, tuple(skipped), tuple(f"{file.source}/{file.name}" for file in read))
+    return ImageSet(images, labels, classes, tuple(skipped), unread, tuple(f"{file.source}/{file.name}" for file in read))
 
 
 @dataclass(frozen=True)
@@ -152,17 +176,17 @@ def _class_name(folder: str) -> str:
     return re.sub(r"^\d+-", "", folder)
 
 
-def _list_files(source: Path) -> Iterator[ImageFile]:
-    """The images in a folder or zip, in a stable order. Raises DataError."""
+def _list_files(source: Path, archives: ExitStack) -> Iterator[ImageFile]:
+    """The pictures in a folder or zip, by their endings, in a stable order; a zip stays open as long as ``archives``. Raises DataError."""
     if source.is_dir():
         for path in sorted(source.rglob("*"), key=lambda path: natural(str(path))):
-            if _is_image(PurePosixPath(*path.relative_to(source).parts)):
+            if _is_picture(PurePosixPath(*path.relative_to(source).parts)):
                 yield ImageFile(source.as_posix(), path.relative_to(source).as_posix(), path.parent.name, lambda path=path: _read_file(path))
     elif source.is_file() and zipfile.is_zipfile(source):
-        archive = _open_zip(source)
+        archive = archives.enter_context(_open_zip(source))
         for name in sorted(archive.namelist(), key=natural):
             path = PurePosixPath(name)
-            if _is_image(path):
+            if _is_picture(path):
                 yield ImageFile(source.as_posix(), name, path.parent.name, lambda name=name: _read_entry(archive, name))
     else:
         raise DataError(f"{source} is neither a folder, a zip nor one of {', '.join(DOWNLOADED)}.")
@@ -198,9 +222,13 @@ def _bounded(data: bytes) -> bytes:
     return data
 
 
-def _is_image(path: PurePosixPath) -> bool:
-    """By its name; what macOS lays beside files (`__MACOSX/`, `._name`) is none."""
-    return path.suffix.lower() in SUFFIXES and not any(part == "__MACOSX" or part.startswith("._") for part in path.parts)
+def _ending(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _is_picture(path: PurePosixPath) -> bool:
+    """By its ending; what macOS lays beside files (`__MACOSX/`, `._name`) is none."""
+    return _ending(path.name) in SUFFIXES + UNREAD and not any(part == "__MACOSX" or part.startswith("._") for part in path.parts)
 
 
 def open_picture(source: Path | bytes, most: int = MAX_PICTURE_PIXELS) -> Image.Image:

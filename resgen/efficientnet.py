@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from resgen.errors import ResGenError
 from resgen.precision import quick_dtype
 
-KINDS = ("lite0", "lite2")
 STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each stage; a stage is the blocks that give as many channels
 EPSILON = 1e-3  # of the batch norms
 SIDE = 96  # pixels that smaller images are enlarged to: maps of 24, 12, 6 and 3 places a side

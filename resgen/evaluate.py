@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from resgen.card import read_card
 from resgen.checkpoint import save_card
-from resgen.data import ImageSet, bytes_of
+from resgen.data import ImageSet, bytes_of, difference, named
 from resgen.efficientnet import PretrainedEyes
 from resgen.errors import FileError, ResGenError
 from resgen.features import FeatureResNet, load_features, to_float
@@ -77,13 +77,11 @@ def check_samples(samples: int, classes: tuple[str, ...]) -> None:
 def check_classes(generator: tuple[str, ...], train: ImageSet, test: ImageSet, judges: Iterable[Judge]) -> None:
     """Raise ResGenError, before the work, where a judge, the test images or a generator that knows classes know others than the images."""
     for judge in judges:
-        if isinstance(judge, FeatureResNet) and judge.classes not in ((), train.classes):
-            raise ResGenError(f"The judge knows other classes ({', '.join(judge.classes[:3])}...) than the images: train one on them, or use lite2.")
+        if isinstance(judge, FeatureResNet) and judge.classes and (how := difference(judge.classes, train.classes)):
+            raise ResGenError(f"The judge knows other classes than the images ({how}): train one on them, or use lite2.")
     for who, classes in (("The test images have", test.classes), ("The generator has", generator or train.classes)):
-        if classes != train.classes:
-            raise ResGenError(
-                f"{who} other classes ({', '.join(classes[:3])}...) than the images ({', '.join(train.classes[:3])}...), or in another order."
-            )
+        if how := difference(classes, train.classes):
+            raise ResGenError(f"{who} other classes than the images: {how}.")
 
 
 class Tally:
@@ -158,7 +156,7 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
     over the real one, of a generator without classes that of all images; `near_copies`: share nearer to a training image, or to its mirror image,
     than all but the nearest 1 % of the test images; `judge_test_accuracy`: share of the test images whose class the judge names; and `likeness`
     of `samples` images of either: distances shrink as sets grow, so both are as large.
-    Of a generator without classes there is no accuracy. Raises ResGenError where the judge, the test images or the generator know other classes.
+    Of images without classes there is no accuracy. Raises ResGenError where the judge, the test images or the generator know other classes.
     """
     check_classes(fake.classes, train, test, [judge])
     judge.freeze()
@@ -170,7 +168,7 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
         if isinstance(judge, FeatureResNet)
         else fit_classifier(reference, train)
     )
-    figures = {f"{prefix}judge_test_accuracy": round(_accuracy(name_classes, held_out, test), 4)}
+    figures = {f"{prefix}judge_test_accuracy": round(_accuracy(name_classes, held_out, test), 4)} if named(test.classes) else {}
     within = bool(fake.classes)  # a generator without classes varies as all of the data do
     from_train = _apart(generated, judge_all(judge, fake.images, True, seen), reference)
     held_out_from_train = _apart(held_out, judge_real(judge, test.images, True, seen), reference)
@@ -179,7 +177,7 @@ def compare(fake: ImageSet, train: ImageSet, test: ImageSet, judge: Judge, prefi
     for source, data, features, distances in sources:
         found = {
             "samples": count,
-            **({"accuracy": _accuracy(name_classes, features, data)} if data.classes else {}),
+            **({"accuracy": _accuracy(name_classes, features, data)} if named(data.classes) else {}),
             "deviation": pixel_deviation(data, within) / pixel_deviation(train, within),
             **likeness(fair, shuffled(features)[:count]),
             "near_copies": float((distances < limit).float().mean()),

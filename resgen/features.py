@@ -19,9 +19,7 @@ from resgen.tensors import are_finite, half, layout_of, open_tensors, save_tenso
 HEADER = "resgen-features"
 MAX_BLOCKS = 64  # of a stage
 _NO_NETWORK = (CheckpointError, OSError, ValueError, TypeError, KeyError, RecursionError)  # what reading a file that is none may raise
-
-
-FAR = 1.5  # from black or white on, where 1 is: what no picture needs
+FAR = 1.5  # |value| from which on a pixel is led back towards what is shown, -1 to 1
 
 
 @dataclass(frozen=True)
@@ -232,6 +230,6 @@ def _read_card(words: dict[str, str]) -> tuple[FeatureConfig, tuple[str, ...]]:
     header = json.loads(words[HEADER])
     arch, classes = header["arch"], header.get("classes", [])
     config = FeatureConfig(**{**arch, "widths": tuple(arch["widths"])})
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or len(classes) not in (0, config.num_classes):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or len(classes) not in (0, config.num_classes):
         raise ValueError("its classes are not names")
-    return config, tuple(classes)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return config, tuple(classes)

@@ -59,28 +59,27 @@ def invert(
     sampler: Sampler,
     features: FeatureResNet | None = None,
     steps: int = USUAL_STEPS,
-    seed: int = 0,
     watch: Callable[[np.ndarray, Recipe], object] | None = None,
 ) -> Work[Inversion]:
     """The latent whose image is nearest to ``target``, uint8 [R, R, 3] of the generator's resolution.
 
     The same arguments give the same latent on one device. ``features`` guides the beginning of the way; ``watch`` is shown the best
-    image so far, uint8 [R, R, 3], now and then, and its recipe; ``seed`` picks the random images that it begins among; ``steps`` is at least 1.
+    image so far, uint8 [R, R, 3], now and then, and its recipe; ``steps`` is at least 1.
     Raises DataError where the target has another size, ResGenError where memory is short or the GPU is lost.
     """
     if target.shape[:2] != (sampler.card.arch.resolution,) * 2:
         raise DataError(f"{sampler.card.name} draws {sampler.card.arch.resolution} pixels a side; give an image of that size.")
     with sampler.guarded():
-        return (yield from _search(target, sampler, features, steps, seed, watch))
+        return (yield from _search(target, sampler, features, steps, watch))
 
 
 def _search(
-    target: np.ndarray, sampler: Sampler, features: FeatureResNet | None, steps: int, seed: int, watch: Callable[[np.ndarray, Recipe], object] | None
+    target: np.ndarray, sampler: Sampler, features: FeatureResNet | None, steps: int, watch: Callable[[np.ndarray, Recipe], object] | None
 ) -> Work[Inversion]:
     image = torch.from_numpy(target.copy()).permute(2, 0, 1)[None].float().to(sampler.device) / 127.5 - 1
     image = image.contiguous(memory_format=torch.channels_last)
     wanted = [] if features is None else [m.detach() for m in _look(features, image)]
-    w = (yield from _likely_starts(image, sampler, seed, steps)).requires_grad_(True)
+    w = (yield from _likely_starts(image, sampler, steps)).requires_grad_(True)
     optimiser = torch.optim.Adam([w], betas=(0.9, 0.99))
     losses, best, best_w, best_image = [], float("inf"), w.detach()[0], image
     for step in range(steps):
@@ -137,12 +136,12 @@ def _feature_error(features: FeatureResNet, drawn: Tensor, wanted: list[Tensor])
 
 
 @torch.no_grad()
-def _likely_starts(image: Tensor, sampler: Sampler, seed: int, steps: int) -> Work[Tensor]:
+def _likely_starts(image: Tensor, sampler: Sampler, steps: int) -> Work[Tensor]:
     """w [STARTS, blocks, w_dim] of the random images nearest to the target, compared at a quarter of the resolution and at all of it.
 
     Each batch that is looked at is a step, before the first of ``steps``.
     """
-    recipe = Recipe(checkpoint=sampler.card.name, seeds=tuple(range(seed * CANDIDATES, (seed + 1) * CANDIDATES)), truncation=0.8)
+    recipe = Recipe(checkpoint=sampler.card.name, seeds=tuple(range(CANDIDATES)), truncation=0.8)
     points = locate(recipe, sampler.checkpoint)
     w = sampler.map(points).to(sampler.device)
     errors = []

@@ -74,7 +74,7 @@ class Library:
             return self._faults.get((path, _stamp(path)), "")
 
     def _stems(self) -> list[str]:
-        return sorted(path.stem for path in self.folder.glob("*.safetensors") if NAME.fullmatch(path.stem))
+        return sorted(path.stem for path in self.folder.glob("*.safetensors") if NAME.fullmatch(path.stem) and not _is_state(path))
 
     def cards(self) -> list[Card]:
         """The cards that can be read, the best first: by the size of images, then by what was measured, by training, and by the number of classes."""
@@ -244,6 +244,11 @@ def load(source: str, device: str = "auto", folder: str | PathLike[str] = SHIPPE
 def list_checkpoints(folder: str | PathLike[str] = SHIPPED) -> list[dict[str, Any]]:
     """The cards of a folder's readable checkpoints, the best first."""
     return [card.to_dict() for card in Library(Path(folder), "cpu").cards()]
+
+
+def _is_state(path: Path) -> bool:
+    """True for what a run of `resgen train` keeps beside its checkpoint, to go on from."""
+    return path.stem == "state" and path.with_name("history.csv").is_file()
 
 
 def _rank(card: Card) -> tuple[float | str, ...]:

@@ -1,4 +1,4 @@
-"""Half precision where the hardware has it; elsewhere it is imitated, ten times slower than single precision. And single precision that is whole."""
+"""Which type of number a device multiplies fastest, and how TF32 is switched off."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ import torch
 
 @cache
 def quick_dtype(kind: str) -> torch.dtype:
-    """What a kind of device ('cpu', 'cuda', ...) multiplies fastest and learning can stand: bfloat16, or float32."""
+    """What a kind of device ('cpu', 'cuda', ...) multiplies fastest and learning can stand: bfloat16, or where that is only imitated float32."""
     if kind == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if kind != "cpu":

@@ -16,6 +16,7 @@ from PIL import Image
 
 from resgen import __version__
 from resgen import library as library_module
+from resgen.card import read_card
 from resgen.checkpoint import load_checkpoint, save_card, save_checkpoint
 from resgen.cli import app, main
 from resgen.cli.training import _without_folders
@@ -444,6 +445,27 @@ def test_what_is_said_wrongly_is_told_before_images_are_read(
     (tmp_path / "file").write_text("no folder")
     made = resgen(*words.split(), "--checkpoints", tmp_path)
     assert made.returncode == 2 and message in made.stderr, made
+
+
+@pytest.mark.parametrize("words", ["name-directions ann/mine", "evaluate ann/mine --data x --test-data x --judge x --card"])
+def test_what_the_hub_keeps_is_not_written_to(
+    resgen: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    kept = Path(shutil.copy(tiny_folder / "tiny.safetensors", tmp_path))
+    before = kept.read_bytes()
+    monkeypatch.setattr("resgen.library.fetch", lambda source: kept)
+    made = resgen(*words.split())
+    assert made.returncode == 2 and f"copy {kept} into a folder of your own" in made.stderr and kept.read_bytes() == before
+
+
+def test_the_maker_and_licence_of_own_images_are_on_the_card(resgen: Command, tiny_folder: Path, shapes_zip: Path, tmp_path: Path) -> None:
+    eyes = ["--features", tiny_folder / "features" / "tiny.safetensors", "--device", "cpu"]
+    made = resgen(
+        "train", "--data", shapes_zip, *eyes, "--images", 4, "--batch", 4, "--group", 2, "--widths", "8,8,8", "--out", tmp_path / "run",
+        "--author", "Ann", "--licence", "CC0 1.0",
+    )  # fmt: skip
+    card = read_card(tmp_path / "run" / "run.safetensors")
+    assert made.returncode == 0 and card.origin == "Trained on shapes.zip (author: Ann; licence: CC0 1.0)."
 
 
 def test_directions_are_not_sought_for_a_file_that_cannot_be_written(resgen: Command, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

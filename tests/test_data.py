@@ -15,7 +15,7 @@ from PIL import Image
 from torchvision import datasets
 
 from resgen import data as module
-from resgen.data import DOWNLOADED, ImageSet, load_images, open_picture
+from resgen.data import DOWNLOADED, ImageSet, describe_source, difference, load_and_tell, load_images, open_picture
 from resgen.errors import DataError
 from tests.conftest import with_pipes
 
@@ -138,6 +138,48 @@ def test_files_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> Non
     found = load_images([str(tmp_path)])
     assert found.skipped == ("a/3.png", "b/1.png", "c/2.png", "c/3.png")
     assert found.classes == ("a", "c") and found.labels.tolist() == [0, 0, 1] and found.images.shape == (3, 3, 4, 4)
+
+
+def test_pictures_of_other_endings_are_counted_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a telephone's, beside those that are read; where there are no others, they are what is wrong."""
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        for name in ("a/1.heic", "a/2.HEIC", "a/3.avif", "__MACOSX/a/._4.heic", "a/table.csv"):
+            archive.writestr(name, b"no picture that is read")
+    with pytest.raises(DataError, match=r"it holds 2 \.heic, 1 \.avif: convert them first.*\.jpg"):
+        load_images([str(tmp_path / "some.zip")])
+    Image.new("L", (4, 4)).save(tmp_path / "5.jfif", "JPEG")
+    with zipfile.ZipFile(tmp_path / "some.zip", "a") as archive:
+        archive.write(tmp_path / "5.jfif", "a/5.jfif")
+    found = load_and_tell([str(tmp_path / "some.zip")])
+    assert len(found.images) == 1 and found.unread == ("2 .heic", "1 .avif") and "2 .heic, 1 .avif are left out" in caplog.text
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_zip_is_closed_when_its_images_are_read(shapes_zip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+    opened = list[zipfile.ZipFile]()
+    archives = zipfile.ZipFile
+    monkeypatch.setattr(module.zipfile, "ZipFile", lambda path: opened.append(archives(path)) or opened[-1])
+    if whole:
+        load_images([str(shapes_zip)])
+    else:
+        with pytest.raises(DataError, match="neither a folder"):
+            load_images([str(shapes_zip), str(tmp_path / "missing")])
+    assert [archive.fp for archive in opened] == [None]
+
+
+def test_a_card_names_who_made_the_images_and_known_sets_keep_theirs() -> None:
+    assert describe_source("holiday") == {"name": "holiday", "author": "not stated", "licence": "not stated"}
+    assert describe_source("holiday", "Ann", "CC0") == {"name": "holiday", "author": "Ann", "licence": "CC0"}
+    assert describe_source("fruits", licence="CC0") == {**describe_source("fruits"), "licence": "CC0"}
+    assert describe_source("fruits")["author"] != "not stated"
+
+
+def test_a_single_class_is_none_and_others_are_named_where_they_differ() -> None:
+    assert difference(("photos",), ("held",)) == difference(("photos",), ()) == difference(("a", "b"), ("a", "b")) == ""
+    assert difference(("a", "b"), ("b", "a")) == "they come in another order"
+    assert difference(("a", "b", "c"), ("a", "b", "d")) == "only one of them has c, d"
+    assert difference(("a", "b"), ("photos",)) == "only one of them has a, b"
+    assert difference(tuple("abcdefgh"), ("a", "b")) == "only one of them has c, d, e and more"
 
 
 @pytest.mark.parametrize("damage", ["sum", "password", "cut", "large"])

@@ -4,13 +4,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from resgen.checkpoint import Checkpoint, load_checkpoint
 from resgen.data import ImageSet
 from resgen.errors import DataError
 from resgen.features import FeatureConfig, FeatureResNet
+from resgen.sampler import MICRO_BATCH
 from resgen.train import directions
-from resgen.train.directions import MEASURES, draw, learn_attributes, name_directions, rank_correlation, read_table, sample_latents
+from resgen.train.directions import (
+    MEASURES,
+    draw,
+    learn_attributes,
+    measure_all,
+    name_directions,
+    rank_correlation,
+    read_table,
+    sample_latents,
+)
 from tests.conftest import untrained
 
 
@@ -28,9 +39,25 @@ def test_a_named_direction_does_what_its_name_says(tiny: Checkpoint) -> None:
     assert "warmth" in named.card.direction_names
     for name in named.card.direction_names[:-2]:
         offset = named.directions[named.card.direction_names.index(name)]
-        less, more = (MEASURES[name](draw(generator, w + step * offset)) for step in (-1, 1))
+        less, more = (measure_all(generator, w + step * offset, MEASURES)[name] for step in (-1, 1))
         assert (more > less).float().mean() > 0.8, name
     assert torch.equal(named.directions[-2:], tiny.directions)
+
+
+def test_images_are_measured_as_they_are_drawn(tiny: Checkpoint) -> None:
+    """As many at once as a sampler draws: thousands of large images have no room beside each other. Each has the measure it has in company."""
+    generator, seen = tiny.build(), list[int]()
+
+    def brightness(images: Tensor) -> Tensor:
+        seen.append(len(images))
+        return MEASURES["brightness"](images)
+
+    _, faith = name_directions(tiny, {"brightness": brightness})
+    assert max(seen) == MICRO_BATCH and "brightness" in faith
+    w = sample_latents(generator)[0][:20]
+    told = measure_all(generator, w, {"brightness": brightness})["brightness"]
+    assert torch.allclose(told, MEASURES["brightness"](generator.synthesise(w).clamp(-1, 1)), atol=1e-5)
+    assert sum(map(len, draw(generator, w))) == len(told) == 20
 
 
 def test_naming_again_changes_nothing(tiny: Checkpoint) -> None:

@@ -128,6 +128,17 @@ def test_other_classes_are_not_measured_and_none_have_no_accuracy() -> None:
     assert "accuracy" not in figures and {"frechet", "real_test_accuracy"} < figures.keys()
 
 
+def test_a_generator_without_classes_is_compared_with_folders_of_any_name() -> None:
+    """A folder of pictures alone is a class by its name, which tells nothing: neither is it asked for, nor has it an accuracy."""
+    torch.manual_seed(0)
+    images = np.random.default_rng(0).integers(0, 256, (60, 3, 8, 8), np.uint8)
+    photos, held, none = (ImageSet(images, np.zeros(60, int), classes) for classes in (("photos",), ("held",), ()))
+    figures = compare(none, photos, held, PretrainedEyes("lite2", 112))
+    assert figures["deviation"] == 1 and not [name for name in figures if "accuracy" in name]
+    with pytest.raises(ResGenError, match="only one of them has a, b"):
+        compare(none, photos, replace(held, labels=np.arange(60) % 2, classes=("a", "b")), PretrainedEyes("lite2", 112))
+
+
 def test_copies_are_told_from_what_is_far_and_names_from_other_names() -> None:
     """The judge's classes are dark, grey and light."""
     torch.manual_seed(0)
@@ -290,6 +301,7 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_drawn(tiny_folder
     other.classes = ("shirt", "shoe")
     for train, judges, samples, message in (
         (data, {}, 100, "The generator has other classes"),
+        (replace(data, classes=("disc", "square")), {}, 100, "only one of them has stripes"),
         (same, {"": other}, 100, "The judge knows other classes"),
         (same, {}, 2, "--samples 2 is less than one for each of the 3 classes"),
     ):
@@ -322,5 +334,5 @@ def test_a_judge_of_other_classes_is_refused() -> None:
     judge = FeatureResNet(FeatureConfig(2, (8, 12)))
     judge.classes = ("shirt", "shoe")
     data = ImageSet(np.zeros((4, 3, 8, 8), np.uint8), np.array([0, 0, 1, 1]), ("cat", "dog"))
-    with pytest.raises(ResGenError, match="shirt, shoe"):
+    with pytest.raises(ResGenError, match="cat, dog, shirt and more"):
         compare(data, data, data, judge)

@@ -21,7 +21,7 @@ from resgen.data import load_images
 from resgen.errors import CheckpointError
 from resgen.features import FeatureConfig, FeatureResNet, load_features, save_features
 from resgen.train.config import TrainConfig
-from resgen.train.eyes import EyesTrainer
+from resgen.train.eyes_trainer import EyesTrainer
 from resgen.train.parallel import Team
 from resgen.train.state import load_state
 from tests.test_checkpoint import rewrite

@@ -19,14 +19,14 @@ from resgen.errors import CheckpointError, DataError
 from resgen.features import FeatureConfig, FeatureResNet, save_features
 from resgen.generator import GeneratorConfig
 from resgen.tensors import open_tensors
-from resgen.train.assembly import PartsTrainer
 from resgen.train.command import train_generator
 from resgen.train.config import TrainConfig
 from resgen.train.contest import FROZEN_STEPS
-from resgen.train.eyes import EyesTrainer
+from resgen.train.eyes_trainer import EyesTrainer
 from resgen.train.finish import to_checkpoint
 from resgen.train.parallel import Team
 from resgen.train.parts import FEWEST_NUMBERS, MAX_VALUES, Column, Parts, read_parts
+from resgen.train.parts_trainer import PartsTrainer
 
 CLASSES = ("narrow", "wide")  # how wide the bar is
 COLOURS = {"narrow": ("#ff0000", "#400000", "#0000ff"), "wide": ("#ffffff", "#ff0000")}
@@ -214,7 +214,7 @@ def train(config: TrainConfig, out: Path, resume: bool = False, features: Path |
 def test_a_run_that_was_stopped_resumes_to_the_same_weights(
     loss: str, folder: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resgen.train.assembly.FROZEN_STEPS", 2)
+    monkeypatch.setattr("resgen.train.parts_trainer.FROZEN_STEPS", 2)
     config = TrainConfig((str(folder),), "bars", images=120, batch=12, widths=(12, 8), save_every=60, loss=loss, table=str(table))
     features = None
     if config.fights:

@@ -31,11 +31,12 @@ from resgen.data import ImageSet, load_images
 from resgen.errors import CheckpointError, DataError, FileError, ResGenError
 from resgen.features import FeatureConfig, FeatureResNet, PretrainedResNet50, as_shown, load_features, save_features
 from resgen.files import own_folder
+from resgen.library import Library
 from resgen.train.classifier import train_features
 from resgen.train.command import open_eyes, train_generator
 from resgen.train.config import TrainConfig
 from resgen.train.drift import Memory, describe, drift_field, drift_loss
-from resgen.train.eyes import EyesTrainer, group_seed
+from resgen.train.eyes_trainer import EyesTrainer, group_seed
 from resgen.train.parallel import SharedBatchNorm, Team
 from resgen.train.state import ADVERSARIES, STATE
 
@@ -104,7 +105,7 @@ def test_a_killed_run_resumes_to_the_same_weights(shapes_zip: Path, eyes: Path, 
 def test_a_generator_that_moves_beside_an_adversary_resumes_to_the_same_weights(
     shapes_zip: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resgen.train.eyes.FROZEN_STEPS", 2)
+    monkeypatch.setattr("resgen.train.eyes_trainer.FROZEN_STEPS", 2)
     config = TrainConfig(
         (str(shapes_zip),), "shapes", images=120, batch=12, group=4, widths=(8, 8, 8), save_every=60, loss="drift+adversary", drift_first=24
     )
@@ -125,6 +126,59 @@ def test_a_generator_that_moves_beside_an_adversary_resumes_to_the_same_weights(
         run(tmp_path / "stopped")
     resumed = run(tmp_path / "stopped", True)
     assert straight.keys() == resumed.keys() and all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+
+@pytest.mark.parametrize(
+    ("stop", "resume", "said"),
+    [
+        (0, False, "Stopped; nothing was saved yet."),
+        (3, False, "Stopped; saved up to image 8: the same"),
+        (4, True, "Stopped; saved up to image 16: "),
+    ],
+)
+def test_a_run_that_is_stopped_says_what_is_left_of_it(
+    shapes_zip: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int, resume: bool, said: str
+) -> None:
+    """A run that went on and was stopped before a save of its own too. What images were found is said once, before the first step."""
+    config, told, step = TrainConfig((str(shapes_zip),), "shapes", images=16, batch=4, group=2, save_every=8, widths=(8, 8, 8)), [], EyesTrainer.step
+
+    def stopped(self: EyesTrainer) -> dict[str, float]:
+        assert told == ["60 images of 16 pixels in 3 classes: disc 20, square 20, stripes 20."] or self.steps_done
+        if self.steps_done == stop:
+            raise KeyboardInterrupt
+        return step(self)
+
+    if resume:
+        go(config, tmp_path, eyes)
+    monkeypatch.setattr(EyesTrainer, "step", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train_generator(replace(config, images=24), tmp_path, resume, eyes, "cpu", {}, "", lambda *_: None, told.append)
+    assert told[-1].startswith(said) and sum("60 images" in line for line in told) == 1
+
+
+def test_images_of_one_folder_make_a_run_without_classes_that_goes_on_wherever_they_lie(eyes: Path, tmp_path: Path) -> None:
+    told = list[str]()
+    for place in ("photos", "moved"):
+        (tmp_path / place).mkdir()
+        for index in range(4):
+            Image.new("L", (8, 8), 40 * index).save(tmp_path / place / f"{index}.png")
+    for place, images in (("photos", 4), ("moved", 8)):
+        config = TrainConfig((str(tmp_path / place),), "grey", images=images, batch=4, group=2, widths=(8, 8))
+        path = train_generator(config, tmp_path / "run", place == "moved", eyes, "cpu", {}, "", lambda *_: None, told.append)
+    card = load_checkpoint(path).card
+    assert card.classes == () and card.arch.image_channels == 1 and card.training["images_seen"] == 8
+    assert told[0] == "4 grey images of 8 pixels, without classes."
+
+
+def test_a_runs_folder_is_one_to_look_at(shapes_zip: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its checkpoint, and this through its training; the state of the run is no generator."""
+    monkeypatch.setattr("resgen.train.loop.MILESTONES", (4, 8))
+    go(TrainConfig((str(shapes_zip),), "shapes", images=12, batch=4, group=2, widths=(8, 8, 8)), tmp_path, eyes)
+    found = Library(tmp_path, "cpu")
+    assert found.names() == ["shapes"] and found.snapshots("shapes") == ["shapes@4", "shapes@8"]
+    assert [found.card(name).training["images_seen"] for name in ("shapes@4", "shapes@8", "shapes")] == [4, 8, 12]
+    (tmp_path / "history.csv").unlink()
+    assert "state" in found.names(), "elsewhere a checkpoint may be called so"
 
 
 def test_drift_leads_to_the_data(eyes: Path) -> None:
@@ -182,10 +236,11 @@ def test_two_runs_do_not_write_to_one_folder_and_files_of_others_stay(shapes_zip
     config = TrainConfig((str(shapes_zip),), "shapes", images=12, batch=12, group=4, widths=(8, 8, 8))
     theirs = [tmp_path / name for name in ("backup.7z.001.part", "deep/shapes.safetensors.1.2.part", "film.mp4.1.2.part")]
     killed = [
-        tmp_path / f"{name}.1.2.part" for name in (STATE, "history.csv", "shapes.safetensors", "samples/000000012.png", "snapshots/1000.safetensors")
+        tmp_path / f"{name}.1.2.part"
+        for name in (STATE, "history.csv", "shapes.safetensors", "samples/000000012.png", "snapshots/shapes/1000.safetensors")
     ]
     for path in (*theirs, *killed):
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     with own_folder(tmp_path), pytest.raises(FileError, match="Another run is writing"):
         go(config, tmp_path, eyes)
@@ -456,7 +511,19 @@ def test_names_are_checked_before_the_training(tmp_path: Path, eyes: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"lr": float("nan")}, {"lr": -1}, {"seed": 2**62}, {"resolution": -4}, {"loss": "magic"}, {"guidance": 1.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"lr": float("nan")},
+        {"lr": -1},
+        {"seed": 2**62},
+        {"resolution": -4},
+        {"resolution": 100},
+        {"widths": (8, 8), "resolution": 32},
+        {"loss": "magic"},
+        {"guidance": 1.0},
+    ],
+)
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(DataError, match=f"--{next(iter(wrong))}"):
         TrainConfig((), "", **wrong)  # type: ignore[arg-type]

@@ -1,10 +1,10 @@
-"""Commands that train and measure: train, train-features, evaluate."""
+"""Commands that train and measure: train, train-features, evaluate, name-directions."""
 
 import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +16,12 @@ from resgen.errors import DataError, FileError, RecipeError, enough_memory
 from resgen.fields import read_numbers
 from resgen.train.config import TrainConfig
 
+if TYPE_CHECKING:
+    from resgen.data import ImageSet
+    from resgen.evaluate import Judge
+    from resgen.sampler import Sampler
+
+NEIGHBOURS = 7  # training images beside each that was drawn
 DataOption = Annotated[list[str], typer.Option("--data", help="cifar10, fashion-mnist, or folders and zips of class folders; may be repeated.")]
 
 
@@ -101,6 +107,8 @@ def train(
     ] = TrainConfig.clarity,
     drift_first: Annotated[int, typer.Option(help="Images of drift alone before the adversary comes.")] = TrainConfig.drift_first,
     dataset: Annotated[str, typer.Option(help="The data set's name for the card, known ones with author and licence; default: --data.")] = "",
+    author: Annotated[str, typer.Option(help="Who made the images, for the card.")] = "",
+    licence: Annotated[str, typer.Option(help="The images' licence, for the card.")] = "",
     device: Device = "auto",
 ) -> None:
     """Train a generator on your images."""
@@ -114,7 +122,7 @@ def train(
         loss=loss, table=str(table or ""), init=init, drift_share=drift_share, clarity=clarity, drift_first=drift_first,
     )  # fmt: skip
     command = shlex.join(["resgen", *map(_without_folders, sys.argv[1:])])
-    source = describe_source(dataset or ", ".join(Path(entry).name for entry in data))
+    source = describe_source(dataset or ", ".join(Path(entry).name for entry in data), author, licence)
     keep_freed_memory()
     with progress("Training") as tell, enough_memory("give a smaller --batch or --widths, or a smaller --resolution"):
         train_generator(config, out, resume, features, device, source, command, tell, report=typer.echo)
@@ -133,7 +141,7 @@ def train_features(
     device: Device = "auto",
 ) -> None:
     """Train a ResNet whose features a generator is trained in, or that judges."""
-    from resgen.data import load_and_tell
+    from resgen.data import difference, load_and_tell
     from resgen.features import MAX_BLOCKS, FeatureConfig
     from resgen.files import check_place
     from resgen.sampler import pick_device
@@ -151,8 +159,8 @@ def train_features(
     images = load_and_tell(data)
     config = FeatureConfig(len(images.classes), channels, blocks)
     test = load_and_tell(test_data, images.images.shape[-1], train=False) if test_data else None
-    if test is not None and test.classes != images.classes:
-        raise DataError("The test images have other classes than the images: give both the same class folders.")
+    if test is not None and (how := difference(test.classes, images.classes)):
+        raise DataError(f"The test images have other classes than the images ({how}): give both the same class folders.")
     with enough_memory("give smaller --widths"):
         train_features(images, test, out, config, epochs, seed, flip, thumbnails, report=typer.echo, device=pick_device(device))
 
@@ -176,18 +184,16 @@ def evaluate(
 ) -> None:
     """Measure a checkpoint: accuracy, variety, Frechet distance, precision and recall."""
     from resgen.data import load_and_tell
-    from resgen.evaluate import check_library, check_samples, load_judges, neighbour_rows, put_on_card
+    from resgen.evaluate import check_library, check_samples, load_judges, put_on_card
     from resgen.evaluate import evaluate as measure
-    from resgen.files import check_place, whole_file, write_atomically
-    from resgen.grid import compose
-    from resgen.plates import Plate
+    from resgen.files import write_atomically
     from resgen.train.memory import keep_freed_memory
 
     keep_freed_memory()
     shelf = library(checkpoints, device)
     name = shelf.add(checkpoint)
     if card:
-        check_place(shelf.path(name))
+        _check_own(checkpoint, shelf.path(name))
     sampler, resolution = shelf.sampler(name), shelf.card(name).arch.resolution
     check_library()
     check_samples(samples, sampler.card.classes)
@@ -199,42 +205,63 @@ def evaluate(
     if out:
         write_atomically(out, json.dumps(figures, indent=2).encode())
     if neighbours:
-        rows = neighbour_rows(sampler, train_set, next(iter(judges.values())), tuple(range(10)), 7)
-        labels = ("generated", *(f"nearest {i + 1}" for i in range(7)))
-        plate = Plate(rows, 8, 3, ("",) * len(rows), (None,) * len(rows), column_labels=labels)
-        with whole_file(neighbours) as partial:
-            compose(plate).save(partial, "PNG")  # without a note: no recipe draws images of training
+        _write_neighbours(neighbours, sampler, train_set, next(iter(judges.values())))
     if card:
         put_on_card(shelf.path(name), figures)
+
+
+def _write_neighbours(path: Path, sampler: "Sampler", train_set: "ImageSet", judge: "Judge") -> None:
+    """A picture of ten images, each beside its nearest training images; without a note, since no recipe draws those. Raises FileError."""
+    from resgen.evaluate import neighbour_rows
+    from resgen.files import whole_file
+    from resgen.grid import compose
+    from resgen.plates import Plate
+
+    rows = neighbour_rows(sampler, train_set, judge, tuple(range(10)), NEIGHBOURS)
+    labels = ("generated", *(f"nearest {i + 1}" for i in range(NEIGHBOURS)))
+    plate = Plate(rows, len(labels), 3, ("",) * len(rows), (None,) * len(rows), column_labels=labels)
+    with whole_file(path) as partial:
+        compose(plate).save(partial, "PNG")
+
+
+def _check_own(checkpoint: str, path: Path) -> None:
+    """Raise FileError, before the work, where the file of a ``checkpoint`` cannot be written anew, or is the Hub's cache's, which is not to be changed."""
+    from resgen.files import check_place
+
+    if "/" in checkpoint and not Path(checkpoint).is_file():
+        raise FileError(
+            f"{checkpoint} was fetched from the Hub, and its file would be changed: copy {path} into a folder of your own, and name that."
+        )
+    check_place(path)
 
 
 def name_directions(
     checkpoint: CheckpointArgument,
     data: Annotated[list[str] | None, typer.Option(help="Images that the table tells of.")] = None,
     attributes: Annotated[Path | None, typer.Option(help="A CSV table with a column 'file' and a row for each image of --data.")] = None,
+    device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:
     """Give a checkpoint directions that do what their names say: brightness, size, and what a table of its data knows. The file is written anew."""
     from resgen.checkpoint import load_checkpoint, save_checkpoint
     from resgen.data import load_and_tell
-    from resgen.files import check_place
     from resgen.generator import GeneratorConfig
     from resgen.train.command import best_eyes, open_eyes
     from resgen.train.directions import FAITHFUL, MEASURES, learn_attributes
     from resgen.train.directions import name_directions as name_them
     from resgen.train.table import read_file
 
-    shelf = library(checkpoints)
+    shelf = library(checkpoints, device)
     path = shelf.path(shelf.add(checkpoint))
+    _check_own(checkpoint, path)
     loaded = load_checkpoint(path)
-    check_place(path)
     if attributes and not data:
         raise DataError("--attributes tells of images: name them by --data.")
     if attributes:
         read_file(attributes)
     known = learn_attributes(load_and_tell(data or [], loaded.card.arch.resolution), attributes, open_eyes(best_eyes())) if attributes else {}
-    with progress("Naming") as tell:
-        named, faith = name_them(loaded, {**known, **MEASURES}, tell)
+    with progress("Naming") as tell, enough_memory("close other programs, or choose --device cpu"):
+        named, faith = name_them(loaded, {**known, **MEASURES}, tell, shelf.device)
     save_checkpoint(named, path, whole=loaded.card.arch.family != GeneratorConfig.family)  # what was imported is kept as it came
     for name, correlation in faith.items():
         kept = name in named.card.direction_names

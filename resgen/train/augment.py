@@ -15,9 +15,9 @@ def mirror(images: Tensor) -> Tensor:
     return torch.where(flip[:, None, None, None], images.flip(3), images)
 
 
-def shift(images: Tensor, ratio: float = REACH) -> Tensor:
-    """Move each image by up to ``ratio`` of its side both ways; what comes in is black padding."""
-    reach = max(1, round(ratio * images.shape[-1]))
+def shift(images: Tensor) -> Tensor:
+    """Move each image by up to `REACH` of its side both ways; what comes in is black padding."""
+    reach = max(1, round(REACH * images.shape[-1]))
     offsets = torch.randint(0, 2 * reach + 1, (2, len(images)), device=images.device)
     return _crop(F.pad(images, [reach] * 4, value=-1.0), offsets, images.shape[-1])
 
@@ -29,7 +29,7 @@ def _crop(padded: Tensor, offsets: Tensor, side: int) -> Tensor:
     return padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def cutout(images: Tensor, ratio: float = 0.5) -> Tensor:
+def cutout(images: Tensor, ratio: float) -> Tensor:
     """Grey out one square of ``ratio`` of the side, centred anywhere."""
     n, _, height, width = images.shape
     half = ratio * width / 2

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from resgen.data import ImageSet
@@ -15,6 +16,8 @@ from resgen.features import FeatureConfig, FeatureResNet, save_features, to_floa
 from resgen.precision import autocast
 from resgen.train.augment import cutout, mirror, shift
 
+BATCH = 256  # images of a step
+PART = 500  # images that are looked at at once, where nothing is learned
 FEWEST_STEPS = 6  # that a cycle of step sizes is made for: with five its rise would have no length
 
 
@@ -29,9 +32,8 @@ def train_features(
     thumbnail_weight: float,
     report: Callable[[str], None],
     device: str = "cpu",
-    batch: int = 256,
 ) -> dict[str, Any]:
-    """One-cycle SGD on classification (and thumbnails); writes ``out`` after each epoch and returns its card. Fewer images than ``batch`` are one batch.
+    """One-cycle SGD on classification (and thumbnails); writes ``out`` after each epoch and returns its card. Fewer images than `BATCH` are one batch.
 
     Raises DataError where there is a single image, or the loss is not finite any more; what the epoch before wrote stays.
     """
@@ -39,25 +41,15 @@ def train_features(
         raise DataError("One image is too few: give --data two at least, so that a network can learn what they differ in.")
     torch.manual_seed(seed)
     network = FeatureResNet(config).to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
-    batch = min(batch, len(data.labels))
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    steps = len(data.labels) // batch
+    steps = max(1, len(data.labels) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.2, total_steps=max(FEWEST_STEPS, epochs * steps), pct_start=0.2)
-    images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
     card: dict[str, Any] = {"epochs": epochs, "seed": seed, "classes": data.classes}
     started = time.monotonic()
     for epoch in range(epochs):
-        order, total = torch.randperm(len(labels)), 0.0
-        for step in range(steps):
-            picks = order[step * batch : (step + 1) * batch]
-            x = shift(to_float(images[picks].to(device)))
-            x = cutout(mirror(x) if flip else x, 0.25).contiguous(memory_format=torch.channels_last)
-            with autocast(x.device):
-                logits, thumbnails = network(x)
-            loss = F.cross_entropy(logits.float(), labels[picks].to(device))
-            if thumbnail_weight:
-                target = F.interpolate(x, thumbnails.shape[-2:], mode="area")
-                loss = loss + thumbnail_weight * F.mse_loss(thumbnails.float(), target)
+        order, total = torch.randperm(len(data.labels)), 0.0
+        for picks in order.split(BATCH)[:steps]:  # a last batch of few would be noise
+            loss = _loss(network, data, picks, flip, thumbnail_weight)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -76,12 +68,26 @@ def train_features(
     return card
 
 
+def _loss(network: FeatureResNet, data: ImageSet, picks: Tensor, flip: bool, thumbnail_weight: float) -> Tensor:
+    """Of the images whose places are ``picks``, moved, mirrored and with a hole each."""
+    device = network.class_mean.device
+    x = shift(to_float(torch.from_numpy(data.images)[picks].to(device)))
+    x = cutout(mirror(x) if flip else x, 0.25).contiguous(memory_format=torch.channels_last)
+    with autocast(device):
+        logits, thumbnails = network(x)
+    loss = F.cross_entropy(logits.float(), torch.from_numpy(data.labels)[picks].to(device))
+    if thumbnail_weight:
+        target = F.interpolate(x, thumbnails.shape[-2:], mode="area")
+        loss = loss + thumbnail_weight * F.mse_loss(thumbnails.float(), target)
+    return loss
+
+
 @torch.no_grad()
-def measure_classes(network: FeatureResNet, data: ImageSet, batch: int = 500) -> None:
+def measure_classes(network: FeatureResNet, data: ImageSet) -> None:
     """Fill the network's mean and variance of each class's pooled features."""
     network.eval()
     device = network.class_mean.device
-    pooled = torch.cat([network.pooled(to_float(part.to(device))) for part in torch.from_numpy(data.images).split(batch)])
+    pooled = torch.cat([network.pooled(to_float(part.to(device))) for part in torch.from_numpy(data.images).split(PART)])
     labels = torch.from_numpy(data.labels).to(device)
     for label in range(network.config.num_classes):
         network.class_mean[label] = pooled[labels == label].mean(dim=0)
@@ -90,11 +96,11 @@ def measure_classes(network: FeatureResNet, data: ImageSet, batch: int = 500) ->
 
 
 @torch.no_grad()
-def accuracy(network: FeatureResNet, data: ImageSet, batch: int = 500) -> float:
+def accuracy(network: FeatureResNet, data: ImageSet) -> float:
     """Share of ``data`` whose class the network names."""
     network.eval()
     device, hits = network.class_mean.device, 0
-    for images, labels in zip(torch.from_numpy(data.images).split(batch), torch.from_numpy(data.labels).split(batch), strict=True):
+    for images, labels in zip(torch.from_numpy(data.images).split(PART), torch.from_numpy(data.labels).split(PART), strict=True):
         with autocast(device):
             logits, _ = network(to_float(images.to(device)))
         hits += int((logits.argmax(1).cpu() == labels).sum())

@@ -9,7 +9,7 @@ from typing import Any
 
 from resgen.card import LABEL, NAME
 from resgen.checkpoint import Checkpoint, file_hash, load_checkpoint, save_checkpoint
-from resgen.data import ImageSet, load_and_tell, load_images
+from resgen.data import ImageSet, load_and_tell, load_images, named
 from resgen.efficientnet import PretrainedEyes, is_installed
 from resgen.errors import CheckpointError, DataError
 from resgen.features import Eyes, PretrainedResNet50, load_features
@@ -19,15 +19,15 @@ from resgen.grid import draw_png
 from resgen.library import SHIPPED, Library
 from resgen.recipe import Recipe
 from resgen.sampler import Sampler, pick_device
-from resgen.train.assembly import PartsTrainer
-from resgen.train.begin import inherited
 from resgen.train.config import TrainConfig
-from resgen.train.eyes import EyesTrainer
+from resgen.train.eyes_trainer import EyesTrainer
 from resgen.train.finish import to_checkpoint
+from resgen.train.initial_weights import inherited
 from resgen.train.loop import check_run, run
 from resgen.train.parallel import Team, join, leave
 from resgen.train.parts import read_parts
-from resgen.train.state import ADVERSARIES, HISTORY, STATE, as_begun, save_adversary, take_adversary
+from resgen.train.parts_trainer import PartsTrainer
+from resgen.train.state import ADVERSARIES, HISTORY, STATE, as_begun, save_adversary, saved_images, take_adversary
 from resgen.train.table import read_file
 from resgen.train.trainer import Trainer
 
@@ -37,7 +37,7 @@ BY_NAME = {"lite0": PretrainedEyes, "resnet50": PretrainedResNet50}  # --feature
 SIDES = 32, 512  # pixels, least and most, that lite0 is told to look at
 FEW_CLASSES, LARGE_GROUP, SMALL_GROUP = 20, 16, 4  # many classes need many in a batch, hence small groups
 SHOWN_CLASSES = 12
-SAMPLES, SNAPSHOTS = "samples", "snapshots"  # folders of a run
+SAMPLES, SNAPSHOTS = "samples", "snapshots"  # folders of a run; snapshots lie where a library looks for them
 
 
 def train_generator(
@@ -54,11 +54,26 @@ def train_generator(
     """Train and return the checkpoint's path; it is written anew at each save. Raises ResGenError."""
     check_name(config.name)
     team, device = join(pick_device(device))
-    with _own_place(out, config.name) if team.leads else nullcontext():
+    tell = report if team.leads else lambda _: None
+    with _own_place(out, config.name) if team.leads else nullcontext(), _told_if_stopped(out, tell):
         trainer, data = _prepare(config, out, resume, features, device, team, command)
-        path = _run(trainer, data, out, dataset, progress, report)
+        tell(_describe(data))
+        path = _run(trainer, data, out, dataset, progress, tell)
     leave()
     return path
+
+
+@contextmanager
+def _told_if_stopped(out: Path, tell: Callable[[str], None]) -> Generator[None]:
+    """Where the work is stopped by Ctrl-C, say what is left of it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        seen = saved_images(out / STATE)
+        tell(
+            f"Stopped; saved up to image {seen:,}: the same command with --resume goes on from there." if seen else "Stopped; nothing was saved yet."
+        )
+        raise
 
 
 @contextmanager
@@ -70,7 +85,7 @@ def _own_place(out: Path, name: str) -> Generator[None]:
             clear_partials(out, file)
         clear_partials(out / ADVERSARIES, f"{name}.safetensors")
         clear_partials(out / SAMPLES, "[0-9]*.png")
-        clear_partials(out / SNAPSHOTS, "[0-9]*.safetensors")
+        clear_partials(out / SNAPSHOTS / name, "[0-9]*.safetensors")
         yield
 
 
@@ -112,13 +127,11 @@ def _run(trainer: Trainer, data: ImageSet, out: Path, dataset: dict[str, Any], p
         last = rows[-1] if rows else {"seconds": 0}  # of a run whose history is lost
         save_checkpoint(to_checkpoint(trainer, dataset, float(last["seconds"]) / 3600, rows), path)
         save_adversary(trainer, path)
-        if len(rows) == 1:
-            report(_describe(data))
         draw_samples(path, out / SAMPLES / f"{trainer.images_seen:09}.png")
         report("  ".join(f"{key} {value}" for key, value in last.items()))
 
     def on_milestone(seconds: float) -> None:
-        save_checkpoint(to_checkpoint(trainer, dataset, seconds / 3600), out / SNAPSHOTS / f"{trainer.images_seen}.safetensors")
+        save_checkpoint(to_checkpoint(trainer, dataset, seconds / 3600), out / SNAPSHOTS / config.name / f"{trainer.images_seen}.safetensors")
 
     if trainer.team.leads:
         run(trainer, out, on_step, on_save, on_milestone)
@@ -153,7 +166,7 @@ def check_name(name: str) -> None:
 
 def check_classes(data: ImageSet) -> None:
     """Raise DataError before the training for classes that its checkpoint could not be read with."""
-    if wrong := [label for label in data.classes if len(data.classes) > 1 and not LABEL.fullmatch(label)]:
+    if wrong := [label for label in named(data.classes) if not LABEL.fullmatch(label)]:
         raise DataError(f"A class cannot be named {wrong[0][:80]!r}: give its folder a name of at most 64 characters without , = < > & and quotes.")
 
 
@@ -208,6 +221,7 @@ def _make_trainer(config: TrainConfig, data: ImageSet, eyes: Eyes | None, device
 def _describe(data: ImageSet) -> str:
     """What was found, for whoever has put a picture into the wrong folder."""
     counts = Counter(data.labels.tolist())
-    each = [f"{label} {counts[index]:,}" for index, label in enumerate(data.classes)]
+    found = f"{len(data.labels):,} {'grey ' * data.is_grey}images of {data.images.shape[-1]} pixels"
+    each = [f"{label} {counts[index]:,}" for index, label in enumerate(named(data.classes))]
     shown = ", ".join(each[:SHOWN_CLASSES]) + (", ..." if len(each) > SHOWN_CLASSES else "")
-    return f"{len(data.labels):,} images of {len(each)} classes at {data.images.shape[-1]} pixels: {shown}."
+    return f"{found} in {len(each)} classes: {shown}." if each else f"{found}, without classes."

@@ -25,6 +25,23 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
         raise DataError(f"--{name} must be a number from {low} to {high}.")
 
 
+def doublings(resolution: int) -> tuple[int, int]:
+    """Pixels a side of a generator's first block, 4 to 16, and how often they are doubled to ``resolution``. Raises DataError where none leads there."""
+    base, count = resolution, 0
+    while base > 7 and base % 2 == 0:
+        base, count = base // 2, count + 1
+    if base > 16:
+        raise DataError(f"Images of {resolution} pixels cannot be reached by doubling; give --resolution, for example 64 or 128.")
+    return base, count
+
+
+def check_widths(widths: tuple[int, ...], resolution: int) -> None:
+    """Raise DataError where there are fewer ``widths`` than blocks that images of ``resolution`` pixels need."""
+    least = doublings(resolution)[1] + 1
+    if len(widths) < least:
+        raise DataError(f"--widths needs at least {least} numbers for images of {resolution} pixels.")
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Settings of `resgen train`; a run with the same settings gives the same weights on a CPU with as many threads."""
@@ -67,6 +84,10 @@ class TrainConfig:
         }
         for name, (value, low, high) in limits.items():
             check_range(name, value, low, high)
+        if self.resolution:  # else it is known once the images are read
+            doublings(self.resolution)
+            if self.widths:
+                check_widths(self.widths, self.resolution)
         if self.loss not in LOSSES:
             raise DataError(f"--loss must be one of {', '.join(LOSSES)}.")
         if self.assembles != bool(self.table):

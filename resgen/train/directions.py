@@ -5,7 +5,7 @@ chance is left where it is. It is as long as it does best what its name says, in
 checkpoint had, where that does it better; and kept where it does it well: along it the measure rises, for nearly every seed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from resgen.architecture import Generator, class_weights
 from resgen.checkpoint import Checkpoint
 from resgen.data import ImageSet
 from resgen.features import Eyes, to_float
+from resgen.sampler import micro_batch
 from resgen.statistics import fit_ridge, rank_correlations
 from resgen.train.table import is_colour, read_rows, rgb
 from resgen.work import Progress
@@ -104,13 +105,13 @@ MEASURES: dict[str, Measure] = {
 
 @torch.no_grad()
 def name_directions(
-    checkpoint: Checkpoint, measures: dict[str, Measure], progress: Progress = lambda *_: None
+    checkpoint: Checkpoint, measures: dict[str, Measure], progress: Progress = lambda *_: None, device: str = "cpu"
 ) -> tuple[Checkpoint, dict[str, float]]:
     """The checkpoint with a direction for each measure that has a faithful one, before those it had; and the rank correlation of all tried: what varies too
-    little to be seen is not. ``progress`` is told of the measures that are done."""
-    generator = checkpoint.build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    little to be seen is not. ``progress`` is told of the measures that are done; images are drawn on the ``device``, and measured on the CPU."""
+    generator = checkpoint.build().to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
     w, spread = sample_latents(generator)
-    images, scatter = draw(generator, w), spread.T @ spread / len(w)
+    measured, scatter = measure_all(generator, w, measures), spread.T @ spread / len(w)
     scatter += scatter.diagonal().mean() * torch.eye(len(scatter))  # the ridge
     of_all = w[:: max(1, generator.config.num_classes // TRIED_SEEDS)]  # the classes come in turn: not of the first ones alone
     trying, choosing = of_all[: TRIED_SEEDS + CHOOSING_SEEDS].split([TRIED_SEEDS, CHOOSING_SEEDS])
@@ -119,16 +120,13 @@ def name_directions(
     faith: dict[str, float] = {}
     for done, (name, measure) in enumerate(measures.items()):
         progress(done, len(measures))
-        values = measure(images)
-        values = values - class_means(values[:, None], generator.config.num_classes)[:, 0]
+        values = measured[name] - class_means(measured[name][:, None], generator.config.num_classes)[:, 0]
         if values.std() < SEEN:
             continue
         slope = torch.linalg.solve(scatter, spread.T @ (values - values.mean()) / len(w))
-        unit = slope / slope.norm().clamp_min(1e-9)
-        tried = [length * (spread @ unit).std() * unit for length in LENGTHS]
         # What it had by that name, found on earlier weights, may do it better than what is found now.
-        tried += [had for known, had in zip(before, checkpoint.directions, strict=True) if known == name]
-        direction = max(tried, key=lambda one: rank_correlation(generator, choosing, one, measure))
+        had = [direction for known, direction in zip(before, checkpoint.directions, strict=True) if known == name]
+        direction = max([*_of_all_lengths(slope, spread), *had], key=lambda one: rank_correlation(generator, choosing, one, measure))
         faith[name] = rank_correlation(generator, trying, direction, measure)
         alike = [F.cosine_similarity(direction, other, dim=0) for other in found.values()]
         if faith[name] >= FAITHFUL and all(cosine.abs() < MIXED_UP for cosine in alike):
@@ -141,12 +139,19 @@ def name_directions(
     ), faith
 
 
+def _of_all_lengths(slope: Tensor, spread: Tensor) -> list[Tensor]:
+    """A direction [w_dim] in each of `LENGTHS` of what latents of this ``spread`` [N, w_dim] have along it."""
+    unit = slope / slope.norm().clamp_min(1e-9)
+    return [length * (spread @ unit).std() * unit for length in LENGTHS]
+
+
 def sample_latents(generator: Generator) -> tuple[Tensor, Tensor]:
     """Latents w [SAMPLES or `LEAST_OF_CLASS` of each, w_dim] of all classes in turn, and the same less the mean of their class."""
     classes = generator.config.num_classes
     count = max(SAMPLES, LEAST_OF_CLASS * classes)
     z = torch.randn(count, generator.config.z_dim, generator=torch.Generator("cpu").manual_seed(1))
-    w = generator.map(z, class_weights(torch.arange(count) % max(1, classes), classes))[:, 0]
+    weights, device = class_weights(torch.arange(count) % max(1, classes), classes), device_of(generator)
+    w = generator.map(z.to(device), None if weights is None else weights.to(device))[:, 0].cpu()
     return w, w - class_means(w, classes)
 
 
@@ -157,14 +162,25 @@ def class_means(values: Tensor, classes: int) -> Tensor:
     return torch.stack([values[labels == label].mean(dim=0) for label in range(groups)])[labels]
 
 
-def draw(generator: Generator, w: Tensor) -> Tensor:
-    """Images [N, 3, R, R] in -1..1 of latents [N, w_dim]."""
-    return torch.cat([generator.synthesise(part).clamp(-1, 1).expand(-1, 3, -1, -1) for part in w.split(64)])
+def draw(generator: Generator, w: Tensor) -> Iterator[Tensor]:
+    """Images [n, 3, R, R] in -1..1 of latents [N, w_dim], on the CPU, as many at once as a sampler draws of this generator."""
+    for part in w.split(micro_batch(generator.config)):
+        yield generator.synthesise(part.to(device_of(generator))).float().cpu().clamp(-1, 1).expand(-1, 3, -1, -1)
+
+
+def device_of(generator: Generator) -> torch.device:
+    return next(iter(generator.state_dict().values())).device
+
+
+def measure_all(generator: Generator, w: Tensor, measures: dict[str, Measure]) -> dict[str, Tensor]:
+    """What each measure says of the images of latents [N, w_dim]; of these no more than a batch is kept."""
+    parts = [{name: measure(images) for name, measure in measures.items()} for images in draw(generator, w)]
+    return {name: torch.cat([part[name] for part in parts]) for name in measures}
 
 
 def rank_correlation(generator: Generator, w: Tensor, direction: Tensor, measure: Measure) -> float:
     """Spearman's, of step and measure, averaged over the seeds; 0 of one whose measure stays the same."""
-    values = torch.stack([measure(draw(generator, w + step * direction)) for step in STEPS])  # [steps, seeds]
+    values = torch.stack([measure_all(generator, w + step * direction, {"": measure})[""] for step in STEPS])  # [steps, seeds]
     return float(rank_correlations(values.T).mean())
 
 

@@ -18,17 +18,17 @@ LOSS_NAMES = ("drift", "heads", "named", "pixels", "seen")  # figures of the his
 @torch.no_grad()
 def to_checkpoint(trainer: Trainer, dataset: dict[str, Any], hours: float, history: Sequence[dict[str, Any]] = ()) -> Checkpoint:
     """The averaged generator with its measured latent statistics and where it comes from."""
-    generator, classes = trainer.average.eval(), trainer.classes
+    generator = trainer.average.eval()
     mean_w, names, directions = latent_statistics(generator, trainer.device)
     step = -(-len(history) // KEPT_ROWS) or 1
-    begun, before = trainer.begun, trainer.begun.get("images_seen", 0)
+    begun, before = trainer.training_before, trainer.training_before.get("images_seen", 0)
     stages = [{**stage, "from_image": before + stage["from_image"]} for stage in trainer.stages]
     if begun:
         stages = [{"from_image": 0, "command": begun.get("command", "")}, *begun.get("stages", []), *stages]
     card = Card(
         name=trainer.config.name,
         arch=generator.config,
-        classes=classes if generator.config.num_classes else (),
+        classes=trainer.classes,
         dataset={**dataset, "images": len(trainer.labels)},
         training={
             "images_seen": before + trainer.images_seen,

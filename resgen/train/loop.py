@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resgen.errors import CheckpointError
-from resgen.train.state import HISTORY, STATE, capture, load_state, read_history, save_state, write_history
+from resgen.train.state import HISTORY, STATE, State, capture, load_state, read_history, save_state, write_history
 from resgen.train.trainer import Trainer
 
 MILESTONES = tuple(1000 * 4**power for power in range(8))  # images after which a snapshot is kept, to show how a generator learns
@@ -51,13 +51,19 @@ def run(
             speed = len(kept) * trainer.config.batch / (time.monotonic() - since_save)
             seconds = before + time.monotonic() - started
             rows.append({"images": seen, **_mean(kept), "images_per_second": round(speed, 1), "seconds": round(seconds, 1)})
-            trainer.forget()
-            good = capture(trainer)
-            if trainer.team.leads:
-                write_history(out / HISTORY, rows)  # first: rows beyond the state are dropped on the way back, missing ones would stay missing
-                save_state(good, out / STATE)
+            good = _save(trainer, out, rows)
             on_save(rows)
             kept, since_save = [], time.monotonic()
+
+
+def _save(trainer: Trainer, out: Path, rows: list[dict[str, Any]]) -> State:
+    """The state that a run can go on from, in its folder as well. Raises FileError."""
+    trainer.forget()
+    state = capture(trainer)
+    if trainer.team.leads:
+        write_history(out / HISTORY, rows)  # first: rows beyond the state are dropped on the way back, missing ones would stay missing
+        save_state(state, out / STATE)
+    return state
 
 
 def check_run(out: Path, name: str, resume: bool) -> None:

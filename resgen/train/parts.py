@@ -91,6 +91,7 @@ class Parts:
                 count = len(cells.values)
                 anchors[label, :count], offsets[label, :count] = cells.anchors / softness, cells.offsets / softness
 
+    @torch.no_grad()
     def begin(self, mapping: PartsMapping) -> None:
         """Give a mapping vectors to begin with: like values have like ones."""
         w_dim = mapping.embed.shape[1]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from resgen.card import Card
 from resgen.checkpoint import Checkpoint
+from resgen.data import named
 from resgen.errors import CheckpointError
 from resgen.fields import is_table
 from resgen.files import whole_file
@@ -58,7 +59,7 @@ def capture(trainer: "Trainer") -> State:
         "data": trainer.told_of_data,
         "threads": trainer.threads,
         "stages": trainer.stages,
-        "begun": trainer.begun,
+        "begun": trainer.training_before,
         "halvings": trainer.halvings,
     }
     return State(header, {name: value.detach().contiguous().clone() for name, value in tensors.items()})
@@ -94,19 +95,31 @@ def load_state(trainer: "Trainer", path: Path) -> None:
     changed = {name for name, value in wanted.items() if config.get(name, value) != value}
     if fixed := sorted(changed - ADJUSTABLE):
         raise CheckpointError(f"{path.parent} was begun with another {', '.join(fixed)}; resume with the same settings or choose another --out.")
-    classes = state.header.get("classes", list(trainer.classes))
-    if classes != list(trainer.classes):
-        raise CheckpointError(f"{path.parent} was begun with other classes, {', '.join(map(str, classes[:12]))}: resume with the same data.")
+    classes = tuple(state.header.get("classes", trainer.classes))
+    if named(classes) != trainer.classes:
+        raise CheckpointError(f"{path.parent} was begun with other classes, {', '.join(classes[:12]) or 'none'}: resume with the same data.")
     try:
         restore(trainer, state)
     except Exception as error:
         raise _damaged(path) from error
     # What was told of the weights that the run began with: the checkpoint of that name may be another one by now.
-    trainer.begun = state.header.get("begun", trainer.begun)
+    trainer.training_before = state.header.get("begun", trainer.training_before)
     command, others = trainer.stages[0]["command"], _told_of_others(state.header.get("data"), trainer.told_of_data)
     stage = {"from_image": trainer.images_seen, "command": command + others}
     trainer.stages = state.header["stages"] + ([stage] if changed - UNSAID or others else [])
     _warn_of_threads(state.header.get("threads"), trainer)
+
+
+def saved_images(path: Path) -> int:
+    """How many images a run had seen whose state lies at ``path``; 0 where none does. Raises CheckpointError where it is damaged."""
+    if not path.exists():
+        return 0
+    try:
+        with open_tensors(path) as file:
+            header = json.loads(file.metadata[HEADER])
+        return int(header["steps"] * header["config"]["batch"])
+    except Exception as error:
+        raise _damaged(path) from error
 
 
 def _told_of_others(before: dict[str, Any] | None, now: dict[str, Any]) -> str:

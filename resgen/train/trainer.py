@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from resgen.checkpoint import Checkpoint
-from resgen.data import ImageSet
-from resgen.errors import CheckpointError, DataError
+from resgen.data import ImageSet, named
+from resgen.errors import DataError
 from resgen.features import to_float
 from resgen.generator import GeneratorConfig, ResNetGenerator
-from resgen.train.begin import take_weights
-from resgen.train.config import TrainConfig
+from resgen.train.config import TrainConfig, check_widths, doublings
 from resgen.train.contest import Contest
+from resgen.train.initial_weights import take_weights
 from resgen.train.parallel import Team
 from resgen.train.state import State, restore
 
@@ -28,27 +28,38 @@ log = logging.getLogger(__name__)
 
 
 def generator_config(config: TrainConfig, data: ImageSet, **latents: Any) -> GeneratorConfig:
-    """The generator for this data: as many doublings as the resolution has, from a base of 4 to 7 pixels; widths beyond these are of steady
-    blocks. Of ``latents`` what is not usual.
+    """The generator for this data: as many doublings as the resolution has; widths beyond these are of steady blocks. Of ``latents`` what is not usual.
+
+    Raises DataError where the resolution cannot be reached, or has too few widths.
     """
-    base, doublings = data.images.shape[-1], 0
-    while base > 7 and base % 2 == 0:
-        base, doublings = base // 2, doublings + 1
-    if base > 16:
-        raise CheckpointError(f"Images of {data.images.shape[-1]} pixels cannot be reached by doubling; give --resolution, for example 64 or 128.")
-    widths = config.widths or tuple(max(32, min(256, 64 * 2 ** (doublings - depth))) for depth in range(doublings + 1))
-    if len(widths) <= doublings:
-        raise CheckpointError(f"--widths needs at least {doublings + 1} numbers for images of {data.images.shape[-1]} pixels.")
-    classes = len(data.classes) if len(data.classes) > 1 else 0
+    resolution = data.images.shape[-1]
+    base, doubled = doublings(resolution)
+    widths = config.widths or tuple(max(32, min(256, 64 * 2 ** (doubled - depth))) for depth in range(doubled + 1))
+    check_widths(widths, resolution)
     channels = 1 if data.is_grey else 3
     return GeneratorConfig(
-        num_classes=classes, image_channels=channels, base_resolution=base, widths=widths, mean_shift=config.mean_shift or 0,
-        steady=len(widths) - doublings - 1, **latents,
+        num_classes=len(named(data.classes)), image_channels=channels, base_resolution=base, widths=widths, mean_shift=config.mean_shift or 0,
+        steady=len(widths) - doubled - 1, **latents,
     )  # fmt: skip
+
+
+@torch.no_grad()
+def fresh_generator(arch: GeneratorConfig, data: ImageSet, seed: int) -> ResNetGenerator:
+    """An untrained generator, random by the ``seed``, which draws the data's median colour: Adam would take long to reach a white background from grey."""
+    torch.manual_seed(seed)
+    generator = ResNetGenerator(arch)
+    some = torch.from_numpy(data.images[:: len(data.images) // 1000 + 1])
+    colour = to_float(some).transpose(0, 1).flatten(1).median(dim=1).values
+    bias = generator.to_image[-1][-1].bias  # type: ignore[index]
+    bias.copy_(colour[: len(bias)])
+    return generator
 
 
 class Trainer:
     """Generator, averaged generator and optimiser; one `step` at a time, which subclasses say.
+
+    The ``generator`` takes what fits of the checkpoint that a run is ``begun`` with. ``rare``: how the names of those weights begin that move only in few
+    of the steps, and the factor of their step size.
 
     Everything random in a step is drawn from a seed made of the run's seed and the step's number, so a run
     that was killed and resumed takes the same steps as one that never stopped.
@@ -58,35 +69,34 @@ class Trainer:
     contest: Contest | None = None  # with an adversary, where a subclass has one
 
     def __init__(
-        self, config: TrainConfig, arch: GeneratorConfig, data: ImageSet, device: str, command: str, team: Team, begun: Checkpoint | None = None
+        self,
+        config: TrainConfig,
+        generator: ResNetGenerator,
+        rare: tuple[str, float],
+        data: ImageSet,
+        device: str,
+        command: str,
+        team: Team,
+        begun: Checkpoint | None = None,
     ) -> None:
         self.config, self.device, self.team = config, torch.device(device), team
-        self.classes = data.classes
+        self.classes = named(data.classes)
         self.told_of_data = {"images": len(data.labels), "sha256": data.sha256}
         self.threads = torch.get_num_threads() if self.device.type == "cpu" else None  # on which the last digits of sums depend
         self.images, self.labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
-        torch.manual_seed(config.seed)
-        self.generator = ResNetGenerator(arch)
-        self.start()
         if begun:
-            take_weights(self.generator, begun)
-        self.generator = self.generator.to(memory_format=torch.channels_last).to(self.device)  # type: ignore[call-overload]
+            take_weights(generator, begun)
+        self.generator = generator.to(memory_format=torch.channels_last).to(self.device)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         team.share_batch_norms(self.generator)
-        self.optimiser = torch.optim.Adam(self._parameter_groups(), config.lr, betas=self.betas)
+        self.optimiser = torch.optim.Adam(self._parameter_groups(*rare), config.lr, betas=self.betas)
         self.steps_done = self.halvings = 0
-        self.begun = begun.card.training if begun else {}  # what the card told of the weights before this run
+        self.training_before = begun.card.training if begun else {}  # what the card told of the weights before this run
         self.stages: list[dict[str, Any]] = [{"from_image": 0, "command": command}]
 
-    @property
-    def faster(self) -> tuple[str, float]:
-        """How the names of those weights begin that move only in few of the steps, and the factor of their step size."""
-        raise NotImplementedError
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        prefix, factor = self.faster
-        named = list(self.generator.named_parameters())
-        rare, rest = ([p for name, p in named if name.startswith(prefix) is chosen] for chosen in (True, False))
+    def _parameter_groups(self, prefix: str, factor: float) -> list[dict[str, Any]]:
+        parameters = list(self.generator.named_parameters())
+        rare, rest = ([p for name, p in parameters if name.startswith(prefix) is chosen] for chosen in (True, False))
         return [{"params": rare, "factor": factor}, {"params": rest, "factor": 1.0}]
 
     def step(self) -> dict[str, float]:
@@ -105,13 +115,6 @@ class Trainer:
 
     def forget(self) -> None:
         """Drop what a state does not hold. Done at each save, so that a resumed run takes the same steps."""
-
-    @torch.no_grad()
-    def start(self) -> None:
-        """Let the untrained generator draw the data's median colour: Adam would take long to reach a white background from grey."""
-        colour = to_float(self.images[:: len(self.images) // 1000 + 1]).transpose(0, 1).flatten(1).median(dim=1).values
-        bias = self.generator.to_image[-1][-1].bias  # type: ignore[index]
-        bias.copy_(colour[: len(bias)])
 
     @property
     def images_seen(self) -> int:
@@ -142,7 +145,7 @@ class Trainer:
         if not waits:
             self.optimiser.step()
         self.steps_done += 1
-        counted = self.images_seen + (10 * HEAD_START if self.begun else 0)
+        counted = self.images_seen + (10 * HEAD_START if self.training_before else 0)
         update_average(self.average, self.generator, counted, self.config.batch, EMA_IMAGES)
         return {name: self.team.mean(loss.detach()) for name, loss in losses.items()}
 

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 from resgen.card import Card
 from resgen.checkpoint import Checkpoint
 from resgen.generator import GeneratorConfig, ResNetGenerator
-from resgen.train.begin import inherited, take_weights
 from resgen.train.config import TrainConfig
+from resgen.train.initial_weights import inherited, take_weights
 
 
 def checkpoint(generator: ResNetGenerator) -> Checkpoint:

@@ -13,13 +13,13 @@ from resgen.features import Eyes, as_shown, to_float
 from resgen.generator import GeneratorConfig
 from resgen.precision import autocast
 from resgen.train.augment import Augmentation, mirror, move
-from resgen.train.begin import kept_latents
 from resgen.train.config import TrainConfig
 from resgen.train.contest import FROZEN_STEPS, Contest
 from resgen.train.drift import Memory, describe, drift_loss
+from resgen.train.initial_weights import kept_latents
 from resgen.train.parallel import Team
 from resgen.train.sight import Sight
-from resgen.train.trainer import Trainer, generator_config
+from resgen.train.trainer import Trainer, fresh_generator, generator_config
 
 REAL_MEMORY, FAKE_MEMORY = 3200, 1280  # images remembered of all classes together: memory bounds real ones, age the generated
 MOST_REAL, MOST_FAKE = 64, 32  # of a class
@@ -52,12 +52,16 @@ class EyesTrainer(Trainer):
     def __init__(
         self, config: TrainConfig, data: ImageSet, features: Eyes, device: str, command: str, team: Team, begun: Checkpoint | None = None
     ) -> None:
-        self.by_class = [torch.nonzero(torch.from_numpy(data.labels) == c).flatten() for c in range(len(data.classes))]
         latents: dict[str, Any] = {}
         if begun is not None:
             assert isinstance(begun.card.arch, GeneratorConfig)
             latents = kept_latents(begun.card.arch, len(data.classes))
-        super().__init__(config, generator_config(config, data, **latents), data, device, command, team, begun)
+        generator = fresh_generator(generator_config(config, data, **latents), data, config.seed)
+        # A class's own latent moves only in the steps that draw it, so it moves the further the rarer these are.
+        rarity = max(1.0, len(data.classes) * config.group / config.batch)
+        rare = "mapping.embed", rarity * (CLASS_RATE if config.fights else 1)
+        super().__init__(config, generator, rare, data, device, command, team, begun)
+        self.by_class = [torch.nonzero(self.labels == c).flatten() for c in range(len(data.classes))]
         self.sight = Sight(features, self.images, self.device)
         if config.fights:
             self.contest = Contest(self.sight.probe, self.generator.config.num_classes, config, team)
@@ -65,12 +69,6 @@ class EyesTrainer(Trainer):
         self.real_memory = Memory(max(config.real, min(MOST_REAL, REAL_MEMORY // classes)))
         self.fake_memory = Memory(min(MOST_FAKE, FAKE_MEMORY // classes))
         self.offset = torch.zeros(2, 1, device=self.device)  # 0..1, as `move` takes it
-
-    @property
-    def faster(self) -> tuple[str, float]:
-        """A class's own latent moves only in the steps that draw it, so it moves the further the rarer these are."""
-        rarity = max(1.0, len(self.by_class) * self.config.group / self.config.batch)
-        return "mapping.embed", rarity * (CLASS_RATE if self.config.fights else 1)
 
     def step(self) -> dict[str, float]:
         """One update on one batch, groups of one class each; returns the losses."""

@@ -15,13 +15,13 @@ from resgen.features import Eyes, as_shown, to_float
 from resgen.generator import GeneratorConfig
 from resgen.precision import autocast
 from resgen.train.augment import Augmentation
-from resgen.train.begin import kept_widths
 from resgen.train.config import TrainConfig
 from resgen.train.contest import FROZEN_STEPS, Contest
+from resgen.train.initial_weights import kept_widths
 from resgen.train.parallel import Team
 from resgen.train.parts import Parts
 from resgen.train.sight import Sight
-from resgen.train.trainer import Trainer, generator_config
+from resgen.train.trainer import Trainer, fresh_generator, generator_config
 
 W_DIM = 192  # parts side by side need more room than a mapping that joins them
 SOFTNESS = 0.005  # of the cells' edges, beside anchors of unit size in each number: few seeds lie on them, and a walk passes them in a frame or two
@@ -47,12 +47,13 @@ class PartsTrainer(Trainer):
         team: Team,
         begun: Checkpoint | None = None,
     ) -> None:
-        self.parts = parts
-        self.chances = parts.rarity(
-            torch.from_numpy(data.labels)
-        ).double()  # of each image to be drawn: what is rare is learned as well as what is common
         arch = generator_config(config, data, z_dim=parts.z_dim, w_dim=W_DIM, parts=parts.shape)
-        super().__init__(config, arch, data, device, command, team, begun)
+        generator = fresh_generator(arch, data, config.seed)
+        assert isinstance(generator.mapping, PartsMapping)
+        parts.begin(generator.mapping)
+        super().__init__(config, generator, ("mapping.", PARTS_RATE), data, device, command, team, begun)
+        self.parts = parts
+        self.chances = parts.rarity(self.labels).double()  # of each image to be drawn: what is rare is learned as well as what is common
         self._cut()
         if begun is not None:
             assert isinstance(begun.card.arch, GeneratorConfig)
@@ -62,12 +63,6 @@ class PartsTrainer(Trainer):
         if eyes is not None:
             self.sight = Sight(eyes, self.images, self.device)
             self.contest = Contest(self.sight.probe, arch.num_classes, config, team)
-
-    @torch.no_grad()
-    def start(self) -> None:
-        super().start()
-        assert isinstance(self.generator.mapping, PartsMapping)
-        self.parts.begin(self.generator.mapping)
 
     @torch.no_grad()
     def _measure_norms(self, known: int) -> None:
@@ -87,10 +82,6 @@ class PartsTrainer(Trainer):
         for generator in (self.generator, self.average):
             assert isinstance(generator.mapping, PartsMapping)
             self.parts.cut(generator.mapping, SOFTNESS)
-
-    @property
-    def faster(self) -> tuple[str, float]:
-        return "mapping.", PARTS_RATE
 
     def step(self) -> dict[str, float]:
         """One update on images drawn from all, by their `chances`."""
