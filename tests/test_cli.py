@@ -189,7 +189,7 @@ def test_figures_on_the_card_leave_older_pictures_their_checkpoint(resgen: Comma
 def test_a_strangers_recipe_loads_what_it_names_from_the_folder_alone(
     resgen: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library_module, "fetch", lambda _: pytest.fail("the Hub was asked"))
+    monkeypatch.setattr(library_module, "fetch", lambda *_: pytest.fail("the Hub was asked"))
     shutil.copy(tiny_folder / "tiny.safetensors", tmp_path / "mine.safetensors")
     for name in (str(tmp_path / "mine.safetensors"), "owner/name", "../tiny"):
         (tmp_path / "stranger.json").write_text(Recipe(checkpoint=name, seeds=(1,)).to_json())
@@ -610,16 +610,17 @@ def test_a_data_set_is_drawn_once_however_it_is_shared_out(
     assert refused.returncode and "holds other images" in refused.stderr
 
 
-@pytest.mark.parametrize("told", [{"RANK": "x"}, {"RANK": "2"}, {"WORLD_SIZE": "0"}, {"WORLD_SIZE": ""}, {}])
-def test_a_process_that_cannot_be_told_from_others_draws_no_data_set(
+@pytest.mark.parametrize("told", [{"RANK": "x"}, {"RANK": "2"}, {"WORLD_SIZE": "0"}, {"WORLD_SIZE": ""}, {"RANK": ""}, {}])
+def test_a_process_that_cannot_be_told_from_others_neither_draws_a_data_set_nor_trains(
     resgen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, str]
 ) -> None:
     """On GPUs each must know its own, too."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for name, value in ({"RANK": "0", "WORLD_SIZE": "2"} | told).items():
         monkeypatch.setenv(name, value)
-    made = resgen("dataset", "tiny", "--out", tmp_path / "set", "--device", "cpu" if told else "cuda")
-    assert made.returncode == 2 and "start it by `torchrun`" in made.stderr and not os.listdir(tmp_path)
+    for words in (("dataset", "tiny"), ("train", "--data", "none")):
+        made = resgen(*words, "--out", tmp_path / "set", "--device", "cpu" if told else "cuda")
+        assert made.returncode == 2 and "start it by `torchrun`" in made.stderr and not os.listdir(tmp_path)
 
 
 def test_where_images_cannot_be_written_none_is_drawn(resgen: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from resgen.errors import CheckpointError, FileError
 from resgen.fields import Declared, write_field
+from resgen.processes import leads
 from resgen.recipe import CALLED
 
 if TYPE_CHECKING:
@@ -114,8 +115,7 @@ def progress(label: str) -> Iterator[Callable[..., None]]:
     """A bar on a terminal's stderr that is told (done, all); nothing elsewhere."""
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
     console = Console(stderr=True)
-    of_another_process = os.environ.get("RANK", "0") != "0"  # torchrun's number of a process
-    with Progress(*columns, console=console, disable=not console.is_terminal or of_another_process) as bar:
+    with Progress(*columns, console=console, disable=not (console.is_terminal and leads())) as bar:
         task = bar.add_task(label, note="")
 
         def tell(done: int, total: int, note: str = "") -> None:

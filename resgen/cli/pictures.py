@@ -1,7 +1,6 @@
 """Commands that draw: sample, dataset, render, walk, mix, explain, compare, invert, curate, direction."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,8 +22,9 @@ from resgen.cli.common import (
     progress,
 )
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Signature, StyleMix, Walk, finer_half, read_points
-from resgen.errors import CheckpointError, FileError, RecipeError, ResGenError
+from resgen.errors import CheckpointError, FileError, RecipeError
 from resgen.fields import read_numbers
+from resgen.processes import this_process
 from resgen.recipe import SEEDS, Recipe
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def dataset(
     """Draw many images as arrays, 1,000 a file: images, seeds, labels, classes and the recipe. Goes on where it was broken off; `torchrun` shares the files out."""
     from resgen.sampler import pick_device
 
-    rank, processes, device = _place_of_process(pick_device(device))
+    rank, processes, device = this_process(pick_device(device))
     shelf = library(checkpoints, device)
     name = shelf.add(checkpoint)
     if first_seed + count > SEEDS:
@@ -171,17 +171,6 @@ def dataset(
         if not path.exists():
             drawn = recipe.changed(seeds=tuple(part))
             _write_arrays(_draw(drawn, shelf), drawn, shelf, path)
-
-
-def _place_of_process(device: str) -> tuple[int, int, str]:
-    """As torchrun tells it: which process this is, of how many, and its own device. Raises ResGenError."""
-    try:
-        rank, processes = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
-        if not 0 <= rank < processes:
-            raise ValueError("there is no such process")
-        return rank, processes, f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and processes > 1 else device
-    except (KeyError, ValueError) as error:
-        raise ResGenError("RANK, WORLD_SIZE and LOCAL_RANK do not say which process this is: start it by `torchrun`, or unset them.") from error
 
 
 def _with_all_classes(fields: dict[str, Any], name: str, shelf: "Library") -> dict[str, Any]:
