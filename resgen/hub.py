@@ -1,5 +1,6 @@
 """The Hugging Face Hub: checkpoints fetched from it and put there, and the program itself as a Space."""
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,8 +9,7 @@ from typing import Any, NamedTuple
 from resgen.errors import CheckpointError, FileError, ResGenError, why
 
 REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)  # owner/name
-SOURCE = re.compile(rf"({REPOSITORY.pattern})(?::([\w.-]+))?", re.ASCII)  # and one of its checkpoints
-SOURCE_OF_FILE = re.compile(rf"({REPOSITORY.pattern})(?::([\w./-]+))?", re.ASCII)  # and one of its files
+_SOURCE = re.compile(rf"({REPOSITORY.pattern})(?::([\w./-]+))?", re.ASCII)  # and what is wanted of it
 SUFFIX = ".safetensors"
 TIMEOUT = 10.0  # seconds that the Hub may take to say what it holds
 CARD, PICTURE = "README.md", "samples.png"  # beside a checkpoint
@@ -32,20 +32,33 @@ def _called_as_checkpoint(file: str) -> str:
 CHECKPOINT = Kind("checkpoint", _called_as_checkpoint, "checkpoint of ResGen; `resgen import` reads generators of other programs")
 
 
-def fetch(source: str) -> Path:
-    """The file of a checkpoint on the Hub, 'owner/name' or 'owner/name:checkpoint', kept once fetched: from then on no network is needed.
+def source_of(text: str, endings: tuple[str, ...]) -> tuple[str, str | None] | None:
+    """The repository that 'owner/name' or 'owner/name:wanted' means, and what is wanted of it; None where a file of this machine is meant.
+
+    That is so where it is here, and without a ':' where its folder is, or where it has one of the ``endings`` of such files: it was mistyped then.
+    """
+    matched = _SOURCE.fullmatch(text)
+    if not matched or os.path.exists(text):  # which is told of names that cannot be, too
+        return None
+    repository, wanted = matched.groups()
+    if not wanted and (text.lower().endswith(endings) or os.path.isdir(os.path.dirname(text))):
+        return None
+    return repository, wanted
+
+
+def fetch(repository: str, wanted: str | None) -> Path:
+    """The file of a checkpoint on the Hub, by its name there, else the only one; kept once fetched: from then on no network is needed.
 
     Raises CheckpointError.
     """
-    matched = SOURCE.fullmatch(source)
-    if not matched:
-        raise CheckpointError(f"{source[:80]!r} is no Hub repository; write owner/name, or owner/name:checkpoint.")
-    repository, wanted = matched.groups()
-    return _fetch(repository, wanted and wanted + SUFFIX, CHECKPOINT)
+    return _fetch(repository, wanted and wanted + SUFFIX, CHECKPOINT)[0]
 
 
-def fetch_file(repository: str, wanted: str | None, endings: tuple[str, ...]) -> Path:
-    """Another program's file on the Hub, by its name there, else the only one with such an ending; kept as checkpoints are. Raises CheckpointError."""
+def fetch_file(repository: str, wanted: str | None, endings: tuple[str, ...]) -> tuple[Path, str]:
+    """Another program's file on the Hub, by its name there, else the only one with such an ending, and that name; kept as checkpoints are.
+
+    Raises CheckpointError.
+    """
 
     def called(file: str) -> str:
         return file if file.lower().endswith(endings) else ""
@@ -53,7 +66,8 @@ def fetch_file(repository: str, wanted: str | None, endings: tuple[str, ...]) ->
     return _fetch(repository, wanted, Kind("file", called, "file of a generator that could be read"))
 
 
-def _fetch(repository: str, wanted: str | None, kind: Kind) -> Path:
+def _fetch(repository: str, wanted: str | None, kind: Kind) -> tuple[Path, str]:
+    """The file, and its name there. Raises CheckpointError."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
@@ -68,16 +82,17 @@ def _fetch(repository: str, wanted: str | None, kind: Kind) -> Path:
         return _find_kept(repository, wanted, kind, error)
 
 
-def _fetch_online(repository: str, wanted: str | None, kind: Kind) -> Path:
+def _fetch_online(repository: str, wanted: str | None, kind: Kind) -> tuple[Path, str]:
     """Raises CheckpointError where it is not there, or whatever the Hub's client does."""
     from huggingface_hub import HfApi, hf_hub_download  # pyright: ignore[reportUnknownVariableType]
 
     files = [file.rfilename for file in HfApi().model_info(repository, timeout=TIMEOUT).siblings or ()]
+    chosen = _choose(repository, files, kind, wanted)
     # Whatever revision comes is read as a stranger's file, and a picture holds the SHA-256 of the weights that drew it: no pinning is needed.
-    return Path(hf_hub_download(repository, _choose(repository, files, kind, wanted)))  # nosec B615
+    return Path(hf_hub_download(repository, chosen)), chosen  # nosec B615
 
 
-def _find_kept(repository: str, wanted: str | None, kind: Kind, failed: Exception) -> Path:
+def _find_kept(repository: str, wanted: str | None, kind: Kind, failed: Exception) -> tuple[Path, str]:
     """What was fetched before, since fetching it now ``failed``. Raises CheckpointError."""
     from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
 
@@ -91,7 +106,8 @@ def _find_kept(repository: str, wanted: str | None, kind: Kind, failed: Exceptio
     if wanted and wanted not in there:
         missing = wanted.removesuffix(SUFFIX)
         raise CheckpointError(f"The Hub cannot be reached, and {missing} of {repository} was not fetched before; check the network.") from failed
-    return folder / _choose(repository, there, kind, wanted)
+    chosen = _choose(repository, there, kind, wanted)
+    return folder / chosen, chosen
 
 
 def _choose(repository: str, files: Sequence[str], kind: Kind, wanted: str | None) -> str:

@@ -64,9 +64,9 @@ def import_file(
     return made
 
 
-def own_name(path: Path) -> str:
-    """A file's own name as far as a checkpoint may have it."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).lstrip("_.-")[:56] or "imported"
+def own_name(name: str) -> str:
+    """A file's or repository's own name as far as a checkpoint may have it."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip("_.-")[:56] or "imported"
 
 
 def check_name(name: str) -> str:

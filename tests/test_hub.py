@@ -20,8 +20,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from benchmarks.web import free_port, running, wait_until_answers
+from resgen.card import read_card
 from resgen.errors import CheckpointError
-from resgen.hub import CARD, PICTURE, space_files
+from resgen.hub import CARD, PICTURE, source_of, space_files
 from resgen.library import SHIPPED, Library
 from resgen.notes import read_recipe
 from resgen.recipe import Recipe
@@ -165,6 +166,28 @@ def load(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[str]
     process.communicate()
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("owner/name", ("owner/name", None)),
+        ("owner/sd-v1.5:late/G.pth", ("owner/sd-v1.5", "late/G.pth")),
+        ("here/name", None),
+        ("here/name:G.pth", ("here/name", "G.pth")),
+        ("here/file", None),
+        ("owner/G.PTH", None),
+        ("owner/G.pth:G.pth", ("owner/G.pth", "G.pth")),
+        ("a/b/c", None),
+        ("name", None),
+        (f"owner/{'x' * 300}", (f"owner/{'x' * 300}", None)),
+    ],
+)
+def test_a_repository_is_told_from_a_file(text: str, found: tuple[str, str | None] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "file").touch()
+    assert source_of(text, (".pth", ".safetensors")) == found
+
+
 def test_a_checkpoint_is_fetched_once_and_found_without_a_network(
     load: Callable[[str], str], resgen: Hub, server: ThreadingHTTPServer, repositories: dict[str, dict[str, bytes]], tiny_folder: Path
 ) -> None:
@@ -201,18 +224,19 @@ def test_what_is_pushed_comes_back(resgen: Hub, load: Callable[[str], str], repo
 def test_generators_of_other_programs_are_imported_from_there(
     resgen: Hub, server: ThreadingHTTPServer, repositories: dict[str, dict[str, bytes]], tmp_path: Path
 ) -> None:
-    repositories["ann/gan"] = {"config.json": b"{}", "pytorch_model.bin": their_file("dcgan-plain", tmp_path).read_bytes()}
-    made = resgen("import", "ann/gan", "--output", "tanh", "--to", tmp_path)
-    assert made.returncode == 0 and (tmp_path / "gan.safetensors").is_file(), made.stderr
-    repositories["ann/gan"]["late/G.pth"] = b""
-    told = resgen("import", "ann/gan", "--to", tmp_path, "--as", "other")
+    repositories["ann/gan-v1.5"] = {"config.json": b"{}", "pytorch_model.bin": their_file("dcgan-plain", tmp_path).read_bytes()}
+    made = resgen("import", "ann/gan-v1.5", "--output", "tanh", "--to", tmp_path)
+    assert made.returncode == 0 and (tmp_path / "gan-v1.5.safetensors").is_file(), made.stderr
+    assert read_card(tmp_path / "gan-v1.5.safetensors").source["file"] == "ann/gan-v1.5:pytorch_model.bin"
+    repositories["ann/gan-v1.5"]["late/G.pth"] = b""
+    told = resgen("import", "ann/gan-v1.5", "--to", tmp_path, "--as", "other")
     assert told.returncode == 2
-    assert told.stderr == "resgen: Choose a file of ann/gan as ann/gan:NAME; there are: late/G.pth, pytorch_model.bin.\n"
-    told = resgen("info", "ann/gan")
-    assert told.stderr == "resgen: ann/gan holds no checkpoint of ResGen; `resgen import` reads generators of other programs.\n"
+    assert told.stderr == "resgen: Choose a file of ann/gan-v1.5 as ann/gan-v1.5:NAME; there are: late/G.pth, pytorch_model.bin.\n"
+    told = resgen("info", "ann/gan-v1.5")
+    assert told.stderr == "resgen: ann/gan-v1.5 holds no checkpoint of ResGen; `resgen import` reads generators of other programs.\n"
     server.shutdown()
     server.server_close()
-    made = resgen("import", "ann/gan:pytorch_model.bin", "--output", "tanh", "--to", tmp_path, "--as", "again")
+    made = resgen("import", "ann/gan-v1.5:pytorch_model.bin", "--output", "tanh", "--to", tmp_path, "--as", "again")
     assert made.returncode == 0 and (tmp_path / "again.safetensors").is_file(), made.stderr
     assert "gan.pth cannot be read: No such file" in resgen("import", "ann/gan.pth").stderr, "a file that is not here is not sought there"
 

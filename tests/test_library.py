@@ -46,7 +46,7 @@ def test_nothing_else_is_found(library: Library, name: str) -> None:
 
 
 def test_a_recipe_cannot_name_a_path_or_a_repository(library: Library, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "fetch", lambda _: pytest.fail("a stranger's recipe reached the Hub"))
+    monkeypatch.setattr(module, "fetch", lambda *_: pytest.fail("a stranger's recipe reached the Hub"))
     monkeypatch.chdir(tiny_folder)
     for name in (str(tiny_folder / "tiny.safetensors"), "tiny.safetensors", "./tiny.safetensors", "owner/name"):
         with pytest.raises(CheckpointError):
@@ -84,8 +84,10 @@ def test_a_path_object_is_as_good_as_its_text_and_a_file_of_another_program_is_t
 
 
 def test_a_repository_of_the_hub_is_fetched_when_a_user_names_it(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "fetch", lambda repository: tiny_folder / "plain.safetensors")
+    monkeypatch.setattr(module, "fetch", lambda *_: tiny_folder / "plain.safetensors")
     assert Library(tiny_folder, "cpu").add("owner/name") == "plain"
+    with pytest.raises(CheckpointError, match="There is no checkpoint"):
+        Library(tiny_folder, "cpu").add("owner/mistyped.safetensors")
 
 
 @with_pipes

@@ -1,5 +1,6 @@
 """Commands that bring generators in and take them out: import, export, push, deploy."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from resgen.cli.cards import commands, describe
 from resgen.cli.common import CheckpointArgument, Device, Folder, library, progress, waiting
-from resgen.errors import CheckpointError
+from resgen.errors import CheckpointError, DataError
 from resgen.work import finish
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ def import_(
     ] = None,
     output: Annotated[str, typer.Option(help="Where its images are, if the file does not say it: tanh (-1..1) or sigmoid (0..1).")] = "",
     trust: Annotated[bool, typer.Option("--trust", help="Run the file where it is a program: TorchScript or torch.export.")] = False,
+    dataset: Annotated[str, typer.Option(help="What it was trained on, for the card; known ones with author and licence.")] = "",
+    author: Annotated[str, typer.Option(help="The data set's author, for the card.")] = "",
+    licence: Annotated[str, typer.Option(help="Its licence, for the card.")] = "",
     to: Annotated[Path | None, typer.Option(help="The folder of the checkpoint; default: that of the shipped ones.")] = None,
     device: Device = "cpu",
 ) -> None:
@@ -60,9 +64,10 @@ def import_(
     from resgen.library import SHIPPED
     from resgen.sampler import pick_device
 
+    told_of_data = _told_of_data(dataset, author, licence)
     if trust:
         typer.echo(f"resgen: {file.name} is run if it is a program; nothing of it is kept but its graph.", err=True)
-    file, called = _fetched(file)
+    file, called, origin = _fetched(file)
     name = check_name(name) if name else own_name(called)
     path = (to or SHIPPED) / f"{name}.safetensors"
     if path.exists():
@@ -72,6 +77,7 @@ def import_(
     told = list[str]()
     with waiting(f"Reading {file.name}, and measuring what its latents do"):
         made = import_file(file, name, asked, arch, pick_device(device), told.append)
+    made = replace(made, card=replace(made.card, dataset=told_of_data, source=made.card.source | {"file": origin}))
     save_checkpoint(made, path, whole=True)
     side = made.card.arch.resolution
     print(f"{path}: {made.card.source['kind']}, {side} x {side} pixels, {made.card.blocks_in_words}, {len(made.classes) or 'no'} classes.")
@@ -83,15 +89,29 @@ def import_(
         )
 
 
-def _fetched(file: Path) -> tuple[Path, Path]:
-    """A file, from the Hub where its name is of there and none is here, and what it is called: files of repositories are mostly called alike."""
+def _told_of_data(dataset: str, author: str, licence: str) -> dict[str, str]:
+    """What a card is told of the data set. Raises DataError where that has no name."""
+    from resgen.data import describe_source
+
+    said = {key: words for key, words in (("author", author), ("licence", licence)) if words}
+    if said and not dataset:
+        raise DataError("--author and --licence are those of the data set: name it with --dataset.")
+    return describe_source(dataset) | said if dataset else {}
+
+
+def _fetched(file: Path) -> tuple[Path, str, str]:
+    """A file, from the Hub where its name is of there; what a checkpoint made of it is called; and where it is from, as the card says it.
+
+    Files of repositories are mostly called alike: that is called as its repository is.
+    """
     from resgen import hub
     from resgen.interop.files import READ
 
-    matched = hub.SOURCE_OF_FILE.fullmatch(file.as_posix())
-    if not matched or file.exists() or (not matched[2] and file.name.lower().endswith(READ)):
-        return file, file
-    return hub.fetch_file(matched[1], matched[2], READ), Path(matched[1])
+    found = hub.source_of(file.as_posix(), READ)
+    if not found:
+        return file, file.stem, file.name
+    path, there = hub.fetch_file(*found, READ)
+    return path, found[0].partition("/")[2], f"{found[0]}:{there}"
 
 
 def export(
