@@ -10,6 +10,7 @@ import math
 import re
 import struct
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, urlencode
 
@@ -202,7 +203,7 @@ class Recipe(Declared):
     seeds: Annotated[
         Many[Seed],
         Field(min_length=1, max_length=MAX_SEEDS, title="Seeds", description="One image for each number: 0-15,42."),
-        BeforeValidator(lambda seeds: (seeds,) if type(seeds) is int else seeds),  # True is none
+        BeforeValidator(lambda seeds: (seeds,) if isinstance(seeds, Integral) and not isinstance(seeds, bool) else seeds),  # NumPy's numbers, too
         Text(parse_seeds, format_seeds),
     ] = tuple(range(16))
     latents: Annotated[

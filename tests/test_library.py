@@ -2,6 +2,8 @@ import gc
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import weakref
 from dataclasses import replace
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+import resgen
 from resgen import library as module
 from resgen.architecture import Generator
 from resgen.checkpoint import Checkpoint, file_hash, load_checkpoint, save_card
@@ -263,6 +266,11 @@ def test_a_recipe_without_a_name_is_drawn_by_the_best(tiny_folder: Path) -> None
     assert shelf.named(Recipe(seeds=(1,))) == Recipe(checkpoint=shelf.first(), seeds=(1,)) and shelf.named(walk).checkpoint == shelf.first()
     named = Recipe(checkpoint="plain", seeds=(1,))
     assert shelf.named(named) is named
+
+
+def test_all_that_is_offered_is_listed() -> None:
+    told = subprocess.run([sys.executable, "-c", "import resgen; print(*dir(resgen))"], capture_output=True, text=True, check=True).stdout.split()
+    assert {*resgen.__all__, "__version__"} <= {*told}
 
 
 def test_a_sampler_comes_in_one_line(tiny_folder: Path) -> None:
