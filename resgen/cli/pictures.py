@@ -21,7 +21,7 @@ from resgen.cli.common import (
     options_of,
     progress,
 )
-from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Signature, StyleMix, Walk, finer_half, read_points
+from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Signature, StyleMix, Walk, finer_half, read_link, read_points
 from resgen.errors import CheckpointError, FileError, RecipeError
 from resgen.fields import read_numbers
 from resgen.processes import this_process
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from resgen.library import Library
     from resgen.plates import Plate
 
+LINKS = "http://", "https://"  # what links begin with
 IMAGES_A_FILE = 1000  # of a data set
 SWEEP_STEPS = 7  # of a strip, where nobody has said how many
 
@@ -234,24 +235,31 @@ def _write_arrays(plate: "Plate", recipe: Recipe, shelf: "Library", path: Path) 
 
 
 def render(
-    recipe: Annotated[Path, typer.Argument(help="A picture or film made by ResGen, or a recipe as .json.")],
-    out: Annotated[Path, typer.Option(help="The picture, as PNG, or the film, as MP4, GIF or WebP.", callback=checked_place)],
+    recipe: Annotated[str, typer.Argument(help="A picture or film made by ResGen, a recipe as .json, or a link of the studio, in quotes.")],
+    out: Annotated[
+        Path, typer.Option(help="The picture, as PNG, or the film, as MP4, GIF or WebP; or .json, for the recipe alone.", callback=checked_place)
+    ],
     checkpoint: Annotated[str, typer.Option(help="Draw with this checkpoint in place of the recipe's.")] = "",
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:
-    """Draw a picture or film again from the recipe inside it."""
-    from resgen.notes import read_recipe
+    """Draw a picture or film again from the recipe inside it, or from a link."""
+    from resgen.files import write_atomically
+    from resgen.notes import read_recipe, sign
 
+    read, noted = (read_link(recipe), "") if recipe.startswith(LINKS) else read_recipe(recipe)
     shelf = library(checkpoints, device)
-    read, noted = read_recipe(recipe)
-    drawn = read.with_checkpoint(shelf.add(checkpoint)) if checkpoint else shelf.named(read)
+    drawn = read.with_checkpoint(shelf.add(checkpoint)) if checkpoint else read
+    if out.suffix.lower() == ".json":  # for which the checkpoint need not be here
+        write_atomically(out, sign(drawn, noted if drawn == read else "", indent=2).encode())
+        return
+    drawn = shelf.named(drawn)
     try:
         shelf.path(drawn.checkpoint)
     except CheckpointError as error:
         raise CheckpointError(f"{error} Where it is elsewhere, say --checkpoint and its file.") from error
     if not checkpoint or drawn.checkpoint == read.checkpoint:
-        _tell_of_others(recipe, drawn, noted, shelf)
+        _tell_of_others(Path(recipe), drawn, noted, shelf)
     _write(drawn, shelf, out)
 
 
