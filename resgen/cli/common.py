@@ -90,12 +90,17 @@ def _option(of: type[Declared], name: str, defaults: dict[str, Any]) -> inspect.
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
+def check_folder(checkpoints: Path | None) -> None:
+    """Raise CheckpointError where a folder of checkpoints that was named is not there."""
+    if checkpoints is not None and not checkpoints.is_dir():
+        raise CheckpointError(f"There is no folder {checkpoints} to look for checkpoints in.")
+
+
 def library(folder: Path | None, device: str = "cpu") -> "Library":
     """The library of a folder, or the shipped one. Raises ResGenError."""
     from resgen.library import SHIPPED, Library
 
-    if folder is not None and not folder.is_dir():
-        raise CheckpointError(f"There is no folder {folder} to look for checkpoints in.")
+    check_folder(folder)
     return Library(folder or SHIPPED, device)
 
 
