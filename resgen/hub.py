@@ -12,7 +12,7 @@ REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)  # owner/name
 _SOURCE = re.compile(rf"({REPOSITORY.pattern})(?::([\w./-]+))?", re.ASCII)  # and what is wanted of it
 SUFFIX = ".safetensors"
 TIMEOUT = 10.0  # seconds that the Hub may take to say what it holds
-CARD, PICTURE = "README.md", "samples.png"  # beside a checkpoint
+CARD = "README.md"
 OF_SPACES = ("checkpoints/", "resgen/")  # the folders of a Space in which nothing stays but what is put there
 NOT_OURS = {"__pycache__", "node_modules"}  # folders that Python and npm make beside the program's files
 
@@ -122,25 +122,37 @@ def _choose(repository: str, files: Sequence[str], kind: Kind, wanted: str | Non
     raise CheckpointError(f"Choose a {kind.name} of {repository} as {repository}:NAME; there are: {', '.join(sorted(there.values()))}.")
 
 
-def push(repository: str, name: str, path: Path, card: str, picture: bytes, private: bool = False) -> str:
-    """Put a checkpoint's file on the Hub with a model card and a picture; the address of the page. Raises ResGenError.
+def name_there(name: str) -> str:
+    """What a checkpoint is called on the Hub. A snapshot, 'cifar10@4000', is one of its own there, 'cifar10-4000': its file is called by a number alone."""
+    return name.replace("@", "-")
 
-    A snapshot, 'cifar10@4000', becomes a checkpoint of its own there, 'cifar10-4000': its file is called by a number alone.
+
+def push(repository: str, name: str, path: Path, card: str, picture: bytes, private: bool = False) -> tuple[str, bool]:
+    """Put a checkpoint's file on the Hub with a picture, and with a model card where the repository has none: one may have been written by hand.
+
+    Returns the address of the page, and whether it is this card. Raises ResGenError.
     """
-    file = name.replace("@", "-") + SUFFIX
-    return _upload(repository, {file: path, CARD: card.encode(), PICTURE: picture}, f"{name}, by ResGen", private=private)
+    called = name_there(name)
+    files = {f"{called}{SUFFIX}": path, f"{called}.png": picture, CARD: card.encode()}
+    return _upload(repository, files, f"{name}, by ResGen", kept=(CARD,), private=private)
 
 
-def deploy(repository: str, files: Mapping[str, Path | bytes], private: bool = False) -> str:
+def deploy(repository: str, files: Mapping[str, Path | bytes], hardware: str = "", private: bool = False) -> str:
     """Put the program on the Hub as a Space, files by their names there, in place of what an earlier one left; the address of the page.
 
-    Raises ResGenError.
+    ``hardware`` is what a new one runs on, by the Hub's name for it. Raises ResGenError.
     """
-    return _upload(repository, files, "ResGen", OF_SPACES, repo_type="space", space_sdk="gradio", private=private)
+    space = {"repo_type": "space", "space_sdk": "gradio", "space_hardware": hardware or None}
+    return _upload(repository, files, "ResGen", emptied=OF_SPACES, private=private, **space)[0]
 
 
-def _upload(repository: str, files: Mapping[str, Path | bytes], message: str, emptied: tuple[str, ...] = (), **kind: Any) -> str:
-    """One commit that adds ``files``, and of a Space's folders ``emptied`` removes all others."""
+def _upload(
+    repository: str, files: Mapping[str, Path | bytes], message: str, kept: Sequence[str] = (), emptied: tuple[str, ...] = (), **kind: Any
+) -> tuple[str, bool]:
+    """One commit that adds ``files`` but those ``kept`` as they are there, and of the folders ``emptied`` removes all others.
+
+    The address, and whether nothing had to be kept.
+    """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 
     if not REPOSITORY.fullmatch(repository):
@@ -150,13 +162,13 @@ def _upload(repository: str, files: Mapping[str, Path | bytes], message: str, em
     api = HfApi()
     try:
         address = api.create_repo(repository, exist_ok=True, **kind)
-        there = [file.rfilename for file in api.space_info(repository, timeout=TIMEOUT).siblings or ()] if emptied else []
-        added = [CommitOperationAdd(name, content) for name, content in files.items()]
+        there = [file.rfilename for file in api.repo_info(repository, repo_type=kind.get("repo_type"), timeout=TIMEOUT).siblings or ()]
+        added = [CommitOperationAdd(name, content) for name, content in files.items() if name not in kept or name not in there]
         removed = [CommitOperationDelete(name) for name in there if name.startswith(emptied) and name not in files]
         api.create_commit(repository, [*added, *removed], commit_message=message, repo_type=kind.get("repo_type"))
     except Exception as error:  # the Hub's client passes on the errors of many layers
         raise ResGenError(f"{repository} could not be written on the Hub: {why(error)}") from error
-    return str(address)
+    return str(address), len(added) == len(files)
 
 
 def space_files(checkout: Path, checkpoints: Path, names: Sequence[str]) -> dict[str, Path | bytes]:

@@ -22,7 +22,7 @@ from packaging.specifiers import SpecifierSet
 from benchmarks.web import free_port, running, wait_until_answers
 from resgen.card import read_card
 from resgen.errors import CheckpointError
-from resgen.hub import CARD, PICTURE, source_of, space_files
+from resgen.hub import CARD, source_of, space_files
 from resgen.library import SHIPPED, Library
 from resgen.notes import read_recipe
 from resgen.recipe import Recipe
@@ -50,6 +50,7 @@ class Requests(BaseHTTPRequestHandler):
 
     repositories: ClassVar[dict[str, dict[str, bytes]]] = {}
     large: ClassVar[dict[str, bytes]] = {}  # by their SHA-256
+    hardware: ClassVar[dict[str, str | None]] = {}  # what new repositories were asked for
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -71,6 +72,7 @@ class Requests(BaseHTTPRequestHandler):
             asked = json.loads(body)
             name = f"{asked['organization']}/{asked['name']}"
             self.repositories.setdefault(name, {})
+            self.hardware[name] = asked.get("hardware")
             return self.answer(json.dumps({"url": f"http://{self.headers['Host']}/{name}"}).encode())
         if self.path == "/api/validate-yaml":
             return self.answer(b"{}")
@@ -209,12 +211,20 @@ def test_what_is_pushed_comes_back(resgen: Hub, load: Callable[[str], str], repo
     pushed = resgen("push", "tiny", "ann/pushed", "--checkpoints", tiny_folder)
     assert pushed.returncode == 0 and pushed.stdout.strip().endswith("/ann/pushed"), pushed.stderr
     files = repositories["ann/pushed"]
-    assert files.keys() == {"tiny.safetensors", CARD, PICTURE} and files[PICTURE].startswith(b"\x89PNG")
+    assert files.keys() == {"tiny.safetensors", CARD, "tiny.png"} and files["tiny.png"].startswith(b"\x89PNG")
     assert files["tiny.safetensors"] == (tiny_folder / "tiny.safetensors").read_bytes()
     page = files[CARD].decode()
     assert page.startswith("---\n") and "library_name: resgen" in page and "disc, square, stripes" in page
     assert "license" not in page, "whoever pushes it says which"
+    assert "(tiny.png)" in page and page.index("PyPI is another program") < page.index("import resgen")
     assert load("ann/pushed") == "tiny"
+    files[CARD] = b"by hand"
+    pushed = resgen("push", "plain", "ann/pushed", "--checkpoints", tiny_folder)
+    assert pushed.returncode == 0 and "README.md, which stays as it is" in pushed.stderr and "plain.safetensors" in files, pushed.stderr
+    assert files[CARD] == b"by hand", "what was written by hand is nobody's to replace"
+    source = page.split('resgen.load("')[1].split('"')[0]
+    assert load(source) == "tiny", "that of the page means one, however many there are by now"
+    del files[CARD]
     resgen("push", "tiny", "ann/pushed", "--license", "cc-by-4.0", "--checkpoints", tiny_folder)
     assert "\nlicense: cc-by-4.0\n" in files[CARD].decode().split("---\n")[1]
     told = resgen("push", "tiny", "ann/pushed", "--checkpoints", tiny_folder, HF_TOKEN="")
@@ -245,7 +255,8 @@ def test_a_snapshot_is_pushed_by_a_name_of_its_own(
     resgen: Hub, load: Callable[[str], str], repositories: dict[str, dict[str, bytes]], tiny_folder: Path
 ) -> None:
     pushed = resgen("push", "tiny@500", "ann/early", "--checkpoints", tiny_folder)
-    assert pushed.returncode == 0 and repositories["ann/early"].keys() == {"tiny-500.safetensors", CARD, PICTURE}, pushed.stderr
+    assert pushed.returncode == 0 and repositories["ann/early"].keys() == {"tiny-500.safetensors", CARD, "tiny-500.png"}, pushed.stderr
+    assert 'resgen.load("ann/early:tiny-500")' in repositories["ann/early"][CARD].decode()
     assert load("ann/early") == "tiny-500"
 
 
@@ -307,13 +318,16 @@ def test_what_is_deployed_takes_the_place_of_what_was_there(
     assert listed.returncode == 0 and "checkpoints/tiny.safetensors" in listed.stdout and "8 files" in listed.stdout, listed.stderr
     assert not repositories, "nothing was put there"
     repositories["ann/studio"] = {"checkpoints/old.safetensors": b"old", "resgen/old.py": b"old", ".gitattributes": b"theirs"}
-    deployed = resgen(*words, PYTHONSAFEPATH="1")
+    deployed = resgen(*words, "--hardware", "zero-a10g", PYTHONSAFEPATH="1")
+    assert Requests.hardware["ann/studio"] == "zero-a10g"
     assert deployed.returncode == 0 and deployed.stdout.strip().endswith("/ann/studio"), deployed.stderr
     there, wanted = repositories["ann/studio"], ("tiny.safetensors", "features/tiny.safetensors", "snapshots/tiny/500.safetensors")
     assert there.keys() == {
         "app.py", "requirements.txt", "LICENSE", CARD, ".gitattributes", "resgen/module.py", *(f"checkpoints/{name}" for name in wanted),
     }  # fmt: skip
     assert there["checkpoints/tiny.safetensors"] == (tiny_folder / "tiny.safetensors").read_bytes()
+    refused = resgen("deploy", "ann/studio", "--checkpoint", tiny_folder / "tiny.safetensors", PYTHONSAFEPATH="1")
+    assert refused.returncode == 2 and refused.stderr.endswith("name its folder with --checkpoints.\n")
 
 
 def test_the_page_of_a_space_has_its_settings_and_leads_to_nothing_that_is_not_there() -> None:

@@ -23,6 +23,7 @@ Place = Annotated[str, typer.Argument(help="Where on the Hub: owner/name.")]
 Licence = Annotated[str, typer.Option("--license", help="The licence that the page names, by the Hub's name for it, such as mit; default: none.")]
 Private = Annotated[bool, typer.Option("--private", help="Create a private repository.")]
 SAMPLE_SEEDS = 24  # of the picture on a model card
+INSTALLING = "Drawn with ResGen: in a clone of its repository, `pip install -e .`. The package called resgen on PyPI is another program."
 
 
 def add_to(app: typer.Typer) -> None:
@@ -142,7 +143,7 @@ def export(
 
 
 def push(checkpoint: CheckpointArgument, place: Place, licence: Licence = "", private: Private = False, checkpoints: Folder = None) -> None:
-    """Put a checkpoint on the Hugging Face Hub, with a model card made of its own card and a picture."""
+    """Put a checkpoint on the Hugging Face Hub with a picture, and a page made of its card where the repository has none (README.md)."""
     from resgen import hub
     from resgen.grid import draw_png
     from resgen.recipe import Recipe, enlargement
@@ -150,7 +151,10 @@ def push(checkpoint: CheckpointArgument, place: Place, licence: Licence = "", pr
     shelf = library(checkpoints)
     name = shelf.add(checkpoint)
     recipe = Recipe(checkpoint=name, seeds=tuple(range(SAMPLE_SEEDS)), scale=enlargement(96, shelf.card(name).arch.resolution))
-    print(hub.push(place, name, shelf.path(name), model_card(shelf.card(name), place, licence), draw_png(recipe, shelf.sampler), private))
+    address, is_new = hub.push(place, name, shelf.path(name), model_card(shelf.card(name), place, licence), draw_png(recipe, shelf.sampler), private)
+    print(address)
+    if not is_new:
+        typer.echo(f"resgen: {place} has a {hub.CARD}, which stays as it is; where it is to be written anew, delete it there and push again.", err=True)
 
 
 def model_card(card: "Card", place: str, licence: str = "") -> str:
@@ -161,24 +165,28 @@ def model_card(card: "Card", place: str, licence: str = "") -> str:
     from huggingface_hub import ModelCardData
 
     from resgen.card import plain
-    from resgen.hub import PICTURE
+    from resgen.hub import name_there
 
+    called = name_there(card.name)
     tags = ["image-generation", "resnet"]
     head = ModelCardData(license=licence or None, library_name="resgen", pipeline_tag="unconditional-image-generation", tags=tags)
     facts = "".join(f"| {plain(what)} | {plain(words)} |\n" for what, words in describe(card))
     figures = "".join(f"| {plain(name)} | {value:g} |\n" for name, value in card.metrics.items())
     measured = f"\n## Measured\n\n| figure | value |\n| --- | --- |\n{figures}" if figures else ""
     trained = "".join(f"\n{plain(moment)}:\n\n    {command.replace(chr(10), ' ')}\n" for moment, command in commands(card))
-    use = f'import resgen\n\nimages = resgen.load("{place}").render(resgen.Recipe(seeds=(0, 1, 2)))  # uint8 [3, R, R, 3]'
+    use = f'import resgen\n\nimages = resgen.load("{place}:{called}").render(resgen.Recipe(seeds=(0, 1, 2)))  # uint8 [3, R, R, 3]'
     return (
-        f"---\n{head.to_yaml()}\n---\n\n# {plain(card.name)}\n\n![{SAMPLE_SEEDS} images]({PICTURE})\n\n"
-        f"| | |\n| --- | --- |\n{facts}\n```python\n{use}\n```\n{measured}{trained}"
+        f"---\n{head.to_yaml()}\n---\n\n# {plain(card.name)}\n\n![{SAMPLE_SEEDS} images]({called}.png)\n\n"
+        f"| | |\n| --- | --- |\n{facts}\n{INSTALLING}\n\n```python\n{use}\n```\n{measured}{trained}"
     )
 
 
 def deploy(
     place: Place,
-    chosen: Annotated[list[str] | None, typer.Option("--checkpoint", help="A checkpoint that goes with it, again for more; default: all.")] = None,
+    chosen: Annotated[list[str] | None, typer.Option("--checkpoint", help="The name of a checkpoint in --checkpoints, again for more; default: all.")] = None,
+    hardware: Annotated[
+        str, typer.Option(help="What a new Space runs on, by the Hub's name for it, such as zero-a10g; default: the Hub's own, cpu-basic.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go up, and stop.")] = False,
     private: Private = False,
     checkpoints: Folder = None,
@@ -187,7 +195,10 @@ def deploy(
     from resgen import hub
 
     shelf = library(checkpoints)
-    names = [shelf.card(name).name for name in chosen] if chosen else [card.name for card in shelf.cards()]
+    try:
+        names = [shelf.card(name).name for name in chosen] if chosen else [card.name for card in shelf.cards()]
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} Where it is elsewhere, name its folder with --checkpoints.") from error
     files = hub.space_files(Path.cwd(), shelf.folder, names)
     sizes = {name: len(content) if isinstance(content, bytes) else content.stat().st_size for name, content in files.items()}
     table = Table("file", "size", show_edge=False)
@@ -196,4 +207,4 @@ def deploy(
     Console().print(table)
     print(f"{len(files)} files, {decimal(sum(sizes.values()))}")
     if not dry_run:
-        print(hub.deploy(place, files, private))
+        print(hub.deploy(place, files, hardware, private))
