@@ -23,7 +23,7 @@ from resgen.cli.common import (
 )
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Signature, StyleMix, Walk, finer_half, read_link, read_points
 from resgen.errors import CheckpointError, FileError, RecipeError
-from resgen.fields import read_numbers
+from resgen.fields import limits, read_numbers
 from resgen.processes import this_process
 from resgen.recipe import SEEDS, Recipe
 
@@ -131,7 +131,8 @@ def sample(
     name = shelf.add(checkpoint)
     recipe = Recipe(checkpoint=name, **_with_all_classes(fields, name, shelf))
     if "columns" not in fields:
-        recipe = recipe.changed(columns=SWEEP_STEPS if recipe.sweep else min(100, max(8, round(recipe.points**0.5))))
+        most = int(limits(Recipe, "columns")[1])
+        recipe = recipe.changed(columns=SWEEP_STEPS if recipe.sweep else min(most, max(Recipe().columns, round(recipe.points**0.5))))
     _check_edits(recipe)
     if out:
         _check_size(recipe, shelf.card(name).arch.resolution)
@@ -198,8 +199,7 @@ def _check_size(recipe: Recipe, resolution: int) -> None:
     """Refuse a picture that would be too large before it is drawn for minutes. Raises RecipeError."""
     from resgen.grid import check_size
 
-    columns = recipe.points if len(recipe.classes) > 1 and not recipe.sweep else min(recipe.columns, recipe.count)
-    check_size(columns * resolution * recipe.scale, -(-recipe.count // columns) * resolution * recipe.scale)
+    check_size(recipe.across * resolution * recipe.scale, -(-recipe.count // recipe.across) * resolution * recipe.scale)
 
 
 def _check_edits(recipe: Recipe) -> None:
