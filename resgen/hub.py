@@ -142,7 +142,7 @@ def deploy(repository: str, files: Mapping[str, Path | bytes], hardware: str = "
 
     ``hardware`` is what a new one runs on, by the Hub's name for it. Raises ResGenError.
     """
-    space = {"repo_type": "space", "space_sdk": "gradio", "space_hardware": hardware or None}
+    space: dict[str, Any] = {"repo_type": "space", "space_sdk": "gradio", "space_hardware": hardware or None}
     return _upload(repository, files, "ResGen", emptied=OF_SPACES, private=private, **space)[0]
 
 
@@ -162,7 +162,8 @@ def _upload(
     api = HfApi()
     try:
         address = api.create_repo(repository, exist_ok=True, **kind)
-        there = [file.rfilename for file in api.repo_info(repository, repo_type=kind.get("repo_type"), timeout=TIMEOUT).siblings or ()]
+        look = api.space_info if "space_sdk" in kind else api.model_info
+        there = [file.rfilename for file in look(repository, timeout=TIMEOUT).siblings or ()]
         added = [CommitOperationAdd(name, content) for name, content in files.items() if name not in kept or name not in there]
         removed = [CommitOperationDelete(name) for name in there if name.startswith(emptied) and name not in files]
         api.create_commit(repository, [*added, *removed], commit_message=message, repo_type=kind.get("repo_type"))

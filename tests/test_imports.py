@@ -149,10 +149,9 @@ def test_a_date_that_is_none_is_no_configuration(tmp_path: Path) -> None:
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = their_file("mimicry-cgan_pd-32", tmp_path)
     (tmp_path / "config.yaml").write_text("classes: [a, b, c, d, e]")
+    data = "--dataset", "pets", "--licence", "CC0"
     with pytest.raises(SystemExit) as ended:
-        main(
-            ["import", str(path), "--as", "mine", "--config", str(tmp_path / "config.yaml"), "--to", str(tmp_path), "--dataset", "pets", "--licence", "CC0"]
-        )
+        main(["import", str(path), "--as", "mine", "--config", str(tmp_path / "config.yaml"), "--to", str(tmp_path), *data])
     assert not ended.value.code and "mimicry" in capsys.readouterr().out
     card = read_card(tmp_path / "mine.safetensors")
     assert card.classes == ("a", "b", "c", "d", "e") and card.dataset == {"name": "pets", "author": "not stated", "licence": "CC0"}

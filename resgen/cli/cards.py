@@ -43,7 +43,9 @@ def info(
     from resgen.notes import NOTED
 
     if Path(checkpoint).suffix.lower() in NOTED and Path(checkpoint).is_file():
-        raise CheckpointError(f"{Path(checkpoint).name} is no checkpoint: what is in a picture or film is written by `resgen render FILE --out recipe.json`.")
+        raise CheckpointError(
+            f"{Path(checkpoint).name} is no checkpoint: what is in a picture or film is written by `resgen render FILE --out recipe.json`."
+        )
     shelf = library(checkpoints)
     name = shelf.add(checkpoint)
     if as_json:

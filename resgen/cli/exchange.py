@@ -154,7 +154,9 @@ def push(checkpoint: CheckpointArgument, place: Place, licence: Licence = "", pr
     address, is_new = hub.push(place, name, shelf.path(name), model_card(shelf.card(name), place, licence), draw_png(recipe, shelf.sampler), private)
     print(address)
     if not is_new:
-        typer.echo(f"resgen: {place} has a {hub.CARD}, which stays as it is; where it is to be written anew, delete it there and push again.", err=True)
+        typer.echo(
+            f"resgen: {place} has a {hub.CARD}, which stays as it is; where it is to be written anew, delete it there and push again.", err=True
+        )
 
 
 def model_card(card: "Card", place: str, licence: str = "") -> str:
@@ -183,7 +185,9 @@ def model_card(card: "Card", place: str, licence: str = "") -> str:
 
 def deploy(
     place: Place,
-    chosen: Annotated[list[str] | None, typer.Option("--checkpoint", help="The name of a checkpoint in --checkpoints, again for more; default: all.")] = None,
+    chosen: Annotated[
+        list[str] | None, typer.Option("--checkpoint", help="The name of a checkpoint in --checkpoints, again for more; default: all.")
+    ] = None,
     hardware: Annotated[
         str, typer.Option(help="What a new Space runs on, by the Hub's name for it, such as zero-a10g; default: the Hub's own, cpu-basic.")
     ] = "",
