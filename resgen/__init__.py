@@ -15,6 +15,11 @@ __all__ = ["CheckpointError", "DataError", "FileError", "Recipe", "RecipeError",
 _HOMES = {"Sampler": "resgen.sampler", "load": "resgen.library", "list_checkpoints": "resgen.library"}
 
 
+def __dir__() -> list[str]:
+    """What is here, and what is imported once it is asked for."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """Import what needs torch only when it is asked for, so that `resgen --help` answers at once."""
     if name not in _HOMES:

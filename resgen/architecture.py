@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Protocol, Self, get_args, get_origin, get_type
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resgen.budget import MAX_CLASSES as MAX_CLASSES  # beside the other sizes, for whoever checks them
 from resgen.errors import CheckpointError
 
-MAX_CLASSES = 20_000
 MAX_ENTRIES = 4096  # of a list in a configuration
 LARGEST = 2**53  # of its numbers
 USUAL_WIDTH = 64  # channels of the finest block

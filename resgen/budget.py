@@ -18,6 +18,7 @@ MAX_LATENTS = 64
 MAX_LATENT_BYTES = 65_536
 MAX_OWN_DIRECTIONS = 8
 MAX_OWN_NAME = 40  # characters of the name of one
+MAX_DIRECTIONS = 256  # at once
 MAX_BLOCKS = 64
 MAX_STOPS = 32  # of a walk
 MAX_FRAMES = 1800
@@ -37,6 +38,7 @@ MAX_PICTURE_BYTES = 300_000_000
 # Of a network, and of what it learns from.
 MAX_RESOLUTION = 1024  # pixels a side
 MAX_WIDTH = 4096  # channels, or numbers of a latent
+MAX_CLASSES = 20_000
 
 # Of a checkpoint.
 MAX_HEADER = 5_000_000  # bytes: as Python's objects they may take twenty times as many
@@ -76,7 +78,7 @@ class Budget:
     film_pixels: int = _limit(MAX_FILM_PIXELS, "pixels in a film (frames x area)", "choose a smaller size, fewer seconds or frames a second")
     vector: int = _limit(MAX_LATENT_BYTES // 2, "numbers in a latent or direction", "use those that this generator gave")
     edits: int = _limit(MAX_SEEDS, "images with directions of their own", _SHORTER)
-    directions: int = _limit(256, "directions at once", _SHORTER)
+    directions: int = _limit(MAX_DIRECTIONS, "directions at once", _SHORTER)
     characters: int = _limit(MAX_NOTE, "characters in a recipe", _SHORTER)
     reply_characters: int = _limit(100_000_000, "characters in a reply (recipe x images)", "ask for fewer images or make the recipe shorter")
     candidates: int = _limit(1000, "images to choose from, or steps of a search", "ask for fewer")

@@ -9,7 +9,7 @@ from typing import Any
 
 from resgen.architecture import Architecture
 from resgen.budget import MAX_CURVES, MAX_EARLIER, MAX_FACTS, MAX_ROWS, MAX_STAGES
-from resgen.errors import BIDI, CheckpointError
+from resgen.errors import UNSHOWN, CheckpointError
 from resgen.fields import is_list, is_table
 from resgen.interop.families import read_architecture
 from resgen.tensors import open_tensors
@@ -18,10 +18,9 @@ FORMAT = 1
 HEADER = "resgen"
 NUMBERS = {"images", "skipped", "images_seen", "hours", "from_image"}  # on a card; figures and history are numbers too, all else is words
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)  # of a checkpoint
-LABEL = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff{BIDI},=<>&\"]{{1,64}}")
-# No codes that a terminal obeys, nothing that turns the words around it or cannot be written as UTF-8.
-_WORDS = re.compile(rf"[^\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff{BIDI}]{{0,10000}}")
-_KEY = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff{BIDI}]{{1,100}}")  # of an entry of a table
+LABEL = re.compile(rf"[^{UNSHOWN},=<>&\"]{{1,64}}")
+_WORDS = re.compile(rf"(?:[^{UNSHOWN}]|\n){{0,10000}}")
+_KEY = re.compile(rf"[^{UNSHOWN}]{{1,100}}")  # of an entry of a table
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

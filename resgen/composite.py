@@ -1,13 +1,13 @@
 """Recipes made of recipes: style mix, walk, comparison and anatomy. Plain data with the same faces as `Recipe`: JSON and links.
 
-`read` and `read_query` take any kind; `resgen.plates` draws them.
+`read`, `read_query` and `read_link` take any kind; `resgen.plates` draws them.
 """
 
 import json
 import math
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import Field, model_validator
 
@@ -266,6 +266,18 @@ def read_query(query: Any) -> AnyRecipe:
         if kind in values:
             return read_dict({**read_object(values[kind], "The link was cut short or changed on its way: copy it again."), "kind": kind})
     return Recipe.from_query(query)
+
+
+def read_link(link: str) -> AnyRecipe:
+    """Any recipe from a whole link, http://..., whose recipe stands behind '?' or '#'; raises RecipeError."""
+    try:
+        parts = urlsplit(link)
+    except ValueError as error:
+        raise RecipeError("This is no link of a picture.") from error
+    query = "&".join(filter(None, (parts.query, parts.fragment)))
+    if not query:
+        raise RecipeError("The link leads to the studio, and to no picture: copy the address once the picture is on screen.")
+    return read_query(query)
 
 
 def read_object(text: str, otherwise: str) -> dict[str, Any]:

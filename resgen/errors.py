@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 MAX_MESSAGE = 400  # characters
 BIDI = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of the words around it; scripts that run to the left need none
-_UNSHOWN = re.compile(rf"[\x00-\x1f\x7f-\x9f\ud800-\udfff{BIDI}]+")
+UNSHOWN = rf"\x00-\x1f\x7f-\x9f\ud800-\udfff{BIDI}"  # and codes that a terminal obeys, and what cannot be written as UTF-8
+_UNSHOWN = re.compile(f"[{UNSHOWN}]+")
 _SHORT = re.compile("out of memory|allocate memory|not enough memory|alloc(ation)?_failed", re.IGNORECASE)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resgen.architecture import class_weights
 from resgen.latents import draw_seed
 from resgen.sampler import to_pixels
 
@@ -32,7 +33,7 @@ def draw(seeds: list[int], label: str | None = None, truncation: float = 1.0) ->
     generator, mean_w = load()
     drawn = [draw_seed(seed, CONFIG.z_dim, CONFIG.num_classes) for seed in seeds]
     z, labels = torch.stack([z for z, _ in drawn]), torch.tensor([CLASS_NAMES.index(label) if label else found for _, found in drawn])
-    weights = torch.eye(CONFIG.num_classes)[labels] if CLASS_NAMES else None
+    weights = class_weights(labels, CONFIG.num_classes)
     mean = (mean_w[labels] if CLASS_NAMES else mean_w.expand(len(z), -1))[:, None]
     with torch.inference_mode():
         w = generator.map(z, weights)

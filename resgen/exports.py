@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resgen.architecture import Generator
+from resgen.architecture import Generator, class_weights
 from resgen.bundle import bundle
 from resgen.card import Card
 from resgen.errors import CheckpointError, FileError, why
@@ -49,7 +49,8 @@ def inputs_of(sampler: Sampler, seeds: tuple[int, ...]) -> tuple[Tensor, ...]:
     arch = sampler.card.arch
     drawn = [draw_seed(seed, arch.z_dim, arch.num_classes) for seed in seeds]
     z = torch.stack([z for z, _ in drawn])
-    return (z, torch.eye(arch.num_classes)[[label for _, label in drawn]]) if arch.num_classes else (z,)
+    weights = class_weights(torch.tensor([label for _, label in drawn]), arch.num_classes)
+    return (z,) if weights is None else (z, weights)
 
 
 def export(sampler: Sampler, kind: str, path: Path, half: bool = False) -> int:
@@ -173,7 +174,8 @@ def _write_python(sampler: Sampler, path: Path, half: bool) -> None:
     """The source, and beside it the weights: NAME.py and NAME.pt."""
     card, checkpoint = sampler.card, sampler.checkpoint
     config = type(card.arch)
-    source = bundle([(config.__module__, config.__name__), ("resgen.latents", "draw_seed"), ("resgen.sampler", "to_pixels")])
+    wanted = ("resgen.latents", "draw_seed"), ("resgen.architecture", "class_weights"), ("resgen.sampler", "to_pixels")
+    source = bundle([(config.__module__, config.__name__), *wanted])
     settings = json.dumps(card.arch.to_dict())
     # What a stranger may have named is written as Python writes a text, so that it stays one.
     title = repr(f"{card.name}: images of a generator; written by ResGen, needs PyTorch alone. Its weights lie beside it.") + "\n\n"

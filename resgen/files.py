@@ -1,5 +1,4 @@
-"""Files that are whole or absent: what is written appears under its name when all of it is there. And files that are read only if they are some,
-and the folder of those that may go."""
+"""Writing files all or nothing; locks; opening plain files only; the cache folder."""
 
 import os
 import re
@@ -155,7 +154,7 @@ def cache_folder() -> Path:
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Open a file for reading that is one: not a pipe, which may let wait for ever, nor a device, which may never end. Raises OSError."""
+    """Open a regular file for reading; refuse pipes and devices, which may block or never end. Raises OSError."""
     file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file

@@ -1,5 +1,6 @@
 """The Hugging Face Hub: checkpoints fetched from it and put there, and the program itself as a Space."""
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,11 +9,10 @@ from typing import Any, NamedTuple
 from resgen.errors import CheckpointError, FileError, ResGenError, why
 
 REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)  # owner/name
-SOURCE = re.compile(rf"({REPOSITORY.pattern})(?::([\w.-]+))?", re.ASCII)  # and one of its checkpoints
-SOURCE_OF_FILE = re.compile(rf"({REPOSITORY.pattern})(?::([\w./-]+))?", re.ASCII)  # and one of its files
+_SOURCE = re.compile(rf"({REPOSITORY.pattern})(?::([\w./-]+))?", re.ASCII)  # and what is wanted of it
 SUFFIX = ".safetensors"
 TIMEOUT = 10.0  # seconds that the Hub may take to say what it holds
-CARD, PICTURE = "README.md", "samples.png"  # beside a checkpoint
+CARD = "README.md"
 OF_SPACES = ("checkpoints/", "resgen/")  # the folders of a Space in which nothing stays but what is put there
 NOT_OURS = {"__pycache__", "node_modules"}  # folders that Python and npm make beside the program's files
 
@@ -32,20 +32,33 @@ def _called_as_checkpoint(file: str) -> str:
 CHECKPOINT = Kind("checkpoint", _called_as_checkpoint, "checkpoint of ResGen; `resgen import` reads generators of other programs")
 
 
-def fetch(source: str) -> Path:
-    """The file of a checkpoint on the Hub, 'owner/name' or 'owner/name:checkpoint', kept once fetched: from then on no network is needed.
+def source_of(text: str, endings: tuple[str, ...]) -> tuple[str, str | None] | None:
+    """The repository that 'owner/name' or 'owner/name:wanted' means, and what is wanted of it; None where a file of this machine is meant.
+
+    That is so where it is here, and without a ':' where its folder is, or where it has one of the ``endings`` of such files: it was mistyped then.
+    """
+    matched = _SOURCE.fullmatch(text)
+    if not matched or os.path.exists(text):  # which is told of names that cannot be, too
+        return None
+    repository, wanted = matched.groups()
+    if not wanted and (text.lower().endswith(endings) or os.path.isdir(os.path.dirname(text))):
+        return None
+    return repository, wanted
+
+
+def fetch(repository: str, wanted: str | None) -> Path:
+    """The file of a checkpoint on the Hub, by its name there, else the only one; kept once fetched: from then on no network is needed.
 
     Raises CheckpointError.
     """
-    matched = SOURCE.fullmatch(source)
-    if not matched:
-        raise CheckpointError(f"{source[:80]!r} is no Hub repository; write owner/name, or owner/name:checkpoint.")
-    repository, wanted = matched.groups()
-    return _fetch(repository, wanted and wanted + SUFFIX, CHECKPOINT)
+    return _fetch(repository, wanted and wanted + SUFFIX, CHECKPOINT)[0]
 
 
-def fetch_file(repository: str, wanted: str | None, endings: tuple[str, ...]) -> Path:
-    """Another program's file on the Hub, by its name there, else the only one with such an ending; kept as checkpoints are. Raises CheckpointError."""
+def fetch_file(repository: str, wanted: str | None, endings: tuple[str, ...]) -> tuple[Path, str]:
+    """Another program's file on the Hub, by its name there, else the only one with such an ending, and that name; kept as checkpoints are.
+
+    Raises CheckpointError.
+    """
 
     def called(file: str) -> str:
         return file if file.lower().endswith(endings) else ""
@@ -53,7 +66,8 @@ def fetch_file(repository: str, wanted: str | None, endings: tuple[str, ...]) ->
     return _fetch(repository, wanted, Kind("file", called, "file of a generator that could be read"))
 
 
-def _fetch(repository: str, wanted: str | None, kind: Kind) -> Path:
+def _fetch(repository: str, wanted: str | None, kind: Kind) -> tuple[Path, str]:
+    """The file, and its name there. Raises CheckpointError."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
@@ -68,16 +82,17 @@ def _fetch(repository: str, wanted: str | None, kind: Kind) -> Path:
         return _find_kept(repository, wanted, kind, error)
 
 
-def _fetch_online(repository: str, wanted: str | None, kind: Kind) -> Path:
+def _fetch_online(repository: str, wanted: str | None, kind: Kind) -> tuple[Path, str]:
     """Raises CheckpointError where it is not there, or whatever the Hub's client does."""
     from huggingface_hub import HfApi, hf_hub_download  # pyright: ignore[reportUnknownVariableType]
 
     files = [file.rfilename for file in HfApi().model_info(repository, timeout=TIMEOUT).siblings or ()]
+    chosen = _choose(repository, files, kind, wanted)
     # Whatever revision comes is read as a stranger's file, and a picture holds the SHA-256 of the weights that drew it: no pinning is needed.
-    return Path(hf_hub_download(repository, _choose(repository, files, kind, wanted)))  # nosec B615
+    return Path(hf_hub_download(repository, chosen)), chosen  # nosec B615
 
 
-def _find_kept(repository: str, wanted: str | None, kind: Kind, failed: Exception) -> Path:
+def _find_kept(repository: str, wanted: str | None, kind: Kind, failed: Exception) -> tuple[Path, str]:
     """What was fetched before, since fetching it now ``failed``. Raises CheckpointError."""
     from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
 
@@ -91,7 +106,8 @@ def _find_kept(repository: str, wanted: str | None, kind: Kind, failed: Exceptio
     if wanted and wanted not in there:
         missing = wanted.removesuffix(SUFFIX)
         raise CheckpointError(f"The Hub cannot be reached, and {missing} of {repository} was not fetched before; check the network.") from failed
-    return folder / _choose(repository, there, kind, wanted)
+    chosen = _choose(repository, there, kind, wanted)
+    return folder / chosen, chosen
 
 
 def _choose(repository: str, files: Sequence[str], kind: Kind, wanted: str | None) -> str:
@@ -106,25 +122,37 @@ def _choose(repository: str, files: Sequence[str], kind: Kind, wanted: str | Non
     raise CheckpointError(f"Choose a {kind.name} of {repository} as {repository}:NAME; there are: {', '.join(sorted(there.values()))}.")
 
 
-def push(repository: str, name: str, path: Path, card: str, picture: bytes, private: bool = False) -> str:
-    """Put a checkpoint's file on the Hub with a model card and a picture; the address of the page. Raises ResGenError.
+def name_there(name: str) -> str:
+    """What a checkpoint is called on the Hub. A snapshot, 'cifar10@4000', is one of its own there, 'cifar10-4000': its file is called by a number alone."""
+    return name.replace("@", "-")
 
-    A snapshot, 'cifar10@4000', becomes a checkpoint of its own there, 'cifar10-4000': its file is called by a number alone.
+
+def push(repository: str, name: str, path: Path, card: str, picture: bytes, private: bool = False) -> tuple[str, bool]:
+    """Put a checkpoint's file on the Hub with a picture, and with a model card where the repository has none: one may have been written by hand.
+
+    Returns the address of the page, and whether it is this card. Raises ResGenError.
     """
-    file = name.replace("@", "-") + SUFFIX
-    return _upload(repository, {file: path, CARD: card.encode(), PICTURE: picture}, f"{name}, by ResGen", private=private)
+    called = name_there(name)
+    files = {f"{called}{SUFFIX}": path, f"{called}.png": picture, CARD: card.encode()}
+    return _upload(repository, files, f"{name}, by ResGen", kept=(CARD,), private=private)
 
 
-def deploy(repository: str, files: Mapping[str, Path | bytes], private: bool = False) -> str:
+def deploy(repository: str, files: Mapping[str, Path | bytes], hardware: str = "", private: bool = False) -> str:
     """Put the program on the Hub as a Space, files by their names there, in place of what an earlier one left; the address of the page.
 
-    Raises ResGenError.
+    ``hardware`` is what a new one runs on, by the Hub's name for it. Raises ResGenError.
     """
-    return _upload(repository, files, "ResGen", OF_SPACES, repo_type="space", space_sdk="gradio", private=private)
+    space: dict[str, Any] = {"repo_type": "space", "space_sdk": "gradio", "space_hardware": hardware or None}
+    return _upload(repository, files, "ResGen", emptied=OF_SPACES, private=private, **space)[0]
 
 
-def _upload(repository: str, files: Mapping[str, Path | bytes], message: str, emptied: tuple[str, ...] = (), **kind: Any) -> str:
-    """One commit that adds ``files``, and of a Space's folders ``emptied`` removes all others."""
+def _upload(
+    repository: str, files: Mapping[str, Path | bytes], message: str, kept: Sequence[str] = (), emptied: tuple[str, ...] = (), **kind: Any
+) -> tuple[str, bool]:
+    """One commit that adds ``files`` but those ``kept`` as they are there, and of the folders ``emptied`` removes all others.
+
+    The address, and whether nothing had to be kept.
+    """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 
     if not REPOSITORY.fullmatch(repository):
@@ -134,13 +162,14 @@ def _upload(repository: str, files: Mapping[str, Path | bytes], message: str, em
     api = HfApi()
     try:
         address = api.create_repo(repository, exist_ok=True, **kind)
-        there = [file.rfilename for file in api.space_info(repository, timeout=TIMEOUT).siblings or ()] if emptied else []
-        added = [CommitOperationAdd(name, content) for name, content in files.items()]
+        look = api.space_info if "space_sdk" in kind else api.model_info
+        there = [file.rfilename for file in look(repository, timeout=TIMEOUT).siblings or ()]
+        added = [CommitOperationAdd(name, content) for name, content in files.items() if name not in kept or name not in there]
         removed = [CommitOperationDelete(name) for name in there if name.startswith(emptied) and name not in files]
         api.create_commit(repository, [*added, *removed], commit_message=message, repo_type=kind.get("repo_type"))
     except Exception as error:  # the Hub's client passes on the errors of many layers
         raise ResGenError(f"{repository} could not be written on the Hub: {why(error)}") from error
-    return str(address)
+    return str(address), len(added) == len(files)
 
 
 def space_files(checkout: Path, checkpoints: Path, names: Sequence[str]) -> dict[str, Path | bytes]:

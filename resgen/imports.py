@@ -26,7 +26,7 @@ from resgen.interop.reading import ImportOptions
 from resgen.statistics import latent_statistics, latents_drawn
 
 MAX_SETTINGS = 1 << 20  # bytes of a configuration file
-FAR = 8  # times as far from 0 as an image's numbers reach: no image, though a network's last layer may pass them a little
+FAR = 8  # |value| beyond which numbers are no image's (-1..1 or 0..1); a network's last layer may pass these a little
 
 
 def import_file(
@@ -64,9 +64,9 @@ def import_file(
     return made
 
 
-def own_name(path: Path) -> str:
-    """A file's own name as far as a checkpoint may have it."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).lstrip("_.-")[:56] or "imported"
+def own_name(name: str) -> str:
+    """A file's or repository's own name as far as a checkpoint may have it."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip("_.-")[:56] or "imported"
 
 
 def check_name(name: str) -> str:

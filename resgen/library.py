@@ -18,8 +18,8 @@ from resgen.composite import AnyRecipe, Signature, painters
 from resgen.errors import CheckpointError, ResGenError
 from resgen.features import FeatureResNet, load_features, read_classes
 from resgen.folded import Memory
-from resgen.hub import SOURCE, fetch
-from resgen.interop.torch_files import FOREIGN
+from resgen.hub import fetch, source_of
+from resgen.interop.torch_files import FOREIGN, READ
 from resgen.sampler import Sampler, gpu_lost, pick_device, room_for
 
 SAMPLERS_KEPT, HASHES_KEPT, FEATURES_KEPT, FAULTS_KEPT = 12, 1024, 6, 256
@@ -94,7 +94,7 @@ class Library:
         moments = sorted(int(path.stem) for path in files if re.fullmatch(r"\d{1,12}", path.stem, re.ASCII) and path.is_file())
         return [f"{name}@{images}" for images in moments]
 
-    def add(self, source: str | Path) -> str:
+    def add(self, source: str | PathLike[str]) -> str:
         """The name of a checkpoint that a user chose: a name in the folder, the path of a file, or a Hub repository 'owner/name' or 'owner/name:checkpoint'.
 
         From now on it is found by that name. Raises CheckpointError.
@@ -103,9 +103,10 @@ class Library:
         if self._find(source) is not None:
             return source
         if not os.path.isfile(path):  # which is told of names that cannot be, too
-            if not SOURCE.fullmatch(source) or os.path.isdir(path.parent):
+            found = source_of(source, READ)
+            if not found:
                 raise CheckpointError(f"There is no checkpoint {source[:80]!r}; {self._known(source)} A path to a .safetensors file works too.")
-            path = fetch(source)
+            path = fetch(*found)
         if path.suffix.lower() in FOREIGN:
             raise CheckpointError(f"{path.name} is a file of another program: make a checkpoint of it with `resgen import`.")
         self._added[name_of(path)] = path
@@ -232,7 +233,7 @@ class Library:
         return sha256 in known or sha256 == _file_hash(path, _stamp(path))
 
 
-def load(source: str, device: str = "auto", folder: str | PathLike[str] = SHIPPED) -> Sampler:
+def load(source: str | PathLike[str], device: str = "auto", folder: str | PathLike[str] = SHIPPED) -> Sampler:
     """A sampler for a checkpoint: a name in ``folder``, a path, or a Hub repository 'owner/name' or 'owner/name:checkpoint'.
 
     Raises CheckpointError, or ResGenError where the device is not there.

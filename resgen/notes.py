@@ -29,8 +29,8 @@ def signature(recipe: AnyRecipe, sha256_of: Callable[[str], str]) -> Signature:
 
 
 def sign(recipe: AnyRecipe, signature: Signature, indent: int | None = None) -> str:
-    """The note that a file made by ResGen carries: the recipe's JSON, and what identifies the checkpoints that drew it."""
-    return json.dumps({**recipe.to_dict(), SIGNATURE: signature}, indent=indent)
+    """The note that a file made by ResGen carries: the recipe's JSON, and what identifies the checkpoints that drew it, where that is known."""
+    return json.dumps({**recipe.to_dict(), **({SIGNATURE: signature} if signature else {})}, indent=indent)
 
 
 def png_note(note: str) -> PngImagePlugin.PngInfo:
@@ -187,3 +187,4 @@ def _find_box(file: BinaryIO, begin: int, end: int, wanted: bytes) -> tuple[int,
 
 
 _READERS: dict[str, Callable[[BinaryIO], bytes]] = {".json": _json_note, ".mp4": _film_note, ".gif": _gif_note, ".webp": _webp_note}
+NOTED = (".png", *_READERS)  # endings of files that a recipe may be in

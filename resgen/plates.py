@@ -78,10 +78,8 @@ def _draw_grid(recipe: Recipe, sampler: Sampler) -> Work[Plate]:
     if recipe.sweep:
         steps = tuple(f"{amount:+.2g}" if amount else "0" for amount in recipe.sweep_amounts)
         captions = tuple(f"{caption}, {recipe.sweep} {steps[index % len(steps)]}" for index, caption in enumerate(captions))
-        return Plate(images, recipe.columns, recipe.scale, captions, column_labels=steps, tiles=tiles)
-    if len(recipe.classes) > 1:
-        return Plate(images, recipe.points, recipe.scale, captions, row_labels=recipe.classes, tiles=tiles)
-    return Plate(images, min(recipe.columns, len(images)), recipe.scale, captions, tiles=tiles)
+        return Plate(images, recipe.across, recipe.scale, captions, column_labels=steps, tiles=tiles)
+    return Plate(images, recipe.across, recipe.scale, captions, row_labels=recipe.classes if len(recipe.classes) > 1 else (), tiles=tiles)
 
 
 def _draw_mix(recipe: StyleMix, sampler: Sampler) -> Work[Plate]:

@@ -10,12 +10,22 @@ import math
 import re
 import struct
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from resgen.budget import MAX_BLOCKS, MAX_LATENT_BYTES, MAX_LATENTS, MAX_OWN_DIRECTIONS, MAX_OWN_NAME, MAX_SEEDS
+from resgen.budget import (
+    MAX_BLOCKS,
+    MAX_CLASSES,
+    MAX_DIRECTIONS,
+    MAX_LATENT_BYTES,
+    MAX_LATENTS,
+    MAX_OWN_DIRECTIONS,
+    MAX_OWN_NAME,
+    MAX_SEEDS,
+)  # fmt: skip
 from resgen.errors import RecipeError
 from resgen.fields import (
     Declared,
@@ -175,7 +185,7 @@ Name = Annotated[str, Field(max_length=200)]
 Label = Annotated[str, Field(min_length=1, max_length=200)]  # of a class or a direction
 Packed = Annotated[str, AfterValidator(_check_packed)]
 Amount = Annotated[float, Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
-Amounts = Annotated[Many[tuple[Label, Amount]], Field(max_length=256), AfterValidator(lambda pairs: _join(pairs, most=MAX_AMOUNT))]
+Amounts = Annotated[Many[tuple[Label, Amount]], Field(max_length=MAX_DIRECTIONS), AfterValidator(lambda pairs: _join(pairs, most=MAX_AMOUNT))]
 Turned = Annotated[float, Field(ge=-MAX_EDIT, le=MAX_EDIT)]
 Own = Annotated[tuple[str, Packed], AfterValidator(_check_own)]
 Edits = tuple[tuple[int, Pairs], ...]
@@ -202,7 +212,7 @@ class Recipe(Declared):
     seeds: Annotated[
         Many[Seed],
         Field(min_length=1, max_length=MAX_SEEDS, title="Seeds", description="One image for each number: 0-15,42."),
-        BeforeValidator(lambda seeds: (seeds,) if type(seeds) is int else seeds),  # True is none
+        BeforeValidator(lambda seeds: (seeds,) if not isinstance(seeds, bool) and isinstance(seeds, Integral) else seeds),  # NumPy's numbers, too
         Text(parse_seeds, format_seeds),
     ] = tuple(range(16))
     latents: Annotated[
@@ -218,12 +228,12 @@ class Recipe(Declared):
     plane_rows: Annotated[int, Field(ge=0, le=100, title="Plane rows", description="Rows of the plane's window; 0: as many as columns.")] = 0
     classes: Annotated[
         Many[Label],
-        Field(max_length=20_000, title="Classes", description="Class names, a row of images each; none: drawn from the seed."),
+        Field(max_length=MAX_CLASSES, title="Classes", description="Class names, a row of images each; none: drawn from the seed."),
         Text(read_names, write_names),
     ] = ()
     class_mix: Annotated[
         Many[tuple[Label, Share]],
-        Field(max_length=20_000, title="Class mix", description="One mixture of classes for all images: cat=0.7,dog=0.3."),
+        Field(max_length=MAX_CLASSES, title="Class mix", description="One mixture of classes for all images: cat=0.7,dog=0.3."),
         AfterValidator(lambda pairs: _join(pairs, most=MAX_SHARE)),
         Text(lambda text: read_pairs(text, "Class mix"), write_pairs),
     ] = ()
@@ -242,7 +252,10 @@ class Recipe(Declared):
     ] = ()
     edits: Annotated[
         Many[
-            tuple[Annotated[int, Field(ge=0, lt=MAX_SEEDS)], Annotated[Many[tuple[Label, Turned]], Field(max_length=256), BeforeValidator(as_pairs)]]
+            tuple[
+                Annotated[int, Field(ge=0, lt=MAX_SEEDS)],
+                Annotated[Many[tuple[Label, Turned]], Field(max_length=MAX_DIRECTIONS), BeforeValidator(as_pairs)],
+            ]
         ],
         Field(max_length=MAX_SEEDS, title="Edits", description="Directions of single images, by their place from 0: 3:pc1=2;5:pc2=-1."),
         AfterValidator(_join_edits),
@@ -318,6 +331,11 @@ class Recipe(Declared):
         x, y, step = self.plane
         row, column = divmod(point, self.columns)
         return x + (column - (self.columns - 1) / 2) * step, y + (row - ((self.plane_rows or self.columns) - 1) / 2) * step
+
+    @property
+    def across(self) -> int:
+        """How many images lie in a row: the steps of a strip, the points of a class where there are several, else the columns as far as they are filled."""
+        return self.columns if self.sweep else self.points if len(self.classes) > 1 else min(self.columns, self.count)
 
     def single(self, index: int) -> "Recipe":
         """The recipe of one of its images, by its place; of own directions only those that it uses.

@@ -58,7 +58,7 @@ def pick_device(wanted: str = "auto") -> str:
     return wanted
 
 
-class LossError(ResGenError):
+class DeviceLostError(ResGenError):
     """The GPU has failed, and the CPU has taken its place: what was under way is to be begun again."""
 
 
@@ -74,14 +74,14 @@ def room_for(name: str) -> Generator[None]:
         raise
 
 
-def _is_loss(error: RuntimeError) -> bool:
+def _is_device_loss(error: RuntimeError) -> bool:
     """Whether an error says that the GPU failed, and not what was asked of it."""
     return type(error).__name__ == "AcceleratorError" or bool(_LOST.search(str(error)))  # of which torch before 2.8 knows the text alone
 
 
-def _note_loss(device: str, error: RuntimeError) -> None:
+def _note_device_loss(device: str, error: RuntimeError) -> None:
     """Remember that the GPU failed. Raises ``error`` where it tells of anything else."""
-    if device == "cpu" or not _is_loss(error):
+    if device == "cpu" or not _is_device_loss(error):
         raise error
     if not gpu_lost.is_set():
         gpu_lost.set()
@@ -130,7 +130,7 @@ class Sampler:
         try:
             self._place = self._place_on(device)
         except RuntimeError as error:
-            _note_loss(device, error)
+            _note_device_loss(device, error)
             self._place = self._place_on("cpu")
 
     @property
@@ -157,20 +157,20 @@ class Sampler:
 
     @contextmanager
     def guarded(self) -> Generator[Place]:
-        """Where the generator is used: raises ShortageError where memory is short, LossError where its device is lost; from then on it is on the CPU."""
+        """Where the generator is used: raises ShortageError where memory is short, DeviceLostError where its device is lost; from then on it is on the CPU."""
         place = self._place
         try:
             with room_for(self.card.name):
                 yield place
         except RuntimeError as error:
-            _note_loss(place.device, error)
+            _note_device_loss(place.device, error)
             if self._place is place:  # else another thread was sooner
                 self._place = self._place_on("cpu")
-            raise LossError("The GPU was lost while this was under way: ask for it again, and the CPU does it.") from error
+            raise DeviceLostError("The GPU was lost while this was under way: ask for it again, and the CPU does it.") from error
 
     def _made(self, make: Callable[[Place], T]) -> T:
         """What ``make`` makes with the generator, made anew where its device is lost. Raises ShortageError."""
-        with suppress(LossError), self.guarded() as place:
+        with suppress(DeviceLostError), self.guarded() as place:
             return make(place)
         with self.guarded() as place:
             return make(place)

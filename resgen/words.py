@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from resgen.errors import RecipeError
+from resgen.fields import limits
 from resgen.recipe import MAX_AMOUNT, SEEDS, Recipe
 
 STEPS = {"a little ": 0.5, "": 1.0, "much ": 2.0}  # standard deviations along a direction
@@ -66,7 +67,8 @@ def _move(recipe: Recipe, name: str, step: float) -> Changes:
 
 
 def _vary(recipe: Recipe, step: float) -> Changes:
-    return {"truncation": round(max(0.0, min(1.5, recipe.truncation + step)), 3)}
+    least, most = limits(Recipe, "truncation")
+    return {"truncation": round(max(least, min(most, recipe.truncation + step)), 3)}
 
 
 def _others(recipe: Recipe) -> Changes:

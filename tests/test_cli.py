@@ -99,6 +99,26 @@ def test_a_grid_can_be_made_again_from_itself(on_tiny: Command, tmp_path: Path) 
     assert np.array_equal(pixels(tmp_path / "tile.png"), arrays["images"][11])
 
 
+@pytest.mark.parametrize("mark", ["?", "?__theme=dark#", "#"])
+def test_a_link_is_drawn_and_its_recipe_written(on_tiny: Command, tmp_path: Path, mark: str) -> None:
+    recipe = Recipe(checkpoint="tiny", seeds=(3,), classes=("disc",), columns=1, scale=1)
+    link = f"https://ann.example/studio/{mark}{recipe.to_query()}"
+    on_tiny("render", link, "--out", tmp_path / "a.png")
+    assert read_recipe(tmp_path / "a.png")[0] == recipe
+    on_tiny("render", link, "--out", tmp_path / "a.json")
+    assert read_recipe(tmp_path / "a.json") == (recipe, "")
+
+
+def test_the_recipe_of_a_picture_is_written_without_drawing(resgen: Command, on_tiny: Command, tmp_path: Path) -> None:
+    for name, words in {"a.png": "sample tiny --seeds 1", "b.gif": "walk tiny --stops 1,2 --seconds 0.2"}.items():
+        on_tiny(*words.split(), "--out", tmp_path / name)
+        assert resgen("render", tmp_path / name, "--out", tmp_path / "told.json").returncode == 0, "where there is no such checkpoint"
+        assert read_recipe(tmp_path / "told.json") == read_recipe(tmp_path / name)
+        assert "--out recipe.json" in resgen("info", tmp_path / name).stderr
+    assert resgen("render", tmp_path / "a.png", "--checkpoint", "cifar10", "--out", tmp_path / "told.json").returncode == 0
+    assert read_recipe(tmp_path / "told.json") == (Recipe(checkpoint="cifar10", seeds=(1,)), "")
+
+
 def test_every_field_of_a_recipe_can_be_given(on_tiny: Command, tmp_path: Path) -> None:
     words = "--seeds 3,5 --variation-of 7 --variation-strength 0.4 --class-mix disc=1,square=2 --truncation 0.5 --directions pc1=8"
     words += " --edits 1:pc2=-1 --sweep pc1 --gains 0,2,1 --columns 5 --scale 2"
@@ -190,7 +210,7 @@ def test_figures_on_the_card_leave_older_pictures_their_checkpoint(resgen: Comma
 def test_a_strangers_recipe_loads_what_it_names_from_the_folder_alone(
     resgen: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library_module, "fetch", lambda _: pytest.fail("the Hub was asked"))
+    monkeypatch.setattr(library_module, "fetch", lambda *_: pytest.fail("the Hub was asked"))
     shutil.copy(tiny_folder / "tiny.safetensors", tmp_path / "mine.safetensors")
     for name in (str(tmp_path / "mine.safetensors"), "owner/name", "../tiny"):
         (tmp_path / "stranger.json").write_text(Recipe(checkpoint=name, seeds=(1,)).to_json())
@@ -322,6 +342,8 @@ SAMPLE = "sample tiny --seeds 1 --out x.png"
         "invert tiny file --out x.png",
         "invert tiny none.jpg --out x.png",
         "info ../tiny",
+        "render https://ann.example --out x.png",
+        "render http://[ --out x.png",
         "info folder",
     ],
 )
@@ -354,6 +376,11 @@ def test_bad_input_to_training_is_one_line_and_status_2(
     monkeypatch.chdir(tmp_path)
     made = resgen(*(shapes_zip if word == "shapes" else word for word in words.split()))
     assert made.returncode == 2 and made.stderr.startswith("resgen: ") and made.stderr.count("\n") == 1, made
+
+
+def test_the_studio_is_not_begun_in_a_folder_that_is_not_there(resgen: Command, tmp_path: Path) -> None:
+    made = resgen("studio", "--checkpoints", tmp_path / "none")
+    assert made.returncode == 2 and "There is no folder" in made.stderr
 
 
 def test_a_folder_that_is_not_there_is_no_empty_one(resgen: Command, tmp_path: Path) -> None:
@@ -632,16 +659,17 @@ def test_a_data_set_is_drawn_once_however_it_is_shared_out(
     assert refused.returncode and "holds other images" in refused.stderr
 
 
-@pytest.mark.parametrize("told", [{"RANK": "x"}, {"RANK": "2"}, {"WORLD_SIZE": "0"}, {"WORLD_SIZE": ""}, {}])
-def test_a_process_that_cannot_be_told_from_others_draws_no_data_set(
+@pytest.mark.parametrize("told", [{"RANK": "x"}, {"RANK": "2"}, {"WORLD_SIZE": "0"}, {"WORLD_SIZE": ""}, {"RANK": ""}, {}])
+def test_a_process_that_cannot_be_told_from_others_neither_draws_a_data_set_nor_trains(
     resgen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, str]
 ) -> None:
     """On GPUs each must know its own, too."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for name, value in ({"RANK": "0", "WORLD_SIZE": "2"} | told).items():
         monkeypatch.setenv(name, value)
-    made = resgen("dataset", "tiny", "--out", tmp_path / "set", "--device", "cpu" if told else "cuda")
-    assert made.returncode == 2 and "start it by `torchrun`" in made.stderr and not os.listdir(tmp_path)
+    for words in (("dataset", "tiny"), ("train", "--data", "none")):
+        made = resgen(*words, "--out", tmp_path / "set", "--device", "cpu" if told else "cuda")
+        assert made.returncode == 2 and "start it by `torchrun`" in made.stderr and not os.listdir(tmp_path)
 
 
 def test_where_images_cannot_be_written_none_is_drawn(resgen: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

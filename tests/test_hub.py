@@ -20,8 +20,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from benchmarks.web import free_port, running, wait_until_answers
+from resgen.card import read_card
 from resgen.errors import CheckpointError
-from resgen.hub import CARD, PICTURE, space_files
+from resgen.hub import CARD, source_of, space_files
 from resgen.library import SHIPPED, Library
 from resgen.notes import read_recipe
 from resgen.recipe import Recipe
@@ -49,6 +50,7 @@ class Requests(BaseHTTPRequestHandler):
 
     repositories: ClassVar[dict[str, dict[str, bytes]]] = {}
     large: ClassVar[dict[str, bytes]] = {}  # by their SHA-256
+    hardware: ClassVar[dict[str, str | None]] = {}  # what new repositories were asked for
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -70,6 +72,7 @@ class Requests(BaseHTTPRequestHandler):
             asked = json.loads(body)
             name = f"{asked['organization']}/{asked['name']}"
             self.repositories.setdefault(name, {})
+            self.hardware[name] = asked.get("hardware")
             return self.answer(json.dumps({"url": f"http://{self.headers['Host']}/{name}"}).encode())
         if self.path == "/api/validate-yaml":
             return self.answer(b"{}")
@@ -165,6 +168,28 @@ def load(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[str]
     process.communicate()
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("owner/name", ("owner/name", None)),
+        ("owner/sd-v1.5:late/G.pth", ("owner/sd-v1.5", "late/G.pth")),
+        ("here/name", None),
+        ("here/name:G.pth", ("here/name", "G.pth")),
+        ("here/file", None),
+        ("owner/G.PTH", None),
+        ("owner/G.pth:G.pth", ("owner/G.pth", "G.pth")),
+        ("a/b/c", None),
+        ("name", None),
+        (f"owner/{'x' * 300}", (f"owner/{'x' * 300}", None)),
+    ],
+)
+def test_a_repository_is_told_from_a_file(text: str, found: tuple[str, str | None] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "file").touch()
+    assert source_of(text, (".pth", ".safetensors")) == found
+
+
 def test_a_checkpoint_is_fetched_once_and_found_without_a_network(
     load: Callable[[str], str], resgen: Hub, server: ThreadingHTTPServer, repositories: dict[str, dict[str, bytes]], tiny_folder: Path
 ) -> None:
@@ -186,12 +211,20 @@ def test_what_is_pushed_comes_back(resgen: Hub, load: Callable[[str], str], repo
     pushed = resgen("push", "tiny", "ann/pushed", "--checkpoints", tiny_folder)
     assert pushed.returncode == 0 and pushed.stdout.strip().endswith("/ann/pushed"), pushed.stderr
     files = repositories["ann/pushed"]
-    assert files.keys() == {"tiny.safetensors", CARD, PICTURE} and files[PICTURE].startswith(b"\x89PNG")
+    assert files.keys() == {"tiny.safetensors", CARD, "tiny.png"} and files["tiny.png"].startswith(b"\x89PNG")
     assert files["tiny.safetensors"] == (tiny_folder / "tiny.safetensors").read_bytes()
     page = files[CARD].decode()
     assert page.startswith("---\n") and "library_name: resgen" in page and "disc, square, stripes" in page
     assert "license" not in page, "whoever pushes it says which"
+    assert "(tiny.png)" in page and page.index("PyPI is another program") < page.index("import resgen")
     assert load("ann/pushed") == "tiny"
+    files[CARD] = b"by hand"
+    pushed = resgen("push", "plain", "ann/pushed", "--checkpoints", tiny_folder)
+    assert pushed.returncode == 0 and "README.md, which stays as it is" in pushed.stderr and "plain.safetensors" in files, pushed.stderr
+    assert files[CARD] == b"by hand", "what was written by hand is nobody's to replace"
+    source = page.split('resgen.load("')[1].split('"')[0]
+    assert load(source) == "tiny", "that of the page means one, however many there are by now"
+    del files[CARD]
     resgen("push", "tiny", "ann/pushed", "--license", "cc-by-4.0", "--checkpoints", tiny_folder)
     assert "\nlicense: cc-by-4.0\n" in files[CARD].decode().split("---\n")[1]
     told = resgen("push", "tiny", "ann/pushed", "--checkpoints", tiny_folder, HF_TOKEN="")
@@ -201,18 +234,19 @@ def test_what_is_pushed_comes_back(resgen: Hub, load: Callable[[str], str], repo
 def test_generators_of_other_programs_are_imported_from_there(
     resgen: Hub, server: ThreadingHTTPServer, repositories: dict[str, dict[str, bytes]], tmp_path: Path
 ) -> None:
-    repositories["ann/gan"] = {"config.json": b"{}", "pytorch_model.bin": their_file("dcgan-plain", tmp_path).read_bytes()}
-    made = resgen("import", "ann/gan", "--output", "tanh", "--to", tmp_path)
-    assert made.returncode == 0 and (tmp_path / "gan.safetensors").is_file(), made.stderr
-    repositories["ann/gan"]["late/G.pth"] = b""
-    told = resgen("import", "ann/gan", "--to", tmp_path, "--as", "other")
+    repositories["ann/gan-v1.5"] = {"config.json": b"{}", "pytorch_model.bin": their_file("dcgan-plain", tmp_path).read_bytes()}
+    made = resgen("import", "ann/gan-v1.5", "--output", "tanh", "--to", tmp_path)
+    assert made.returncode == 0 and (tmp_path / "gan-v1.5.safetensors").is_file(), made.stderr
+    assert read_card(tmp_path / "gan-v1.5.safetensors").source["file"] == "ann/gan-v1.5:pytorch_model.bin"
+    repositories["ann/gan-v1.5"]["late/G.pth"] = b""
+    told = resgen("import", "ann/gan-v1.5", "--to", tmp_path, "--as", "other")
     assert told.returncode == 2
-    assert told.stderr == "resgen: Choose a file of ann/gan as ann/gan:NAME; there are: late/G.pth, pytorch_model.bin.\n"
-    told = resgen("info", "ann/gan")
-    assert told.stderr == "resgen: ann/gan holds no checkpoint of ResGen; `resgen import` reads generators of other programs.\n"
+    assert told.stderr == "resgen: Choose a file of ann/gan-v1.5 as ann/gan-v1.5:NAME; there are: late/G.pth, pytorch_model.bin.\n"
+    told = resgen("info", "ann/gan-v1.5")
+    assert told.stderr == "resgen: ann/gan-v1.5 holds no checkpoint of ResGen; `resgen import` reads generators of other programs.\n"
     server.shutdown()
     server.server_close()
-    made = resgen("import", "ann/gan:pytorch_model.bin", "--output", "tanh", "--to", tmp_path, "--as", "again")
+    made = resgen("import", "ann/gan-v1.5:pytorch_model.bin", "--output", "tanh", "--to", tmp_path, "--as", "again")
     assert made.returncode == 0 and (tmp_path / "again.safetensors").is_file(), made.stderr
     assert "gan.pth cannot be read: No such file" in resgen("import", "ann/gan.pth").stderr, "a file that is not here is not sought there"
 
@@ -221,7 +255,8 @@ def test_a_snapshot_is_pushed_by_a_name_of_its_own(
     resgen: Hub, load: Callable[[str], str], repositories: dict[str, dict[str, bytes]], tiny_folder: Path
 ) -> None:
     pushed = resgen("push", "tiny@500", "ann/early", "--checkpoints", tiny_folder)
-    assert pushed.returncode == 0 and repositories["ann/early"].keys() == {"tiny-500.safetensors", CARD, PICTURE}, pushed.stderr
+    assert pushed.returncode == 0 and repositories["ann/early"].keys() == {"tiny-500.safetensors", CARD, "tiny-500.png"}, pushed.stderr
+    assert 'resgen.load("ann/early:tiny-500")' in repositories["ann/early"][CARD].decode()
     assert load("ann/early") == "tiny-500"
 
 
@@ -283,13 +318,16 @@ def test_what_is_deployed_takes_the_place_of_what_was_there(
     assert listed.returncode == 0 and "checkpoints/tiny.safetensors" in listed.stdout and "8 files" in listed.stdout, listed.stderr
     assert not repositories, "nothing was put there"
     repositories["ann/studio"] = {"checkpoints/old.safetensors": b"old", "resgen/old.py": b"old", ".gitattributes": b"theirs"}
-    deployed = resgen(*words, PYTHONSAFEPATH="1")
+    deployed = resgen(*words, "--hardware", "zero-a10g", PYTHONSAFEPATH="1")
+    assert Requests.hardware["ann/studio"] == "zero-a10g"
     assert deployed.returncode == 0 and deployed.stdout.strip().endswith("/ann/studio"), deployed.stderr
     there, wanted = repositories["ann/studio"], ("tiny.safetensors", "features/tiny.safetensors", "snapshots/tiny/500.safetensors")
     assert there.keys() == {
         "app.py", "requirements.txt", "LICENSE", CARD, ".gitattributes", "resgen/module.py", *(f"checkpoints/{name}" for name in wanted),
     }  # fmt: skip
     assert there["checkpoints/tiny.safetensors"] == (tiny_folder / "tiny.safetensors").read_bytes()
+    refused = resgen("deploy", "ann/studio", "--checkpoint", tiny_folder / "tiny.safetensors", PYTHONSAFEPATH="1")
+    assert refused.returncode == 2 and refused.stderr.endswith("name its folder with --checkpoints.\n")
 
 
 def test_the_page_of_a_space_has_its_settings_and_leads_to_nothing_that_is_not_there() -> None:

@@ -149,10 +149,12 @@ def test_a_date_that_is_none_is_no_configuration(tmp_path: Path) -> None:
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = their_file("mimicry-cgan_pd-32", tmp_path)
     (tmp_path / "config.yaml").write_text("classes: [a, b, c, d, e]")
+    data = "--dataset", "pets", "--licence", "CC0"
     with pytest.raises(SystemExit) as ended:
-        main(["import", str(path), "--as", "mine", "--config", str(tmp_path / "config.yaml"), "--to", str(tmp_path)])
+        main(["import", str(path), "--as", "mine", "--config", str(tmp_path / "config.yaml"), "--to", str(tmp_path), *data])
     assert not ended.value.code and "mimicry" in capsys.readouterr().out
-    assert read_card(tmp_path / "mine.safetensors").classes == ("a", "b", "c", "d", "e")
+    card = read_card(tmp_path / "mine.safetensors")
+    assert card.classes == ("a", "b", "c", "d", "e") and card.dataset == {"name": "pets", "author": "not stated", "licence": "CC0"}
     kept = (tmp_path / "mine.safetensors").read_bytes()
     with pytest.raises(SystemExit) as ended:
         main(["import", str(path), "--as", "mine", "--to", str(tmp_path)])
@@ -160,6 +162,9 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit) as ended:
         main(["import", str(path), "--arch", "keras"])
     assert ended.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(SystemExit) as ended:
+        main(["import", str(path), "--author", "ann", "--to", str(tmp_path), "--as", "other"])
+    assert ended.value.code == 2 and "--dataset" in capsys.readouterr().err
 
 
 def test_the_command_line_tells_what_was_taken_for_granted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

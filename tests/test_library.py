@@ -2,6 +2,8 @@ import gc
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import weakref
 from dataclasses import replace
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+import resgen
 from resgen import library as module
 from resgen.architecture import Generator
 from resgen.checkpoint import Checkpoint, file_hash, load_checkpoint, save_card
@@ -46,7 +49,7 @@ def test_nothing_else_is_found(library: Library, name: str) -> None:
 
 
 def test_a_recipe_cannot_name_a_path_or_a_repository(library: Library, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "fetch", lambda _: pytest.fail("a stranger's recipe reached the Hub"))
+    monkeypatch.setattr(module, "fetch", lambda *_: pytest.fail("a stranger's recipe reached the Hub"))
     monkeypatch.chdir(tiny_folder)
     for name in (str(tiny_folder / "tiny.safetensors"), "tiny.safetensors", "./tiny.safetensors", "owner/name"):
         with pytest.raises(CheckpointError):
@@ -84,8 +87,10 @@ def test_a_path_object_is_as_good_as_its_text_and_a_file_of_another_program_is_t
 
 
 def test_a_repository_of_the_hub_is_fetched_when_a_user_names_it(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "fetch", lambda repository: tiny_folder / "plain.safetensors")
+    monkeypatch.setattr(module, "fetch", lambda *_: tiny_folder / "plain.safetensors")
     assert Library(tiny_folder, "cpu").add("owner/name") == "plain"
+    with pytest.raises(CheckpointError, match="There is no checkpoint"):
+        Library(tiny_folder, "cpu").add("owner/mistyped.safetensors")
 
 
 @with_pipes
@@ -261,6 +266,11 @@ def test_a_recipe_without_a_name_is_drawn_by_the_best(tiny_folder: Path) -> None
     assert shelf.named(Recipe(seeds=(1,))) == Recipe(checkpoint=shelf.first(), seeds=(1,)) and shelf.named(walk).checkpoint == shelf.first()
     named = Recipe(checkpoint="plain", seeds=(1,))
     assert shelf.named(named) is named
+
+
+def test_all_that_is_offered_is_listed() -> None:
+    told = subprocess.run([sys.executable, "-c", "import resgen; print(*dir(resgen))"], capture_output=True, text=True, check=True).stdout.split()
+    assert {*resgen.__all__, "__version__"} <= {*told}
 
 
 def test_a_sampler_comes_in_one_line(tiny_folder: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,6 +71,7 @@ def test_pairs_may_be_a_mapping_and_seeds_a_number() -> None:
         seeds=(5,), class_mix=(("cat", 0.5), ("dog", 1.0)), directions=(("pc1", 2.0),), edits=((3, (("pc1", 2.0),)), (0, (("pc2", -1.0),))),
         own_directions=(("mine", pack_vector([1.0])),),
     )  # fmt: skip
+    assert Recipe(**{**plain, "seeds": np.int64(5)}) == expected, "as of an array"
     assert Recipe(**plain) == expected and read(json.dumps(plain)) == expected and read(expected.to_json()) == expected
 
 

@@ -20,7 +20,7 @@ from resgen.invert import invert
 from resgen.latents import locate
 from resgen.library import Library
 from resgen.recipe import Recipe, pack_vector
-from resgen.sampler import MICRO_BATCH, LossError, Sampler, micro_batch, pick_device, to_pixels
+from resgen.sampler import MICRO_BATCH, DeviceLostError, Sampler, micro_batch, pick_device, to_pixels
 from resgen.studio.renderer import Renderer
 from resgen.work import finish
 from tests.conftest import CLASSES
@@ -338,7 +338,7 @@ def test_a_generator_that_finds_its_gpu_lost_is_loaded_on_the_cpu(gpu: Library, 
     assert gpu.sampler("tiny").device == "cpu" and gpu.sampler("tiny").render(Recipe(seeds=(1,))).any()
 
 
-@pytest.mark.parametrize(("error", "kind"), [(SHORT[0], ShortageError), (SHORT[2], ShortageError), (LOST[0], LossError)])
+@pytest.mark.parametrize(("error", "kind"), [(SHORT[0], ShortageError), (SHORT[2], ShortageError), (LOST[0], DeviceLostError)])
 @pytest.mark.parametrize("what", ["invert", "curate"])
 def test_searches_are_refused_in_a_sentence_where_the_device_fails(
     gpu: Library, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception, kind: type[Exception]
@@ -353,7 +353,7 @@ def test_searches_are_refused_in_a_sentence_where_the_device_fails(
 
     with pytest.raises(kind, match=r"not enough memory|ask for it again"):
         finish(work())
-    if kind is LossError:
+    if kind is DeviceLostError:
         assert finish(work())
 
 

@@ -10,7 +10,7 @@ import typer
 
 from resgen import __version__
 from resgen.cli import cards, exchange, pictures, studio, training
-from resgen.errors import ResGenError, enough_memory
+from resgen.errors import FileError, ResGenError, enough_memory, why
 
 UsageError: Any = typer.BadParameter.__base__  # what is said wrongly on the command line; typer gives it no name
 
@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
         _tell(str(error))
     except UsageError as error:
         _tell(error.format_message())
+    except OSError as error:  # of a name that cannot be, or a disk that fails, wherever it was met
+        _tell(str(FileError(f"{error.filename or 'A file'} cannot be used: {error.strerror or why(error)}.")))
     except typer.Abort:
         sys.exit(130)  # as a shell tells of Ctrl-C
     sys.exit(2)

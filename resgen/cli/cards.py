@@ -1,6 +1,7 @@
 """Commands that tell what there is: list, info."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from resgen.cli.common import CheckpointArgument, Folder, library
+from resgen.errors import CheckpointError
 
 if TYPE_CHECKING:
     from resgen.card import Card
@@ -38,6 +40,12 @@ def info(
     checkpoints: Folder = None,
 ) -> None:
     """Show a checkpoint's card."""
+    from resgen.notes import NOTED
+
+    if Path(checkpoint).suffix.lower() in NOTED and Path(checkpoint).is_file():
+        raise CheckpointError(
+            f"{Path(checkpoint).name} is no checkpoint: what is in a picture or film is written by `resgen render FILE --out recipe.json`."
+        )
     shelf = library(checkpoints)
     name = shelf.add(checkpoint)
     if as_json:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from resgen.errors import CheckpointError, FileError
 from resgen.fields import Declared, write_field
+from resgen.processes import leads
 from resgen.recipe import CALLED
 
 if TYPE_CHECKING:
@@ -89,12 +90,17 @@ def _option(of: type[Declared], name: str, defaults: dict[str, Any]) -> inspect.
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
+def check_folder(checkpoints: Path | None) -> None:
+    """Raise CheckpointError where a folder of checkpoints that was named is not there."""
+    if checkpoints is not None and not checkpoints.is_dir():
+        raise CheckpointError(f"There is no folder {checkpoints} to look for checkpoints in.")
+
+
 def library(folder: Path | None, device: str = "cpu") -> "Library":
     """The library of a folder, or the shipped one. Raises ResGenError."""
     from resgen.library import SHIPPED, Library
 
-    if folder is not None and not folder.is_dir():
-        raise CheckpointError(f"There is no folder {folder} to look for checkpoints in.")
+    check_folder(folder)
     return Library(folder or SHIPPED, device)
 
 
@@ -114,8 +120,7 @@ def progress(label: str) -> Iterator[Callable[..., None]]:
     """A bar on a terminal's stderr that is told (done, all); nothing elsewhere."""
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
     console = Console(stderr=True)
-    of_another_process = os.environ.get("RANK", "0") != "0"  # torchrun's number of a process
-    with Progress(*columns, console=console, disable=not console.is_terminal or of_another_process) as bar:
+    with Progress(*columns, console=console, disable=not (console.is_terminal and leads())) as bar:
         task = bar.add_task(label, note="")
 
         def tell(done: int, total: int, note: str = "") -> None:

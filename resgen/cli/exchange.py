@@ -1,5 +1,6 @@
 """Commands that bring generators in and take them out: import, export, push, deploy."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from resgen.cli.cards import commands, describe
 from resgen.cli.common import CheckpointArgument, Device, Folder, library, progress, waiting
-from resgen.errors import CheckpointError
+from resgen.errors import CheckpointError, DataError
 from resgen.work import finish
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ Place = Annotated[str, typer.Argument(help="Where on the Hub: owner/name.")]
 Licence = Annotated[str, typer.Option("--license", help="The licence that the page names, by the Hub's name for it, such as mit; default: none.")]
 Private = Annotated[bool, typer.Option("--private", help="Create a private repository.")]
 SAMPLE_SEEDS = 24  # of the picture on a model card
+INSTALLING = "Drawn with ResGen: in a clone of its repository, `pip install -e .`. The package called resgen on PyPI is another program."
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,6 +51,9 @@ def import_(
     ] = None,
     output: Annotated[str, typer.Option(help="Where its images are, if the file does not say it: tanh (-1..1) or sigmoid (0..1).")] = "",
     trust: Annotated[bool, typer.Option("--trust", help="Run the file where it is a program: TorchScript or torch.export.")] = False,
+    dataset: Annotated[str, typer.Option(help="What it was trained on, for the card; known ones with author and licence.")] = "",
+    author: Annotated[str, typer.Option(help="The data set's author, for the card.")] = "",
+    licence: Annotated[str, typer.Option(help="Its licence, for the card.")] = "",
     to: Annotated[Path | None, typer.Option(help="The folder of the checkpoint; default: that of the shipped ones.")] = None,
     device: Device = "cpu",
 ) -> None:
@@ -60,9 +65,10 @@ def import_(
     from resgen.library import SHIPPED
     from resgen.sampler import pick_device
 
+    told_of_data = _told_of_data(dataset, author, licence)
     if trust:
         typer.echo(f"resgen: {file.name} is run if it is a program; nothing of it is kept but its graph.", err=True)
-    file, called = _fetched(file)
+    file, called, origin = _fetched(file)
     name = check_name(name) if name else own_name(called)
     path = (to or SHIPPED) / f"{name}.safetensors"
     if path.exists():
@@ -72,6 +78,7 @@ def import_(
     told = list[str]()
     with waiting(f"Reading {file.name}, and measuring what its latents do"):
         made = import_file(file, name, asked, arch, pick_device(device), told.append)
+    made = replace(made, card=replace(made.card, dataset=told_of_data, source=made.card.source | {"file": origin}))
     save_checkpoint(made, path, whole=True)
     side = made.card.arch.resolution
     print(f"{path}: {made.card.source['kind']}, {side} x {side} pixels, {made.card.blocks_in_words}, {len(made.classes) or 'no'} classes.")
@@ -83,15 +90,29 @@ def import_(
         )
 
 
-def _fetched(file: Path) -> tuple[Path, Path]:
-    """A file, from the Hub where its name is of there and none is here, and what it is called: files of repositories are mostly called alike."""
+def _told_of_data(dataset: str, author: str, licence: str) -> dict[str, str]:
+    """What a card is told of the data set. Raises DataError where that has no name."""
+    from resgen.data import describe_source
+
+    said = {key: words for key, words in (("author", author), ("licence", licence)) if words}
+    if said and not dataset:
+        raise DataError("--author and --licence are those of the data set: name it with --dataset.")
+    return describe_source(dataset) | said if dataset else {}
+
+
+def _fetched(file: Path) -> tuple[Path, str, str]:
+    """A file, from the Hub where its name is of there; what a checkpoint made of it is called; and where it is from, as the card says it.
+
+    Files of repositories are mostly called alike: that is called as its repository is.
+    """
     from resgen import hub
     from resgen.interop.torch_files import READ
 
-    matched = hub.SOURCE_OF_FILE.fullmatch(file.as_posix())
-    if not matched or file.exists() or (not matched[2] and file.name.lower().endswith(READ)):
-        return file, file
-    return hub.fetch_file(matched[1], matched[2], READ), Path(matched[1])
+    found = hub.source_of(file.as_posix(), READ)
+    if not found:
+        return file, file.stem, file.name
+    path, there = hub.fetch_file(*found, READ)
+    return path, found[0].partition("/")[2], f"{found[0]}:{there}"
 
 
 def export(
@@ -122,7 +143,7 @@ def export(
 
 
 def push(checkpoint: CheckpointArgument, place: Place, licence: Licence = "", private: Private = False, checkpoints: Folder = None) -> None:
-    """Put a checkpoint on the Hugging Face Hub, with a model card made of its own card and a picture."""
+    """Put a checkpoint on the Hugging Face Hub with a picture, and a page made of its card where the repository has none (README.md)."""
     from resgen import hub
     from resgen.grid import draw_png
     from resgen.recipe import Recipe, enlargement
@@ -130,7 +151,12 @@ def push(checkpoint: CheckpointArgument, place: Place, licence: Licence = "", pr
     shelf = library(checkpoints)
     name = shelf.add(checkpoint)
     recipe = Recipe(checkpoint=name, seeds=tuple(range(SAMPLE_SEEDS)), scale=enlargement(96, shelf.card(name).arch.resolution))
-    print(hub.push(place, name, shelf.path(name), model_card(shelf.card(name), place, licence), draw_png(recipe, shelf.sampler), private))
+    address, is_new = hub.push(place, name, shelf.path(name), model_card(shelf.card(name), place, licence), draw_png(recipe, shelf.sampler), private)
+    print(address)
+    if not is_new:
+        typer.echo(
+            f"resgen: {place} has a {hub.CARD}, which stays as it is; where it is to be written anew, delete it there and push again.", err=True
+        )
 
 
 def model_card(card: "Card", place: str, licence: str = "") -> str:
@@ -141,24 +167,30 @@ def model_card(card: "Card", place: str, licence: str = "") -> str:
     from huggingface_hub import ModelCardData
 
     from resgen.card import plain
-    from resgen.hub import PICTURE
+    from resgen.hub import name_there
 
+    called = name_there(card.name)
     tags = ["image-generation", "resnet"]
     head = ModelCardData(license=licence or None, library_name="resgen", pipeline_tag="unconditional-image-generation", tags=tags)
     facts = "".join(f"| {plain(what)} | {plain(words)} |\n" for what, words in describe(card))
     figures = "".join(f"| {plain(name)} | {value:g} |\n" for name, value in card.metrics.items())
     measured = f"\n## Measured\n\n| figure | value |\n| --- | --- |\n{figures}" if figures else ""
     trained = "".join(f"\n{plain(moment)}:\n\n    {command.replace(chr(10), ' ')}\n" for moment, command in commands(card))
-    use = f'import resgen\n\nimages = resgen.load("{place}").render(resgen.Recipe(seeds=(0, 1, 2)))  # uint8 [3, R, R, 3]'
+    use = f'import resgen\n\nimages = resgen.load("{place}:{called}").render(resgen.Recipe(seeds=(0, 1, 2)))  # uint8 [3, R, R, 3]'
     return (
-        f"---\n{head.to_yaml()}\n---\n\n# {plain(card.name)}\n\n![{SAMPLE_SEEDS} images]({PICTURE})\n\n"
-        f"| | |\n| --- | --- |\n{facts}\n```python\n{use}\n```\n{measured}{trained}"
+        f"---\n{head.to_yaml()}\n---\n\n# {plain(card.name)}\n\n![{SAMPLE_SEEDS} images]({called}.png)\n\n"
+        f"| | |\n| --- | --- |\n{facts}\n{INSTALLING}\n\n```python\n{use}\n```\n{measured}{trained}"
     )
 
 
 def deploy(
     place: Place,
-    chosen: Annotated[list[str] | None, typer.Option("--checkpoint", help="A checkpoint that goes with it, again for more; default: all.")] = None,
+    chosen: Annotated[
+        list[str] | None, typer.Option("--checkpoint", help="The name of a checkpoint in --checkpoints, again for more; default: all.")
+    ] = None,
+    hardware: Annotated[
+        str, typer.Option(help="What a new Space runs on, by the Hub's name for it, such as zero-a10g; default: the Hub's own, cpu-basic.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go up, and stop.")] = False,
     private: Private = False,
     checkpoints: Folder = None,
@@ -167,7 +199,10 @@ def deploy(
     from resgen import hub
 
     shelf = library(checkpoints)
-    names = [shelf.card(name).name for name in chosen] if chosen else [card.name for card in shelf.cards()]
+    try:
+        names = [shelf.card(name).name for name in chosen] if chosen else [card.name for card in shelf.cards()]
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} Where it is elsewhere, name its folder with --checkpoints.") from error
     files = hub.space_files(Path.cwd(), shelf.folder, names)
     sizes = {name: len(content) if isinstance(content, bytes) else content.stat().st_size for name, content in files.items()}
     table = Table("file", "size", show_edge=False)
@@ -176,4 +211,4 @@ def deploy(
     Console().print(table)
     print(f"{len(files)} files, {decimal(sum(sizes.values()))}")
     if not dry_run:
-        print(hub.deploy(place, files, private))
+        print(hub.deploy(place, files, hardware, private))

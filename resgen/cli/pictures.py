@@ -1,7 +1,6 @@
 """Commands that draw: sample, dataset, render, walk, mix, explain, compare, invert, curate, direction."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,15 +21,17 @@ from resgen.cli.common import (
     options_of,
     progress,
 )
-from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Signature, StyleMix, Walk, finer_half, read_points
-from resgen.errors import CheckpointError, FileError, RecipeError, ResGenError
-from resgen.fields import read_numbers
+from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Signature, StyleMix, Walk, finer_half, read_link, read_points
+from resgen.errors import CheckpointError, FileError, RecipeError
+from resgen.fields import limits, read_numbers
+from resgen.processes import this_process
 from resgen.recipe import SEEDS, Recipe
 
 if TYPE_CHECKING:
     from resgen.library import Library
     from resgen.plates import Plate
 
+LINKS = "http://", "https://"  # what links begin with
 IMAGES_A_FILE = 1000  # of a data set
 SWEEP_STEPS = 7  # of a strip, where nobody has said how many
 
@@ -130,7 +131,8 @@ def sample(
     name = shelf.add(checkpoint)
     recipe = Recipe(checkpoint=name, **_with_all_classes(fields, name, shelf))
     if "columns" not in fields:
-        recipe = recipe.changed(columns=SWEEP_STEPS if recipe.sweep else min(100, max(8, round(recipe.points**0.5))))
+        most = int(limits(Recipe, "columns")[1])
+        recipe = recipe.changed(columns=SWEEP_STEPS if recipe.sweep else min(most, max(Recipe().columns, round(recipe.points**0.5))))
     _check_edits(recipe)
     if out:
         _check_size(recipe, shelf.card(name).arch.resolution)
@@ -156,7 +158,7 @@ def dataset(
     """Draw many images as arrays, 1,000 a file: images, seeds, labels, classes and the recipe. Goes on where it was broken off; `torchrun` shares the files out."""
     from resgen.sampler import pick_device
 
-    rank, processes, device = _place_of_process(pick_device(device))
+    rank, processes, device = this_process(pick_device(device))
     shelf = library(checkpoints, device)
     name = shelf.add(checkpoint)
     if first_seed + count > SEEDS:
@@ -171,17 +173,6 @@ def dataset(
         if not path.exists():
             drawn = recipe.changed(seeds=tuple(part))
             _write_arrays(_draw(drawn, shelf), drawn, shelf, path)
-
-
-def _place_of_process(device: str) -> tuple[int, int, str]:
-    """As torchrun tells it: which process this is, of how many, and its own device. Raises ResGenError."""
-    try:
-        rank, processes = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
-        if not 0 <= rank < processes:
-            raise ValueError("there is no such process")
-        return rank, processes, f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and processes > 1 else device
-    except (KeyError, ValueError) as error:
-        raise ResGenError("RANK, WORLD_SIZE and LOCAL_RANK do not say which process this is: start it by `torchrun`, or unset them.") from error
 
 
 def _with_all_classes(fields: dict[str, Any], name: str, shelf: "Library") -> dict[str, Any]:
@@ -208,8 +199,7 @@ def _check_size(recipe: Recipe, resolution: int) -> None:
     """Refuse a picture that would be too large before it is drawn for minutes. Raises RecipeError."""
     from resgen.grid import check_size
 
-    columns = recipe.points if len(recipe.classes) > 1 and not recipe.sweep else min(recipe.columns, recipe.count)
-    check_size(columns * resolution * recipe.scale, -(-recipe.count // columns) * resolution * recipe.scale)
+    check_size(recipe.across * resolution * recipe.scale, -(-recipe.count // recipe.across) * resolution * recipe.scale)
 
 
 def _check_edits(recipe: Recipe) -> None:
@@ -245,24 +235,31 @@ def _write_arrays(plate: "Plate", recipe: Recipe, shelf: "Library", path: Path) 
 
 
 def render(
-    recipe: Annotated[Path, typer.Argument(help="A picture or film made by ResGen, or a recipe as .json.")],
-    out: Annotated[Path, typer.Option(help="The picture, as PNG, or the film, as MP4, GIF or WebP.", callback=checked_place)],
+    recipe: Annotated[str, typer.Argument(help="A picture or film made by ResGen, a recipe as .json, or a link of the studio, in quotes.")],
+    out: Annotated[
+        Path, typer.Option(help="The picture, as PNG, or the film, as MP4, GIF or WebP; or .json, for the recipe alone.", callback=checked_place)
+    ],
     checkpoint: Annotated[str, typer.Option(help="Draw with this checkpoint in place of the recipe's.")] = "",
     device: Device = "auto",
     checkpoints: Folder = None,
 ) -> None:
-    """Draw a picture or film again from the recipe inside it."""
-    from resgen.notes import read_recipe
+    """Draw a picture or film again from the recipe inside it, or from a link."""
+    from resgen.files import write_atomically
+    from resgen.notes import read_recipe, sign
 
+    read, noted = (read_link(recipe), "") if recipe.startswith(LINKS) else read_recipe(recipe)
     shelf = library(checkpoints, device)
-    read, noted = read_recipe(recipe)
-    drawn = read.with_checkpoint(shelf.add(checkpoint)) if checkpoint else shelf.named(read)
+    drawn = read.with_checkpoint(shelf.add(checkpoint)) if checkpoint else read
+    if out.suffix.lower() == ".json":  # for which the checkpoint need not be here
+        write_atomically(out, sign(drawn, noted if drawn == read else "", indent=2).encode())
+        return
+    drawn = shelf.named(drawn)
     try:
         shelf.path(drawn.checkpoint)
     except CheckpointError as error:
         raise CheckpointError(f"{error} Where it is elsewhere, say --checkpoint and its file.") from error
     if not checkpoint or drawn.checkpoint == read.checkpoint:
-        _tell_of_others(recipe, drawn, noted, shelf)
+        _tell_of_others(Path(recipe), drawn, noted, shelf)
     _write(drawn, shelf, out)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from resgen.cli.common import Device
+from resgen.cli.common import Device, Folder, check_folder
 from resgen.errors import ResGenError
 from resgen.studio.memory import give_back
 
@@ -31,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def studio(
-    checkpoints: Annotated[Path | None, typer.Option(help="Folder with checkpoints; default: the shipped ones.")] = None,
+    checkpoints: Folder = None,
     device: Device = "auto",
     host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")] = None,
     port: Annotated[int | None, typer.Option(help="Default: the first free one from 7860.", min=0, max=65535)] = None,
@@ -51,6 +51,8 @@ def studio(
         raise ResGenError(
             "Whoever opens a public page could fill the disk with --allow-import; bring generators by `resgen import`, and leave it out."
         )
+    if not allow_import:  # which may begin with a folder that is not there yet
+        check_folder(checkpoints)
     budget = (PUBLIC if strangers else IMPORTING if allow_import else OWN).with_limits(limit or ())
 
     from resgen.studio.place import own_place

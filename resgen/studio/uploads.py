@@ -59,7 +59,7 @@ def _keep(path: Path, made: Checkpoint | None, target: Path) -> None:
 
 def _converted(path: Path, device: str, seconds: float) -> tuple[Checkpoint, str]:
     """The checkpoint made of a file, and what was assumed of it."""
-    name, told = own_name(path), list[str]()
+    name, told = own_name(path.stem), list[str]()
     try:
         made = import_file(path, name, ImportOptions(), device=device, tell=told.append, seconds=seconds)
     except OutputUnsaidError:
@@ -81,7 +81,7 @@ def _brought_before(path: Path, digest: str, library: Library) -> str | None:
 
 def _free_name(path: Path, library: Library) -> str:
     """The file's own name, and a number where another has it."""
-    words = own_name(path)
+    words = own_name(path.stem)
     names = (words if turn == 1 else f"{words}-{turn}" for turn in range(1, 10_000))
     taken = {name.lower() for name in library.names()}
     return next(name for name in names if NAME.fullmatch(name) and name.lower() not in taken)

@@ -4,7 +4,6 @@ In every other process torch only pretends to have one. There the library draws 
 against the visitor's day, so that a hand on a slider would soon be left without. Films are worth one.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from functools import lru_cache
@@ -31,7 +30,7 @@ def make_film(walk: Walk, library: Library, suffix: str) -> Work[bytes]:
     """A walk as a film that carries it, drawn with the GPU that is lent, where one is. Raises ResGenError."""
     if not LENT:
         return (yield from _write(walk, library.sampler(walk.checkpoint), suffix))
-    for told in _film(str(library.folder), json.dumps(walk.to_dict()), suffix):
+    for told in _film(str(library.folder), walk.to_json(), suffix):
         if isinstance(told, ResGenError):
             raise told
         if isinstance(told, bytes):

@@ -4,7 +4,6 @@ Each process takes an equal share of every batch. Batch-norm statistics, memorie
 so a step is the one that a single process would take.
 """
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from resgen.errors import ResGenError
+from resgen.processes import this_process
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,11 @@ class Team:
 
 def join(device: str) -> tuple[Team, str]:
     """This process's team, as `torchrun` tells it, and its own device. Raises ResGenError where they do not find each other."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    process = this_process(device)
+    if process.size == 1:
         return Team(), device
-    if device == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    if process.device != device:
+        device = process.device
         torch.cuda.set_device(device)
     try:
         distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
