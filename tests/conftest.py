@@ -22,6 +22,7 @@ from resgen.features import FeatureConfig, FeatureResNet, save_features
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.library import Library
 from resgen.sampler import Sampler
+from resgen.studio.importing import import_gradio
 
 CLASSES = ("disc", "square", "stripes")
 
@@ -31,13 +32,15 @@ settings.load_profile("resgen")
 torch.set_num_threads(1)  # of networks this small, threads do little but wait for one another
 
 
+import_gradio()  # before any test does, which would have it write the stubs of its components
+
 with_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
 
 # Of the browser tests, all but the longest, the longest first. They are begun last, by whoever is free: each process that drives a browser
 # starts an app.
 LATE = (
-    "test_links.py", "test_workbench.py", "test_screens.py", "test_imported.py", "test_work.py", "test_site.py", "test_choices.py", "test_drawing.py",
-    "test_history.py", "test_strangers.py",
+    "test_workbench.py", "test_screens.py", "test_drawing.py", "test_links.py", "test_site.py", "test_work.py", "test_imported.py", "test_history.py",
+    "test_choices.py", "test_strangers.py",
 )  # fmt: skip
 
 

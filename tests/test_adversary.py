@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -17,6 +19,16 @@ def look(images: torch.Tensor) -> list[torch.Tensor]:
 def coloured(labels: torch.Tensor) -> torch.Tensor:
     """Images [N, 3, 16, 16] whose class is a colour."""
     return torch.eye(3)[labels][:, :, None, None] + 0.3 * torch.randn(len(labels), 3, 16, 16)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def narrow() -> Iterator[None]:
+    """Heads of fewer channels, which learn as well what there is to learn here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resgen.train.adversary.MIXED", (8, 12, 16, 24))
+        patch.setattr("resgen.train.adversary.HEAD", 32)
+        patch.setattr("resgen.train.adversary.PROJECTED", 16)
+        yield
 
 
 @pytest.fixture(scope="module")

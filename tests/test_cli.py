@@ -506,8 +506,10 @@ def test_directions_are_not_sought_for_a_file_that_cannot_be_written(resgen: Com
 
 
 def test_each_command_tells_which_pictures_it_leaves_out(
-    resgen: Command, tiny_folder: Path, shapes_zip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    resgen: Command, tiny_folder: Path, shapes_zip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("resgen.train.directions.SAMPLES", 384)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = shutil.copytree(tiny_folder, tmp_path / "checkpoints")
     bad = shutil.copy(shapes_zip, tmp_path / "bad.zip")
     with zipfile.ZipFile(bad, "a") as archive:
@@ -516,7 +518,7 @@ def test_each_command_tells_which_pictures_it_leaves_out(
     (tmp_path / "t.csv").write_text("\n".join(["file,shade", *(f"{name},{place % 7}" for place, name in enumerate(names))]))
     judge = folder / "features" / "tiny.safetensors"
     for words in (
-        ["train-features", "--data", bad, "--epochs", 1, "--widths", "8,12,16", "--out", tmp_path / "judge.safetensors"],
+        ["train-features", "--data", bad, "--epochs", 1, "--widths", "8,12,16", "--thumbnails", 0, "--out", tmp_path / "judge.safetensors"],
         ["train", "--data", bad, "--features", judge, "--images", 4, "--batch", 4, "--group", 2, "--widths", "8,8,8", "--out", tmp_path / "run"],
         ["evaluate", "tiny", "--checkpoints", folder, "--data", bad, "--test-data", shapes_zip, "--judge", judge, "--samples", 100],
         ["name-directions", "tiny", "--checkpoints", folder, "--data", bad, "--attributes", tmp_path / "t.csv"],

@@ -21,7 +21,6 @@ from resgen.generator import GeneratorConfig
 from resgen.tensors import open_tensors
 from resgen.train.command import train_generator
 from resgen.train.config import TrainConfig
-from resgen.train.contest import FROZEN_STEPS
 from resgen.train.eyes_trainer import EyesTrainer
 from resgen.train.finish import to_checkpoint
 from resgen.train.parallel import Team
@@ -289,12 +288,13 @@ def test_what_is_missing_counts_more_than_what_is_a_little_off_everywhere(data: 
     assert gradient[:, :, 3, 5].norm() > 0.7 * gradient.norm(), "one pixel of 64"
 
 
-def test_an_adversary_comes_beside_the_pixels(data: ImageSet, parts: Parts, trained: Checkpoint) -> None:
+def test_an_adversary_comes_beside_the_pixels(data: ImageSet, parts: Parts, trained: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     """It and what its eyes see are told; while it is new, the generator waits."""
     torch.manual_seed(0)
+    monkeypatch.setattr("resgen.train.parts_trainer.FROZEN_STEPS", 3)
     config = replace(CONFIG, loss="parts+adversary")
     trainer = PartsTrainer(config, data, parts, FeatureResNet(FeatureConfig(3, (8, 12))), "cpu", "", Team(), trained)
-    before, told = copy.deepcopy(trainer.generator), [trainer.step() for _ in range(FROZEN_STEPS)]
+    before, told = copy.deepcopy(trainer.generator), [trainer.step() for _ in range(3)]
     assert all(torch.equal(a, b) for a, b in zip(before.parameters(), trainer.generator.parameters(), strict=True))
     assert told[0].keys() == {"pixels", "seen", "heads", "named"}
     trainer.step()

@@ -403,6 +403,7 @@ def test_eyes_can_be_a_pretrained_resnet50(shapes_zip: Path, tmp_path: Path, mon
     """All but its weights, which no test downloads."""
     torch.manual_seed(0)
     monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *_, **__: resnet50().state_dict())
+    monkeypatch.setattr(PretrainedResNet50, "side", 64)
     config = TrainConfig(data=(str(shapes_zip),), name="shapes", batch=4, group=4, images=4)
     path = train_generator(config, tmp_path, False, Path("resnet50"), "cpu", {}, "", lambda *_: None, lambda _: None)
     assert load_checkpoint(path).card.training["images_seen"] == 4
@@ -448,9 +449,9 @@ def test_two_processes_take_the_steps_of_one(shapes_zip: Path, eyes: Path, tmp_p
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # more would wait for one another
 
     def history(out: Path, train: Callable[[list[str]], object]) -> list[dict[str, str]]:
-        words = arguments(shapes_zip, eyes, out, 96)
+        words = arguments(shapes_zip, eyes, out, 64)
         words[words.index("--batch") + 1], words[words.index("--save-every") + 1] = "16", "16"
-        train([*words, "--guidance", "0.25", "--loss", "drift+adversary", "--drift-first", "48"])
+        train([*words, "--guidance", "0.25", "--loss", "drift+adversary", "--drift-first", "32"])
         with (out / "history.csv").open() as file:
             return list(csv.DictReader(file))
 
@@ -458,38 +459,29 @@ def test_two_processes_take_the_steps_of_one(shapes_zip: Path, eyes: Path, tmp_p
     one = history(tmp_path / "one", train_here)
     two = history(tmp_path / "two", lambda words: subprocess.run([words[0], *launcher, *words[1:]], check=True, capture_output=True))
     drift, heads = ([[float(row[name] or "nan") for row in rows] for rows in (two, one)] for name in ("drift", "heads"))
-    assert drift[0][:3] == pytest.approx(drift[1][:3], rel=1e-3)
+    assert drift[0][:2] == pytest.approx(drift[1][:2], rel=1e-3)
     # The namer drops units of each process's own choice.
-    assert heads[0][3:] == pytest.approx(heads[1][3:], rel=2e-2, nan_ok=True) and drift[0][3:] == pytest.approx(drift[1][3:], rel=2e-2, nan_ok=True)
+    assert heads[0][2:] == pytest.approx(heads[1][2:], rel=2e-2, nan_ok=True) and drift[0][2:] == pytest.approx(drift[1][2:], rel=2e-2, nan_ok=True)
 
 
-@pytest.mark.parametrize("damage", ["text", "half", "steps", "shape", "header"])
-def test_a_damaged_state_is_refused_in_one_sentence(shapes_zip: Path, eyes: Path, tmp_path: Path, damage: str) -> None:
+def test_a_state_whose_optimiser_does_not_fit_is_called_damaged(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
+    """Of what else may be damaged in it, see test_hostile.py."""
+    config = TrainConfig((str(shapes_zip),), "shapes", images=12, batch=12, group=4, widths=(8, 8, 8), loss="drift+adversary")
+
     def train(resume: bool) -> None:
-        config = TrainConfig((str(shapes_zip),), "shapes", images=12, batch=12, group=4, loss="drift+adversary")
         train_generator(config, tmp_path, resume, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)
 
     train(resume=False)
     path = tmp_path / "state.safetensors"
     with safe_open(path, "pt") as file:
-        header = json.loads(file.metadata()["resgen-training"])
-    tensors = load_file(path)
-    if damage == "text":
-        path.write_text("hello")
-    elif damage == "half":
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    else:
-        if damage == "steps":
-            header["steps"] = 1_000_000_000
-        elif damage == "shape":
-            tensors["heads.3.exp_avg"] = torch.zeros(5)
-        save_file(tensors, path, {"resgen-training": "[]" if damage == "header" else json.dumps(header)})
+        header = file.metadata()
+    save_file(load_file(path) | {"heads.3.exp_avg": torch.zeros(5)}, path, header)
     with pytest.raises(CheckpointError, match="damaged"):
         train(resume=True)
 
 
 def test_a_run_of_a_version_with_other_steps_is_not_called_damaged(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
-    config = TrainConfig((str(shapes_zip),), "shapes", images=12, batch=12, group=4)
+    config = TrainConfig((str(shapes_zip),), "shapes", images=12, batch=12, group=4, widths=(8, 8, 8))
     train_generator(config, tmp_path, False, eyes, "cpu", {}, "", lambda *_: None, lambda _: None)
     path = tmp_path / "state.safetensors"
     with safe_open(path, "pt") as file:

@@ -80,12 +80,13 @@ def serving(folder: Path, log: Path, *words: str) -> Iterator[App]:
     """The app over a folder of checkpoints, started with ``words``, once it answers."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     command = [sys.executable, "app.py", "--port", str(port), "--checkpoints", str(folder), *words]
-    with running(command, log, {"OMP_WAIT_POLICY": "PASSIVE"}) as process:
+    with running(command, log, {"OMP_WAIT_POLICY": "PASSIVE", "TMPDIR": str(log.parent)}) as process:
         try:
             wait_until_answers(process, url)
         except RuntimeError as error:
             pytest.fail(f"{error} It said: {log.read_text()}")
         yield App(url, process)
+        process.kill()  # test_public.py looks at how it ends by itself
 
 
 @pytest.fixture(scope="session")
@@ -246,7 +247,8 @@ def repainted(page: Page, act: Callable[[], object]) -> str:
     """Act, wait until the grid looks otherwise, whether or not a hand still holds what changes it, and return its pixels."""
     before = pixels(page)
     act()
-    page.wait_for_function("before => document.querySelector('#grid canvas[data-painted]').toDataURL() !== before", arg=before, timeout=PATIENCE)
+    script = "before => document.querySelector('#grid canvas[data-painted]').toDataURL() !== before"
+    page.wait_for_function(script, arg=before, timeout=PATIENCE, polling=100)  # to encode it takes a while
     return pixels(page)
 
 
@@ -382,6 +384,12 @@ def text(page: Page, control: str) -> Locator:
 def enter(box: Locator, value: str) -> None:
     box.fill(value)
     box.press("Enter")
+
+
+def set_steps(page: Page, steps: int) -> None:
+    """Of an inversion; a search that begins before the page has read them takes as many as usual."""
+    enter(number(page, "invert-steps"), str(steps))
+    expect(page.locator("#invert-steps input[type=range]")).to_have_value(str(steps))
 
 
 def choose_generator(page: Page, name: str) -> None:

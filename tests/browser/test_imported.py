@@ -12,7 +12,7 @@ from resgen.checkpoint import save_checkpoint
 from resgen.composite import Comparison, read_query
 from resgen.imports import import_file
 from resgen.recipe import Recipe
-from tests.browser.conftest import PATIENCE, Visit, choose, enter, number, open_tab, painted, redrawn, serving, shown, text, toast
+from tests.browser.conftest import PATIENCE, Visit, choose, enter, number, open_tab, painted, redrawn, serving, set_steps, shown, text, toast
 from tests.interop.states import their_file
 from tests.interop.test_files import nested_classes_that_run_code
 from tests.test_imports import asked_of
@@ -60,7 +60,7 @@ def test_an_imported_generator_is_played_on_every_screen(visit: Visit, url: str,
         redrawn(page, lambda: choose(page, "compare-names", name), "#compare-grid")
     redrawn(page, lambda: enter(text(page, "compare-seeds"), "7,8"), "#compare-grid")
     open_tab(page, "Invert")
-    enter(number(page, "invert-steps"), "20")
+    set_steps(page, 20)
     page.click("#invert-example")
     expect(page.locator("#invert-result")).to_contain_text("dB", timeout=PATIENCE)
 

@@ -32,6 +32,7 @@ from tests.browser.conftest import (
     pin,
     pixels,
     redrawn,
+    set_steps,
     settled,
     settled_beyond,
     shown,
@@ -43,7 +44,7 @@ from tests.browser.conftest import (
 def changed(page: Page, where: str, before: str) -> str:
     """Wait until the canvas of a grid or player shows something else."""
     script = "([where, before]) => document.querySelector(`${where} canvas[data-painted]`)?.toDataURL() !== before"
-    page.wait_for_function(script, arg=[where, before], timeout=60_000)
+    page.wait_for_function(script, arg=[where, before], timeout=PATIENCE, polling=100)  # to encode it takes a while
     return pixels(page, where)
 
 
@@ -213,7 +214,7 @@ def test_a_picture_is_found_again_and_can_be_pinned(visit: Visit, tmp_path: Path
     settled(page, 1)
     page.set_input_files("#invert-photo input[type=file]", path)
     expect(page.locator("#invert-photo")).to_contain_text("photo")
-    enter(number(page, "invert-steps"), "40")
+    set_steps(page, 40)
     page.click("#invert-find")
     page.wait_for_selector("#invert-grid canvas[data-painted]", timeout=180_000)
     expect(page.locator("#invert-result")).to_contain_text("dB", timeout=PATIENCE)
@@ -231,9 +232,10 @@ def test_a_picture_is_found_again_and_can_be_pinned(visit: Visit, tmp_path: Path
     assert np.abs(library.sampler("fruits").render(found)[0].astype(int) - target).mean() < 25, "what was found is near to what was given"
 
 
-def test_a_picture_of_its_own_is_found_in_sight_and_opened_in_explore(page: Page) -> None:
+def test_a_picture_of_its_own_is_found_in_sight_and_opened_in_explore(visit: Visit) -> None:
+    page = visit("?checkpoint=fruits")
     open_tab(page, "Invert")
-    enter(number(page, "invert-steps"), "60")
+    set_steps(page, 60)
     page.click("#invert-example")
     expect(page.locator("#invert-grid .rg-columns span").last).to_have_text("closest so far", timeout=60_000)
     expect(page.locator("#invert-result")).to_contain_text("dB", timeout=120_000)
@@ -244,10 +246,11 @@ def test_a_picture_of_its_own_is_found_in_sight_and_opened_in_explore(page: Page
     redrawn(page, lambda: enter(number(page, "direction-1"), "2"))
 
 
-def test_what_was_found_of_a_picture_goes_with_it(page: Page, tmp_path: Path) -> None:
+def test_what_was_found_of_a_picture_goes_with_it(visit: Visit, tmp_path: Path) -> None:
+    page = visit("?checkpoint=fashion-mnist")
     Image.new("RGB", (40, 40), "red").save(tmp_path / "photo.png")
     open_tab(page, "Invert")
-    enter(number(page, "invert-steps"), "20")
+    set_steps(page, 20)
     page.click("#invert-example")
     expect(page.locator("#invert-result")).to_contain_text("dB", timeout=120_000)
     expect(page.locator("#invert-curve")).to_be_visible()

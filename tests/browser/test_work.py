@@ -21,6 +21,7 @@ from tests.browser.conftest import (
     open_tab,
     redrawn,
     routed,
+    set_steps,
     shown,
     toast,
     unfold,
@@ -70,7 +71,7 @@ def inversion(visit: Visit, folder: Path) -> Page:
     open_tab(page, "Invert")
     page.set_input_files("#invert-photo input[type=file]", folder / "photo.png")
     expect(page.locator("#invert-photo")).to_contain_text("photo")
-    enter(number(page, "invert-steps"), "1000")
+    set_steps(page, 1000)
     page.click("#invert-find")
     expect(page.locator("#invert-result")).to_contain_text("Searching with fruits, steps")
     return page
@@ -133,6 +134,7 @@ def test_cancel_ends_a_film_of_which_the_server_has_not_heard_yet(visit: Visit, 
         route.continue_()
     if late:
         expect(page.locator(told)).to_contain_text("Drawing frames")
+        until(lambda: bool(page.evaluate("true") and cancelling), 20)
     for route in cancelling:
         route.continue_()
     expect(page.locator(told)).to_contain_text("Cancelled")
