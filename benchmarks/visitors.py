@@ -5,8 +5,7 @@
 
 Starts the studio as for strangers. First one visitor asks for pictures, each once the last is there, then as many as are asked for do; every picture
 must be the one that is drawn of its recipe alone. What of the processor the studio used meanwhile says how much more there could have been. With
---replicas several copies stand behind nginx, set up as in docs/host-it.md; all visitors come from one address here, so it tells them apart by a
-header. Ends with status 1 where a picture is another one.
+--replicas several copies stand behind nginx, set up as in docs/host-it.md. Ends with status 1 where a picture is another one.
 """
 
 import argparse
@@ -41,14 +40,17 @@ events {}
 http {
     access_log off;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    map $cookie_resgen $resgen_visitor { "" $remote_addr; default $cookie_resgen; }
+    map "$uri $cookie_resgen" $resgen_cookie { "/ " "resgen=$request_id; Path=/; HttpOnly; SameSite=Lax"; }
     upstream resgen {
-        hash $http_x_forwarded_for;
+        hash $resgen_visitor consistent;
         SERVERS
     }
     server {
         listen 127.0.0.1:PORT;
         location / {
             proxy_pass http://resgen/;
+            add_header Set-Cookie $resgen_cookie;
             proxy_http_version 1.1;
             proxy_set_header Host $http_host;
             proxy_buffering off;
@@ -69,7 +71,7 @@ class Place:
 
     def visitor(self, number: int) -> Visitor:
         visitor = Visitor(self.url, f"visitor{number}")
-        visitor.web.headers["X-Forwarded-For"] = f"10.0.0.{number}"
+        visitor.web.get("/")  # the page, with which nginx gives a cookie
         return visitor
 
     def processor_seconds(self) -> float:

@@ -40,6 +40,34 @@ def test_strangers_have_their_own_limits_and_each_can_be_set(
     assert held == [replace(budget, images=7)]
 
 
+class Launched:
+    """What the command asks of an app, without a server."""
+
+    local_url, server_port = "http://localhost:8000/", 8000
+
+    def launch(self, **_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("words", "outside", "told"),
+    [("--host 0.0.0.0", "127.0.0.1", ["http://127.0.0.1:8000/"]), ("--host 0.0.0.0", "255.255.255.255", []), ("", "127.0.0.1", [])],
+)
+def test_a_studio_for_the_network_says_the_address_that_others_open(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, outside: str, told: list[str]
+) -> None:
+    """Which a machine without a network has not."""
+    monkeypatch.setattr("resgen.cli.studio.OUTSIDE", (outside, 9))
+    monkeypatch.setattr("resgen.studio.app.build_on", lambda *_: Launched())
+    monkeypatch.setattr("resgen.cli.studio._wait_for_the_end", lambda: None)
+    monkeypatch.setattr("resgen.cli.studio._close", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        main(f"studio {words} --checkpoints {tiny_folder} --device cpu".split())
+    first, *more = capsys.readouterr().out.splitlines()
+    assert not ended.value.code and "http://localhost:8000/" in first
+    assert [part for line in more for part in line.split() if part.startswith("http")] == told
+
+
 COUNT = """
 import ast
 from resgen.studio.importing import import_gradio

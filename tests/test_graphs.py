@@ -125,6 +125,26 @@ def test_what_was_left_and_what_nobody_asks_for_goes(made: Graphs, monkeypatch: 
     assert {*shared.iterdir()} == {folder, made.folder("plain"), old[0], shared / ".under-way"}
 
 
+@pytest.mark.parametrize("told", ["", "{}", '{"checkpoints": []}', '{"checkpoints": [{}]}'])
+def test_an_export_that_left_something_else_is_told_as_one_that_failed(
+    renderer: Renderer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, told: str
+) -> None:
+    """And not begun again by every page that asks."""
+
+    def odd(_: Path, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "site.json").write_text(told)
+
+    made = Graphs(renderer)
+    monkeypatch.setattr(made, "_export", odd)
+    with caplog.at_level(logging.ERROR, "resgen.requests"):
+        assert made.folder("tiny") is None
+        until(lambda: not made._writing, 30)
+        with pytest.raises(CheckpointError, match="cannot be drawn in a page"):
+            made.folder("tiny")
+    assert len(caplog.records) == 1 and os.listdir(cache_folder() / "drawing") == []
+
+
 FIND = "import os, sys; from importlib.util import find_spec; sys.exit(os.pathsep.join([find_spec('resgen').origin, *sys.path]))"
 
 

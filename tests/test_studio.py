@@ -23,7 +23,7 @@ from resgen.budget import OWN
 from resgen.card import Card
 from resgen.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, read_dict
-from resgen.errors import RecipeError, ResGenError
+from resgen.errors import CheckpointError, RecipeError, ResGenError
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.latents import Points
 from resgen.library import Library
@@ -192,6 +192,13 @@ def test_a_card_is_told_with_each_stage_of_its_training(tiny_folder: Path) -> No
     assert "    resgen train\n    # from image 5 on\n    resgen train --resume" in told
 
 
+def test_a_card_is_told_with_where_its_generator_comes_from_as_text_alone(tiny_folder: Path) -> None:
+    card = load_checkpoint(tiny_folder / "tiny.safetensors").card
+    told = describe_fully(replace(card, source={"file": "<b>net</b>.pth", "kind": "[dcgan](x)"}), 1000)
+    assert r"**Imported**: &lt;b&gt;net&lt;\/b&gt;\.pth (\[dcgan\]\(x\))." in told
+    assert "Imported" not in describe_fully(card, 1000)
+
+
 def test_nothing_is_kept_of_an_ending_that_no_film_has(tiny_folder: Path) -> None:
     """Which a stranger may write a million letters of."""
     renderer = Renderer(Library(tiny_folder, "cpu"))
@@ -312,6 +319,22 @@ def test_of_large_images_at_the_ends_of_directions_no_more_are_kept_than_are_dra
     monkeypatch.setattr(renderer_module, "thumbnail", lambda image: told.append("small") or small(image))
     assert len(renderer.ends(Recipe(checkpoint="tiny", seeds=(1,)), ["pc1", "pc2"], 2.0)["captions"]) == 4
     assert told == ["draw", "small", "small"] * 2
+
+
+def test_a_search_that_cannot_begin_does_not_go_on_saying_that_it_searches(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer = Renderer(Library(tiny_folder, "cpu"))
+    with gr.Blocks() as demo:
+        screen = Studio(renderer, demo).invert
+    told = list[Any]()
+
+    def fail(_: str) -> None:
+        raise CheckpointError("It is damaged.")
+
+    monkeypatch.setattr(renderer.library, "features", fail)
+    with pytest.raises(CheckpointError, match="damaged"):
+        for updates in screen.find_latent({screen.checkpoint: "tiny", screen.steps: 20, screen.example_seed: 1}):
+            told.append(updates[screen.result])
+    assert told == ["Searching ...", "Not finished."]
 
 
 def test_long_work_ends_where_its_words_are_not_asked_for_any_more() -> None:

@@ -4,8 +4,9 @@ import logging
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from resgen.studio.renderer import Renderer
 
 GRACE = 4.0  # seconds that requests under way are given to end
+EVERYWHERE = "0.0.0.0"
+OUTSIDE = ("192.0.2.1", 9)  # an address that nobody has (RFC 5737)
 TIDY_SECONDS = 10  # between two times that memory is given back, a fiftieth of a second each
 
 
@@ -74,8 +77,18 @@ def studio(
             address = f"{host or '127.0.0.1'}:{port or '7860-7959'}"
             raise ResGenError(f"{address} is taken or cannot be listened on; choose another --port or --host.") from error
         typer.echo(f"Running on local URL: {demo.local_url}" + ("" if strangers else " (open it in a browser; --share adds a public link)"))
+        if host == EVERYWHERE and (found := _address_here()):
+            typer.echo(f"In this network: http://{found}:{demo.server_port}/ (open it so yourself, and its links open on other devices too)")
         _wait_for_the_end()
         _close(demo, renderer, place)
+
+
+def _address_here() -> str:
+    """This machine's address in its network, '' where it is in none: the one that it would send from; nothing is sent."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+        way.connect(OUTSIDE)
+        return way.getsockname()[0]
+    return ""
 
 
 @contextmanager

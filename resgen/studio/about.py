@@ -105,6 +105,8 @@ def describe_fully(card: Card, weights: int) -> str:
         f"## {plain(card.name)}",
         f"{weights / 1e6:.1f} million weights in {card.blocks_in_words}, {side} x {side} pixels.",
     ]
+    if source := card.source:
+        lines.append(f"**Imported**: {plain(source.get('file', '?'))} ({plain(source.get('kind', '?'))}).")
     if data.get("name"):
         author, licence = plain(data.get("author", "not stated")), plain(data.get("licence", "not stated"))
         lines.append(f"**Data**: {plain(data['name'])}, {data.get('images', 0):,} images; author: {author}; licence: {licence}.")

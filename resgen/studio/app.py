@@ -183,7 +183,7 @@ class Studio:
     def open_file(self, file: Any, narrow: bool) -> Updates:
         """Open a picture or film made by ResGen on the screen that made it; a generator, where the host takes it, in Explore."""
         path = uploaded(file, "There is no file; choose one.")
-        if self.allow_import and path.suffix.lower() in READ:
+        if path.suffix.lower() in READ:
             return self.open_generator(path, narrow)
         recipe, noted = read_recipe(path)
         recipe = self.library.named(recipe)
@@ -192,7 +192,12 @@ class Studio:
         return self.show(recipe)
 
     def open_generator(self, path: Path, narrow: bool) -> Updates:
-        """Keep a generator that a visitor brings, and open it."""
+        """Keep a generator that a visitor brings, and open it. Raises RecipeError where the host takes none."""
+        if not self.allow_import:
+            raise RecipeError(
+                f"{path.name} seems to be a generator, and this page takes pictures and films alone: start your own with "
+                f"resgen studio --allow-import, or make it a checkpoint with resgen import {path.name}."
+            )
         if path.stat().st_size > LARGE:
             inform(f"{path.name} is being read, which takes a minute.")
         name, told = keep_upload(path, self.library, self.seconds)

@@ -81,7 +81,7 @@ class Graphs:
                     return  # its file was replaced meanwhile: who asks again asks for another one
                 shutil.rmtree(folder, ignore_errors=True)  # what somebody cleared a part of
                 made.rename(folder)
-        except (OSError, CheckpointError) as error:
+        except Exception as error:  # nobody looks at what the writer's thread raises
             if not _is_whole(folder) and not self._renderer.turns.stopped:  # else another studio was sooner, or this one ends
                 note_failure("graphs", error)
                 with self._choosing:
