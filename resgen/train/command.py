@@ -23,7 +23,7 @@ from resgen.train.config import TrainConfig
 from resgen.train.eyes_trainer import EyesTrainer
 from resgen.train.finish import to_checkpoint
 from resgen.train.initial_weights import inherited
-from resgen.train.loop import check_run, run
+from resgen.train.loop import check_run, run, take_up
 from resgen.train.parallel import Team, join, leave
 from resgen.train.parts import read_parts
 from resgen.train.parts_trainer import PartsTrainer
@@ -57,7 +57,6 @@ def train_generator(
     tell = report if team.leads else lambda _: None
     with _own_place(out, config.name) if team.leads else nullcontext(), _told_if_stopped(out, tell):
         trainer, data = _prepare(config, out, resume, features, device, team, command)
-        tell(_describe(data))
         path = _run(trainer, data, out, dataset, progress, tell)
     leave()
     return path
@@ -133,11 +132,13 @@ def _run(trainer: Trainer, data: ImageSet, out: Path, dataset: dict[str, Any], p
     def on_milestone(seconds: float) -> None:
         save_checkpoint(to_checkpoint(trainer, dataset, seconds / 3600), out / SNAPSHOTS / config.name / f"{trainer.images_seen}.safetensors")
 
+    rows = take_up(trainer, out)
+    report(_describe(data))
     if trainer.team.leads:
-        run(trainer, out, on_step, on_save, on_milestone)
+        run(trainer, out, rows, on_step, on_save, on_milestone)
         report(f"Wrote {path}")
     else:
-        run(trainer, out, *[lambda *_: None] * 3)
+        run(trainer, out, rows, *[lambda *_: None] * 3)
     return path
 
 

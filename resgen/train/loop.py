@@ -16,17 +16,17 @@ MILESTONES = tuple(1000 * 4**power for power in range(8))  # images after which 
 def run(
     trainer: Trainer,
     out: Path,
+    rows: list[dict[str, Any]],
     on_step: Callable[[int, dict[str, float], float], None],
     on_save: Callable[[list[dict[str, Any]]], None],
     on_milestone: Callable[[float], None],
 ) -> None:
-    """Train to ``config.images``, saving into ``out``; where that holds a run, it is taken up.
+    """Train to ``config.images``, saving into ``out``; ``rows``: the history so far, as `take_up` gives it.
 
     ``on_step`` is told images seen, losses and images per second; ``on_save`` the history;
     ``on_milestone`` the seconds of training, when the images seen pass one of `MILESTONES`. Where a loss or a weight is not finite, the run
     goes back to its last save. Raises ResGenError.
     """
-    rows = _begin(trainer, out)
     if trainer.images_seen >= trainer.config.images:
         on_save(rows)  # nothing is left to train, but the checkpoint may be written anew
     before, started, since_save = rows[-1]["seconds"] if rows else 0.0, time.monotonic(), time.monotonic()
@@ -74,7 +74,7 @@ def check_run(out: Path, name: str, resume: bool) -> None:
         raise CheckpointError(f"{out} lacks {STATE}, the state of its run: begin another in another --out, with its checkpoint as --init.")
 
 
-def _begin(trainer: Trainer, out: Path) -> list[dict[str, Any]]:
+def take_up(trainer: Trainer, out: Path) -> list[dict[str, Any]]:
     """Take up the run in ``out`` if there is one; the rows of its history. Raises CheckpointError."""
     if not (out / STATE).exists():
         return []
