@@ -22,7 +22,7 @@ from resgen.features import FeatureConfig, FeatureResNet, save_features
 from resgen.generator import GeneratorConfig, ResNetGenerator
 from resgen.library import Library
 from resgen.sampler import Sampler
-from resgen.studio.importing import import_gradio
+from resgen.studio.gradio_patches import import_gradio
 
 CLASSES = ("disc", "square", "stripes")
 

@@ -70,7 +70,7 @@ def test_a_studio_for_the_network_says_the_address_that_others_open(
 
 COUNT = """
 import ast
-from resgen.studio.importing import import_gradio
+from resgen.studio.gradio_patches import import_gradio
 read, parsed = ast.parse, []
 ast.parse = lambda text, *others, **more: parsed.append(text) or read(text, *others, **more)
 import_gradio()

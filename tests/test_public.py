@@ -36,12 +36,13 @@ from resgen.cli.studio import GRACE
 from resgen.curate import CONFIDENCE
 from resgen.errors import RecipeError, ResGenError
 from resgen.recipe import Recipe
-from resgen.studio import guard, place
+from resgen.studio import guard, temp_folder
 from resgen.studio.app import build
-from resgen.studio.guard import COMING, SILENT_SECONDS, SLOWEST, UNREAD_SECONDS, Body, Reserved, _forget_unread, bound_queue, check_disk
+from resgen.studio.guard import COMING, SILENT_SECONDS, SLOWEST, Body, Reserved, check_disk
 from resgen.studio.page import friendly
-from resgen.studio.place import own_place
+from resgen.studio.queueing import UNREAD_SECONDS, _forget_unread, bound_queue
 from resgen.studio.renderer import Renderer
+from resgen.studio.temp_folder import own_place
 from resgen.studio.turns import Turns
 from resgen.work import Work, finish
 from tests.conftest import until
@@ -593,15 +594,15 @@ def test_what_is_refused_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture
 
 def test_what_a_killed_studio_left_is_cleared_and_what_another_uses_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    left, other = tmp_path / f"{place.PREFIX}left", tmp_path / "resgen-other"
+    left, other = tmp_path / f"{temp_folder.PREFIX}left", tmp_path / "resgen-other"
     for folder in (left, other):
         folder.mkdir()
-        (folder / place.LOCK).touch()
+        (folder / temp_folder.LOCK).touch()
         (folder / "film.mp4").touch()
     with own_place() as mine:
         assert not left.exists() and other.exists() and tempfile.gettempdir() == str(mine) == os.environ["GRADIO_TEMP_DIR"]
         Path(tempfile.mkdtemp(), "x").touch()
-        place._clear_left(tmp_path)
+        temp_folder._clear_left(tmp_path)
         assert mine.exists(), "it is in use"
     assert sorted(tmp_path.iterdir()) == [other] and "GRADIO_TEMP_DIR" not in os.environ
 
@@ -609,7 +610,7 @@ def test_what_a_killed_studio_left_is_cleared_and_what_another_uses_is_not(tmp_p
 def test_without_locks_a_place_is_made_under_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows, which moves no folder in which a file is open, and tells nobody which folders are in use."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(place, "fcntl", None)
+    monkeypatch.setattr(temp_folder, "fcntl", None)
     rename = Path.rename
 
     def rename_free(folder: Path, target: Path) -> Path:
@@ -619,8 +620,8 @@ def test_without_locks_a_place_is_made_under_its_own_name(tmp_path: Path, monkey
 
     monkeypatch.setattr(Path, "rename", rename_free)
     with own_place() as mine:
-        assert [*tmp_path.iterdir()] == [mine] and mine.name.startswith(place.PREFIX)
-        place._clear_left(tmp_path)
+        assert [*tmp_path.iterdir()] == [mine] and mine.name.startswith(temp_folder.PREFIX)
+        temp_folder._clear_left(tmp_path)
         assert mine.exists(), "it is in use"
     assert not any(tmp_path.iterdir())
 

@@ -58,12 +58,12 @@ def studio(
         check_folder(checkpoints)
     budget = (PUBLIC if strangers else IMPORTING if allow_import else OWN).with_limits(limit or ())
 
-    from resgen.studio.place import own_place
+    from resgen.studio.temp_folder import own_place
 
     with _logging(logging.INFO if strangers else logging.ERROR), own_place() as place:
         from resgen.library import SHIPPED, Library
         from resgen.studio import zerogpu
-        from resgen.studio.importing import import_gradio
+        from resgen.studio.gradio_patches import import_gradio
 
         import_gradio()  # here, since it makes a folder
         from resgen.studio.app import build_on

@@ -25,7 +25,7 @@ from resgen.files import write_atomically
 from resgen.invert import invert as search
 from resgen.invert import load_photo
 from resgen.recipe import CALLED, Recipe, enlargement, parse_seeds
-from resgen.studio.guard import PAGE, check_disk
+from resgen.studio.guard import DISK_BLOCK, check_disk
 from resgen.studio.page import LONG, RENDER, friendly, uploaded
 from resgen.studio.renderer import Renderer
 from resgen.words import follow
@@ -64,7 +64,7 @@ class Api:
         with self._handing:
             while self._handed and time.monotonic() - self._handed[0][0] > HANDED_SECONDS:
                 shutil.rmtree(self._handed.popleft()[1].parent, ignore_errors=True)
-        check_disk(self.renderer.budget, PAGE)
+        check_disk(self.renderer.budget, DISK_BLOCK)
         data = make()
         check_disk(self.renderer.budget, len(data))
         path = Path(tempfile.mkdtemp(dir=self._folder.name)) / name

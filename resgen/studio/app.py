@@ -27,8 +27,7 @@ from resgen.studio.api import add_api
 from resgen.studio.compare import CompareScreen
 from resgen.studio.drawing import Drawing
 from resgen.studio.explore import Explore
-from resgen.studio.front import Front
-from resgen.studio.guard import Guard, asker_left, bound_queue
+from resgen.studio.guard import Guard
 from resgen.studio.invert import InvertScreen
 from resgen.studio.mix import MixScreen
 from resgen.studio.page import (
@@ -49,6 +48,8 @@ from resgen.studio.page import (
     uploaded,
     warn,
 )
+from resgen.studio.page_head import PageHead
+from resgen.studio.queueing import asker_left, bound_queue
 from resgen.studio.renderer import Renderer
 from resgen.studio.uploads import keep_upload
 from resgen.studio.values import check_values
@@ -280,7 +281,7 @@ def _launch_options(renderer: Renderer, demo: gr.Blocks) -> dict[str, Any]:
         "enable_monitoring": False,
         "state_session_capacity": SESSIONS_KEPT,
         "app_kwargs": {
-            "middleware": [Middleware(Guard, budget=renderer.budget, names=names), Middleware(Front, library=renderer.library)],
+            "middleware": [Middleware(Guard, budget=renderer.budget, names=names), Middleware(PageHead, library=renderer.library)],
             "routes": Drawing(renderer).routes(),
         },
     }

@@ -13,7 +13,7 @@ from gradio.components.api_component import Api
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like
 
 from resgen.errors import RecipeError, ResGenError
-from resgen.studio.guard import put_in_place
+from resgen.studio.gradio_patches import put_in_place
 from resgen.studio.page import message
 
 FARTHEST = 2.0**63  # of a number, either way

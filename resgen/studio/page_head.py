@@ -29,7 +29,7 @@ Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 
-class Front:
+class PageHead:
     """An ASGI middleware: the page says in its head what its link shows (ogp.me), with a picture of it."""
 
     def __init__(self, app: Any, library: Library) -> None:
