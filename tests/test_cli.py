@@ -480,7 +480,7 @@ def test_what_the_hub_keeps_is_not_written_to(
 ) -> None:
     kept = Path(shutil.copy(tiny_folder / "tiny.safetensors", tmp_path))
     before = kept.read_bytes()
-    monkeypatch.setattr("resgen.library.fetch", lambda source: kept)
+    monkeypatch.setattr("resgen.library.fetch", lambda *_: kept)
     made = resgen(*words.split())
     assert made.returncode == 2 and f"copy {kept} into a folder of your own" in made.stderr and kept.read_bytes() == before
 

@@ -131,7 +131,7 @@ def server(repositories: dict[str, dict[str, bytes]]) -> Iterator[ThreadingHTTPS
 def environment(server: ThreadingHTTPServer, tmp_path: Path) -> dict[str, str]:
     """That of a process that knows this Hub alone: the client reads its settings when it is imported."""
     settings = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "kept"), "HF_HUB_DISABLE_TELEMETRY": "1"}
-    settings["HF_HUB_DISABLE_XET"] = "1"  # large files go as Git LFS sends them
+    settings |= {"HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1"}  # large files go as Git LFS sends them
     return {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "HF_TOKEN": "hf_x", **settings}
 
 

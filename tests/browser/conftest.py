@@ -80,7 +80,7 @@ def serving(folder: Path, log: Path, *words: str) -> Iterator[App]:
     """The app over a folder of checkpoints, started with ``words``, once it answers."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     command = [sys.executable, "app.py", "--port", str(port), "--checkpoints", str(folder), *words]
-    with running(command, log, {"OMP_WAIT_POLICY": "PASSIVE", "TMPDIR": str(log.parent)}) as process:
+    with running(command, log, {"OMP_NUM_THREADS": str(os.cpu_count()), "OMP_WAIT_POLICY": "PASSIVE", "TMPDIR": str(log.parent)}) as process:
         try:
             wait_until_answers(process, url)
         except RuntimeError as error:
