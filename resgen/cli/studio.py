@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from resgen.studio.renderer import Renderer
 
 GRACE = 4.0  # seconds that requests under way are given to end
-EVERYWHERE = "0.0.0.0"  # nosec B104: what a person may say
+EVERYWHERE = "0.0.0.0"  # what --host may be; nothing is bound to it here  # nosec B104
 OUTSIDE = ("192.0.2.1", 9)  # an address that nobody has (RFC 5737)
 TIDY_SECONDS = 10  # between two times that memory is given back, a fiftieth of a second each
 
