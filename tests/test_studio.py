@@ -321,7 +321,7 @@ def test_of_large_images_at_the_ends_of_directions_no_more_are_kept_than_are_dra
     assert told == ["draw", "small", "small"] * 2
 
 
-def test_a_search_that_cannot_begin_does_not_go_on_saying_that_it_searches(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_cannot_begin_does_not_say_that_it_searches(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     renderer = Renderer(Library(tiny_folder, "cpu"))
     with gr.Blocks() as demo:
         screen = Studio(renderer, demo).invert
@@ -334,7 +334,7 @@ def test_a_search_that_cannot_begin_does_not_go_on_saying_that_it_searches(tiny_
     with pytest.raises(CheckpointError, match="damaged"):
         for updates in screen.find_latent({screen.checkpoint: "tiny", screen.steps: 20, screen.example_seed: 1}):
             told.append(updates[screen.result])
-    assert told == ["Searching ...", "Not finished."]
+    assert not told
 
 
 def test_long_work_ends_where_its_words_are_not_asked_for_any_more() -> None:

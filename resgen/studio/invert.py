@@ -32,7 +32,6 @@ from resgen.studio.page import (
     watched,
 )
 from resgen.studio.renderer import GridView, Renderer
-from resgen.work import Work
 
 Near = tuple[np.ndarray, Recipe]  # an image uint8 [R, R, 3], and what draws it
 
@@ -137,9 +136,10 @@ class InvertScreen:
     def find_latent(self, values: Values) -> Iterator[Updates]:
         self.renderer.check_search(values[self.checkpoint], values[self.steps])
         target, name = self.target(values), values[self.checkpoint]
+        sampler, features = self.library.sampler(name), self.library.features(name)  # first: what cannot be read has not been searched with
         yield {**self._nothing_found(), self.result: "Searching ...", self.view: self._beside(target, f"to be drawn by {name}")}
         latest = list[Near]()
-        work = self._search(target, name, int(values[self.steps]), latest)
+        work = invert(target, sampler, features, int(values[self.steps]), watch=lambda *near: latest.append(near))
         for told in watched(self.renderer.turns.share(work), f"Searching with {name}, steps"):
             if isinstance(told, Inversion):
                 yield self.show_found(target, told)
@@ -147,11 +147,6 @@ class InvertScreen:
                 near = latest[-1] if latest else None
                 yield {self.result: told, self.view: self._beside(target, f"to be drawn by {name}", near)}
                 del latest[:-1]
-
-    def _search(self, target: np.ndarray, name: str, steps: int, seen: list[Near]) -> Work[Inversion]:
-        """The search, and what it needs: what goes wrong with reading that is told as what goes wrong with searching."""
-        sampler, features = self.library.sampler(name), self.library.features(name)
-        return (yield from invert(target, sampler, features, steps, watch=lambda *near: seen.append(near)))
 
     def show_found(self, target: np.ndarray, found: Inversion) -> Updates:
         """The picture beside what the generator draws, and how near it came."""
