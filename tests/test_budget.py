@@ -62,8 +62,8 @@ def test_a_render_takes_no_more_memory_than_it_may(tiny_folder: Path) -> None:
         lambda renderer: renderer.view(ONE),
         lambda renderer: renderer.single_images([ONE]),
         lambda renderer: renderer.film(FILM, ".gif"),
-        lambda renderer: renderer.check_looking("tiny", 1),
-        lambda renderer: renderer.check_search("tiny", 1),
+        lambda renderer: renderer.costs.check_looking("tiny", 1),
+        lambda renderer: renderer.costs.check_search("tiny", 1),
     ],
 )
 def test_whatever_draws_takes_no_more_memory_than_it_may(tiny_folder: Path, asks: Callable[[Renderer], object]) -> None:
@@ -89,7 +89,7 @@ def test_each_limit_is_tried() -> None:
 
 def test_no_more_is_looked_through_than_may_be(tiny_folder: Path) -> None:
     renderer = Renderer(Library(tiny_folder, "cpu"), replace(OWN, candidates=30))
-    for ask_for in (renderer.check_looking, renderer.check_search):
+    for ask_for in (renderer.costs.check_looking, renderer.costs.check_search):
         ask_for("tiny", 30)
         with pytest.raises(RecipeError, match="at most 30 are possible here"):
             ask_for("tiny", 31)

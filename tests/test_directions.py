@@ -105,7 +105,9 @@ def test_directions_of_very_many_classes_are_tried_on_as_many_seeds(monkeypatch:
     many = untrained("many", 0, tuple(f"c{i}" for i in range(160)))
     told = list[tuple[int, int]]()
     _, faith = name_directions(many, {"warmth": MEASURES["warmth"]}, lambda *how_far: told.append(how_far))
-    assert faith.keys() == {"warmth"} and told == [(0, 1), (1, 1)]
+    assert faith.keys() == {"warmth"}
+    done, totals = zip(*told, strict=True)
+    assert sorted(done) == list(done) and done[0] <= 8 < done[-1] == totals[0] and len(set(totals)) == 1  # told from the first batch on
 
 
 def test_measures_of_drawn_shapes() -> None:

@@ -28,11 +28,11 @@ def web(tiny_folder: Path) -> Iterator[httpx.Client]:
 
 
 class Head(HTMLParser):
-    """The metas of a page by their names, and whether a script's own words come before those that are fetched."""
+    """The metas of a page by their names, whether each script is fetched, in their order, and what scripts show to be allowed."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.metas, self.scripts = dict[str, str](), list[bool]()
+        self.metas, self.scripts, self.nonces = dict[str, str](), list[bool](), set[str | None]()
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -42,6 +42,7 @@ class Head(HTMLParser):
             self.metas[name] = told.get("content") or ""
         if tag == "script":
             self.scripts.append("src" in told)
+            self.nonces.add(told.get("nonce"))
 
 
 def head(web: httpx.Client, query: str) -> Head:
@@ -112,3 +113,13 @@ def test_a_link_that_says_nothing_true_changes_no_page(web: httpx.Client, query:
     assert page.metas["og:title"] == "ResGen" and page.metas.keys() == plain.metas.keys() and page.scripts == plain.scripts
     refused = web.get(page.metas["og:image"])
     assert refused.status_code in (404, 422) and refused.json()["detail"].endswith(".")
+
+
+def test_a_page_runs_the_scripts_that_came_with_it_alone(web: httpx.Client) -> None:
+    nonces = list[str]()
+    for _ in range(2):
+        answer = web.get(f"/?{LINK}")
+        [nonce] = Head(answer.text).nonces
+        assert nonce and f"'nonce-{nonce}'" in answer.headers["content-security-policy"]
+        nonces.append(nonce)
+    assert nonces[0] != nonces[1], "whoever has seen one page could write a script for another"

@@ -382,15 +382,22 @@ def test_an_upload_that_does_not_come_on_is_ended_and_gives_its_room_back(
     served: gr.Blocks, monkeypatch: pytest.MonkeyPatch, bytes_each: int
 ) -> None:
     """Also one that comes by single bytes, so as never to be silent."""
+    taken = list[int]()
+
+    class Watched(Reserved):
+        def add(self, more: int) -> int:
+            taken.append(more)
+            return super().add(more)
+
     monkeypatch.setattr(guard, "SILENT_SECONDS", 0.5)
-    monkeypatch.setattr(guard, "reserved", coming := Reserved())
+    monkeypatch.setattr(guard, "reserved", coming := Watched())
     asked = begin_upload(served, part(b"")[:-2], SMALL.upload_bytes)
-    until(lambda: coming.bytes == SMALL.upload_bytes, 20)
     while not select.select([asked.sock], [], [], 0.1)[0]:
         asked.send(bytes(bytes_each))
     answer = asked.getresponse()
     assert answer.status == 408 and "send it again" in answer.read().decode()
-    until(lambda: coming.bytes == 0, 20)
+    until(lambda: len(taken) == 2, 20)
+    assert taken == [SMALL.upload_bytes, -SMALL.upload_bytes] and coming.bytes == 0
 
 
 def test_a_body_may_take_its_time_as_long_as_it_comes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -492,6 +499,16 @@ def test_who_asks_for_a_function_that_is_not_there_is_told_which_are(served: gr.
             refused = web.post(path, json={"data": []})
             assert refused.status_code == 404 and "checkpoints, curate, explore, invert, render, walk" in refused.json()["detail"], path
         assert web.get(f"/gradio_api/{way}/nosuch/0").status_code == 404
+
+
+def test_who_misnames_a_parameter_is_told_which_there_are(served: gr.Blocks) -> None:
+    with httpx.Client(base_url=served.local_url or "", timeout=20) as web:
+        refused = web.post("/gradio_api/call/v2/render", json={"chekpoint": "tiny"})
+        assert refused.status_code == 422
+        assert refused.json()["detail"].startswith("There is no parameter 'chekpoint'; there are checkpoint, seeds, ")
+        refused = web.post("/gradio_api/call/v2/invert", json={"checkpoint": "tiny"})
+        assert refused.status_code == 422 and "image" in refused.json()["detail"]
+        assert "event_id" in web.post("/gradio_api/call/v2/render", json={"checkpoint": "tiny"}).json()
 
 
 def test_a_pasted_picture_is_not_opened_before_it_is_known_to_be_allowed(served: gr.Blocks, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ class Api:
             The recipe of the image found, for /render, and how near it comes: PSNR in decibels.
         """
         name = self.library.chosen(checkpoint)
-        self.renderer.check_search(name, steps)
+        self.renderer.costs.check_search(name, steps)
         if steps < 1:
             raise RecipeError(f"Steps: {steps} is too few; at least 1 is needed.")
         target = load_photo(
@@ -173,7 +173,7 @@ class Api:
             The recipe of the images kept, best first, for /render.
         """
         name = self.library.chosen(checkpoint)
-        self.renderer.check_looking(name, many)
+        self.renderer.costs.check_looking(name, many)
         recipe = Recipe(checkpoint=name, seeds=(first_seed,), classes=(label,) if label else (), truncation=truncation)
         work = curating.curate(recipe, self.library.sampler(name), self.library.classifier(name), many, keep, order)
         return finish(self.renderer.turns.share(work)).to_dict()

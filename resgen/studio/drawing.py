@@ -139,7 +139,7 @@ class Drawing:
         walk = read_query(query)
         if not isinstance(walk, Walk):
             raise RecipeError("Only a walk is a film.")
-        self.renderer.check_recipe(walk)
+        self.renderer.costs.check_recipe(walk)
         thinned = walk.thinned(_most_frames(self.library.card(walk.checkpoint).arch))
         return finish(self.renderer.turns.share(self._place_frames(thinned), ("frames", thinned.checkpoint)))
 

@@ -361,7 +361,7 @@ class Explore:
     def find_best(self, values: Values) -> Iterator[Updates]:
         recipe = self.read(values)
         sampler, classifier = self.library.sampler(recipe.checkpoint), self.library.classifier(recipe.checkpoint)
-        self.renderer.check_looking(recipe.checkpoint, int(values[self.many]))
+        self.renderer.costs.check_looking(recipe.checkpoint, int(values[self.many]))
         work = curate(recipe, sampler, classifier, int(values[self.many]), int(values[self.keep]), values[self.order])
         for news in watched(self.renderer.turns.share(work), "Drawing"):
             if isinstance(news, Recipe):

@@ -13,9 +13,12 @@ from typing import Any
 
 import gradio.routes
 import gradio.utils
+import gradio_client.utils
 from anyio import move_on_after, to_thread
+from fastapi import HTTPException
 from gradio.route_utils import upload_fn
 from gradio.utils import get_upload_folder
+from gradio_client.utils import construct_args
 from starlette.requests import ClientDisconnect
 
 from resgen.budget import Budget
@@ -50,11 +53,13 @@ reserved = Reserved()
 
 class Guard:
     """An ASGI middleware: refuses bodies beyond the budget, as soon as they are announced or have come so far, and those that do not come on, files
-    that find the disk full, and functions other than those of ``names``, of which Gradio knows no better than to fail; answers `/healthz`."""
+    that find the disk full, and functions other than those of ``names``, or parameters that they do not have, of which Gradio knows no better than to
+    fail; answers `/healthz`."""
 
     def __init__(self, app: Any, budget: Budget, names: Collection[str]) -> None:
         self.app, self.budget, self.names = app, budget, names
         put_in_place(gradio.routes, "upload_fn", _take_files)
+        put_in_place(gradio_client.utils, "construct_args", _in_order)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -170,6 +175,21 @@ async def _take_files(request: Any, folder: str, *limits: Any, **more: Any) -> t
         for path, place in places.items():
             os.replace(path, place)
     return [places[path] for path in taken], [], []
+
+
+class MisnamedError(HTTPException, TypeError):
+    """A function was called with a parameter that it does not have, or without one that it needs; to Gradio's client a TypeError, as before."""
+
+
+def _in_order(parameters: Any, values: Any, named: dict[str, Any]) -> list[Any]:
+    """What Gradio makes of a call's named values: a list in the order of the parameters."""
+    try:
+        return construct_args(parameters, values, named)
+    except TypeError as error:
+        names = [str(parameter.get("parameter_name")) for parameter in parameters]
+        unknown = next((name for name in named if name not in names), None)
+        words = str(error) if unknown is None else f"There is no parameter {unknown[:40]!r}; there are {', '.join(names)}."
+        raise MisnamedError(422, words) from error
 
 
 def _announced(scope: Scope) -> int:

@@ -134,7 +134,7 @@ class InvertScreen:
         return {self.view: self.show_target(values), **self._nothing_found()}
 
     def find_latent(self, values: Values) -> Iterator[Updates]:
-        self.renderer.check_search(values[self.checkpoint], values[self.steps])
+        self.renderer.costs.check_search(values[self.checkpoint], values[self.steps])
         target, name = self.target(values), values[self.checkpoint]
         sampler, features = self.library.sampler(name), self.library.features(name)  # first: what cannot be read has not been searched with
         yield {**self._nothing_found(), self.result: "Searching ...", self.view: self._beside(target, f"to be drawn by {name}")}

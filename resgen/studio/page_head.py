@@ -1,7 +1,9 @@
-"""The head of the page as it is sent: what a link shows, for whoever previews it, and the scripts that must come before all others."""
+"""The head of the page as it is sent: what a link shows, for whoever previews it, the scripts that must come before all others, and what the page may load."""
 
 import html
+import os
 import re
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -25,6 +27,13 @@ SHOWS: dict[type[AnyRecipe], str] = {
 FIRST = ("still.js", "answers.js")  # a function each, that changes what Gradio's own scripts find
 ANOTHERS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>')  # Gradio's own words and picture
 
+# What the page may load and ask (Content Security Policy, level 3): what this studio serves, and scripts that it wrote into the page itself. Gradio
+# makes functions of their text, and styles as it goes.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "media-src 'self' data: blob:; connect-src 'self' data:; object-src 'none'; frame-src 'none'; base-uri 'self'; form-action 'self'"
+)
+
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
@@ -34,6 +43,7 @@ class PageHead:
 
     def __init__(self, app: Any, library: Library) -> None:
         self.app, self.library = app, library
+        self._in_a_space = bool(os.environ.get("SPACE_ID"))  # where the Hub's own head comes with the page, from other hosts
         self._scripts = "".join(f"({(STATIC / name).read_text(encoding='utf-8').rstrip()})();\n" for name in FIRST)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -54,6 +64,10 @@ class PageHead:
             if not message.get("more_body"):
                 body = self._with_head(b"".join(parts).decode(), request).encode()
                 headers = [(name, value) for name, value in begun[0]["headers"] if name.lower() != b"content-length"]
+                if not self._in_a_space:
+                    nonce = secrets.token_urlsafe(16)
+                    body = body.replace(b"<script", f'<script nonce="{nonce}"'.encode())
+                    headers.append((b"content-security-policy", POLICY.format(nonce=nonce).encode()))
                 await send({**begun[0], "headers": [*headers, (b"content-length", str(len(body)).encode())]})
                 await send({"type": "http.response.body", "body": body})
 

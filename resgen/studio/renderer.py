@@ -19,22 +19,20 @@ from PIL import Image, ImageOps
 
 from resgen import grid
 from resgen.budget import OWN, Budget
-from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Walk, painters
+from resgen.composite import AnyRecipe, Walk, painters
 from resgen.errors import ResGenError
 from resgen.film import check_suffix
-from resgen.invert import STARTS
 from resgen.latents import join, locate
 from resgen.library import Library
 from resgen.notes import signature
 from resgen.plates import Plate, draw, name_images
 from resgen.recipe import Recipe
-from resgen.sampler import Sampler, micro_batch
+from resgen.sampler import Sampler
 from resgen.studio import zerogpu
+from resgen.studio.costs import Costs
 from resgen.studio.turns import Turns
 from resgen.work import Work, finish, timed
 
-COPIES, BATCH_COPIES = 3, 5  # of a request's pixels while they are brought into a file, and of a batch's features while it is drawn
-SEARCH_COPIES = 20  # of the features of all starts of an inversion, which are kept to go back through
 PREVIEW_FRAMES = 72
 LINK_SIDE, LINK_FRAMES = 1200, 8
 KEPT_BYTES = 32_000_000  # of pictures for the page: pages open with the same, and hands go back
@@ -78,68 +76,18 @@ class Renderer:
     """Renders recipes with a library's checkpoints for the page."""
 
     def __init__(self, library: Library, budget: Budget = OWN) -> None:
-        self.library, self.budget, self.turns = library, budget, Turns(budget)
+        self.library, self.budget, self.costs, self.turns = library, budget, Costs(library, budget), Turns(budget)
         self._views: LRUCache[bytes, Any] = LRUCache(KEPT_BYTES, _size)
         self._drawing: WeakValueDictionary[bytes, Lock] = WeakValueDictionary()  # locks of what is drawn to be kept
         self._keeping = Lock()
 
     def _samplers(self, recipe: AnyRecipe) -> Samplers:
         """What draws a recipe, for all of a work: a file that is replaced meanwhile changes nothing. Raises ResGenError where it would be too much."""
-        self._check(recipe)
+        self.costs.check(recipe)
         return self._samplers_of(painters(recipe))
 
     def _samplers_of(self, names: Sequence[str]) -> Samplers:
         return {name: self.library.sampler(name) for name in names}
-
-    def _check(self, recipe: AnyRecipe) -> None:
-        """Raise RecipeError where a recipe, or its images, would be too much."""
-        self.check_recipe(recipe)
-        self._check_pictures(recipe, self._pictures(recipe))
-
-    def check_recipe(self, recipe: AnyRecipe) -> None:
-        """Raise RecipeError where a recipe, or what is answered to it, would be too long."""
-        check = self.budget.check
-        for part in (recipe,) if isinstance(recipe, Recipe) else recipe.parts():
-            check("directions", len(part.directions) + max((len(pairs) for _, pairs in part.edits), default=0))
-            check("edits", len(part.edits))
-            check("vector", max((len(packed) * 3 // 8 for packed in (*part.latents, *(own for _, own in part.own_directions))), default=0))
-        length = len(recipe.to_query())
-        check("characters", length)
-        check("reply_characters", length * recipe.count)
-
-    def _check_pictures(self, like: AnyRecipe, count: int) -> None:
-        """Raise RecipeError where ``count`` pictures as those of a recipe would be too many or too large."""
-        pixels = count * self._side(like) ** 2
-        self.budget.check("images", count)
-        self.budget.check("pixels", pixels)
-        self._check_memory(painters(like), pixels)
-
-    def check_looking(self, name: str, count: int) -> None:
-        """Raise RecipeError where so many images of a checkpoint, none of which is kept, would be too much to look at."""
-        self.budget.check("candidates", count)
-        self._check_memory((name,))
-
-    def check_search(self, name: str, steps: int) -> None:
-        """Raise RecipeError where so many steps of looking for a picture's latent, or one of them, would be too much."""
-        self.check_looking(name, steps)
-        self.budget.check("megabytes", SEARCH_COPIES * 4 * STARTS * self.library.card(name).arch.features / 1e6)
-
-    def _check_memory(self, names: Sequence[str], pixels: int = 0) -> None:
-        """Raise RecipeError where drawing by some checkpoints would take too much memory; ``pixels`` of images are kept together."""
-        archs = [self.library.card(name).arch for name in names]
-        batch = max(micro_batch(arch) * arch.features for arch in archs)
-        self.budget.check("megabytes", (COPIES * 3 * pixels + BATCH_COPIES * 4 * batch) / 1e6)
-
-    def _pictures(self, recipe: AnyRecipe) -> int:
-        """How many pictures a recipe's plate holds: an anatomy has three of each block that can be dialled."""
-        if not isinstance(recipe, AnatomyOf):
-            return recipe.count
-        card = self.library.card(recipe.checkpoint)
-        return len(card.block_names) * (3 if card.arch.dials else 1)
-
-    def _side(self, recipe: AnyRecipe) -> int:
-        """Pixels a side of a recipe's images: beside larger ones smaller ones are brought to their size."""
-        return max(self.library.card(name).arch.resolution for name in painters(recipe))
 
     def check(self, recipe: AnyRecipe) -> None:
         """Raise ResGenError where a recipe cannot be drawn: too much of it, or names that its checkpoint does not have."""
@@ -178,7 +126,7 @@ class Renderer:
             yield
 
     def _draw_view(self, recipe: AnyRecipe, samplers: Samplers, what: str) -> GridView:
-        self._check(recipe)
+        self.costs.check(recipe)
         plate, seconds = finish(self.turns.share(timed(draw(recipe, samplers.__getitem__)), _kind(recipe)))
         milliseconds, count = seconds * 1000, len(plate.images)
         images = what or f"{count} image{'s' * (count > 1)}"
@@ -213,7 +161,7 @@ class Renderer:
 
     def _thinned(self, walk: Walk, most: int) -> Walk:
         """A walk with as many of its frames as are drawn at once, at most ``most``."""
-        return walk.thinned(min(most, self.budget.pixels // self._side(walk) ** 2))
+        return walk.thinned(min(most, self.costs.at_once(walk)))
 
     def link_picture(self, recipe: AnyRecipe) -> bytes:
         """A JPEG of at most `LINK_SIDE` pixels a side of what a link shows: of a walk a few frames, of what is very long its beginning.
@@ -224,7 +172,7 @@ class Renderer:
 
     def _draw_link(self, recipe: AnyRecipe, samplers: Samplers) -> bytes:
         shown = self._thinned(recipe, LINK_FRAMES) if isinstance(recipe, Walk) else recipe
-        self._check(shown)
+        self.costs.check(shown)
         plate = finish(self.turns.share(draw(shown, samplers.__getitem__), _kind(shown)))
         sprite = grid.sprite(replace(plate, columns=LINK_FRAMES // 2) if isinstance(recipe, Walk) else plate)
         most = 4 * min(sprite.size)
@@ -245,8 +193,8 @@ class Renderer:
 
     def _draw_singles(self, recipes: Sequence[Recipe], sampler: Sampler) -> list[tuple[str, np.ndarray]]:
         for recipe in recipes:
-            self.check_recipe(recipe)
-        self._check_pictures(recipes[0], sum(recipe.count for recipe in recipes))
+            self.costs.check_recipe(recipe)
+        self.costs.check_pictures(recipes[0], sum(recipe.count for recipe in recipes))
         points = [locate(recipe, sampler.checkpoint) for recipe in recipes]
         captions = [name_images(recipe, one, sampler)[0] for recipe, one in zip(recipes, points, strict=True)]
         return list(zip(captions, finish(self.turns.share(sampler.draw(join(points)), _kind(recipes[0]))), strict=True))
@@ -259,7 +207,7 @@ class Renderer:
     def _draw_ends(self, recipe: Recipe, names: Sequence[str], amount: float, sampler: Sampler) -> GridView:
         moved = [recipe.changed(directions=((name, sign * amount),)) for name in names for sign in (-1, 1)]
         captions, images = list[str](), list[np.ndarray]()
-        some = max(1, self.budget.pixels // self._side(recipe) ** 2)  # large images are not all drawn at once
+        some = self.costs.at_once(recipe)  # large images are not all drawn at once
         for first in range(0, len(moved), some):
             for caption, image in self._draw_singles(moved[first : first + some], sampler):
                 captions.append(caption)
@@ -280,9 +228,8 @@ class Renderer:
 
     def png(self, recipe: AnyRecipe) -> bytes:
         """The recipe's picture as a PNG that carries it. Raises ResGenError."""
-        scale = getattr(recipe.recipe if isinstance(recipe, Comparison | AnatomyOf) else recipe, "scale", 1)
         samplers = self._samplers(recipe)
-        self.budget.check("saved_pixels", self._pictures(recipe) * (self._side(recipe) * scale) ** 2)
+        self.costs.check_saved(recipe)
         signed = signature(recipe, partial(_sha256, samplers))
         return self._encode(recipe, samplers, lambda plate: grid.png_bytes(grid.compose(plate), recipe, signed))
 
@@ -297,10 +244,7 @@ class Renderer:
     def film(self, walk: Walk, suffix: str) -> Work[bytes]:
         """A walk as a film that carries it. Raises ResGenError."""
         check_suffix(suffix)
-        self.check_recipe(walk)
-        self._check_memory(painters(walk))
-        self.budget.check("frames", walk.frames)
-        self.budget.check("film_pixels", walk.frames * (self._side(walk) * walk.scale) ** 2)
+        self.costs.check_film(walk)
         made = zerogpu.make_film(walk, self.library, suffix)
         return self.turns.beside(made) if zerogpu.LENT else self.turns.share(made, (suffix, *_kind(walk)))
 

@@ -31,6 +31,7 @@ LENGTHS = (1.0, 0.5, 0.25, 2.0)  # standard deviations: what is drawn in steps w
 STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # lengths that it is tried at
 TRIED_SEEDS = 20
 CHOOSING_SEEDS = 40  # others, which the length is chosen on: what is told is not the luck of the choice
+TRIED_IMAGES = len(STEPS) * (TRIED_SEEDS + CHOOSING_SEEDS * len(LENGTHS))  # of each measure
 FAITHFUL = 0.9  # mean rank correlation of step and measure, over the seeds, of a direction that is kept
 MIXED_UP = 0.7  # cosine with one kept before, from which on it would be that slider again
 SEEN = 0.017  # deviation within a class from which on a measure's changes can be seen
@@ -108,10 +109,12 @@ def name_directions(
     checkpoint: Checkpoint, measures: dict[str, Measure], progress: Progress = lambda *_: None, device: str = "cpu"
 ) -> tuple[Checkpoint, dict[str, float]]:
     """The checkpoint with a direction for each measure that has a faithful one, before those it had; and the rank correlation of all tried: what varies too
-    little to be seen is not. ``progress`` is told of the measures that are done; images are drawn on the ``device``, and measured on the CPU."""
+    little to be seen is not. ``progress`` is told of images, which are drawn on the ``device``, and measured on the CPU."""
     generator = checkpoint.build().to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
     w, spread = sample_latents(generator)
-    measured, scatter = measure_all(generator, w, measures), spread.T @ spread / len(w)
+    total = len(w) + len(measures) * TRIED_IMAGES
+    measured = measure_all(generator, w, measures, lambda drawn: progress(drawn, total))
+    scatter = spread.T @ spread / len(w)
     scatter += scatter.diagonal().mean() * torch.eye(len(scatter))  # the ridge
     of_all = w[:: max(1, generator.config.num_classes // TRIED_SEEDS)]  # the classes come in turn: not of the first ones alone
     trying, choosing = of_all[: TRIED_SEEDS + CHOOSING_SEEDS].split([TRIED_SEEDS, CHOOSING_SEEDS])
@@ -119,7 +122,7 @@ def name_directions(
     found: dict[str, Tensor] = {}
     faith: dict[str, float] = {}
     for done, (name, measure) in enumerate(measures.items()):
-        progress(done, len(measures))
+        progress(len(w) + done * TRIED_IMAGES, total)
         values = measured[name] - class_means(measured[name][:, None], generator.config.num_classes)[:, 0]
         if values.std() < SEEN:
             continue
@@ -131,7 +134,7 @@ def name_directions(
         alike = [F.cosine_similarity(direction, other, dim=0) for other in found.values()]
         if faith[name] >= FAITHFUL and all(cosine.abs() < MIXED_UP for cosine in alike):
             found[name] = direction
-    progress(len(measures), len(measures))
+    progress(total, total)
     kept = [i for i, name in enumerate(before) if name not in measures]
     card = replace(checkpoint.card, direction_names=(*found, *(before[i] for i in kept)))
     return replace(
@@ -172,9 +175,12 @@ def device_of(generator: Generator) -> torch.device:
     return next(iter(generator.state_dict().values())).device
 
 
-def measure_all(generator: Generator, w: Tensor, measures: dict[str, Measure]) -> dict[str, Tensor]:
-    """What each measure says of the images of latents [N, w_dim]; of these no more than a batch is kept."""
-    parts = [{name: measure(images) for name, measure in measures.items()} for images in draw(generator, w)]
+def measure_all(generator: Generator, w: Tensor, measures: dict[str, Measure], tell: Callable[[int], object] = lambda _: None) -> dict[str, Tensor]:
+    """What each measure says of the images of latents [N, w_dim]; of these no more than a batch is kept. ``tell`` is told how many are done."""
+    parts, drawn = list[dict[str, Tensor]](), 0
+    for images in draw(generator, w):
+        parts.append({name: measure(images) for name, measure in measures.items()})
+        tell(drawn := drawn + len(images))
     return {name: torch.cat([part[name] for part in parts]) for name in measures}
 
 

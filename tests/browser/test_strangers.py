@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from resgen.checkpoint import save_checkpoint
 from resgen.studio.app import build
-from tests.browser.conftest import Visit, open_tab, shown
-from tests.conftest import untrained
+from tests.browser.conftest import SIZES, Visit, new_visitor, open_tab, shown
+from tests.conftest import until, untrained
 
 HOST = "198.51.100.7"
 PICTURE, SCRIPT, LINK = f"<img src=http://{HOST}/a.png>", "<script>window.ran = 1</script>", f"[click](http://{HOST}/)"
@@ -30,6 +30,30 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True)
     yield address.rstrip("/")
     demo.close()
+
+
+def test_no_script_but_the_pages_own_runs_and_no_other_host_is_asked(browser: Browser, url: str) -> None:
+    """If markup of a stranger came into the page after all."""
+    context = new_visitor(browser, SIZES["desktop"], errors := list[str](), expected="Content Security Policy")
+    page = context.new_page()
+    page.add_init_script("addEventListener('securitypolicyviolation', ({ blockedURI }) => (window.blocked ||= []).push(blockedURI))")
+    page.goto(f"{url}/?checkpoint=odd")
+    shown(page)
+    assert page.evaluate("window.blocked") is None
+    page.evaluate(
+        """(host) => {
+          const script = document.createElement("script");
+          script.textContent = "window.ran = 1";
+          document.body.append(script, Object.assign(new Image(), { src: `http://${host}/a.png` }));
+          document.body.insertAdjacentHTML("beforeend", `<img src="nothing" onerror="window.ran = 2"><iframe src="http://${host}/"></iframe>`);
+          return fetch(`http://${host}/`).catch(() => null);
+        }""",
+        HOST,
+    )
+    until(lambda: len(page.evaluate("window.blocked || []")) == 5, 10)
+    assert page.evaluate("window.ran") is None
+    context.close()
+    assert all("nothing" in words or "404" in words for words in errors), errors
 
 
 def test_a_card_is_shown_as_text_and_asks_nothing_of_others(visit: Visit, url: str) -> None:
