@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from resgen.checkpoint import Checkpoint, load_checkpoint
 from resgen.data import ImageSet
 from resgen.errors import DataError
 from resgen.features import FeatureConfig, FeatureResNet
+from resgen.generator import ResNetGenerator
 from resgen.sampler import MICRO_BATCH
 from resgen.train import directions
 from resgen.train.directions import (
@@ -82,6 +84,22 @@ def test_what_no_direction_moves_gets_no_name(tiny: Checkpoint) -> None:
     assert named.card.direction_names == () and named.directions.shape == (0, tiny.card.arch.w_dim)
 
 
+def test_what_some_classes_have_is_looked_for_in_those(tiny: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    w = sample_latents(tiny.build())[0]
+    tried = list[Tensor]()
+
+    def correlate(generator: ResNetGenerator, some: Tensor, *more: Any) -> float:
+        tried.append(some)
+        return rank_correlation(generator, some, *more)
+
+    monkeypatch.setattr(directions, "rank_correlation", correlate)
+    warmth = {"warmth": MEASURES["warmth"]}
+    _, faith = name_directions(tiny, warmth, classes={"warmth": torch.tensor([1])})
+    own = {tuple(row) for row in w[1::3].tolist()}
+    assert "warmth" in faith and all(tuple(row) in own for some in tried for row in some.tolist())
+    assert name_directions(tiny, warmth, classes={"warmth": torch.tensor([], dtype=torch.long)})[1] == {}
+
+
 def test_what_stays_the_same_is_not_called_faithful(tiny: Checkpoint) -> None:
     generator, w = tiny.build(), sample_latents(tiny.build())[0][:6]
     direction = torch.randn(w.shape[1])
@@ -127,16 +145,17 @@ def test_a_table_tells_what_images_have(tmp_path: Path) -> None:
     """Numbers and colours become measures, words do not; rows are in the natural order of the files."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    shade = rng.integers(0, 256, 60)
+    shade = np.where(np.arange(60) < 45, rng.integers(0, 256, 60), 100)  # those of the second class are all alike
     images = np.broadcast_to(shade[:, None, None, None], (60, 3, 16, 16)).astype(np.uint8)
     rows = [f"a/{i}.png,#{shade[i]:02x}{shade[i]:02x}{shade[i]:02x},{shade[i] / 10},word" for i in range(60)]
     (tmp_path / "t.csv").write_text("\n".join(["file,hair,number,mouth", *reversed(rows)]))
     table = read_table(tmp_path / "t.csv", 60)
     assert table.keys() == {"light hair", "number"} and table["number"].tolist() == pytest.approx((shade / 10).tolist())
-    data = ImageSet(images, np.zeros(60, int), ("a",))
-    measures = learn_attributes(data, tmp_path / "t.csv", FeatureResNet(FeatureConfig(3, (8, 12, 16))))
+    data = ImageSet(images, (np.arange(60) >= 45).astype(int), ("a", "b"))
+    measures, classes = learn_attributes(data, tmp_path / "t.csv", FeatureResNet(FeatureConfig(3, (8, 12, 16))))
     seen = measures["light hair"](torch.from_numpy(images).float() / 127.5 - 1)
     assert np.corrcoef(seen.numpy(), shade)[0, 1] > 0.9
+    assert {name: found.tolist() for name, found in classes.items()} == {"light hair": [0], "number": [0]}
     others = replace(data, names=tuple(f"b/{i}.png" for i in range(60)))
     with pytest.raises(DataError, match="no row of its own"):
         learn_attributes(others, tmp_path / "t.csv", FeatureResNet(FeatureConfig(3, (8, 12, 16))))

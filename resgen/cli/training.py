@@ -247,7 +247,7 @@ def name_directions(
     from resgen.data import load_and_tell
     from resgen.generator import GeneratorConfig
     from resgen.train.command import best_eyes, open_eyes
-    from resgen.train.directions import FAITHFUL, MEASURES, learn_attributes
+    from resgen.train.directions import FAITHFUL, MEASURES, Attributes, learn_attributes
     from resgen.train.directions import name_directions as name_them
     from resgen.train.table import read_file
 
@@ -257,11 +257,12 @@ def name_directions(
     loaded = load_checkpoint(path)
     if attributes and not data:
         raise DataError("--attributes tells of images: name them by --data.")
+    told = Attributes({}, {})
     if attributes:
-        read_file(attributes)
-    known = learn_attributes(load_and_tell(data or [], loaded.card.arch.resolution), attributes, open_eyes(best_eyes())) if attributes else {}
+        read_file(attributes)  # before images are: what is wrong with it is told at once
+        told = learn_attributes(load_and_tell(data or [], loaded.card.arch.resolution), attributes, open_eyes(best_eyes()))
     with progress("Naming") as tell, enough_memory("close other programs, or choose --device cpu"):
-        named, faith = name_them(loaded, {**known, **MEASURES}, tell, shelf.device)
+        named, faith = name_them(loaded, {**told.measures, **MEASURES}, tell, shelf.device, told.classes)
     save_checkpoint(named, path, whole=loaded.card.arch.family != GeneratorConfig.family)  # what was imported is kept as it came
     for name, correlation in faith.items():
         kept = name in named.card.direction_names

@@ -2,12 +2,14 @@
 
 For each thing that can be measured of an image, the direction is that of its ridge regression on w, within classes: what goes along with it by
 chance is left where it is. It is as long as it does best what its name says, in standard deviations of `LENGTHS`, or the one of that name that the
-checkpoint had, where that does it better; and kept where it does it well: along it the measure rises, for nearly every seed.
+checkpoint had, where that does it better; and kept where it does it well: along it the measure rises, for nearly every seed. What not all classes
+have, such as hair that is lighter or darker, is looked for in those that do.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from resgen.train.table import is_colour, read_rows, rgb
 from resgen.work import Progress
 
 Measure = Callable[[Tensor], Tensor]  # images [N, 3, R, R] in -1..1 -> numbers [N]
+Classes = dict[str, Tensor]  # by the name of a measure, the classes [<= classes] in which it tells images apart
 
 SAMPLES = 4096  # latents that a direction is found on
 LEAST_OF_CLASS = 8  # of these, of a class, each of which is drawn
@@ -106,27 +109,27 @@ MEASURES: dict[str, Measure] = {
 
 @torch.no_grad()
 def name_directions(
-    checkpoint: Checkpoint, measures: dict[str, Measure], progress: Progress = lambda *_: None, device: str = "cpu"
+    checkpoint: Checkpoint, measures: dict[str, Measure], progress: Progress = lambda *_: None, device: str = "cpu", classes: Classes | None = None
 ) -> tuple[Checkpoint, dict[str, float]]:
     """The checkpoint with a direction for each measure that has a faithful one, before those it had; and the rank correlation of all tried: what varies too
-    little to be seen is not. ``progress`` is told of images, which are drawn on the ``device``, and measured on the CPU."""
+    little to be seen is not. A measure that ``classes`` name is looked at in those alone. ``progress`` is told of images, which are drawn on the ``device``, and measured on the CPU."""
     generator = checkpoint.build().to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
     w, spread = sample_latents(generator)
     total = len(w) + len(measures) * TRIED_IMAGES
     measured = measure_all(generator, w, measures, lambda drawn: progress(drawn, total))
     scatter = spread.T @ spread / len(w)
     scatter += scatter.diagonal().mean() * torch.eye(len(scatter))  # the ridge
-    of_all = w[:: max(1, generator.config.num_classes // TRIED_SEEDS)]  # the classes come in turn: not of the first ones alone
-    trying, choosing = of_all[: TRIED_SEEDS + CHOOSING_SEEDS].split([TRIED_SEEDS, CHOOSING_SEEDS])
     before = checkpoint.card.direction_names
     found: dict[str, Tensor] = {}
     faith: dict[str, float] = {}
     for done, (name, measure) in enumerate(measures.items()):
         progress(len(w) + done * TRIED_IMAGES, total)
         values = measured[name] - class_means(measured[name][:, None], generator.config.num_classes)[:, 0]
-        if values.std() < SEEN:
+        rows = _rows_of((classes or {}).get(name), len(w), generator.config.num_classes)
+        if len(rows) < TRIED_SEEDS + CHOOSING_SEEDS or values[rows].std() < SEEN:
             continue
-        slope = torch.linalg.solve(scatter, spread.T @ (values - values.mean()) / len(w))
+        slope = torch.linalg.solve(scatter, spread[rows].T @ values[rows] / len(rows))
+        trying, choosing = w[rows[: TRIED_SEEDS + CHOOSING_SEEDS]].split([TRIED_SEEDS, CHOOSING_SEEDS])
         # What it had by that name, found on earlier weights, may do it better than what is found now.
         had = [direction for known, direction in zip(before, checkpoint.directions, strict=True) if known == name]
         direction = max([*_of_all_lengths(slope, spread), *had], key=lambda one: rank_correlation(generator, choosing, one, measure))
@@ -140,6 +143,14 @@ def name_directions(
     return replace(
         checkpoint, card=card, directions=torch.cat([w.new_zeros(0, w.shape[1]), *(one[None] for one in found.values()), checkpoint.directions[kept]])
     ), faith
+
+
+def _rows_of(classes: Tensor | None, count: int, of_all: int) -> Tensor:
+    """Which of ``count`` latents, whose classes come in turn, are of some ``classes``, or of any; of many classes first one of each, here and there."""
+    labels = torch.arange(count) % max(1, of_all)
+    rows = torch.arange(count) if classes is None else torch.isin(labels, classes).nonzero()[:, 0]
+    step = max(1, len(labels[rows].unique()) // TRIED_SEEDS)
+    return torch.cat([rows[start::step] for start in range(step)])
 
 
 def _of_all_lengths(slope: Tensor, spread: Tensor) -> list[Tensor]:
@@ -190,21 +201,33 @@ def rank_correlation(generator: Generator, w: Tensor, direction: Tensor, measure
     return float(rank_correlations(values.T).mean())
 
 
+class Attributes(NamedTuple):
+    """What a table tells of images, to be seen of others."""
+
+    measures: dict[str, Measure]
+    classes: Classes
+
+
 @torch.no_grad()
-def learn_attributes(data: ImageSet, table: Path, eyes: Eyes) -> dict[str, Measure]:
-    """A measure for each column of a CSV table of the images of ``data``, one row each: numbers as they are, colours as how light and how warm, words
+def learn_attributes(data: ImageSet, table: Path, eyes: Eyes) -> Attributes:
+    """What each column of a CSV table says of the images of ``data``, one row each: numbers as they are, colours as how light and how warm, words
     that may be missing as whether there is one. Raises DataError.
     """
     columns = read_table(table, len(data.labels), data.names)
     network = eyes.freeze()
     seen = torch.cat([look(network, to_float(part)) for part in torch.from_numpy(data.images).split(250)])
+    labels = torch.from_numpy(data.labels)
 
     def fit(values: Tensor) -> Measure:
         known = values.isfinite()
         estimate = fit_ridge(seen[known], values[known])
         return lambda images: torch.cat([estimate(look(network, part)) for part in images.split(250)]).float()
 
-    return {name: fit(values) for name, values in columns.items()}
+    def varied(values: Tensor) -> Tensor:
+        own = [values[values.isfinite() & (labels == label)] for label in range(len(data.classes))]
+        return torch.tensor([label for label, found in enumerate(own) if len(found) and found.min() < found.max()])
+
+    return Attributes({name: fit(values) for name, values in columns.items()}, {name: varied(values) for name, values in columns.items()})
 
 
 def look(network: Eyes, images: Tensor) -> Tensor:

@@ -558,7 +558,7 @@ DRAG = """async (pictures) => {
   const grids = new Set([document.querySelector("#grid canvas").dataset.painted]);
   const blocks = new Set([document.querySelector(".rg-blocks").dataset.painted]);
   for (let move = 0; grids.size < pictures && move < 3000; move++) {
-    range.value = (0.2 + (move % 100) / 100).toFixed(2);
+    range.value = (0.2 + (move % 70) / 100).toFixed(2); // never where it was
     range.dispatchEvent(new Event("input", { bubbles: true }));
     await new Promise((resolve) => setTimeout(resolve, 16));
     grids.add(document.querySelector("#grid canvas").dataset.painted);
