@@ -14,6 +14,7 @@ from resgen.errors import RecipeError, ResGenError
 
 # Of a recipe.
 MAX_SEEDS = 100_000  # images
+MAX_UNDRAWN = 1000  # seeds of a recipe of one image, which may have some beside its latent
 MAX_LATENTS = 64
 MAX_LATENT_BYTES = 65_536
 MAX_OWN_DIRECTIONS = 8
@@ -93,11 +94,11 @@ class Budget:
     )
     megabytes: int = _limit(4000, "megabytes for one request's images", "ask for fewer or smaller images")
 
-    def check(self, name: str, amount: float) -> None:
-        """Raise RecipeError with the limit and what to do where ``amount`` passes the limit called ``name``."""
+    def check(self, name: str, amount: float, remedy: str = "") -> None:
+        """Raise RecipeError with the limit and what to do, the usual or a ``remedy`` of its own, where ``amount`` passes the limit called ``name``."""
         most, told = getattr(self, name), _WORDS[name]
         if amount > most:
-            raise RecipeError(f"{told['passed'].format(amount=amount, most=most, words=told['words'])}: {told['remedy']}.")
+            raise RecipeError(f"{told['passed'].format(amount=amount, most=most, words=told['words'])}: {remedy or told['remedy']}.")
 
     def with_limits(self, texts: Iterable[str]) -> "Budget":
         """The same with others of its limits, each as NAME=NUMBER. Raises ResGenError."""

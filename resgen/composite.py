@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from resgen.budget import MAX_BLOCKS, MAX_COMPARED, MAX_FRAMES, MAX_NOTE, MAX_QUERY, MAX_SEEDS, MAX_STOPS
+from resgen.budget import MAX_BLOCKS, MAX_COMPARED, MAX_FRAMES, MAX_NOTE, MAX_QUERY, MAX_SEEDS, MAX_STOPS, MAX_UNDRAWN
 from resgen.errors import RecipeError
 from resgen.fields import Declared, Dial, Many, is_table, is_tuple
 from resgen.recipe import Name, Recipe, Scale, parse_seeds
@@ -19,7 +19,16 @@ from resgen.recipe import Name, Recipe, Scale, parse_seeds
 SIGNATURE = "checkpoint_sha256"  # what a note beside the recipe says of the checkpoint that drew
 Signature = str | dict[str, str]  # its SHA-256; of a comparison those of all that drew, by their names
 
-Stops = Annotated[Many[Recipe], Field(min_length=1, max_length=MAX_STOPS)]
+
+def _check_seeds(recipe: Any) -> Any:
+    """Count the seeds that the text of a recipe of one image asks for before they are counted out: '0-99999' is short in a link. Raises RecipeError."""
+    if is_table(recipe) and isinstance(seeds := recipe.get("seeds"), str):
+        parse_seeds(seeds, MAX_UNDRAWN)
+    return recipe
+
+
+One = Annotated[Recipe, BeforeValidator(_check_seeds)]
+Stops = Annotated[Many[One], Field(min_length=1, max_length=MAX_STOPS)]
 
 
 class Composite(Declared):
@@ -183,7 +192,7 @@ class AnatomyOf(Composite):
     """What each residual block does for one image: the image so far, what the block changes, its features."""
 
     kind = "anatomy"
-    recipe: Recipe
+    recipe: One
 
     @model_validator(mode="after")
     def _check_image(self) -> Self:

@@ -237,7 +237,7 @@ def open_picture(source: Path | bytes, most: int = MAX_PICTURE_PIXELS) -> Image.
         with io.BytesIO(source) if isinstance(source, bytes) else open_plain(source) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # decoders' own, of a size that the limit here is stricter with and of bad notes beside the pixels
             return _decode(file, most)
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except FileNotFoundError as error:
         raise DataError(f"There is no file {error.filename or source}.") from error

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from os import PathLike
@@ -22,7 +22,8 @@ from resgen.hub import fetch, source_of
 from resgen.interop.torch_files import FOREIGN, READ
 from resgen.sampler import Sampler, gpu_lost, pick_device, room_for
 
-SAMPLERS_KEPT, HASHES_KEPT, FEATURES_KEPT, FAULTS_KEPT = 12, 1024, 6, 256
+SAMPLERS_KEPT = 600_000_000  # bytes of generators that stay loaded, at least one
+HASHES_KEPT, FEATURES_KEPT, FAULTS_KEPT = 1024, 6, 256
 FAULT_SECONDS = 60.0  # until a file that could not be read is tried again
 _INSIDE, _BESIDE = Path(__file__).resolve().parent / "checkpoints", Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = _INSIDE if _INSIDE.is_dir() else _BESIDE  # in an installed package, else in the repository
@@ -40,7 +41,7 @@ class Library:
         self.folder, self._device = folder, pick_device(device)
         self._added: dict[str, Path] = {}
         self._memory = Memory()
-        self._samplers: LRUCache[Any, Sampler] = LRUCache(SAMPLERS_KEPT)
+        self._samplers: LRUCache[Any, Sampler] = LRUCache(SAMPLERS_KEPT, lambda sampler: min(SAMPLERS_KEPT, sampler.bytes))
         self._hashes: LRUCache[Any, str] = LRUCache(HASHES_KEPT)
         self._features: LRUCache[Any, FeatureResNet] = LRUCache(FEATURES_KEPT)
         self._faults: TTLCache[Any, str] = TTLCache(FAULTS_KEPT, FAULT_SECONDS)
@@ -61,11 +62,16 @@ class Library:
 
     def first(self) -> str:
         """The first checkpoint that can be drawn with. Raises CheckpointError where there is none."""
+        if name := next(self.drawable(), None):
+            return name
+        raise CheckpointError(f"There is no checkpoint in {self.folder.name}/ that can be drawn with; train one or copy a .safetensors file there.")
+
+    def drawable(self) -> Iterator[str]:
+        """The checkpoints that can be drawn with, in the order of `names`; each is loaded when it is asked for."""
         for name in self.names():
             with suppress(ResGenError):
                 self.sampler(name)
-                return name
-        raise CheckpointError(f"There is no checkpoint in {self.folder.name}/ that can be drawn with; train one or copy a .safetensors file there.")
+                yield name
 
     def fault(self, name: str) -> str:
         """Why a checkpoint cannot be drawn with, as far as that was found; '' otherwise."""
@@ -78,16 +84,22 @@ class Library:
 
     def cards(self) -> list[Card]:
         """The cards that can be read, the best first: by the size of images, then by what was measured, by training, and by the number of classes."""
-        found: list[Card] = []
-        for name in self._stems():
-            try:
-                found.append(self.card(name))
-            except CheckpointError:
-                continue
-        return sorted(found, key=_rank)
+        return sorted(self._readable(self._stems()), key=_rank)
+
+    def _readable(self, names: Iterable[str]) -> Iterator[Card]:
+        """The cards of those that can be read."""
+        for name in names:
+            with suppress(CheckpointError):
+                yield self.card(name)
 
     def snapshots(self, name: str) -> list[str]:
-        """The snapshots of a training that are kept under a checkpoint's name, early to late: 'cifar10@4000' is snapshots/cifar10/4000.safetensors."""
+        """The snapshots of a training that are kept under a checkpoint's name and can be read, early to late: 'cifar10@4000' is
+        snapshots/cifar10/4000.safetensors.
+        """
+        return [card.name for card in self._readable(self._moments(name))]
+
+    def _moments(self, name: str) -> list[str]:
+        """All that is kept of a training."""
         if not NAME.fullmatch(name):
             return []
         files = (self.folder / "snapshots" / name).glob("*.safetensors")
@@ -128,7 +140,7 @@ class Library:
         if NAME.fullmatch(name) and (self.folder / f"{name}.safetensors").is_file():
             return self.folder / f"{name}.safetensors"
         origin, _, images = name.partition("@")
-        return self.folder / "snapshots" / origin / f"{images}.safetensors" if name in self.snapshots(origin) else None
+        return self.folder / "snapshots" / origin / f"{images}.safetensors" if name in self._moments(origin) else None
 
     def _known(self, asked: str = "") -> str:
         """What there is in place of what was ``asked`` for: of a snapshot others of its training, where there are some."""

@@ -47,6 +47,7 @@ from resgen.fields import (
 MAX_SEED = 2**63 - 1
 SEEDS = 2**32  # that differ: from there on they draw the same images again, since torch's generator of numbers takes 32 bits of a seed
 MAX_SCALE = 16
+LARGE = 768  # pixels a side to which images are enlarged where nobody says how far
 MAX_AMOUNT = 10  # standard deviations along a direction
 MAX_EDIT = 3 * MAX_AMOUNT  # of a single image: an edit of it, and what it was turned before, is one edit where it stands alone
 MAX_SHARE = 1000
@@ -60,8 +61,8 @@ _PACKED = re.compile(r"[A-Za-z0-9_-]+")
 # Text forms of the fields that have one of their own.
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """'0-15,42' -> (0, 1, ..., 15, 42), in the order given; raises RecipeError with what to write instead."""
+def parse_seeds(text: str, most: int = MAX_SEEDS) -> tuple[int, ...]:
+    """'0-15,42' -> (0, 1, ..., 15, 42), in the order given, ``most`` at most; raises RecipeError with what to write instead."""
     seeds: list[int] = []
     joined = "-".join(end.strip() for end in re.split("[-\u2013\u2014]", text))  # spaces within a range; no pattern that looks for them twice
     for part in filter(None, re.split(r"[,\s]+", joined)):
@@ -75,8 +76,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
             raise RecipeError(f"Seeds: the range {part} runs backwards; write {last}-{first}.")
         if last > MAX_SEED:
             raise RecipeError(f"Seeds: {last} is too large; the largest seed is {MAX_SEED}.")
-        if last - first >= MAX_SEEDS - len(seeds):
-            raise RecipeError(f"Seeds: {part} asks for too many images; at most {MAX_SEEDS:,} fit in one recipe.")
+        if last - first >= most - len(seeds):
+            raise RecipeError(f"Seeds: {part} asks for too many images; at most {most:,} fit in one recipe.")
         seeds.extend(range(first, last + 1))
     if not seeds:
         raise RecipeError("Seeds: there are none; write whole numbers and ranges, such as 0-15,42.")
@@ -97,6 +98,11 @@ def format_seeds(seeds: Sequence[int]) -> str:
 def enlargement(side: int, resolution: int) -> int:
     """The largest scale at which images of ``resolution`` pixels have at most ``side``; 1 where they have more already."""
     return max(1, min(MAX_SCALE, side // resolution))
+
+
+def usual_scale(of: type[Declared], resolution: int) -> int:
+    """The scale of a picture or film where nobody says one: as it is declared, or less where that makes images of ``resolution`` pixels larger than `LARGE`."""
+    return min(of.model_fields["scale"].default, enlargement(LARGE, resolution))
 
 
 def pack_vector(values: Sequence[float]) -> str:
@@ -299,8 +305,11 @@ class Recipe(Declared):
         return self
 
     def _check_sums(self) -> None:
-        """Raise RecipeError where an image is turned further than it could be alone."""
+        """Raise RecipeError where an image is turned further, or along more directions, than it could be alone."""
         all_of_them, most = dict(self.directions), MAX_AMOUNT + MAX_EDIT
+        of_all = {*all_of_them, *filter(None, [self.sweep])}
+        if (names := max(len({*of_all, *dict(pairs)}) for pairs in ((), *dict(self.edits).values()))) > MAX_DIRECTIONS:
+            raise RecipeError(f"Directions: an image is turned along {names}; at most {MAX_DIRECTIONS} fit in one recipe.")
         for name, amount in (pair for _, pairs in self.edits for pair in pairs):
             reach = abs(amount + all_of_them.get(name, 0.0)) + SWEEP_REACH * (name == self.sweep)
             if reach > most:

@@ -134,6 +134,11 @@ class Sampler:
             self._place = self._place_on("cpu")
 
     @property
+    def bytes(self) -> int:
+        """What it takes of memory, roughly: its weights as the checkpoint holds them, and once more in the order in which they are drawn with."""
+        return 2 * sum(weight.nbytes for weight in self.checkpoint.weights.values())
+
+    @property
     def device(self) -> str:
         return self._place.device
 

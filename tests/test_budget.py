@@ -26,7 +26,7 @@ ASKS: dict[str, tuple[AnyRecipe, int]] = {
     "pixels": (GRID, 9 * 16**2),
     "frames": (FILM, 10),
     "film_pixels": (FILM, 10 * 32**2),
-    "saved_pixels": (GRID, 9 * 48**2),
+    "saved_pixels": (GRID, 16 * 48**2),  # its second row takes as much room as the first
     "vector": (GRID.changed(own_directions=(("own", pack_vector([1] * 12)),)), 12),
     "edits": (GRID.changed(edits=tuple((place, (("pc1", 1.0),)) for place in range(5))), 5),
     "directions": (GRID.changed(directions=(("pc1", 1), ("pc2", 1)), edits=((0, (("pc1", 1.0),)),)), 3),

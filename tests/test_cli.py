@@ -567,7 +567,7 @@ def test_the_commands_make_the_recipes_that_they_were_told(on_tiny: Command, tmp
     assert recipe_of("mix") == StyleMix(rows=(point(1, "disc"), point(2)), columns=(point(5), point(6, "square"), point(7)), blocks=(1, 2))
     on_tiny("mix", *["tiny", "--rows", "1", "--columns", "5", "--out"], tmp_path / "y.png")
     assert read_recipe(tmp_path / "y.png")[0] == StyleMix(rows=(point(1),), columns=(point(5),), blocks=(1, 2)), "the finer half of three blocks"
-    assert recipe_of("explain") == AnatomyOf(recipe=point(7, "stripes").changed(scale=4))
+    assert recipe_of("explain") == AnatomyOf(recipe=point(7, "stripes").changed(scale=3))
     compared = Recipe(
         checkpoint="tiny@500", seeds=(0, 1, 2, 3), classes=("disc", "square"), directions=(("pc1", 2.0),), residual_gains=(1.0, 0.5, 1.0)
     )

@@ -1,11 +1,13 @@
 import json
+import tracemalloc
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from resgen.budget import MAX_FRAMES, MAX_NOTE, MAX_QUERY, MAX_SEEDS
+from resgen.budget import MAX_FRAMES, MAX_NOTE, MAX_QUERY, MAX_SEEDS, MAX_STOPS
 from resgen.composite import AnatomyOf, Comparison, StyleMix, Walk, read, read_points, read_query
 from resgen.errors import RecipeError
 from resgen.recipe import Recipe
@@ -89,6 +91,21 @@ def test_a_long_link_is_read_whole_or_refused_in_one_sentence() -> None:
     assert 120_000 < len(long.to_query()) < MAX_QUERY and read_query(long.to_query()) == long
     with pytest.raises(RecipeError, match="longer than"):
         read_query(long.to_query() + "&sweep=" + "x" * MAX_QUERY)
+
+
+@pytest.mark.parametrize("kind", ["mix", "walk", "anatomy"])
+def test_seeds_of_what_is_one_image_are_not_counted_out(kind: str) -> None:
+    """A link of two and a half thousand characters would ask for six million."""
+    many = [{"seeds": "0-99999"}] * MAX_STOPS
+    of = {"mix": {"rows": many, "columns": many, "blocks": []}, "walk": {"stops": many}, "anatomy": {"recipe": many[0]}}
+    query = urlencode({kind: json.dumps(of[kind])})
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecipeError, match="at most 1,000 fit"):
+            read_query(query)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_link_that_was_cut_short_says_so() -> None:

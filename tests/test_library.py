@@ -135,7 +135,8 @@ def test_a_sampler_is_loaded_once_and_again_when_its_file_changes(folder: Path) 
 
 
 def test_what_was_used_longest_ago_is_let_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SAMPLERS_KEPT", 2)
+    largest = max(Library(folder, "cpu").sampler(name).bytes for name in ("tiny", "plain", "tiny@500"))
+    monkeypatch.setattr(module, "SAMPLERS_KEPT", 2 * largest)
     shelf = Library(folder, "cpu")
     kept, dropped = shelf.sampler("tiny"), weakref.ref(shelf.sampler("plain"))
     assert shelf.sampler("tiny") is kept  # used again
@@ -147,7 +148,9 @@ def test_what_was_used_longest_ago_is_let_go(folder: Path, monkeypatch: pytest.M
 
 def test_samplers_and_networks_kept_are_bounded() -> None:
     shelf = Library(device="cpu")
-    assert shelf._samplers.maxsize <= 16 and shelf._features.maxsize <= 8
+    assert shelf._samplers.maxsize <= 10**9 and shelf._features.maxsize <= 8
+    sampler = shelf.sampler(shelf.first())
+    assert sampler.bytes >= shelf.path(shelf.first()).stat().st_size and shelf._samplers.currsize == sampler.bytes
 
 
 def test_a_generator_for_which_there_is_no_memory_is_passed_over_and_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +226,11 @@ def test_what_is_gone_is_passed_over(folder: Path) -> None:
     for place in ("features/a.safetensors", "snapshots/gone/4000.safetensors"):
         (folder / place).symlink_to(folder / "nothing.safetensors")
     library = Library(folder, "cpu")
-    assert library.snapshots("gone") == [] and all(isinstance(library.has_classifier(name), bool) for name in library.names())
+    (folder / "snapshots" / "tiny" / "1000.safetensors").touch()
+    assert library.snapshots("gone") == [] and library.snapshots("tiny") == ["tiny@500"]
+    with pytest.raises(CheckpointError, match=r"1000.safetensors is damaged"):
+        library.card("tiny@1000")
+    assert all(isinstance(library.has_classifier(name), bool) for name in library.names())
     with pytest.raises(CheckpointError, match=r"gone@4000"):
         library.card("gone@4000")
     kept = library.add(shutil.copyfile(folder / "tiny.safetensors", folder.parent / "elsewhere.safetensors"))

@@ -17,6 +17,8 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from resgen import grid
 from resgen.budget import OWN
@@ -165,6 +167,28 @@ def test_a_checkpoint_that_draws_nothing_is_passed_over_and_listed_with_its_reas
     assert studio.open_page("", False)[studio.explore.controls.checkpoint]["value"] == "tiny"
     shelf = {shelved["name"]: shelved for shelved in studio.about.fill_shelf(None)}
     assert shelf["tiny"]["view"] and shelf["nan"]["view"] is None and "not finite" in shelf["nan"]["facts"][0]
+
+
+@pytest.mark.parametrize(
+    ("limit", "name", "images"), [("images=24", "large", 24), ("images=20", "large", 12), ("pixels=1024", "large", 1), ("pixels=256", "tiny", 1)]
+)
+def test_a_page_opens_with_what_may_be_drawn(tiny_folder: Path, tmp_path: Path, limit: str, name: str, images: int) -> None:
+    """The best generator's images would be more than the host gives, or already one of them; of its training a snapshot is damaged."""
+    arch = GeneratorConfig(widths=(8, 8, 8, 8), z_dim=16, w_dim=12)
+    weights, none = ResNetGenerator(arch).state_dict(), torch.zeros(0, 12)
+    save_checkpoint(Checkpoint(Card("large", arch), weights, torch.zeros(1, 12), none), tmp_path / "large.safetensors")
+    shutil.copy(tiny_folder / "tiny.safetensors", tmp_path)
+    (tmp_path / "snapshots" / "large").mkdir(parents=True)
+    (tmp_path / "snapshots" / "large" / "1000.safetensors").touch()
+    renderer = Renderer(Library(tmp_path, "cpu"), OWN.with_limits([limit]))
+    with gr.Blocks() as demo:
+        studio = Studio(renderer, demo)
+    first = studio.explore.first_picture()
+    assert (first.checkpoint, first.count) == (name, images) and first.columns <= images
+    assert studio.open_page("", False)[studio.explore.controls.checkpoint]["value"] == name
+    with TestClient(Starlette(routes=Drawing(renderer).routes())) as client:
+        assert client.get("/drawing/link.jpg").status_code == 200
+    assert not studio.compare._learners() and renderer.library.snapshots("large") == []
 
 
 @pytest.mark.parametrize("name", ["amount", "figure", "value", "variable", "0"])

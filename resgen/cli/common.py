@@ -52,7 +52,8 @@ CheckpointArgument = Annotated[str, typer.Argument(help="A name, a .safetensors 
 OutPng = Annotated[Path, typer.Option(help="The picture, as PNG with its recipe inside.", callback=checked_png)]
 Points = Annotated[str, typer.Option(help="Seeds, seed@class, or PNG files of single images: 3,7@cat,found.png.")]
 
-MORE = {"classes": "all: every class of the checkpoint."}  # that a field's text may be on the command line
+# What a field's text may be on the command line, or mean where it is missing.
+MORE = {"classes": "all: every class of the checkpoint.", "scale": "Without it as suits their size."}
 
 
 def options_of(of: type[Declared], *names: str, **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -23,9 +23,9 @@ from resgen.cli.common import (
 )
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Signature, StyleMix, Walk, finer_half, read_link, read_points
 from resgen.errors import CheckpointError, FileError, RecipeError
-from resgen.fields import limits, read_numbers
+from resgen.fields import Declared, limits, read_numbers
 from resgen.processes import this_process
-from resgen.recipe import SEEDS, Recipe
+from resgen.recipe import SEEDS, Recipe, usual_scale
 
 if TYPE_CHECKING:
     from resgen.library import Library
@@ -90,7 +90,7 @@ def _tell_of_others(file: Path, recipe: AnyRecipe, noted: Signature, shelf: "Lib
         print(f"resgen: {file.name} was made with another version of {', '.join(others)}; the picture may differ.", file=sys.stderr)
 
 
-def _read_images(texts: str, checkpoint: str, shelf: "Library", truncation: float = 1.0) -> tuple[Recipe, ...]:
+def _read_images(texts: str, checkpoint: str, shelf: "Library", truncation: float) -> tuple[Recipe, ...]:
     """'3,7@cat,found.png' -> recipes of one image each: seeds, seeds of a class, or the images in files made by ResGen. Raises RecipeError."""
     from resgen.notes import read_recipe
 
@@ -109,9 +109,14 @@ def _read_images(texts: str, checkpoint: str, shelf: "Library", truncation: floa
     return tuple(points)
 
 
+def _read_truncation(text: str) -> float:
+    """Raises RecipeError."""
+    return Recipe(truncation=text).truncation  # type: ignore[arg-type]
+
+
 @options_of(
     Recipe, "seeds", "plane", "latents", "variation_of", "variation_strength", "classes", "class_mix", "truncation", "directions",
-    "own_directions", "edits", "sweep", "residual_gains", "columns", "scale", columns=None,
+    "own_directions", "edits", "sweep", "residual_gains", "columns", "scale", columns=None, scale=None,
 )  # fmt: skip
 def sample(
     checkpoint: CheckpointArgument,
@@ -129,7 +134,7 @@ def sample(
         raise RecipeError("Say where to: --out grid.png, --images-dir FOLDER or --npz FILE.")
     shelf = library(checkpoints, device)
     name = shelf.add(checkpoint)
-    recipe = Recipe(checkpoint=name, **_with_all_classes(fields, name, shelf))
+    recipe = Recipe(checkpoint=name, **_with_all_classes(_with_scale(fields, Recipe, name, shelf), name, shelf))
     if "columns" not in fields:
         most = int(limits(Recipe, "columns")[1])
         recipe = recipe.changed(columns=SWEEP_STEPS if recipe.sweep else min(most, max(Recipe().columns, round(recipe.points**0.5))))
@@ -178,6 +183,11 @@ def dataset(
 def _with_all_classes(fields: dict[str, Any], name: str, shelf: "Library") -> dict[str, Any]:
     """Fields in which the classes 'all' are those of a checkpoint. Raises CheckpointError."""
     return {**fields, "classes": shelf.card(name).classes} if fields.get("classes") == "all" else fields
+
+
+def _with_scale(fields: dict[str, Any], of: type[Declared], name: str, shelf: "Library") -> dict[str, Any]:
+    """Fields in which the scale, where it was not given, is the usual one for a checkpoint's images. Raises CheckpointError."""
+    return {"scale": usual_scale(of, shelf.card(name).arch.resolution), **fields}
 
 
 def _claim(folder: Path, of: dict[str, Any]) -> None:
@@ -263,7 +273,7 @@ def render(
     _write(drawn, shelf, out)
 
 
-@options_of(Walk, "seconds", "fps", "loop", "path", "pace", "scale")
+@options_of(Walk, "seconds", "fps", "loop", "path", "pace", "scale", scale=None)
 @options_of(Recipe, "truncation")
 def walk(
     checkpoint: CheckpointArgument,
@@ -275,8 +285,9 @@ def walk(
 ) -> None:
     """Make a film that passes through images."""
     shelf = library(checkpoints, device)
-    points = _read_images(stops, shelf.add(checkpoint), shelf, fields.pop("truncation"))
-    _write(Walk(stops=points, **fields), shelf, out)
+    name, truncation = shelf.add(checkpoint), _read_truncation(fields.pop("truncation"))
+    points = _read_images(stops, name, shelf, truncation)
+    _write(Walk(stops=points, **_with_scale(fields, Walk, name, shelf)), shelf, out)
 
 
 def _read_blocks(text: str, count: int) -> tuple[int, ...]:
@@ -287,7 +298,7 @@ def _read_blocks(text: str, count: int) -> tuple[int, ...]:
     return tuple(int(number) - 1 for number in numbers) or finer_half(count)
 
 
-@options_of(StyleMix, "scale")
+@options_of(StyleMix, "scale", scale=None)
 @options_of(Recipe, "truncation")
 def mix(
     checkpoint: CheckpointArgument,
@@ -301,13 +312,13 @@ def mix(
 ) -> None:
     """Mix the coarse features of some images (rows) with the fine ones of others (columns)."""
     shelf = library(checkpoints, device)
-    name, truncation = shelf.add(checkpoint), fields.pop("truncation")
+    name, truncation = shelf.add(checkpoint), _read_truncation(fields.pop("truncation"))
     chosen = _read_blocks(blocks, len(shelf.card(name).block_names))
     sides = (_read_images(side, name, shelf, truncation) for side in (rows, columns))
-    _write(StyleMix(rows=next(sides), columns=next(sides), blocks=chosen, **fields), shelf, out)  # type: ignore[arg-type]
+    _write(StyleMix(rows=next(sides), columns=next(sides), blocks=chosen, **_with_scale(fields, StyleMix, name, shelf)), shelf, out)  # type: ignore[arg-type]
 
 
-@options_of(Recipe, "truncation", "scale", scale=4)
+@options_of(Recipe, "truncation", "scale", scale=None)
 def explain(
     checkpoint: CheckpointArgument,
     out: OutPng,
@@ -318,13 +329,14 @@ def explain(
 ) -> None:
     """Show what each residual block does for an image: the image so far, what the block changes, its features."""
     shelf = library(checkpoints, device)
-    points = _read_images(image, shelf.add(checkpoint), shelf, fields["truncation"])
+    name, truncation = shelf.add(checkpoint), _read_truncation(fields.pop("truncation"))
+    points = _read_images(image, name, shelf, truncation)
     if len(points) != 1:
         raise RecipeError("Image: name exactly one.")
-    _write(AnatomyOf(recipe=points[0].changed(scale=fields["scale"])), shelf, out)
+    _write(AnatomyOf(recipe=points[0].changed(**_with_scale(fields, Recipe, name, shelf))), shelf, out)
 
 
-@options_of(Recipe, "seeds", "classes", "truncation", "directions", "residual_gains", "scale", seeds="0-7")
+@options_of(Recipe, "seeds", "classes", "truncation", "directions", "residual_gains", "scale", seeds="0-7", scale=None)
 def compare(
     names: Annotated[list[str], typer.Argument(help="Checkpoints, one column each; NAME@IMAGES is a snapshot of a training.")],
     out: OutPng,
@@ -335,7 +347,8 @@ def compare(
     """Draw the same seeds with several checkpoints, or with one through its training."""
     shelf = library(checkpoints, device)
     found = tuple(shelf.add(name) for name in names)
-    fields = _with_all_classes(fields, found[0], shelf)
+    largest = max(found, key=lambda name: shelf.card(name).arch.resolution)  # to whose images the others are brought
+    fields = _with_all_classes(_with_scale(fields, Recipe, largest, shelf), found[0], shelf)
     if len({*found}) < len({*names}):
         raise CheckpointError(f"Two of these are called {max(found, key=found.count)}, and pictures tell generators by their names: rename a file.")
     _write(Comparison(recipe=Recipe(checkpoint=found[0], **fields), checkpoints=found), shelf, out)
@@ -363,7 +376,7 @@ def invert(
     typer.echo(f"PSNR {found.psnr:.1f} dB")
 
 
-@options_of(Recipe, "truncation", "columns", "scale")
+@options_of(Recipe, "truncation", "columns", "scale", scale=None)
 def curate(
     checkpoint: CheckpointArgument,
     out: OutPng,
@@ -382,13 +395,13 @@ def curate(
 
     shelf = library(checkpoints, device)
     name = shelf.add(checkpoint)
-    recipe = Recipe(checkpoint=name, seeds=(first_seed,), classes=(label,) if label else (), **fields)
+    recipe = Recipe(checkpoint=name, seeds=(first_seed,), classes=(label,) if label else (), **_with_scale(fields, Recipe, name, shelf))
     with progress("Drawing") as tell:
         best = finish(curating.curate(recipe, shelf.sampler(name), shelf.classifier(name), many, keep, order), tell)
     _write(best, shelf, out)
 
 
-@options_of(Recipe, "seeds", "classes", "truncation", "columns", "scale", seeds="0-5", columns=SWEEP_STEPS)
+@options_of(Recipe, "seeds", "classes", "truncation", "columns", "scale", seeds="0-5", columns=SWEEP_STEPS, scale=None)
 def direction(
     checkpoint: CheckpointArgument,
     out: OutPng,
@@ -404,7 +417,7 @@ def direction(
 
     shelf = library(checkpoints, device)
     source = shelf.add(checkpoint)
-    recipe = Recipe(checkpoint=source, **_with_all_classes(fields, source, shelf))
+    recipe = Recipe(checkpoint=source, **_with_all_classes(_with_scale(fields, Recipe, source, shelf), source, shelf))
     examples, opposites = (_read_images(text, source, shelf, recipe.truncation) for text in (more, less))
     made = make_direction(recipe, name, examples, opposites, shelf.sampler(source))
     _write(made.changed(sweep=name), shelf, out)

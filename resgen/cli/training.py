@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from resgen.sampler import Sampler
 
 NEIGHBOURS = 7  # training images beside each that was drawn
+NEIGHBOUR_SIDE = 900  # pixels, at most, of an image that is enlarged there
 DataOption = Annotated[list[str], typer.Option("--data", help="cifar10, fashion-mnist, or folders and zips of class folders; may be repeated.")]
 
 
@@ -204,10 +205,10 @@ def evaluate(
     Console().print(figures_table(figures))
     if out:
         write_atomically(out, json.dumps(figures, indent=2).encode())
-    if neighbours:
-        _write_neighbours(neighbours, sampler, train_set, next(iter(judges.values())))
     if card:
         put_on_card(shelf.path(name), figures)
+    if neighbours:
+        _write_neighbours(neighbours, sampler, train_set, next(iter(judges.values())))
 
 
 def _write_neighbours(path: Path, sampler: "Sampler", train_set: "ImageSet", judge: "Judge") -> None:
@@ -216,10 +217,12 @@ def _write_neighbours(path: Path, sampler: "Sampler", train_set: "ImageSet", jud
     from resgen.files import whole_file
     from resgen.grid import compose
     from resgen.plates import Plate
+    from resgen.recipe import enlargement
 
     rows = neighbour_rows(sampler, train_set, judge, tuple(range(10)), NEIGHBOURS)
     labels = ("generated", *(f"nearest {i + 1}" for i in range(NEIGHBOURS)))
-    plate = Plate(rows, len(labels), 3, ("",) * len(rows), (None,) * len(rows), column_labels=labels)
+    scale = min(3, enlargement(NEIGHBOUR_SIDE, rows.shape[1]))
+    plate = Plate(rows, len(labels), scale, ("",) * len(rows), (None,) * len(rows), column_labels=labels)
     with whole_file(path) as partial:
         compose(plate).save(partial, "PNG")
 

@@ -24,7 +24,7 @@ from resgen.fields import Declared, write_field
 from resgen.files import write_atomically
 from resgen.invert import invert as search
 from resgen.invert import load_photo
-from resgen.recipe import CALLED, Recipe, enlargement, parse_seeds
+from resgen.recipe import CALLED, Recipe, enlargement, parse_seeds, usual_scale
 from resgen.studio.guard import DISK_BLOCK, check_disk
 from resgen.studio.page import LONG, RENDER, friendly, uploaded
 from resgen.studio.renderer import Renderer
@@ -72,21 +72,29 @@ class Api:
         self._handed.append((time.monotonic(), path))
         return FileData(path=str(path), orig_name=name)
 
-    def _render(self, checkpoint: str = "", recipe: str = "", **fields: Any) -> FileData:
+    def _render(self, checkpoint: str = "", recipe: str = "", scale: int = 0, **fields: Any) -> FileData:
         """Draw a grid of generated images, or any other recipe.
 
         Args:
             checkpoint: name of a checkpoint, one of /checkpoints; default: the best
             recipe: a whole recipe as JSON, in place of everything else: a grid, mix, compare or anatomy
+            scale: enlargement of each image, 1 to 16; 0: as suits their size
 
         Returns:
             A PNG that carries its recipe in the text chunk 'resgen'.
         """
         self.renderer.budget.check("characters", len(recipe))
-        wanted = self.library.named(read(recipe) if recipe else Recipe(**fields), checkpoint)
+        if recipe:
+            wanted = self.library.named(read(recipe), checkpoint)
+        else:
+            name = self.library.chosen(checkpoint)
+            wanted = Recipe(checkpoint=name, scale=scale or self._usual_scale(Recipe, name), **fields)
         if isinstance(wanted, Walk):
             raise RecipeError("A walk is a film: ask /walk for it.")
         return self._hand_out("picture.png", lambda: self.renderer.png(wanted))
+
+    def _usual_scale(self, of: type[Declared], checkpoint: str) -> int:
+        return usual_scale(of, self.library.card(checkpoint).arch.resolution)
 
     def explore(self, words: str = "", checkpoint: str = "", seeds: str = "0-11") -> FileData:
         """Draw a grid of generated images, changed as words say: to go on, say all that was said before and what comes now.
@@ -104,7 +112,9 @@ class Api:
         changed = follow(recipe, words, card.direction_names, card.classes)
         return self._hand_out("picture.png", lambda: self.renderer.png(changed))
 
-    def _walk(self, stops: str = "1,2,3", checkpoint: str = "", truncation: float = 1.0, format: str = "mp4", **fields: Any) -> FileData:
+    def _walk(
+        self, stops: str = "1,2,3", checkpoint: str = "", truncation: float = 1.0, format: str = "mp4", scale: int = 0, **fields: Any
+    ) -> FileData:
         """Make a film that passes through images.
 
         Args:
@@ -112,17 +122,18 @@ class Api:
             checkpoint: name of a checkpoint, one of /checkpoints; default: the best
             truncation: psi, 0 (the average image) to 1.5
             format: mp4, gif or webp
+            scale: enlargement of each image, 1 to 16; 0: as suits their size
 
         Returns:
             The film, with its recipe inside.
         """
         self.renderer.budget.check("characters", len(stops))
-        is_json = stops.lstrip().startswith("{")
-        wanted = (
-            self.library.named(read(stops), checkpoint)
-            if is_json
-            else Walk(stops=read_points(stops, self.library.chosen(checkpoint), truncation), **fields)
-        )
+        format = format.lower()
+        if stops.lstrip().startswith("{"):
+            wanted = self.library.named(read(stops), checkpoint)
+        else:
+            name = self.library.chosen(checkpoint)
+            wanted = Walk(stops=read_points(stops, name, truncation), scale=scale or self._usual_scale(Walk, name), **fields)
         if not isinstance(wanted, Walk):
             raise RecipeError("Stops: this recipe is not a walk; ask /render for it.")
         return self._hand_out(f"walk.{format}", lambda: finish(self.renderer.film(wanted, f".{format}")))
@@ -163,7 +174,7 @@ class Api:
         Args:
             checkpoint: name of a checkpoint, one of /checkpoints; default: the best
             label: a class, or empty: each seed draws its own
-            many: how many seeds to look at, at most 1000
+            many: how many seeds to look at, at most 1000 where the server has no other limit
             keep: how many to keep
             order: 'Confidence' of a classifier, or 'Likeness to real images'
             first_seed: where the seeds begin
@@ -174,6 +185,7 @@ class Api:
         """
         name = self.library.chosen(checkpoint)
         self.renderer.costs.check_looking(name, many)
+        self.renderer.budget.check("images", keep)
         recipe = Recipe(checkpoint=name, seeds=(first_seed,), classes=(label,) if label else (), truncation=truncation)
         work = curating.curate(recipe, self.library.sampler(name), self.library.classifier(name), many, keep, order)
         return finish(self.renderer.turns.share(work)).to_dict()

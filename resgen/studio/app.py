@@ -19,7 +19,7 @@ from resgen.composite import AnatomyOf, AnyRecipe, Comparison, StyleMix, Walk, r
 from resgen.errors import RecipeError, ResGenError
 from resgen.interop.torch_files import READ
 from resgen.library import SHIPPED, Library
-from resgen.notes import read_recipe
+from resgen.notes import NOTED, read_recipe
 from resgen.recipe import Recipe
 from resgen.studio import zerogpu
 from resgen.studio.about import AboutScreen
@@ -58,7 +58,6 @@ from resgen.studio.walk import WalkScreen
 CACHE_SECONDS = 3600
 SESSIONS_KEPT = 500  # of which Gradio keeps what their components are; a page says all that is needed with each request
 LARGE = 20_000_000  # bytes of a generator that is not read at once
-PICTURES = (".png", ".mp4", ".gif", ".webp", ".json")  # files that may hold a recipe
 WITHOUT_RECIPE = ("invert", "about")  # screens that a link names, since no recipe says them
 SELECTED = "#screens [role=tab][aria-selected=true]"
 LINK = "[location.search, location.hash].map((part) => part.slice(1)).filter(Boolean).join('&')"  # '?' may say how the page looks, '#' what it shows
@@ -74,7 +73,7 @@ class Studio:
         with gr.Row(elem_id="head"):
             gr.Markdown("# ResGen", elem_id="title")
             words = "Open a picture or generator" if allow_import else "Open a picture"
-            kinds = [*PICTURES, *(READ if allow_import else ())]
+            kinds = [*NOTED, *(READ if allow_import else ())]
             self.opener = gr.UploadButton(words, size="sm", file_types=kinds, elem_id="open-file")
             component("bar", "bar", begins=("keys", "common"))
         with gr.Tabs(elem_id="screens") as self.tabs:

@@ -45,8 +45,7 @@ class CompareScreen:
 
     def __init__(self, renderer: Renderer, tray: gr.HTML) -> None:
         self.renderer, self.library, self.tray = renderer, renderer.library, tray
-        names = self.library.names()
-        learners = [name for name in names if self.library.snapshots(name)]
+        learners = self._learners()
         with gr.Row(elem_classes="bench"):
             with gr.Column(elem_classes="stage"):
                 self.view = grid("compare-grid", "Choose generators to see the same seeds side by side.", (PIN, OPEN, SAVE))
@@ -85,10 +84,12 @@ class CompareScreen:
 
     def _first_choice(self) -> list[str]:
         """What the screen opens with: a generator through its training where there are snapshots, else the best checkpoint."""
-        for name in self.library.names():
-            if self.library.snapshots(name):
-                return self._moments(name)
-        return self.library.names()[:1]
+        learners = self._learners()
+        return self._moments(learners[0]) if learners else self.library.names()[:1]
+
+    def _learners(self) -> list[str]:
+        """The generators whose training can be seen."""
+        return [card.name for card in self.library.cards() if self.library.snapshots(card.name)]
 
     def _moments(self, name: str) -> list[str]:
         return [*self.library.snapshots(str(name)), name]

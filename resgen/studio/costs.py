@@ -1,9 +1,10 @@
 """What a request would take, refused where it is more than the studio's budget gives: by the recipe and the cards alone, before anything is drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from resgen.budget import Budget
 from resgen.composite import AnatomyOf, AnyRecipe, Comparison, Walk, painters
+from resgen.errors import ResGenError
 from resgen.invert import STARTS
 from resgen.library import Library
 from resgen.recipe import Recipe
@@ -23,6 +24,28 @@ class Costs:
         """A recipe, and its images."""
         self.check_recipe(recipe)
         self.check_pictures(recipe, self._pictures(recipe))
+
+    def allows(self, recipe: AnyRecipe) -> bool:
+        try:
+            self.check(recipe)
+        except ResGenError:
+            return False
+        return True
+
+    def fitted(self, recipe: Recipe) -> Recipe:
+        """A recipe with fewer of its seeds, and at last one, where so many images would be too much."""
+        if len(recipe.seeds) == 1 or self.allows(recipe):
+            return recipe
+        few = recipe.seeds[: len(recipe.seeds) // 2]
+        return self.fitted(recipe.changed(seeds=few, columns=min(recipe.columns, len(few))))
+
+    def opening(self, first: Callable[[str], Recipe]) -> Recipe:
+        """What is shown where nobody has said what: the ``first`` images of the best checkpoint of which any may be drawn, as many as may be.
+
+        Raises CheckpointError where there is no checkpoint.
+        """
+        fitted = (self.fitted(first(name)) for name in self.library.drawable())
+        return next(filter(self.allows, fitted), None) or first(self.library.first())
 
     def check_recipe(self, recipe: AnyRecipe) -> None:
         """How long a recipe is, and what is answered to it."""
@@ -45,7 +68,8 @@ class Costs:
     def check_saved(self, recipe: AnyRecipe) -> None:
         """The picture that a recipe is saved as, beside the recipe itself."""
         scale = getattr(recipe.recipe if isinstance(recipe, Comparison | AnatomyOf) else recipe, "scale", 1)
-        self.budget.check("saved_pixels", self._pictures(recipe) * self._area(recipe) * scale**2)
+        places = -(-recipe.count // recipe.across) * recipe.across if isinstance(recipe, Recipe) else self._pictures(recipe)
+        self.budget.check("saved_pixels", places * self._area(recipe) * scale**2)
 
     def check_film(self, walk: Walk) -> None:
         """A walk, whose frames are not kept together."""
@@ -62,7 +86,7 @@ class Costs:
     def check_search(self, name: str, steps: int) -> None:
         """So many steps of looking for a picture's latent, and what one of them takes."""
         self.check_looking(name, steps)
-        self.budget.check("megabytes", SEARCH_COPIES * 4 * STARTS * self.library.card(name).arch.features / 1e6)
+        self.budget.check("megabytes", SEARCH_COPIES * 4 * STARTS * self.library.card(name).arch.features / 1e6, "look for it with `resgen invert`")
 
     def at_once(self, recipe: AnyRecipe) -> int:
         """How many of a recipe's images may be drawn at once, at least one."""

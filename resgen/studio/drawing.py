@@ -107,8 +107,9 @@ class Drawing:
 
     def _link(self, query: str) -> Response:
         recipe = read_query(query)
-        shown = recipe.over(FIRST_OF_LINK) if isinstance(recipe, Recipe) else recipe
-        picture = self.renderer.link_picture(self.library.named(shown))
+        if isinstance(recipe, Recipe) and not recipe.checkpoint:
+            recipe = recipe.over(self.renderer.costs.opening(FIRST_OF_LINK.with_checkpoint))
+        picture = self.renderer.link_picture(self.library.named(recipe))
         return Response(picture, media_type="image/jpeg", headers={"Cache-Control": f"public, max-age={LINK_KEPT}"})
 
     def _stand(self, query: str) -> Any:

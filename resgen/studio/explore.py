@@ -88,12 +88,13 @@ class Explore:
         self.samples = tell("samples", "resgen-samples")
 
     def _build_curating(self) -> None:
-        most = max(50, self.renderer.budget.candidates)
+        most = self.renderer.budget.candidates
+        step = min(50, most)
         with gr.Accordion("Draw many, keep the best", open=False, elem_id="curating-fold") as self.curating_fold:
             self.order = gr.Radio(
                 list(ORDERS), value=next(iter(ORDERS)), label="Best first by", info="A classifier looks at every image.", elem_id="order"
             )
-            self.many = gr.Slider(50, most, min(USUAL_MANY, most), step=50, label="Draw", info="How many seeds to look at.", elem_id="many")
+            self.many = gr.Slider(step, most, min(USUAL_MANY, most), step=step, label="Draw", info="How many seeds to look at.", elem_id="many")
             self.keep = gr.Slider(1, 100, USUAL_KEPT, step=1, label="Keep", info="How many of them to show.")
             with gr.Row():
                 self.curate = gr.Button("Keep the best", size="sm", elem_id="curate")
@@ -199,8 +200,9 @@ class Explore:
 
     def first_picture(self, name: str = "", narrow: bool = False) -> Recipe:
         """What is shown at first of a checkpoint, or of the best. Raises ResGenError where there is none."""
-        name = name or self.library.first()
-        return Recipe(checkpoint=name, **self._first(narrow), scale=self._scale(name))
+        if not name:
+            return self.renderer.costs.opening(partial(self.first_picture, narrow=narrow))
+        return self.renderer.costs.fitted(Recipe(checkpoint=name, **self._first(narrow), scale=self._scale(name)))
 
     @staticmethod
     def _first(narrow: Any) -> dict[str, Any]:
@@ -210,9 +212,9 @@ class Explore:
         return enlargement(TILE, self.library.card(name).arch.resolution)
 
     def change_checkpoint(self, values: Values) -> Updates:
-        """Another generator, with the seeds, truncation and layout there are; one that can't be drawn with is not kept."""
+        """Another generator, with the seeds, truncation and layout there are, of the seeds as many as may be drawn; one that can't be drawn with is not kept."""
         try:
-            return self.write(self.read(values))
+            return self.write(self.renderer.costs.fitted(self.read(values)))
         except ResGenError as error:
             note_refusal("change_checkpoint", error)
             warn(str(error))

@@ -201,5 +201,7 @@ def _announced(scope: Scope) -> int:
 
 async def _answer(send: Any, status: int, told: dict[str, str]) -> None:
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    if status == 429:
+        headers.append((b"retry-after", b"60"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(told).encode()})

@@ -59,9 +59,10 @@ class InvertScreen:
             self.zoom = gr.Slider(1, 5, 1, step=0.05, label="Zoom", elem_id="invert-zoom")
             self.across = gr.Slider(0, 1, 0.5, step=0.01, label="Left or right", elem_id="invert-across")
             self.down = gr.Slider(0, 1, 0.5, step=0.01, label="Up or down", elem_id="invert-down")
-        most = max(20, self.renderer.budget.candidates)
+        most = self.renderer.budget.candidates
+        step = min(20, most)
         self.steps = gr.Slider(
-            20, most, min(USUAL_STEPS, most), step=20, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps"
+            step, most, min(USUAL_STEPS, most), step=step, label="Steps", info="More come nearer, and take longer.", elem_id="invert-steps"
         )
         with gr.Row():
             self.find = gr.Button("Find the closest image", variant="primary", size="sm", elem_id="invert-find")

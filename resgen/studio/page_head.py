@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+from anyio import CapacityLimiter, to_thread
 from gradio.route_utils import get_root_url
 from starlette.requests import Request
 
@@ -43,6 +44,7 @@ class PageHead:
 
     def __init__(self, app: Any, library: Library) -> None:
         self.app, self.library = app, library
+        self._places = CapacityLimiter(1)
         self._in_a_space = bool(os.environ.get("SPACE_ID"))  # where the Hub's own head comes with the page, from other hosts
         self._scripts = "".join(f"({(STATIC / name).read_text(encoding='utf-8').rstrip()})();\n" for name in FIRST)
 
@@ -62,7 +64,8 @@ class PageHead:
                 return
             parts.append(message.get("body", b""))
             if not message.get("more_body"):
-                body = self._with_head(b"".join(parts).decode(), request).encode()
+                page = b"".join(parts).decode()  # a link may be long, and nobody else shall wait while it is read
+                body = (await to_thread.run_sync(self._with_head, page, request, limiter=self._places)).encode()
                 headers = [(name, value) for name, value in begun[0]["headers"] if name.lower() != b"content-length"]
                 if not self._in_a_space:
                     nonce = secrets.token_urlsafe(16)

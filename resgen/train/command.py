@@ -17,7 +17,7 @@ from resgen.files import check_place, clear_partials, own_folder, write_atomical
 from resgen.generator import GeneratorConfig
 from resgen.grid import draw_png
 from resgen.library import SHIPPED, Library
-from resgen.recipe import Recipe
+from resgen.recipe import Recipe, enlargement
 from resgen.sampler import Sampler, pick_device
 from resgen.train.config import TrainConfig
 from resgen.train.eyes_trainer import EyesTrainer
@@ -36,6 +36,7 @@ EYES = SHIPPED / "features" / "cifar10.safetensors"
 BY_NAME = {"lite0": PretrainedEyes, "resnet50": PretrainedResNet50}  # --features that are no file
 SIDES = 32, 512  # pixels, least and most, that lite0 is told to look at
 FEW_CLASSES, LARGE_GROUP, SMALL_GROUP = 20, 16, 4  # many classes need many in a batch, hence small groups
+SAMPLES_SIDE = 8192  # pixels, at most, of a grid of samples
 SHOWN_CLASSES = 12
 SAMPLES, SNAPSHOTS = "samples", "snapshots"  # folders of a run; snapshots lie where a library looks for them
 
@@ -172,10 +173,13 @@ def check_classes(data: ImageSet) -> None:
 
 
 def draw_samples(checkpoint: Path, out: Path) -> None:
-    """Ten seeds of each of up to ten classes, as the shipped file would draw them. Raises FileError."""
+    """Ten seeds of each of up to ten classes, or fewer where images are large, as the shipped file would draw them. Raises FileError."""
     sampler = Sampler(load_checkpoint(checkpoint), "cpu")
-    classes = sampler.card.classes[:10]
-    recipe = Recipe(seeds=tuple(range(10 if classes else 100)), classes=classes, columns=10, scale=2)
+    resolution = sampler.card.arch.resolution
+    across = max(1, min(10, SAMPLES_SIDE // resolution))
+    classes = sampler.card.classes[:across]
+    seeds = tuple(range(across if classes else across**2))
+    recipe = Recipe(seeds=seeds, classes=classes, columns=across, scale=min(2, enlargement(SAMPLES_SIDE, across * resolution)))
     write_atomically(out, draw_png(recipe, lambda _: sampler))
 
 
