@@ -317,6 +317,7 @@ SAMPLE = "sample tiny --seeds 1 --out x.png"
         "walk tiny --stops 1,2 --path q --out x.gif",
         "walk tiny --stops 1,2 --seconds 60 --fps 60 --out x.gif",
         "walk tiny --stops 1,none.png --out x.gif",
+        "walk tiny --stops 1,2 --truncation much --out x.gif",
         "mix tiny --rows 1 --columns 2 --blocks nan --out x.png",
         "mix tiny --rows 1 --columns 2 --blocks inf --out x.png",
         "mix tiny --rows 1 --columns 2 --blocks 1.7 --out x.png",

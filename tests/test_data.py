@@ -221,6 +221,17 @@ def test_pictures_of_all_modes_are_opened_or_refused(tmp_path: Path, mode: str) 
         assert mode == "LAB" and "cannot be read" in str(error)
 
 
+def test_a_picture_for_which_there_is_no_memory_is_not_called_a_bad_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("L", (3, 2)).save(tmp_path / "x.png")
+
+    def short(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "load", short)
+    with pytest.raises(MemoryError):
+        open_picture(tmp_path / "x.png")
+
+
 def test_of_processes_that_want_one_set_one_downloads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the same time each would write to the files that another one reads."""
     begun = list[Path]()

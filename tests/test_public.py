@@ -471,6 +471,7 @@ def test_files_for_which_there_is_no_room_are_refused_and_those_there_are_stay(
             file.truncate(room)  # which takes no room by itself
         refused = web.post("/gradio_api/upload", files={"files": ("picture.png", picture())})
         assert refused.status_code == 429 and f"at most {room:,} are possible here: try again in an hour." in refused.json()["detail"]
+        assert int(refused.headers["retry-after"]) > 0
         number = web.post("/gradio_api/call/render", json={"data": ["tiny", "1", *LONG_WORK["render"][2:]]}).json()["event_id"]
         assert "bytes of files kept for visitors" in web.get(f"/gradio_api/call/render/{number}").text
         assert Path(kept["path"]).read_bytes() == picture() and len(list(tmp_path.iterdir())) == 1

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resgen import fields
-from resgen.composite import read, read_query
+from resgen.composite import Walk, read, read_query
 from resgen.errors import RecipeError
-from resgen.fields import add_pairs
-from resgen.recipe import MAX_SEED, Recipe, format_seeds, pack_vector, parse_seeds, unpack_vector
+from resgen.fields import Declared, add_pairs
+from resgen.recipe import MAX_SEED, Recipe, format_seeds, pack_vector, parse_seeds, unpack_vector, usual_scale
 from tests import strategies
 from tests.conftest import grows_evenly
 
@@ -184,6 +184,21 @@ def test_an_image_is_not_turned_further_than_it_can_be_alone() -> None:
     assert dict(furthest.single(2).edits) == {0: (("pc1", 30.0),)}
     with pytest.raises(RecipeError, match="comes to 41 with what moves all images; at most 40 is possible"):
         furthest.changed(edits=((0, (("pc1", 28.0),)),))
+
+
+def test_an_image_is_not_turned_along_more_directions_than_it_can_be_alone() -> None:
+    many = tuple((f"d{number}", 1.0) for number in range(200))
+    most = {f"e{number}": 1.0 for number in range(56)}
+    recipe = Recipe(directions=many, edits=((0, most),))  # type: ignore[arg-type]
+    assert len(recipe.single(0).directions) == 256
+    for more in ({"edits": ((0, {**most, "one": 1.0}),)}, {"sweep": "one"}):
+        with pytest.raises(RecipeError, match="along 257"):
+            recipe.changed(**more)
+
+
+@pytest.mark.parametrize(("of", "resolution", "scale"), [(Recipe, 32, 3), (Recipe, 256, 3), (Recipe, 512, 1), (Walk, 128, 6), (Walk, 1024, 1)])
+def test_large_images_are_enlarged_less_where_nobody_says_how_far(of: type[Declared], resolution: int, scale: int) -> None:
+    assert usual_scale(of, resolution) == scale
 
 
 def test_an_image_alone_carries_no_more_than_it_needs() -> None:

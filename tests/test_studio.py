@@ -139,6 +139,11 @@ def test_the_best_are_drawn_as_truncated_as_was_asked(client: Client) -> None:
     assert "truncation" not in client.predict(checkpoint="tiny", many=8, keep=2, api_name="/curate")
 
 
+def test_no_more_are_kept_than_can_be_drawn(client: Client) -> None:
+    with pytest.raises(Exception, match=f"at most {OWN.images} are possible here"):
+        client.predict(checkpoint="tiny", many=500, keep=OWN.images + 1, api_name="/curate")
+
+
 def test_curating_without_a_feature_network_says_so(client: Client) -> None:
     with pytest.raises(Exception, match="no classifier"):
         client.predict(checkpoint="plain", many=20, keep=5, api_name="/curate")

@@ -31,9 +31,11 @@ from resgen.data import ImageSet, load_images
 from resgen.errors import CheckpointError, DataError, FileError, ResGenError
 from resgen.features import FeatureConfig, FeatureResNet, PretrainedResNet50, as_shown, load_features, save_features
 from resgen.files import own_folder
+from resgen.grid import GAP
 from resgen.library import Library
+from resgen.train import command
 from resgen.train.classifier import train_features
-from resgen.train.command import open_eyes, train_generator
+from resgen.train.command import draw_samples, open_eyes, train_generator
 from resgen.train.config import TrainConfig
 from resgen.train.drift import Memory, describe, drift_field, drift_loss
 from resgen.train.eyes_trainer import EyesTrainer, group_seed
@@ -230,6 +232,17 @@ def test_a_run_is_not_overwritten_nor_mixed_up(shapes_zip: Path, eyes: Path, tmp
     with pytest.raises(CheckpointError, match=f"lacks {STATE}"):
         train(resume=True)
     assert (tmp_path / "shapes.safetensors").read_bytes() == trained
+
+
+@pytest.mark.parametrize(("most", "side"), [(8192, 10 * 2 * 16), (200, 10 * 16), (100, 6 * 16), (10, 16)])
+def test_samples_of_large_images_are_fewer_and_smaller(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, side: int
+) -> None:
+    """So that a picture of them can be made at all."""
+    monkeypatch.setattr(command, "SAMPLES_SIDE", most)
+    draw_samples(tiny_folder / "plain.safetensors", tmp_path / "x.png")
+    with Image.open(tmp_path / "x.png") as picture:
+        assert side <= min(picture.size) and max(picture.size) < side + 10 * GAP
 
 
 def test_two_runs_do_not_write_to_one_folder_and_files_of_others_stay(shapes_zip: Path, eyes: Path, tmp_path: Path) -> None:
