@@ -390,6 +390,7 @@ def test_who_strikes_letters_unawares_switches_them_off(visit: Visit) -> None:
     for key in "?r":
         later.keyboard.press(key)
     expect(later.locator(".rg-keys")).to_be_hidden()
+    later.set_viewport_size({"width": 640, "height": 450})  # enlarged to be read
     later.get_by_role("button", name="Keys").click()
     later.get_by_label("Letter keys and ? are on").check()
     later.keyboard.press("Escape")
