@@ -526,6 +526,7 @@ def test_a_stranger_finds_changes_and_shares_in_three_actions(visit: Visit) -> N
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#grid .rg-tiles button").nth(4).click()  # 1: what they like
     redrawn(page, lambda: page.locator("#direction-1 .rg-end").last.click())  # 2: changed
+    expect(page.locator(".rg-hint")).to_contain_text("Drag the picture")
     page.click("#copy-link")  # 3: shared
     expect(page.locator("#copy-link")).to_have_text("Link copied")
     assert page.evaluate("navigator.clipboard.readText()") == href(page)
@@ -535,6 +536,7 @@ def test_a_teacher_shows_what_a_block_does_in_three_actions(visit: Visit) -> Non
     page = visit()  # 1: open
     page.locator("#grid .rg-tiles button").nth(4).click()  # 2: an image
     redrawn(page, lambda: page.locator("#blocks .rg-switch").nth(1).click())  # 3: block 2 off
+    expect(page.locator(".rg-hint")).to_contain_text("Drag the picture")
     page.wait_for_function("document.querySelector('.rg-blocks').dataset.painted.includes('residual_gains')")  # and see why
     expect(page.locator("#blocks .rg-look:visible")).to_have_count(3 * len(OPENING.block_names))
 
