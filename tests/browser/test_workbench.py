@@ -450,6 +450,9 @@ def test_the_keyboard_stays_beside_what_goes_under_it(visit: Visit) -> None:
     expect(page.locator("#redo")).to_be_focused()
     redrawn(page, lambda: page.keyboard.press("Enter"))
     expect(page.locator("#undo")).to_be_focused()
+    page.set_viewport_size({"width": 640, "height": 900})  # where there is no Redo
+    redrawn(page, lambda: page.keyboard.press("Enter"))
+    expect(page.locator("#before")).to_be_focused()
 
 
 def test_the_keyboard_stays_where_its_image_or_screen_goes(visit: Visit) -> None:
