@@ -218,6 +218,8 @@ def test_the_wheel_zooms_about_the_pointer(visit: Visit) -> None:
     box = page.locator("#grid .rg-tiles button").nth(9).bounding_box()  # the fourth of the second row
     assert box
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    swipe = "tiles => tiles.dispatchEvent(new WheelEvent('wheel', { deltaX: 100, bubbles: true, cancelable: true }))"
+    assert page.eval_on_selector("#grid .rg-tiles", swipe), "a swipe sideways is the browser's"
     redrawn(page, lambda: page.mouse.wheel(0, -400))
     painted(page, "plane=40[.]0")
     zoomed = explored(page).plane
