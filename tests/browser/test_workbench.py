@@ -130,9 +130,9 @@ def test_a_press_that_ends_outside_the_grid_drags_nothing(visit: Visit) -> None:
     assert explored(page).plane is None
 
 
-def touch(page: Page) -> Callable[..., object]:
+def touch(page: Page, where: str = "#grid .rg-stage") -> Callable[..., object]:
     """A hand on the grid: `touch("Start", (x, y), ...)`, "Move" and "End" with the fingers that are down, in shares of the grid as it lies there now."""
-    box = page.locator("#grid .rg-stage").bounding_box()
+    box = page.locator(where).bounding_box()
     assert box
     client = page.context.new_cdp_session(page)
 
@@ -482,6 +482,12 @@ def test_where_the_pad_rests_is_said(visit: Visit) -> None:
     for x in ("0.10", "0.20"):
         redrawn(page, lambda: page.locator(".rg-pad").press("ArrowRight"))
         expect(page.locator(".rg-plane [role=status]")).to_have_text(f"x {x}, y 0.00")
+    hand = touch(page, ".rg-pad")
+    hand("Start", (0.5, 0.5))
+    hand("Start", (0.5, 0.5), (0.9, 0.9))
+    redrawn(page, lambda: (hand("Move", (0.3, 0.5), (0.9, 0.9)), hand("End", (0.3, 0.5)), hand("End")))
+    plane = explored(page).plane
+    assert plane and plane[0] > 1 and plane[1] == 0, "a second finger moves nothing"
 
 
 def test_what_is_looked_at_large_is_of_the_images_on_screen(visit: Visit) -> None:
