@@ -63,7 +63,10 @@ def test_a_walk_plays_and_is_saved_with_its_recipe(page: Page, visit: Visit, tmp
     redrawn(page, lambda: page.click("#walk-use-pins"), "#walk-player")
     first = pixels(page, "#walk-player")
     changed(page, "#walk-player", first)  # the film does not stand still
-    page.locator("#walk-player .rg-play").click()
+    assert slider.input_value() == place, "nobody is told of each frame"
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#walk-player .rg-play")).to_have_text("Play")
+    assert slider.input_value() == page.get_attribute("#walk-player canvas", "data-frame")
     redrawn(page, lambda: enter(number(page, "walk-seconds"), "0.5"), "#walk-player")
     redrawn(page, lambda: enter(number(page, "walk-fps"), "20"), "#walk-player")
     redrawn(page, lambda: enter(number(page, "walk-scale"), "2"), "#walk-player")
@@ -105,6 +108,7 @@ def test_a_walk_in_the_page_is_the_film_of_the_command_line(page: Page) -> None:
         seen = np.array(data, int).reshape(*frames[0].shape[:2], 4)[..., :3]
         off = [np.abs(seen - frame).mean() for frame in frames]
         assert int(np.argmin(off)) == place and off[place] < 4, f"frame {place} of the page is not that of the film"
+    expect(slider).to_have_attribute("aria-valuetext", "frame 24 of 24")
 
 
 def test_too_few_stops_are_one_message(page: Page) -> None:

@@ -114,6 +114,7 @@ def test_a_film_plays_and_each_frame_is_the_servers(open_site: Open, tmp_path: P
     seen = {place.input_value()}
     until(lambda: bool(seen.add(place.input_value())) or len(seen) > 2, 10)
     place.fill("11")
+    expect(place).to_have_attribute("aria-valuetext", "frame 12 of 24")
     expect(page.get_by_role("button", name="Play")).to_be_visible()  # the hand has stopped it
     picture = saved(page, tmp_path / "frame.png")
     stops = tuple(Recipe(checkpoint=SHIPPED_ONE, seeds=(seed,), classes=("bag",), columns=1) for seed in (3, 9, 4))
