@@ -120,6 +120,8 @@ def test_a_film_plays_and_each_frame_is_the_servers(open_site: Open, tmp_path: P
     stops = tuple(Recipe(checkpoint=SHIPPED_ONE, seeds=(seed,), classes=("bag",), columns=1) for seed in (3, 9, 4))
     wanted = finish(draw(Walk(stops=stops, seconds=1), library.sampler)).images[11]
     assert abs(tiles(picture, 28, 1, 1)[0].astype(int) - wanted).max() <= NEAR
+    page.get_by_role("button", name="Reset all sliders").click()
+    page.wait_for_function("() => !location.hash.includes('seconds')")
 
 
 def test_controls_change_the_picture_and_the_address_brings_it_back(open_site: Open, tmp_path: Path) -> None:
