@@ -157,6 +157,10 @@ def test_what_cannot_be_drawn_is_said_and_the_picture_stays(open_site: Open) -> 
     expect(page.get_by_role("alert")).to_have_text("Seeds: the range 3-1 runs backwards; write 1-3.")
     expect(box).to_have_attribute("aria-invalid", "true")
     assert page.evaluate("document.querySelector('#grid').dataset.painted") == "checkpoint=plain&seeds=1-3"
+    page.evaluate("() => { HTMLCanvasElement.prototype.toBlob = (take) => take(null); }")
+    page.get_by_role("button", name="Save PNG").click()
+    expect(page.get_by_role("alert")).to_contain_text("larger than the browser can save")
+    expect(page.locator("#grid")).to_be_visible()
     page.evaluate("location.hash = 'checkpoint=plain&seeds=7'")
     painted(page, "seeds=7")
     expect(page.get_by_role("alert")).to_have_count(0)

@@ -180,6 +180,10 @@ async function save() {
   const { screen, checkpoint } = state;
   const note = screen === "explore" ? writeNote(state, grid.columns, entryOf(checkpoint).sha256) : null; // now: a dial may move while the picture is made
   const blob = await new Promise((resolve) => pictureOf[screen].toSave(frame).toBlob(resolve));
+  if (!blob) {
+    tellProblem("This picture is larger than the browser can save: write fewer seeds.");
+    return;
+  }
   const png = new Uint8Array(await blob.arrayBuffer());
   const data = note === null ? png : withNote(png, note);
   const link = document.createElement("a");
