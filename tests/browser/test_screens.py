@@ -62,6 +62,9 @@ def test_a_walk_plays_and_is_saved_with_its_recipe(page: Page, visit: Visit, tmp
     shown(page, "#walk-player")  # it opens playing
     redrawn(page, lambda: page.click("#walk-use-pins"), "#walk-player")
     first = pixels(page, "#walk-player")
+    slider = page.locator("#walk-player input[type=range]")
+    slider.focus()
+    place = slider.input_value()
     changed(page, "#walk-player", first)  # the film does not stand still
     assert slider.input_value() == place, "nobody is told of each frame"
     page.keyboard.press("ArrowRight")
@@ -141,6 +144,7 @@ def test_stops_are_dragged_to_another_place_and_clicked_to_jump(page: Page) -> N
     expect(canvas).to_have_attribute("data-frame", "48")  # of 72, three stops and back
     stops.nth(1).click()
     expect(canvas).to_have_attribute("data-frame", "24")
+    expect(stops.nth(1)).to_have_attribute("aria-keyshortcuts", "Alt+ArrowLeft Alt+ArrowRight")
     box = stops.nth(1).bounding_box()
     assert box
     page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 26)  # no button is down

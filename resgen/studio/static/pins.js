@@ -62,6 +62,7 @@ function tell(pin, index) {
 const isHeldBy = (event) => lifted?.pointer === event.pointerId;
 
 function makeMovable(open, index) {
+  open.setAttribute("aria-keyshortcuts", "Alt+ArrowLeft Alt+ArrowRight");
   open.addEventListener("pointerdown", (event) => {
     if (event.button || !event.isPrimary) return;
     open.setPointerCapture(event.pointerId);
