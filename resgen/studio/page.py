@@ -317,7 +317,7 @@ def component(name: str, elem_id: str, value: Any = None, begins: Sequence[str] 
     return gr.HTML(value, html_template=template, js_on_load=script, apply_default_css=False, elem_id=elem_id)
 
 
-def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]] = (PIN, SAVE), wanders: bool = False) -> gr.HTML:
+def grid(elem_id: str, waiting: str, actions: Sequence[tuple[str, str, str]], wanders: bool = False) -> gr.HTML:
     """A grid of images whose value is `Renderer.view`; the page's address follows it. `select` tells an action and the query of its
     image, `download` that of one to be saved, `input` the chosen one (else the first), `expand` another such image whatever is turned, `submit` asks
     to be drawn, `undo` for the same images before anything was turned.

@@ -48,6 +48,24 @@ Object.defineProperty(navigator, "gpu", { value: { requestAdapter: async () => (
 const since = performance.now.bind(performance);
 performance.now = () => 1000 * since();
 """
+# The server has no time to say where the first images stand.
+BUSY = """
+const ask = window.fetch.bind(window);
+window.fetch = (address, options) => {
+  if (window.wasBusy || !String(address).endsWith("/drawing/stand")) return ask(address, options);
+  window.wasBusy = true;
+  return Promise.resolve(new Response("{}", { status: 503 }));
+};
+"""
+# What draws in the page fails once, as where a GPU is lost.
+LOSE = """() => {
+  const post = Worker.prototype.postMessage;
+  Worker.prototype.postMessage = function (message, ...more) {
+    if (window.wasLost || message.ask !== "synthesise") return post.call(this, message, ...more);
+    window.wasLost = true;
+    return this.dispatchEvent(new MessageEvent("message", { data: { id: message.id, error: "The device is lost." } }));
+  };
+}"""
 # What hangs on the picture has come.
 AT_REST = """() => {
   const anatomy = document.querySelector(".rg-blocks").dataset.painted;
@@ -233,12 +251,21 @@ def test_what_is_being_fetched_can_be_stopped(visit: Visit, app: App) -> None:
 
 
 def test_what_has_failed_twice_is_tried_again_only_when_asked_for(visit: Visit, app: App) -> None:
+    """Neither a busy server nor what becomes of images that are gone is a failure of the device."""
     page = visit("about:blank", wait=False, here=True)
-    asked = list[str]()
+    page.add_init_script(BUSY)
+    asked, held, is_slow = list[str](), list[Route](), True
     page.on("request", lambda request: asked.append(request.url) if "/drawing/generators/" in request.url else None)
-    page.route("**/drawing/generators/*", lambda route: route.fulfill(json={}), times=2)
+    page.route("**/drawing/generators/*", lambda route: held.append(route) if is_slow else route.fulfill(json={}), times=2)
     page.goto(f"{app.url}/?{Recipe(checkpoint=NAME, seeds=tuple(range(6)), columns=3).to_query()}")
     shown(page)
+    page.wait_for_function("window.wasBusy", timeout=PATIENCE)
+    for _ in range(2):
+        with page.expect_response("**/drawing/stand"):
+            redrawn(page, lambda: page.click("#next"))
+    until(lambda: bool(page.evaluate("true") and held), 20)
+    is_slow = False
+    held[0].fulfill(json={})
     for tries in (1, 2, 2):
         page.wait_for_function(AT_REST, timeout=PATIENCE)
         until(lambda tries=tries: page.evaluate("true") and len(asked) >= tries, 20)
@@ -258,6 +285,9 @@ def test_a_picture_asked_for_before_does_not_undo_what_the_hand_turns_now(page: 
     page.mouse.up()
     until(lambda: bool(page.evaluate("true") and waiting), 20)
     held(page, page.locator("#direction-1 input[type=range]"), 0.9, place)
+    routed(page, "**/drawing/picture", lambda route: None, times=1)  # it never comes, and keeps no other waiting
+    with page.expect_request("**/drawing/picture"):
+        page.mouse.move(0, 0)
     before, is_slow = shown(page), False
     with page.expect_request(lambda request: "/drawing/picture" in request.url and json.loads(request.post_data or "{}")["query"] != before) as again:
         for route in waiting:
@@ -292,6 +322,11 @@ def test_a_film_is_drawn_whole_by_the_page(visit: Visit) -> None:
     assert slider.get_attribute("max") == "159"
     for place, before in enumerate(at_stops):
         assert abs(stopped(page, place) - before).max() <= NEAR["page"], place
+    page.evaluate(LOSE)
+    redrawn(page, lambda: page.get_by_label("Even").check(), "#walk-player")
+    page.wait_for_function("window.wasLost")
+    with page.expect_request("**/drawing/generators/*"):
+        redrawn(page, lambda: page.get_by_label("Slower at each stop").check(), "#walk-player")
 
 
 def stopped(page: Page, stop: int) -> np.ndarray:

@@ -62,8 +62,14 @@ def test_a_walk_plays_and_is_saved_with_its_recipe(page: Page, visit: Visit, tmp
     shown(page, "#walk-player")  # it opens playing
     redrawn(page, lambda: page.click("#walk-use-pins"), "#walk-player")
     first = pixels(page, "#walk-player")
+    slider = page.locator("#walk-player input[type=range]")
+    slider.focus()
+    place = slider.input_value()
     changed(page, "#walk-player", first)  # the film does not stand still
-    page.locator("#walk-player .rg-play").click()
+    assert slider.input_value() == place, "nobody is told of each frame"
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#walk-player .rg-play")).to_have_text("Play")
+    assert slider.input_value() == page.get_attribute("#walk-player canvas", "data-frame")
     redrawn(page, lambda: enter(number(page, "walk-seconds"), "0.5"), "#walk-player")
     redrawn(page, lambda: enter(number(page, "walk-fps"), "20"), "#walk-player")
     redrawn(page, lambda: enter(number(page, "walk-scale"), "2"), "#walk-player")
@@ -105,6 +111,7 @@ def test_a_walk_in_the_page_is_the_film_of_the_command_line(page: Page) -> None:
         seen = np.array(data, int).reshape(*frames[0].shape[:2], 4)[..., :3]
         off = [np.abs(seen - frame).mean() for frame in frames]
         assert int(np.argmin(off)) == place and off[place] < 4, f"frame {place} of the page is not that of the film"
+    expect(slider).to_have_attribute("aria-valuetext", "frame 24 of 24")
 
 
 def test_too_few_stops_are_one_message(page: Page) -> None:
@@ -137,6 +144,7 @@ def test_stops_are_dragged_to_another_place_and_clicked_to_jump(page: Page) -> N
     expect(canvas).to_have_attribute("data-frame", "48")  # of 72, three stops and back
     stops.nth(1).click()
     expect(canvas).to_have_attribute("data-frame", "24")
+    expect(stops.nth(1)).to_have_attribute("aria-keyshortcuts", "Alt+ArrowLeft Alt+ArrowRight")
     box = stops.nth(1).bounding_box()
     assert box
     page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 26)  # no button is down

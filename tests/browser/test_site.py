@@ -114,11 +114,14 @@ def test_a_film_plays_and_each_frame_is_the_servers(open_site: Open, tmp_path: P
     seen = {place.input_value()}
     until(lambda: bool(seen.add(place.input_value())) or len(seen) > 2, 10)
     place.fill("11")
+    expect(place).to_have_attribute("aria-valuetext", "frame 12 of 24")
     expect(page.get_by_role("button", name="Play")).to_be_visible()  # the hand has stopped it
     picture = saved(page, tmp_path / "frame.png")
     stops = tuple(Recipe(checkpoint=SHIPPED_ONE, seeds=(seed,), classes=("bag",), columns=1) for seed in (3, 9, 4))
     wanted = finish(draw(Walk(stops=stops, seconds=1), library.sampler)).images[11]
     assert abs(tiles(picture, 28, 1, 1)[0].astype(int) - wanted).max() <= NEAR
+    page.get_by_role("button", name="Reset all sliders").click()
+    page.wait_for_function("() => !location.hash.includes('seconds')")
 
 
 def test_controls_change_the_picture_and_the_address_brings_it_back(open_site: Open, tmp_path: Path) -> None:
@@ -154,6 +157,10 @@ def test_what_cannot_be_drawn_is_said_and_the_picture_stays(open_site: Open) -> 
     expect(page.get_by_role("alert")).to_have_text("Seeds: the range 3-1 runs backwards; write 1-3.")
     expect(box).to_have_attribute("aria-invalid", "true")
     assert page.evaluate("document.querySelector('#grid').dataset.painted") == "checkpoint=plain&seeds=1-3"
+    page.evaluate("() => { HTMLCanvasElement.prototype.toBlob = (take) => take(null); }")
+    page.get_by_role("button", name="Save PNG").click()
+    expect(page.get_by_role("alert")).to_contain_text("larger than the browser can save")
+    expect(page.locator("#grid")).to_be_visible()
     page.evaluate("location.hash = 'checkpoint=plain&seeds=7'")
     painted(page, "seeds=7")
     expect(page.get_by_role("alert")).to_have_count(0)

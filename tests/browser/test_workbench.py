@@ -130,9 +130,9 @@ def test_a_press_that_ends_outside_the_grid_drags_nothing(visit: Visit) -> None:
     assert explored(page).plane is None
 
 
-def touch(page: Page) -> Callable[..., object]:
+def touch(page: Page, where: str = "#grid .rg-stage") -> Callable[..., object]:
     """A hand on the grid: `touch("Start", (x, y), ...)`, "Move" and "End" with the fingers that are down, in shares of the grid as it lies there now."""
-    box = page.locator("#grid .rg-stage").bounding_box()
+    box = page.locator(where).bounding_box()
     assert box
     client = page.context.new_cdp_session(page)
 
@@ -218,6 +218,8 @@ def test_the_wheel_zooms_about_the_pointer(visit: Visit) -> None:
     box = page.locator("#grid .rg-tiles button").nth(9).bounding_box()  # the fourth of the second row
     assert box
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    swipe = "tiles => tiles.dispatchEvent(new WheelEvent('wheel', { deltaX: 100, bubbles: true, cancelable: true }))"
+    assert page.eval_on_selector("#grid .rg-tiles", swipe), "a swipe sideways is the browser's"
     redrawn(page, lambda: page.mouse.wheel(0, -400))
     painted(page, "plane=40[.]0")
     zoomed = explored(page).plane
@@ -374,7 +376,7 @@ def test_the_theme_is_kept_and_the_sheet_of_keys_opens(visit: Visit) -> None:
     later.wait_for_function("document.body.classList.contains('dark')")
     shown(later)
     later.keyboard.press("?")
-    expect(later.locator(".rg-keys")).to_be_visible()
+    expect(later.locator(".rg-keys")).to_contain_text("Alt")
     later.keyboard.press("Escape")
     expect(later.locator(".rg-keys")).to_be_hidden()
 
@@ -390,6 +392,7 @@ def test_who_strikes_letters_unawares_switches_them_off(visit: Visit) -> None:
     for key in "?r":
         later.keyboard.press(key)
     expect(later.locator(".rg-keys")).to_be_hidden()
+    later.set_viewport_size({"width": 640, "height": 450})  # enlarged to be read
     later.get_by_role("button", name="Keys").click()
     later.get_by_label("Letter keys and ? are on").check()
     later.keyboard.press("Escape")
@@ -449,6 +452,9 @@ def test_the_keyboard_stays_beside_what_goes_under_it(visit: Visit) -> None:
     expect(page.locator("#redo")).to_be_focused()
     redrawn(page, lambda: page.keyboard.press("Enter"))
     expect(page.locator("#undo")).to_be_focused()
+    page.set_viewport_size({"width": 640, "height": 900})  # where there is no Redo
+    redrawn(page, lambda: page.keyboard.press("Enter"))
+    expect(page.locator("#before")).to_be_focused()
 
 
 def test_the_keyboard_stays_where_its_image_or_screen_goes(visit: Visit) -> None:
@@ -476,6 +482,12 @@ def test_where_the_pad_rests_is_said(visit: Visit) -> None:
     for x in ("0.10", "0.20"):
         redrawn(page, lambda: page.locator(".rg-pad").press("ArrowRight"))
         expect(page.locator(".rg-plane [role=status]")).to_have_text(f"x {x}, y 0.00")
+    hand = touch(page, ".rg-pad")
+    hand("Start", (0.5, 0.5))
+    hand("Start", (0.5, 0.5), (0.9, 0.9))
+    redrawn(page, lambda: (hand("Move", (0.3, 0.5), (0.9, 0.9)), hand("End", (0.3, 0.5)), hand("End")))
+    plane = explored(page).plane
+    assert plane and plane[0] > 1 and plane[1] == 0, "a second finger moves nothing"
 
 
 def test_what_is_looked_at_large_is_of_the_images_on_screen(visit: Visit) -> None:
@@ -525,6 +537,7 @@ def test_a_stranger_finds_changes_and_shares_in_three_actions(visit: Visit) -> N
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#grid .rg-tiles button").nth(4).click()  # 1: what they like
     redrawn(page, lambda: page.locator("#direction-1 .rg-end").last.click())  # 2: changed
+    expect(page.locator(".rg-hint")).to_contain_text("Drag the picture")
     page.click("#copy-link")  # 3: shared
     expect(page.locator("#copy-link")).to_have_text("Link copied")
     assert page.evaluate("navigator.clipboard.readText()") == href(page)
@@ -534,6 +547,7 @@ def test_a_teacher_shows_what_a_block_does_in_three_actions(visit: Visit) -> Non
     page = visit()  # 1: open
     page.locator("#grid .rg-tiles button").nth(4).click()  # 2: an image
     redrawn(page, lambda: page.locator("#blocks .rg-switch").nth(1).click())  # 3: block 2 off
+    expect(page.locator(".rg-hint")).to_contain_text("Drag the picture")
     page.wait_for_function("document.querySelector('.rg-blocks').dataset.painted.includes('residual_gains')")  # and see why
     expect(page.locator("#blocks .rg-look:visible")).to_have_count(3 * len(OPENING.block_names))
 

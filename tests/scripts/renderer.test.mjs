@@ -1,10 +1,10 @@
-// What is asked of a worker that fails, or is let go: resgen/site/static/renderer.js, draw.js.
+// What is asked of a worker that fails, or is let go, and what cannot be fetched: resgen/site/static/renderer.js, draw.js.
 import assert from "node:assert/strict";
 import test from "node:test";
 
 const at = (name) => new URL(`../../resgen/site/static/${name}.js`, import.meta.url);
 const { Renderer } = await import(at("renderer"));
-const { openGenerator } = await import(at("draw"));
+const { fetchBytes, openGenerator } = await import(at("draw"));
 
 const workers = [];
 globalThis.Worker = class extends EventTarget {
@@ -73,4 +73,13 @@ test("a backend whose sessions cannot even be released makes room for the next",
   let tries = 0;
   const failing = { ...ort, InferenceSession: { create: async (...given) => (++tries === 2 ? Promise.reject(lost) : create(...given)) } };
   assert.equal((await openGenerator(failing, {}, checkpoint, ["webgpu", "wasm"])).backend, "wasm");
+});
+
+test("a file that breaks off is told as one that does not come", async () => {
+  const parts = [(stream) => stream.enqueue(new Uint8Array(2)), (stream) => stream.error(new TypeError("network error"))];
+  const broken = new Response(new ReadableStream({ pull: (stream) => parts.shift()(stream) }));
+  for (const answer of [Promise.reject(new TypeError("Failed to fetch")), Promise.resolve(broken)]) {
+    globalThis.fetch = () => answer;
+    await assert.rejects(fetchBytes({ url: "https://site/latents.bin?1" }, () => {}), /^Error: latents[.]bin could not be fetched/); // oxlint-disable-line no-await-in-loop -- one after the other
+  }
 });

@@ -40,6 +40,9 @@ test("what a link cannot mean is told, and the rest of it is shown", () => {
   assert.deepEqual(state, { ...atRest(tiny), seeds: [4] });
   assert.equal(problems.length, 5);
   assert.equal(readLink("checkpoint=other", [tiny]).problems.length, 1);
+  assert.match(readLink("directions=pc1", [tiny]).problems.join(), /“pc1” has no amount; .* pc1=2/);
+  const studios = readLink("checkpoint=tiny&seeds=4&plane=1%2C2%2C0.5&plane_rows=2&sweep=pc1&edits=0%3Apc1%3D1&columns=3&scale=2", [tiny]);
+  assert.deepEqual(studios.problems, ["This page cannot show: plane, sweep, edits."]);
   assert.equal(readLink("checkpoint=plain&residual_gains=1", [plain]).problems.length, 1);
   assert.deepEqual(readLink("", [tiny]), { state: atRest(tiny), problems: [] });
 });

@@ -27,7 +27,7 @@ export class Controls {
     this.#seedsField("stops", 2);
     this.truncation = this.#dial(find("truncation"), "Truncation", LIMITS.truncation, "truncation", "Psi. 0: the average image; 1: all the variety there is.");
     this.seconds = this.#dial(find("seconds"), "Seconds", LIMITS.seconds, "seconds", "Length of the whole film.");
-    find("rest").addEventListener("click", () => changed({ truncation: LIMITS.truncation.rest, directions: new Map(), gains: [] }));
+    find("rest").addEventListener("click", () => changed({ truncation: LIMITS.truncation.rest, directions: new Map(), gains: [], seconds: LIMITS.seconds.rest }));
   }
 
   show(state, checkpoint) {

@@ -21,13 +21,15 @@ export async function loadRuntime(runtime, progress) {
 
 /** A file's bytes; `signal` ends the fetching. Throws an Error with a sentence. */
 export async function fetchBytes({ url, integrity }, progress, signal) {
-  const response = await fetch(url, { integrity, signal }).catch(() => null);
   const name = new URL(url).pathname.split("/").pop();
-  if (!response) throw new Error(`${name} could not be fetched${integrity ? ", or is not the file it should be" : ""}: check the connection, then try again.`);
+  const fail = () => {
+    throw new Error(`${name} could not be fetched${integrity ? ", or is not the file it should be" : ""}: check the connection, then try again.`);
+  };
+  const response = await fetch(url, { integrity, signal }).catch(fail);
   if (!response.ok) throw new Error(`${name} is missing on this site (status ${response.status}): its folder was not copied whole.`);
   const parts = [];
   for (const reader = response.body.getReader(); ; ) {
-    const { done, value } = await reader.read(); // oxlint-disable-line no-await-in-loop -- one part after another
+    const { done, value } = await reader.read().catch(fail); // oxlint-disable-line no-await-in-loop -- one part after another
     if (done) break;
     parts.push(value);
     progress(value.length);

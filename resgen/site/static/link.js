@@ -10,6 +10,8 @@ export const LIMITS = {
   seconds: { least: 1, most: 20, step: 0.5, rest: 4 },
 };
 
+const HARMLESS = new Set(["checkpoint", "columns", "scale", "plane_rows", "variation_strength", "variation_path"]); // they change no image, or none alone
+
 /** What is shown of a checkpoint before anything is changed. */
 export function atRest(checkpoint) {
   return {
@@ -91,7 +93,9 @@ export function readLink(text, checkpoints) {
   const checkpoint = checkpoints.find(({ name }) => name === named) ?? checkpoints[0];
   if (named && checkpoint.name !== named) problems.push(`This page has no checkpoint “${named.slice(0, 40)}”.`);
   const state = atRest(checkpoint);
+  const others = new Set([...link.keys()].filter((name) => link.get(name) && !HARMLESS.has(name)));
   const read = (name, reader) => {
+    others.delete(name);
     if (!link.get(name)) return;
     try {
       Object.assign(state, reader(link.get(name)));
@@ -106,6 +110,7 @@ export function readLink(text, checkpoints) {
   read("residual_gains", (value) => ({ gains: parseGains(value, checkpoint) }));
   read("walk", (value) => ({ stops: parseSeeds(value, 2), screen: "walk" }));
   read("seconds", (value) => ({ seconds: parseNumber(value, "Seconds", LIMITS.seconds.least, LIMITS.seconds.most) }));
+  if (others.size) problems.push(`This page cannot show: ${[...others].map((name) => name.slice(0, 40)).join(", ")}.`);
   return { state, problems };
 }
 
@@ -113,6 +118,7 @@ function parseDirections(text, checkpoint) {
   return new Map(
     text.split(",").map((part) => {
       const [name, amount] = part.split("=");
+      if (!amount) throw new Error(`Directions: “${name.slice(0, 40)}” has no amount; write one behind it, such as ${name.slice(0, 40)}=2.`);
       return [oneOf(checkpoint.directions, name, "direction", checkpoint), parseNumber(amount, name, -LIMITS.furthest, LIMITS.furthest)];
     }),
   );

@@ -180,6 +180,10 @@ async function save() {
   const { screen, checkpoint } = state;
   const note = screen === "explore" ? writeNote(state, grid.columns, entryOf(checkpoint).sha256) : null; // now: a dial may move while the picture is made
   const blob = await new Promise((resolve) => pictureOf[screen].toSave(frame).toBlob(resolve));
+  if (!blob) {
+    tellProblem("This picture is larger than the browser can save: write fewer seeds.");
+    return;
+  }
   const png = new Uint8Array(await blob.arrayBuffer());
   const data = note === null ? png : withNote(png, note);
   const link = document.createElement("a");
@@ -200,8 +204,15 @@ function tick(now) {
   requestAnimationFrame(tick);
   if (state?.screen !== "walk") return;
   film.tick(now);
-  find("frame").max = Math.max(0, film.images.length - 1);
+  if (!film.playing || document.activeElement !== find("frame")) showPlace();
+}
+
+// A screen reader says each value that a slider with the focus is given: while the film plays it is given none.
+function showPlace() {
+  if (!film.shown) return;
+  find("frame").max = film.images.length - 1;
   find("frame").value = film.frame;
+  find("frame").ariaValueText = `frame ${film.frame + 1} of ${film.images.length}`;
 }
 
 for (const button of document.querySelectorAll("[data-screen]")) {
@@ -211,7 +222,9 @@ find("play").addEventListener("click", () => setPlaying(!film.playing));
 find("frame").addEventListener("input", (event) => {
   setPlaying(false);
   film.show(Number(event.target.value));
+  showPlace();
 });
+find("frame").addEventListener("keydown", showPlace); // a key moves on from what is on screen
 let saving = false; // what is asked for again meanwhile is on its way
 find("save").addEventListener("click", async () => {
   if (saving) return;

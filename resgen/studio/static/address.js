@@ -72,7 +72,7 @@ function showSteps() {
   const held = document.activeElement;
   undo.disabled = at === 0;
   redo.disabled = at >= last();
-  if (held === undo && undo.disabled) redo.focus(); // what is off keeps no focus
+  if (held === undo && undo.disabled) (redo.offsetParent ? redo : document.querySelector("#before")).focus(); // what is off keeps no focus
   if (held === redo && redo.disabled) undo.focus();
 }
 

@@ -39,6 +39,7 @@ function lay(name, place) {
     const gain = dial.value ? 0 : before;
     dial.show(gain);
     change(place, gain);
+    tellTurned();
     trigger("release");
   });
   const showSwitch = (gain) => {

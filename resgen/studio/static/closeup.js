@@ -7,7 +7,6 @@ function makeCloseUp({ root, actions }) {
   let looked = null;
 
   function lay() {
-    root.hidden = !actions.length;
     const buttons = [...actions, ["close", "Close", "Back to the grid"]].map(([action, text, help]) => {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: text, title: help, disabled: true });
       button.dataset.action = action;

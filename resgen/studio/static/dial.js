@@ -23,7 +23,7 @@ function makeDial({ id, name, low, high, step, changed, left }) {
     }
     dial.show(value);
     changed(value);
-    window.dispatchEvent(new CustomEvent("resgen-turned"));
+    tellTurned();
   };
   let isTurned = false; // since it was left last
   const leave = () => {
@@ -52,6 +52,9 @@ function makeDial({ id, name, low, high, step, changed, left }) {
   root.append(range, number);
   return dial;
 }
+
+// A hand has turned something, by its dial or by what stands beside it.
+const tellTurned = () => window.dispatchEvent(new CustomEvent("resgen-turned"));
 
 // Whether what a dial is turned to is drawn beside Gradio's queue, as here.js says; else an event asks for it.
 const isFollowed = (turned) => !window.dispatchEvent(new CustomEvent("resgen-turning", { detail: turned, cancelable: true }));

@@ -54,6 +54,7 @@ function end(dial, name, amount) {
   const made = button("", `${name} ${amount > 0 ? "+" : "−"}${Math.abs(amount)}`, () => {
     dial.show(amount);
     change(name, amount);
+    tellTurned();
     trigger("release");
   });
   made.className = "rg-end";

@@ -150,6 +150,7 @@ function choose(index) {
 // There is nothing to show any more.
 function clear() {
   undecode();
+  clearTimeout(resting);
   view = null;
   chosen = -1;
   sheet.clear();

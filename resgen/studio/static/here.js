@@ -27,6 +27,7 @@ let isFollowing = false; // on the way to be ready
 let fetching = ""; // words of how far that has come
 let later = 0; // the timer of the next try
 let isDrawing = false;
+let drawing = new AbortController(); // ends what is asked for the view on screen
 let filmed = null; // the view of the film on screen
 let filming = new AbortController(); // ends what is asked for it
 
@@ -55,9 +56,9 @@ async function follow(of) {
 async function prepare(of) {
   button.hidden = false;
   if (of.hasFailed || !(await isWorthwhile(there()))) return;
-  const told = await standOf(of.view);
+  const told = await standOf(of.view).catch(() => null); // a server that is busy, or out of reach, says nothing of this device
   if (!(await isWorthwhile(there()))) return; // as is known now
-  const generator = await open(of.link.get("checkpoint"), told.sha256);
+  const generator = told && (await open(of.link.get("checkpoint"), told.sha256));
   if (turn !== of) return;
   if (!generator) {
     clearTimeout(later);
@@ -79,10 +80,10 @@ async function standOf(view) {
 function giveUp(of) {
   if (of.source?.generator === opened) stop();
   of.source = null;
-  if (recall(CHOICE) === "no") return; // it was stopped
+  if (turn !== of || recall(CHOICE) === "no") return; // it was stopped, or made room for another generator
   failures++;
   of.hasFailed = true;
-  if (turn === of) showChoice();
+  showChoice();
 }
 
 // What draws here is not wanted any more, fetched or on its way.
@@ -218,7 +219,7 @@ const tell = (detail) => window.dispatchEvent(new CustomEvent("resgen-drawn", { 
 async function drawThere(of) {
   const { view, told: turned } = of;
   const { plane } = turned;
-  const drawn = await ask("picture", JSON.stringify({ query: view.query, turned }));
+  const drawn = await ask("picture", JSON.stringify({ query: view.query, turned }), drawing.signal);
   const picture = await pictureOf(drawn);
   if (turn === of) tell({ view, picture, plane, status: drawn.status });
 }
@@ -259,7 +260,7 @@ async function film(view) {
   await fetchScripts();
   const generator = await open(told.checkpoint, told.sha256);
   if (filmed !== view) return;
-  if (generator) await drawFilm(view, told, generator);
+  if (generator) await drawFilm(view, told, generator).catch(() => opened === generator && stop()); // it draws nothing any more: the next film loads it anew
   else setTimeout(() => filmed === view && beginFilm(view), AGAIN);
 }
 
@@ -312,6 +313,8 @@ button.addEventListener("click", () => {
   if (!isFollowing) follow(turn);
 });
 window.addEventListener("resgen-came", (event) => {
+  drawing.abort();
+  drawing = new AbortController();
   turn = restingOf(event.detail);
   if (held && Object.keys(held).length && take(held)) event.preventDefault(); // it was asked for before the hand turned this
 });

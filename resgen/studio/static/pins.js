@@ -9,7 +9,7 @@ const clear = element.querySelector(".rg-clear");
 const hint = element.querySelector(".rg-pins-hint");
 
 let current = [];
-let lifted = null; // { index, x, y, moved } of the image that is held
+let lifted = null; // { index, pointer, x, y, moved } of the image that is held
 let isDropped = false; // whether the click that ends a drag may still come
 
 function set(next) {
@@ -59,23 +59,27 @@ function tell(pin, index) {
   else trigger("select", { query: pin.query });
 }
 
+const isHeldBy = (event) => lifted?.pointer === event.pointerId;
+
 function makeMovable(open, index) {
+  open.setAttribute("aria-keyshortcuts", "Alt+ArrowLeft Alt+ArrowRight");
   open.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
+    if (event.button || !event.isPrimary) return;
     open.setPointerCapture(event.pointerId);
-    lifted = { index, x: event.clientX, y: event.clientY, moved: false };
+    lifted = { index, pointer: event.pointerId, x: event.clientX, y: event.clientY, moved: false };
   });
   open.addEventListener("pointermove", (event) => {
-    if (lifted?.index !== index) return;
+    if (!isHeldBy(event)) return;
     const [across, down] = [event.clientX - lifted.x, event.clientY - lifted.y];
     lifted.moved ||= Math.hypot(across, down) > 8;
     if (lifted.moved) open.parentElement.style.transform = `translate(${across}px, ${down}px)`;
   });
   open.addEventListener("pointerup", (event) => {
-    if (lifted?.moved) drop(placeAt(event.clientX, event.clientY));
+    if (!isHeldBy(event)) return;
+    if (lifted.moved) drop(placeAt(event.clientX, event.clientY));
     lifted = null;
   });
-  open.addEventListener("pointercancel", draw);
+  open.addEventListener("pointercancel", (event) => isHeldBy(event) && draw());
   open.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step || !event.altKey) return;

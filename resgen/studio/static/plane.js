@@ -6,7 +6,7 @@ const PIXELS = 60; // of dragging for one seed
 const FIRST = [0, 0, ENTRY_STEP];
 const pad = element.querySelector(".rg-pad");
 const now = element.querySelector(".rg-plane-now");
-let from = null;
+let from = null; // { pointer, x, y, plane } of where the finger that drags began
 let isAsked = true; // whether the server was asked for what the page shows
 
 const place = () => (Array.isArray(props.value) ? props.value.map(Number) : null);
@@ -51,18 +51,19 @@ function show() {
 }
 
 pad.addEventListener("pointerdown", (event) => {
-  if (event.button) return;
+  if (event.button || !event.isPrimary) return;
   pad.setPointerCapture(event.pointerId);
-  from = { x: event.clientX, y: event.clientY, plane: place() || FIRST };
+  from = { pointer: event.pointerId, x: event.clientX, y: event.clientY, plane: place() || FIRST };
 });
 pad.addEventListener("pointermove", (event) => {
-  if (!from) return;
+  if (from?.pointer !== event.pointerId) return;
   const [x, y, step] = from.plane;
   move([x - (event.clientX - from.x) / PIXELS, y - (event.clientY - from.y) / PIXELS, step]);
 });
 for (const end of ["pointerup", "pointercancel"]) {
-  pad.addEventListener(end, () => {
-    if (from && place()) rest();
+  pad.addEventListener(end, (event) => {
+    if (from?.pointer !== event.pointerId) return;
+    if (place()) rest();
     from = null;
   });
 }

@@ -1,4 +1,5 @@
-// Plays the frames of a sprite in a loop, or all of the film's once the page has drawn them (here.js); a slider moves through them by hand.
+// Plays the frames of a sprite in a loop, or all of the film's once the page has drawn them (here.js); a slider moves through them by hand. A screen
+// reader says each value that a slider with the focus is given: while the film plays it is given none.
 const canvas = element.querySelector("canvas");
 const bar = element.querySelector(".rg-player-bar");
 const play = element.querySelector(".rg-play");
@@ -12,15 +13,22 @@ let ticking = 0;
 function paint(frame) {
   paintImage(canvas.getContext("2d"), film.picture, film, frame, 0, 0, canvas.width);
   canvas.dataset.frame = frame;
+  if (!playing || document.activeElement !== slider) showPlace();
+}
+
+const painted = () => Number(canvas.dataset.frame);
+
+function showPlace() {
+  slider.value = painted();
+  slider.setAttribute("aria-valuetext", `frame ${painted() + 1} of ${film.frames}`);
 }
 
 // Play other frames of the same length, from the same place on.
 function take(next) {
-  const place = film ? slider.value / film.frames : 0;
+  const place = film ? painted() / film.frames : 0;
   film = next;
   slider.max = film.frames - 1;
-  slider.value = Math.round(place * film.frames);
-  paint(Number(slider.value));
+  paint(Math.min(film.frames - 1, Math.round(place * film.frames)));
   setPlaying(playing);
 }
 
@@ -42,16 +50,14 @@ function tick(now) {
   run();
   if (!ticking) return;
   const frame = Math.max(0, Math.floor(((now - began) / 1000 / view.seconds) * film.frames)) % film.frames;
-  if (frame === Number(canvas.dataset.frame)) return;
-  slider.value = frame;
-  paint(frame);
+  if (frame !== painted()) paint(frame);
 }
 
 function setPlaying(on) {
   playing = on;
   play.textContent = on ? "Pause" : "Play";
   play.setAttribute("aria-label", play.textContent);
-  if (on && film) began = performance.now() - (Number(slider.value) / film.frames) * view.seconds * 1000;
+  if (on && film) began = performance.now() - (painted() / film.frames) * view.seconds * 1000;
   run();
 }
 
@@ -85,11 +91,11 @@ slider.addEventListener("input", () => {
   setPlaying(false);
   paint(Number(slider.value));
 });
+for (const name of ["keydown", "blur"]) slider.addEventListener(name, () => film && showPlace()); // a key moves on from what is on screen
 // A click on a stop of the film.
 window.addEventListener("resgen-jump", ({ detail }) => {
   if (!film || !element.offsetParent || film.stops[detail] === undefined) return;
   setPlaying(false);
-  slider.value = film.stops[detail];
   paint(film.stops[detail]);
 });
 window.addEventListener("resgen-film-drawn", ({ detail: { images, stops, status, view: of } }) => {

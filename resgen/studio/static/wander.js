@@ -78,7 +78,8 @@ function makeWander({ sheet, width, height, low, high, latest, viewOf, repaint, 
   }
 
   function turnWheel(event) {
-    if (event.ctrlKey || !zoom(event, 1.0015 ** event.deltaY)) return;
+    const isSideways = Math.abs(event.deltaX) >= Math.abs(event.deltaY); // it leads back, or scrolls
+    if (event.ctrlKey || isSideways || !zoom(event, 1.0015 ** event.deltaY)) return;
     event.preventDefault();
     clearTimeout(pausing);
     pausing = setTimeout(tell, PAUSE, null, true);
