@@ -109,7 +109,7 @@ def test_pictures_are_the_servers(open_site: Open, tmp_path: Path, tiny_folder: 
 
 
 def test_a_film_plays_and_each_frame_is_the_servers(open_site: Open, tmp_path: Path) -> None:
-    page = open_site(f"checkpoint={SHIPPED_ONE}&walk=3,9,4&seconds=1&classes=bag")
+    page = open_site(f"checkpoint={SHIPPED_ONE}&stops=3,9,4&seconds=1&classes=bag")
     place = page.get_by_label("Place in the film")
     seen = {place.input_value()}
     until(lambda: bool(seen.add(place.input_value())) or len(seen) > 2, 10)
@@ -216,7 +216,7 @@ def test_a_runtime_from_elsewhere_is_used_if_it_is_the_one_that_was_published(op
 
 
 def test_everyone_can_use_it_and_the_picture_stays_in_sight(open_site: Open) -> None:
-    page = open_site("checkpoint=plain&seeds=0-3&walk=0-1&seconds=1")
+    page = open_site("checkpoint=plain&seeds=0-3&stops=0-1&seconds=1")
     for screen, canvas in (("Walk", "#film"), ("Explore", "#grid")):
         page.get_by_role("button", name=screen).click()
         painted(page)

@@ -75,7 +75,7 @@ export function writeLink(state) {
   if (moved.length) link.set("directions", moved.map(([name, amount]) => `${escaped(name)}=${amount}`).join(","));
   if (state.gains.some((gain) => gain !== LIMITS.gain.rest)) link.set("residual_gains", state.gains.join(","));
   if (state.screen === "walk") {
-    link.set("walk", formatSeeds(state.stops));
+    link.set("stops", formatSeeds(state.stops));
     if (state.seconds !== LIMITS.seconds.rest) link.set("seconds", state.seconds);
   }
   return link.toString();
@@ -108,7 +108,7 @@ export function readLink(text, checkpoints) {
   read("truncation", (value) => ({ truncation: parseNumber(value, "Truncation", LIMITS.truncation.least, LIMITS.truncation.most) }));
   read("directions", (value) => ({ directions: parseDirections(value, checkpoint) }));
   read("residual_gains", (value) => ({ gains: parseGains(value, checkpoint) }));
-  read("walk", (value) => ({ stops: parseSeeds(value, 2), screen: "walk" }));
+  read("stops", (value) => ({ stops: parseSeeds(value, 2), screen: "walk" }));
   read("seconds", (value) => ({ seconds: parseNumber(value, "Seconds", LIMITS.seconds.least, LIMITS.seconds.most) }));
   if (others.size) problems.push(`This page cannot show: ${[...others].map((name) => name.slice(0, 40)).join(", ")}.`);
   return { state, problems };
