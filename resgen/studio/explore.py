@@ -25,6 +25,7 @@ from resgen.studio.page import (
     SAVE,
     SLOW,
     STATIC,
+    UNDER_WAY,
     VARY,
     Updates,
     Values,
@@ -41,6 +42,7 @@ from resgen.studio.page import (
     redraw,
     refocus,
     rewrite,
+    switch,
     tell,
     warn,
     watched,
@@ -98,7 +100,7 @@ class Explore:
             self.keep = gr.Slider(1, 100, USUAL_KEPT, step=1, label="Keep", info="How many of them to show.")
             with gr.Row():
                 self.curate = gr.Button("Keep the best", size="sm", elem_id="curate")
-                self.cancel = gr.Button("Cancel", size="sm", min_width=60, elem_id="cancel-curate")
+                self.cancel = gr.Button("Cancel", size="sm", min_width=60, interactive=False, elem_id="cancel-curate")
             self.curating = gr.HTML(elem_id="curating", elem_classes="rg-told")
             self.found = gr.JSON(visible=False)
 
@@ -173,10 +175,15 @@ class Explore:
         self.copy_link.click(None, js=(STATIC / "copy.js").read_text(encoding="utf-8"))
         offer(self.download_png.click, self.make_png, self.inputs, self.file)
         offer(self.download_zip.click, self.make_zip, self.inputs, self.file)
+        switch(self.curate.click, self.cancel, UNDER_WAY)
         curating = self.curate.click(
-            friendly(self.find_best), {self.order, self.many, self.keep, *self.inputs}, [self.found, self.curating], **SLOW, preprocess=False
+            friendly(self.find_best),
+            {self.order, self.many, self.keep, *self.inputs},
+            [self.found, self.curating, self.cancel],
+            **SLOW,
+            preprocess=False,
         )
-        cancelling(self.cancel, [curating], self.curating)
+        cancelling(self.cancel, self.curate, [curating], self.curating)
         rewrite(curating.success, self.open_found, self.found, self.outputs)
 
     def draw(self, recipe: Recipe) -> dict[str, Any]:
@@ -369,7 +376,7 @@ class Explore:
             if isinstance(news, Recipe):
                 yield {self.found: {"query": news.to_query()}, self.curating: f"The best {len(news.seeds)} are shown."}
             else:
-                yield {self.curating: news}
+                yield {self.curating: news, self.cancel: UNDER_WAY}
 
     def open_found(self, found: Any) -> Updates:
         recipe = read_query(found.get("query") if isinstance(found, dict) else None)

@@ -20,6 +20,7 @@ from resgen.studio.page import (
     RAW,
     SAVE,
     SLOW,
+    UNDER_WAY,
     Updates,
     Values,
     cancelling,
@@ -28,6 +29,7 @@ from resgen.studio.page import (
     last_written,
     offer_images,
     redraw,
+    switch,
     uploaded,
     watched,
 )
@@ -66,7 +68,7 @@ class InvertScreen:
         )
         with gr.Row():
             self.find = gr.Button("Find the closest image", variant="primary", size="sm", elem_id="invert-find")
-            self.cancel = gr.Button("Cancel", size="sm", elem_id="invert-cancel")
+            self.cancel = gr.Button("Cancel", size="sm", interactive=False, elem_id="invert-cancel")
         self.curve = gr.LinePlot(x="step", y="error", title="Error at each step", visible=False, height=200, elem_id="invert-curve")
 
     # The contract of a screen.
@@ -90,20 +92,22 @@ class InvertScreen:
         """Attach every listener."""
         redraw(self, [], self.renderer.view)
         given = {self.photo, self.pasted, self.example_seed, self.zoom, self.across, self.down, self.checkpoint}
-        outputs = [self.view, self.kept, self.result, self.curve]
+        outputs = [self.view, self.kept, self.result, self.curve, self.cancel]
         for chosen, other in ((self.photo.upload, self.pasted), (self.pasted.input, self.photo)):  # the last one given is looked for
             forgotten = chosen(lambda other=other: self.forget(other), None, [self.example_seed, other, self.result, self.curve], **QUIET)
             forgotten.then(friendly(self.show_target), given, self.view, **RAW)
         gr.on([dial.input for dial in (self.zoom, self.across, self.down)], friendly(self.show_target), given, self.view, **LAST, preprocess=False)
+        switch(self.find.click, self.cancel, UNDER_WAY)
         found = self.find.click(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW, preprocess=False)
         seed = self.example.click(lambda: (secrets.randbelow(1_000_000), None, None), None, [self.example_seed, self.photo, self.pasted], **QUIET)
+        switch(seed.then, self.cancel, UNDER_WAY)
         own = seed.then(friendly(self.find_latent), given | {self.steps}, outputs, **SLOW, preprocess=False)
         # One search at a time, and none for a picture that another has taken the place of.
         self.find.click(None, cancels=own)
         gr.on([self.photo.upload, self.pasted.input, self.example.click], None, cancels=[found, own])
         cropped = gr.on([dial.release for dial in (self.zoom, self.across, self.down)], None, cancels=[found])
         cropped.then(friendly(self.show_cropped), given, [self.view, self.result, self.curve], **RAW)
-        cancelling(self.cancel, [found, own], self.result)
+        cancelling(self.cancel, self.find, [found, own], self.result)
         offer_images(self.renderer, self.view, self.file)
 
     def target(self, values: Values) -> np.ndarray:
@@ -138,7 +142,12 @@ class InvertScreen:
         self.renderer.costs.check_search(values[self.checkpoint], values[self.steps])
         target, name = self.target(values), values[self.checkpoint]
         sampler, features = self.library.sampler(name), self.library.features(name)  # first: what cannot be read has not been searched with
-        yield {**self._nothing_found(), self.result: "Searching ...", self.view: self._beside(target, f"to be drawn by {name}")}
+        yield {
+            **self._nothing_found(),
+            self.result: "Searching ...",
+            self.cancel: UNDER_WAY,
+            self.view: self._beside(target, f"to be drawn by {name}"),
+        }
         latest = list[Near]()
         work = invert(target, sampler, features, int(values[self.steps]), watch=lambda *near: latest.append(near))
         for told in watched(self.renderer.turns.share(work), f"Searching with {name}, steps"):
@@ -146,7 +155,7 @@ class InvertScreen:
                 yield self.show_found(target, told)
             else:
                 near = latest[-1] if latest else None
-                yield {self.result: told, self.view: self._beside(target, f"to be drawn by {name}", near)}
+                yield {self.result: told, self.cancel: UNDER_WAY, self.view: self._beside(target, f"to be drawn by {name}", near)}
                 del latest[:-1]
 
     def show_found(self, target: np.ndarray, found: Inversion) -> Updates:

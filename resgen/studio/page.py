@@ -38,6 +38,7 @@ SLOW: dict[str, Any] = {**QUIET, **LONG}
 GRID = ("view", "fit", "keys", "sheet", "tiles", "closeup", "waits", "marks", "before", "wander")  # scripts that a grid begins with
 ASK: Any = object()  # what `write` gives a grid or player that is to be drawn, once all that is written with it is in the page
 SAVED_SIDE = 2048  # pixels up to which a single image is enlarged, eight times at most
+UNDER_WAY, OVER = (gr.update(interactive=is_on) for is_on in (True, False))  # of a button that cancels
 TOLD_EVERY = 0.25  # seconds between two words of long work; it ends at such a moment when it is cancelled
 
 POINTS_HELP = "Such as 3,7 or 10-12; @ and a class behind one chooses it. Press Enter."  # of a box for `read_points`
@@ -273,9 +274,21 @@ def watched(work: Work[T], words: str) -> Iterator[str | T]:
         work.close()
 
 
-def cancelling(button: gr.Button, works: Sequence[Any], words: gr.HTML | gr.Markdown) -> None:
-    """Let ``button`` end ``works``, events of listeners that make steps, and say so."""
-    button.click(None, cancels=list(works)).then(lambda: "Cancelled.", None, words, **QUIET)
+def cancelling(button: gr.Button, begin: gr.Button, works: Sequence[Any], words: gr.HTML | gr.Markdown) -> None:
+    """Let ``button`` end ``works``, events of listeners that make steps, and say so; the keyboard goes on from ``begin``.
+
+    It is on while one is under way: each step tells `UNDER_WAY`, and what begins one does by `switch`, before the server has heard of it.
+    """
+    for work in works:
+        for end in (work.then, work.failure):  # of what has failed `then` is not told
+            switch(end, button, OVER)
+    refocus(button.click(None, cancels=list(works)).then(lambda: "Cancelled.", None, words, **QUIET), f"#{begin.elem_id}")
+
+
+def switch(event: Any, button: gr.Button, to: dict[str, Any]) -> None:
+    """At ``event`` make a button that cancels `UNDER_WAY`, or `OVER`, in the page itself. Of one event this is the first listener: each waits for those
+    before it to end."""
+    event(None, None, button, js=f"() => ({json.dumps(to)})")
 
 
 # Components.

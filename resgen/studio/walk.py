@@ -13,6 +13,7 @@ from resgen.studio.page import (
     QUIET,
     SLOW,
     STATIC,
+    UNDER_WAY,
     Updates,
     Values,
     as_pins,
@@ -29,6 +30,7 @@ from resgen.studio.page import (
     redraw,
     rewrite,
     slider,
+    switch,
     watched,
 )  # fmt: skip
 from resgen.studio.renderer import Renderer
@@ -48,7 +50,7 @@ class WalkScreen:
                 self.stops = pin_list("stops", "Stops", "None yet: take pinned images, or seeds.", ordered=True)
                 with gr.Row(elem_classes="rg-line"):
                     self.make = gr.Button("Save film", variant="primary", size="sm", elem_id="make-film")
-                    self.cancel = gr.Button("Cancel", size="sm", elem_id="cancel-film")
+                    self.cancel = gr.Button("Cancel", size="sm", interactive=False, elem_id="cancel-film")
                 self.progress = gr.HTML(elem_id="film-progress", elem_classes="rg-told")
             with gr.Column(elem_classes="side"):
                 self._build_controls()
@@ -118,9 +120,12 @@ class WalkScreen:
         draw_at(self, [self.stops.change])
         self.use_pins.click(friendly(self.use), self.tray, self.stops, **QUIET)
         self.seeds.submit(friendly(self.take_seeds), [self.seeds, self.checkpoint], self.stops, **QUIET)
-        film = self.make.click(friendly(self.make_film), {*self.inputs, self.format}, [self.file, self.progress], **SLOW, preprocess=False)
+        switch(self.make.click, self.cancel, UNDER_WAY)
+        film = self.make.click(
+            friendly(self.make_film), {*self.inputs, self.format}, [self.file, self.progress, self.cancel], **SLOW, preprocess=False
+        )
         film.success(None, self.file, js=(STATIC / "download.js").read_text(encoding="utf-8"))
-        cancelling(self.cancel, [film], self.progress)
+        cancelling(self.cancel, self.make, [film], self.progress)
 
     def open(self, values: Values) -> Updates:
         """What the screen shows when it is first opened: a film through the seeds that its box names."""
@@ -149,4 +154,4 @@ class WalkScreen:
             if isinstance(told, bytes):
                 yield {self.file: download(f"walk{suffix}", told), self.progress: f"Made {len(told) / 1e6:.1f} MB."}
             else:
-                yield {self.progress: told}
+                yield {self.progress: told, self.cancel: UNDER_WAY}

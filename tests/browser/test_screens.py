@@ -245,8 +245,10 @@ def test_a_picture_of_its_own_is_found_in_sight_and_opened_in_explore(visit: Vis
     open_tab(page, "Invert")
     set_steps(page, 60)
     page.click("#invert-example")
+    expect(page.locator("#invert-cancel")).to_be_enabled()
     expect(page.locator("#invert-grid .rg-columns span").last).to_have_text("closest so far", timeout=60_000)
     expect(page.locator("#invert-result")).to_contain_text("dB", timeout=120_000)
+    expect(page.locator("#invert-cancel")).to_be_disabled()
     page.locator("#invert-grid .rg-tiles button").nth(1).click()
     page.locator("#invert-grid").get_by_role("button", name="Open in Explore").click()
     page.wait_for_function("document.querySelector('#grid canvas').dataset.painted.includes('latents=')", timeout=PATIENCE)
@@ -271,6 +273,7 @@ def test_no_picture_to_invert_is_one_message(page: Page) -> None:
     open_tab(page, "Invert")
     page.click("#invert-find")
     toast(page, "no picture yet")
+    expect(page.locator("#invert-cancel")).to_be_disabled()
 
 
 def test_checkpoints_are_compared_and_scrubbed(page: Page, tmp_path: Path) -> None:

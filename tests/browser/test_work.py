@@ -53,6 +53,7 @@ def walk(visit: Visit) -> Page:
     stops = tuple(Recipe(checkpoint="fruits", seeds=(seed,), columns=1, scale=1) for seed in (1, 2, 3))
     page = visit("?" + Walk(stops=stops, seconds=60, fps=30, scale=4).to_query())
     shown(page, "#walk-player")
+    expect(page.locator("#cancel-film")).to_be_disabled()
     return page
 
 
@@ -113,6 +114,8 @@ def test_cancel_ends_a_film(visit: Visit, app: App) -> None:
     page.click("#cancel-film")
     assert comes_to_rest(app) < LEFT
     expect(page.locator("#film-progress")).to_contain_text("Cancelled")
+    expect(page.locator("#cancel-film")).to_be_disabled()  # there is nothing to cancel
+    expect(page.locator("#make-film")).to_be_focused()
     page.click("#make-film")  # its place is free
     expect(page.locator("#film-progress")).to_contain_text("Drawing frames")
     page.click("#cancel-film")
@@ -148,6 +151,7 @@ def test_cancel_ends_an_inversion(visit: Visit, app: App, tmp_path: Path) -> Non
     page.click("#invert-cancel")
     assert comes_to_rest(app) < LEFT
     expect(page.locator("#invert-result")).to_contain_text("Cancelled")
+    expect(page.locator("#invert-cancel")).to_be_disabled()
 
 
 @watched
@@ -167,6 +171,7 @@ def test_curating_that_fails_is_one_message_and_covers_nothing(visit: Visit) -> 
     page.click("#curate")
     toast(page, "cannot be kept")
     expect(page.locator("#curating")).to_have_text("Not finished.")
+    expect(page.locator("#cancel-curate")).to_be_disabled()
     expect(page.locator("#controls .group .error, #controls .group [data-testid=status-tracker].generating")).to_have_count(0)
     redrawn(page, lambda: enter(number(page, "truncation"), "0.5"))
 
