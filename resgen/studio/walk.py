@@ -7,6 +7,7 @@ import gradio as gr
 
 from resgen.composite import Walk, read_points
 from resgen.errors import RecipeError
+from resgen.recipe import usual_scale
 from resgen.studio.page import (
     ASK,
     POINTS_HELP,
@@ -131,11 +132,15 @@ class WalkScreen:
         """What the screen shows when it is first opened: a film through the seeds that its box names."""
         if values[self.stops]:
             return {}
-        return self.write(Walk(stops=read_points(values[self.seeds], values[self.checkpoint])))
+        return self._write_usual(Walk(stops=read_points(values[self.seeds], values[self.checkpoint])))
 
     def take_pins(self, tray: Any) -> Updates:
         """A film through the pinned images."""
-        return self.write(Walk(stops=pinned(self.use(tray))))
+        return self._write_usual(Walk(stops=pinned(self.use(tray))))
+
+    def _write_usual(self, walk: Walk) -> Updates:
+        """A film of which nobody has said how large it is."""
+        return self.write(walk.changed(scale=usual_scale(Walk, self.renderer.library.card(walk.checkpoint).arch.resolution)))
 
     @staticmethod
     def use(tray: Any) -> list[Any]:
