@@ -24,7 +24,7 @@ from resgen.train.sight import Sight
 from resgen.train.trainer import Trainer, fresh_generator, generator_config
 
 W_DIM = 192  # parts side by side need more room than a mapping that joins them
-SOFTNESS = 0.005  # of the cells' edges, beside anchors of unit size in each number: few seeds lie on them, and a walk passes them in a frame or two
+SOFTNESS = 0.001  # of the cells' edges, beside anchors of unit size in each number: in one seed of forty two values of a part are mixed (in eight at five times as much)
 COARSE = 4  # pixels a side that are compared as one as well: what is out of place still has a way to go
 SEEN_SHARE, FOUGHT_SHARE = 1.0, 4.0  # of the eyes' distance and of the adversary beside the pixels, as norms of their gradients on the image
 MEASURED = 64  # images that norms of new blocks are measured on
