@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from resgen.blocks import pixel_norm
+from resgen.blocks import PartsMapping, pixel_norm
 from resgen.checkpoint import Checkpoint, load_checkpoint
 from resgen.data import ImageSet
 from resgen.errors import CheckpointError, DataError
@@ -277,6 +277,19 @@ def test_few_seeds_lie_between_parts_whatever_a_run_begins_with(data: ImageSet, 
         return float((cells.amax(dim=2) < 0.9).float().mean())
 
     assert between(ours) == pytest.approx(between(trained), abs=0.005) and between(ours) < 0.01 and between(wider) > 0.05
+
+
+def test_a_value_that_a_class_does_not_have_is_never_drawn(data: ImageSet, parts: Parts) -> None:
+    """However far noise lies from all values that it has."""
+    mapping = PartsTrainer(CONFIG, data, parts, None, "cpu", "", Team()).generator.mapping
+    assert isinstance(mapping, PartsMapping)
+    absent = 0
+    for column, part in parts.beside(mapping):
+        cells = F.linear(20 * torch.randn(4000, column.size), part.anchors, part.offsets).unflatten(1, (2, -1)).softmax(dim=2)
+        for label, own in enumerate(column.cells):
+            absent += cells.shape[2] - len(own.values)
+            assert not cells[:, label, len(own.values) :].any()
+    assert absent == 1, "there are two colours for wide bars, and three for narrow ones"
 
 
 def test_what_is_missing_counts_more_than_what_is_a_little_off_everywhere(data: ImageSet, parts: Parts) -> None:

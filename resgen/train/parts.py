@@ -23,7 +23,7 @@ MAX_VALUES = 256  # of a column, in one class
 MAX_SIZE = 10  # of a block of z, for words
 FEWEST_NUMBERS = 16  # of z: normed, fewer would hardly vary in size, and a single one would be either 1 or -1
 ABSENT = 2.0  # how far from the middle a block's first number is, of words that may be missing: below it is nothing, above it one of them
-NEVER = -10_000.0  # offset of a cell that a class has no value for
+NEVER = -1000.0  # offset of a cell that a class has no value for, where those of others are tens
 SAMPLES, ROUNDS = 8192, 200  # of noise that cells are measured on, and of their correction
 SPREADING = 300  # steps in which words' directions move apart
 
@@ -85,7 +85,7 @@ class Parts:
     def cut(self, mapping: PartsMapping, softness: float) -> None:
         """Give a mapping the cells, their edges ``softness`` wide."""
         for column, part in self.beside(mapping):
-            offsets = part.offsets.unflatten(0, (len(column.cells), -1)).fill_(NEVER)
+            offsets = part.offsets.unflatten(0, (len(column.cells), -1)).fill_(NEVER / softness)
             anchors = part.anchors.unflatten(0, (len(column.cells), -1))
             for label, cells in enumerate(column.cells):
                 count = len(cells.values)
