@@ -555,7 +555,7 @@ def test_work_ends_when_who_asked_over_http_goes_away(
         with web.stream("GET", f"/gradio_api/call/{endpoint}/{number}"):
             assert begun.wait(20)
     left = time.monotonic()
-    while any(served._queue.active_jobs):
+    while any(served._queue.active_jobs) or not caplog.records:  # the thread that worked says so a moment after its place is free
         assert time.monotonic() - left < 10  # the work itself has no end
         time.sleep(0.01)
     assert "has gone" in caplog.records[-1].getMessage()
